@@ -1,0 +1,182 @@
+"""The command line: ``genclust run``, ``list``, ``show``, ``verdicts`` and ``data``."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from genclust import cli_data
+from genclust.data import DataError
+from genclust.experiments import declaration, execution, store
+from genclust.experiments.store import StoreError
+from genclust.experiments.verdicts import published_records, summarise, verdicts as all_verdicts
+from genclust.settings import SettingError, nearest
+from genclust.training.checkpoints import DamagedCheckpoint
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app.add_typer(cli_data.app, name="data")
+console = Console()
+SECTIONS = ("settings", "profiles", "evaluate")
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Errors that a user can mend are told in one sentence, without a stack trace."""
+    try:
+        yield
+    except (SettingError, DataError, StoreError, DamagedCheckpoint) as error:
+        print(f"genclust: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    except execution.Unfinished as stopped:
+        print(f"genclust: {stopped}", file=sys.stderr)
+        raise typer.Exit(3) from None
+    except KeyboardInterrupt:
+        print("genclust: Interrupted; the same command goes on from the last checkpoint.", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+@app.command()
+def run(
+    experiment: Annotated[str, typer.Argument(help="An experiment; `genclust list` names them.")],
+    row: Annotated[Optional[list[str]], typer.Option(help="Only this row; may be repeated.")] = None,
+    profile: Annotated[str, typer.Option(help="demo, quick or paper.")] = "demo",
+    seeds: Annotated[Optional[str], typer.Option(help="Such as 0-9 or 0,3; the profile's own otherwise.")] = None,
+    set_: Annotated[Optional[list[str]], typer.Option("--set", help="A setting as key=value; may be repeated.")] = None,
+    minutes: Annotated[Optional[float], typer.Option(help="Stop with a checkpoint after so many minutes.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1.")] = "cpu",
+    into: Annotated[Optional[Path], typer.Option("--store", help="Write records here, not to your own store.")] = None,
+    quiet: Annotated[bool, typer.Option(help="No progress bar.")] = False,
+) -> None:
+    """Run the rows of an experiment; what a store has is not run again."""
+    with _one_sentence():
+        declared = declaration.load(experiment)
+        rows = [declared.row(name) for name in row] if row else declared.runnable
+        if not rows:
+            raise SettingError(f"{experiment} has no rows to run yet; it only declares the paper's numbers.")
+        if profile not in declaration.PROFILES:
+            raise SettingError(nearest(profile, declaration.PROFILES, "profile"))
+        if minutes is not None and not minutes > 0:
+            raise SettingError(f"--minutes must be positive, not {minutes:g}.")
+        execution.checked_device(device)
+        wanted = None if seeds is None else declaration.parse_seeds(seeds)
+        known: declaration.Profile = profile  # type: ignore[assignment]
+        tasks = [
+            execution.task_for(r, known, wanted, declaration.parse_overrides(set_ or [], r, known)) for r in rows
+        ]
+        target = store.Store(into) if into else store.own()
+        for one, task in zip(rows, tasks, strict=True):
+            records = execution.run(
+                task, target, device=device, minutes=minutes, progress=not quiet, also_look_in=[store.published()]
+            )
+            _print_records(f"{experiment}/{one.name}, {profile}", one, records)
+
+
+def _print_records(title: str, row: declaration.Row, records: list[store.Record]) -> None:
+    metrics = [reported.metric for reported in row.reported] or ["test.acc_hungarian", "test.nmi_geometric"]
+    table = Table(title=title, title_justify="left")
+    table.add_column("seed", justify="right")
+    for metric in metrics:
+        table.add_column(metric, justify="right")
+    for record in records:
+        failed = "" if record.failed_at_step is None else f" (failed at step {record.failed_at_step})"
+        table.add_row(f"{record.seed}{failed}", *(_cell(record.metrics.get(metric)) for metric in metrics))
+    summaries = [summarise(records, metric) if metric in records[0].metrics else None for metric in metrics]
+    table.add_section()
+    table.add_row("mean ± sd", *("–" if s is None else f"{_cell(s.mean)} ± {_cell(s.sd)}" for s in summaries))
+    if row.reported:
+        table.add_row("paper", *(f"{r.mean:.2f}" + (f" ± {r.sd:g}" if r.sd else "") for r in row.reported))
+    console.print(table)
+    if records[0].data["surrogate_for"]:
+        console.print(f"Measured on {records[0].data['name']}, not on the paper's {records[0].data['surrogate_for']}.")
+
+
+def _cell(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+@app.command("list")
+def list_() -> None:
+    """The declared experiments, their rows, and what is published of each."""
+    with _one_sentence():
+        table = Table("experiment", "row", "paper", "data set", "published")
+        for name in declaration.names():
+            experiment = declaration.load(name)
+            for row in experiment.rows.values():
+                if row.quoted:
+                    continue
+                profile, records = published_records(row)
+                status = f"{profile}, {len(records)} seeds" if records else "–" if row.settings else "not built yet"
+                table.add_row(name, row.name, f"{experiment.paper}, {experiment.table}", row.dataset, status)
+        console.print(table)
+
+
+@app.command()
+def show(
+    experiment: Annotated[str, typer.Argument(help="An experiment; `genclust list` names them.")],
+    row: Annotated[Optional[str], typer.Option(help="Only this row.")] = None,
+    profile: Annotated[str, typer.Option(help="demo, quick or paper.")] = "paper",
+) -> None:
+    """The resolved settings of an experiment's rows, and their records."""
+    with _one_sentence():
+        declared = declaration.load(experiment)
+        console.print(f"[bold]{declared.name}[/]: {declared.title} ({declared.paper}, {declared.table})")
+        for one in [declared.row(row)] if row else declared.runnable:
+            if profile not in one.profiles and profile in declaration.PROFILES:
+                continue
+            config = one.config(profile)  # type: ignore[arg-type]
+            console.print(f"\n[bold]{one.name}[/]  {one.label} on {config.data['name']}, results/{config.address}")
+            plain = {"data": config.data, "model": config.model, "training": config.training}
+            console.print(yaml.safe_dump(plain, sort_keys=False).rstrip(), highlight=False)
+            found = store.find(config, one.seeds(profile), [store.published(), store.own()])  # type: ignore[arg-type]
+            if found:
+                _print_records(profile, one, [found[seed] for seed in sorted(found)])
+            else:
+                console.print(f"Not run yet: genclust run {experiment} --row {one.name} --profile {profile}")
+
+
+@app.command()
+def verdicts(as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False) -> None:
+    """Reported against measured, for every number of the four papers."""
+    with _one_sentence():
+        lines = all_verdicts()
+        if as_json:
+            plain = [
+                {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in line.items()}
+                for line in lines.astype(object).to_dict("records")
+            ]
+            print(json.dumps(plain, indent=1))
+            return
+        table = Table("row", "number", "data", "reported", "measured", "seeds", "profile", "verdict")
+        for line in lines[~lines.quoted.astype(bool)].astype(object).to_dict("records"):
+            reported, measured = (
+                _with_sd(line[f"{kind}_mean"], line[f"{kind}_sd"]) for kind in ("reported", "measured")
+            )
+            data = line["surrogate"] or line["dataset"]
+            profile = line["profile"] or "–"
+            table.add_row(line["row"], line["metric"], data, reported, measured, str(line["n_seeds"]), profile, line["verdict"])
+        console.print(table)
+
+
+def _with_sd(mean: float | None, sd: float | None) -> str:
+    if mean is None or math.isnan(mean):
+        return "–"
+    return f"{mean:.2f}" + ("" if sd is None or math.isnan(sd) else f" ± {sd:.2f}")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""``genclust data``: what data sets there are, getting them, and checking them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from genclust import data
+
+app = typer.Typer(help="The data sets: what there is, getting them, checking them.", no_args_is_help=True)
+
+
+def fail(message: str) -> typer.Exit:
+    """Say in one sentence what went wrong; the caller raises the result."""
+    typer.echo(message, err=True)
+    return typer.Exit(1)
+
+
+@app.command("list")
+def list_() -> None:
+    """Show all data sets, and which of them are in the data folder."""
+    try:
+        known = data.sources()
+    except data.DataError as error:
+        raise fail(str(error)) from None
+    table = Table(title=f"Data sets below {data.folder()}")
+    for heading in ("name", "what", "rows", "here?", "stands in for"):
+        table.add_column(heading, justify="right" if heading == "rows" else "left")
+    for name, source in known.items():
+        rows = " + ".join(f"{n:,}" for n in source.splits.values())
+        here = "yes" if source.present(data.folder() / name) else "no"
+        table.add_row(name, source.what, rows, here, source.surrogate_for or "")
+    Console().print(table)
+
+
+@app.command()
+def fetch(names: Annotated[list[str], typer.Argument(help="names, as `genclust data list` shows them")]) -> None:
+    """Download data sets that are not in the data folder, or not right there."""
+    for name in names:
+        try:
+            data.fetch(name)
+        except data.DataError as error:
+            raise fail(str(error)) from None
+        typer.echo(f"{name} is ready")
+
+
+@app.command()
+def verify(names: Annotated[list[str] | None, typer.Argument(help="names; all by default")] = None) -> None:
+    """Check the contents of data sets; a damaged one, or a missing one that was named, is an error."""
+    wrong = ("altered", "missing") if names else ("altered",)
+    try:
+        reports = [data.verify(name) for name in names or data.names()]
+    except data.DataError as error:
+        raise fail(str(error)) from None
+    for report in reports:
+        typer.echo(f"{report.state:<10} {report.detail}", err=report.state in wrong)
+    if any(report.state in wrong for report in reports):
+        raise typer.Exit(1)

@@ -1,0 +1,1 @@
+"""How good the clusters and the representation are: scores and projections, from arrays to numbers."""

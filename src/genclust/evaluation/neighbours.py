@@ -1,0 +1,66 @@
+"""How well nearest neighbours in a representation classify."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+from sklearn.neighbors import NearestNeighbors
+
+
+def knn_errors(
+    train_features: Float[np.ndarray, "N F"],
+    train_labels: Int[np.ndarray, " N"],
+    test_features: Float[np.ndarray, "M F"],
+    test_labels: Int[np.ndarray, " M"],
+    ks: Sequence[int] = (3, 5, 10),
+) -> dict[int, float]:
+    """Test error in per cent of k-nearest-neighbour classification, for each k.
+
+    Euclidean distance, every neighbour one vote, as table 2 of "Is Simple Better?". One search for the
+    largest k serves all of them. Of classes with equally many votes the lowest label wins, as in
+    scikit-learn; which of several training points at exactly the same distance is the nearer one is
+    left to scikit-learn's search.
+
+    Args:
+        train_features: features of the training points; float32 is enough.
+        train_labels: their classes.
+        test_features: features of the points to classify.
+        test_labels: their true classes.
+        ks: numbers of neighbours.
+
+    Returns:
+        The error for each of ``ks``.
+
+    Raises:
+        ValueError: for features that are not finite matrices of one width, labels that are not integers or
+            not as many as their points, or a k outside 1 … N.
+    """
+    train_features, train_labels = _points("train", train_features, train_labels)
+    test_features, test_labels = _points("test", test_features, test_labels)
+    if train_features.shape[1] != test_features.shape[1]:
+        raise ValueError(
+            "train_features and test_features must have one width, "
+            f"not {train_features.shape[1]} and {test_features.shape[1]}"
+        )
+    if not ks or min(ks) < 1 or max(ks) > len(train_features):
+        raise ValueError(f"ks must lie between 1 and the {len(train_features)} training points, not {tuple(ks)}")
+
+    search = NearestNeighbors(n_neighbors=max(ks), algorithm="brute").fit(train_features)
+    neighbours = search.kneighbors(test_features, return_distance=False)
+    classes, train_classes = np.unique(train_labels, return_inverse=True)
+    ballots = train_classes[neighbours][:, :, None] == np.arange(len(classes))  # [M, k, class]
+    return {k: 100 * float(np.mean(classes[ballots[:, :k].sum(1).argmax(1)] != test_labels)) for k in ks}
+
+
+def _points(name: str, features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    features, labels = np.asarray(features), np.asarray(labels)
+    if features.ndim != 2 or features.size == 0 or not np.isfinite(features).all():
+        raise ValueError(f"{name}_features must be a non-empty, finite matrix [N, F]; its shape is {features.shape}")
+    if labels.shape != features.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(
+            f"{name}_labels must be one integer for each of the {len(features)} points, "
+            f"not {labels.dtype} of shape {labels.shape}"
+        )
+    return features, labels

@@ -1,0 +1,36 @@
+"""Representations brought down to the plane."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+from sklearn.manifold import TSNE
+
+PERPLEXITY = 30
+
+
+def tsne(features: Float[np.ndarray, "N F"], seed: int) -> Float[np.ndarray, "N 2"]:
+    """t-SNE of the features: perplexity 30, started from their first two principal components.
+
+    Distances between far groups and the sizes of groups mean nothing in the result; neighbourhoods do.
+
+    Args:
+        features: at least 31 points of at least 2 features.
+        seed: of the random numbers in the approximate decomposition and descent.
+
+    Returns:
+        float32 positions without a unit.
+
+    Raises:
+        ValueError: for features that are not finite, too few points or too few features.
+    """
+    features = np.asarray(features)
+    if features.ndim != 2 or features.shape[1] < 2 or len(features) <= PERPLEXITY:
+        raise ValueError(
+            f"features must be a matrix of more than {PERPLEXITY} points and at least 2 features; "
+            f"its shape is {features.shape}"
+        )
+    if not np.isfinite(features).all():
+        raise ValueError("features must be finite")
+    projection = TSNE(perplexity=PERPLEXITY, init="pca", random_state=seed).fit_transform(features)
+    return projection.astype(np.float32)

@@ -1,0 +1,155 @@
+"""What is measured once a run has ended: metrics for tables, arrays for figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from genclust.data import DataSet
+from genclust.evaluation.clustering import clustering_scores
+from genclust.evaluation.neighbours import knn_errors
+from genclust.evaluation.projection import tsne
+from genclust.models import Model
+from genclust.streams import Noise
+from genclust.training.loop import in_chunks
+
+#: Test points whose embedding is followed through training, and test images in the style grid.
+SNAPSHOT_POINTS = 2000
+STYLE_IMAGES = 10
+SAMPLES_A_CLUSTER = 12
+
+
+@dataclass(frozen=True)
+class Results:
+    """Of one replica."""
+
+    metrics: dict[str, float]
+    arrays: dict[str, np.ndarray]
+
+
+def snapshot_rows(data: DataSet) -> np.ndarray:
+    """Indices of the test points that snapshots follow: the same for every run on a data set."""
+    n = len(data.splits["test"])
+    return np.sort(np.random.default_rng(0).permutation(n)[:SNAPSHOT_POINTS])
+
+
+def clustering(data: DataSet, log_posteriors: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Every clustering score on every split, and on ``all`` of them together.
+
+    Args:
+        data: labelled splits.
+        log_posteriors: log q(y|x) for each split, ``[N, K]``.
+    """
+    labelled = [name for name, split in data.splits.items() if split.y is not None]
+    metrics = {}
+    for name in labelled:
+        for metric, value in clustering_scores(data.splits[name].y, log_posteriors[name]).items():
+            metrics[f"{name}.{metric}"] = value
+    if labelled:
+        labels = np.concatenate([data.splits[name].y for name in labelled])  # type: ignore[misc]
+        everything = np.concatenate([log_posteriors[name] for name in labelled])
+        for metric, value in clustering_scores(labels, everything).items():
+            metrics[f"all.{metric}"] = value
+    return metrics
+
+
+def neighbours(data: DataSet, embeddings: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, float]:
+    """kNN error on the test split, with everything that is not test as neighbours (Table 2)."""
+    others = [name for name in data.splits if name != "test"]
+    labels = np.concatenate([data.splits[name].y for name in others])  # type: ignore[misc]
+    metrics = {}
+    for name, parts in embeddings.items():
+        errors = knn_errors(
+            np.concatenate([parts[other] for other in others]), labels, parts["test"], data.splits["test"].y
+        )
+        metrics |= {f"test.knn_error_{name}_{k}": error for k, error in errors.items()}
+    return metrics
+
+
+@torch.no_grad()
+def style(model: Any, data: DataSet, seeds: list[int], device: torch.device) -> list[dict[str, np.ndarray]]:
+    """Images for Figure 4: test styles decoded under every cluster, and samples of each cluster."""
+    n_clusters = model.settings.n_clusters
+    test = data.splits["test"]
+    x = torch.from_numpy(test.x[_one_of_each_class(test.y)]).to(device)
+    z = in_chunks(model.embed, x, model.replicas)["z_mean"].to(device)
+    noise = Noise(seeds, "style samples", device).normal(SAMPLES_A_CLUSTER, z.shape[-1])
+
+    def decode_all(z: Tensor) -> np.ndarray:
+        """[R, N, Z] -> [R, N, K, D] mean images."""
+        _, n, _ = z.shape
+        c = one_hot(torch.arange(n_clusters, device=device)).float().repeat(model.replicas, n, 1)
+        decoded = model.decode(z.repeat_interleave(n_clusters, 1), c)
+        image = decoded.sigmoid() if model.settings.likelihood == "bernoulli" else decoded.clamp(0, 1)
+        return (255 * image).round().byte().cpu().numpy().reshape(model.replicas, n, n_clusters, -1)
+
+    transfers, samples = decode_all(z), decode_all(noise)
+    inputs = x.cpu().numpy() if x.dtype == torch.uint8 else (255 * x).round().byte().cpu().numpy()
+    return [
+        {"style_inputs": inputs, "style_transfers": transfers[r], "cluster_samples": samples[r].swapaxes(0, 1)}
+        for r in range(model.replicas)
+    ]
+
+
+def _one_of_each_class(labels: np.ndarray | None) -> np.ndarray:
+    """The first test point of each class, then the next ones, up to the number shown."""
+    if labels is None:
+        return np.arange(STYLE_IMAGES)
+    firsts = [int(np.flatnonzero(labels == c)[0]) for c in np.unique(labels)]
+    return np.array(firsts[:STYLE_IMAGES])
+
+
+def projection(snapshots: Mapping[str, Tensor], data: DataSet, seed: int) -> dict[str, np.ndarray]:
+    """Two-dimensional t-SNE of every snapshot of the features (Figure 5)."""
+    labels = data.splits["test"].y
+    arrays = {f"tsne_{name}": tsne(features.float().numpy(), seed) for name, features in snapshots.items()}
+    return arrays | ({} if labels is None else {"tsne_labels": labels[snapshot_rows(data)].astype(np.int16)})
+
+
+def _without_nan(log_posterior: Tensor) -> Tensor:
+    """The posterior with the uniform one where a failed replica has none: it counts as one single cluster."""
+    return log_posterior.nan_to_num(nan=-math.log(log_posterior.shape[-1]))
+
+
+def evaluate(
+    model: Model,
+    data: DataSet,
+    seeds: list[int],
+    snapshots: list[dict[str, Tensor]],
+    evaluations: tuple[str, ...],
+    device: torch.device,
+) -> list[Results]:
+    """Run the named evaluations on every replica of a trained model."""
+    model.eval()
+    parts = {name: torch.from_numpy(split.x).to(device) for name, split in data.splits.items()}
+    results = [Results({}, {}) for _ in seeds]
+    if "clustering" in evaluations:
+        posteriors = {
+            name: _without_nan(in_chunks(model.cluster_posterior, x, model.replicas)) for name, x in parts.items()
+        }
+        for r, result in enumerate(results):
+            result.metrics.update(clustering(data, {name: p[r].numpy() for name, p in posteriors.items()}))
+    if "neighbours" in evaluations:
+        embeddings = {name: in_chunks(model.embed, x, model.replicas) for name, x in parts.items()}
+        kinds = next(iter(embeddings.values()))
+        for r, result in enumerate(results):
+            result.metrics.update(
+                neighbours(
+                    data,
+                    {k: {name: e[k][r].nan_to_num().numpy() for name, e in embeddings.items()} for k in kinds},
+                )
+            )
+    if "style" in evaluations:
+        for result, arrays in zip(results, style(model, data, seeds, device), strict=True):
+            result.arrays.update(arrays)
+    if "projection" in evaluations:
+        for result, kept, seed in zip(results, snapshots, seeds, strict=True):
+            result.arrays.update(projection(kept, data, seed))
+    return results

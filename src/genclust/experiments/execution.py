@@ -1,0 +1,370 @@
+"""Running experiments: data set -> model -> training -> evaluation -> record."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from genclust import data as datasets
+from genclust.data import DataError, DataSet
+from genclust.evaluation.clustering import hungarian_accuracy
+from genclust.experiments import evaluations
+from genclust.experiments.declaration import Profile, Row, RunConfig, root, training_settings
+from genclust.experiments.store import Record, Store, cache_folder, find
+from genclust.models import BASELINES, MODELS, Model
+from genclust.settings import SettingError, read
+from genclust.streams import Noise
+from genclust.training import checkpoints
+from genclust.training.loop import Training, as_float, in_chunks
+
+#: Networks below this many parameters gain from training side by side on a CPU; larger ones only share caches.
+SMALL_NETWORK = 200_000
+SECONDS_BETWEEN_CHECKPOINTS = 60.0
+
+
+class Unfinished(Exception):
+    """A run that was stopped in good order; the message says how to go on."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be run: one configuration, several seeds."""
+
+    config: RunConfig
+    seeds: Sequence[int]
+    evaluations: tuple[str, ...]
+    surrogate_for: str | None = None
+
+
+def prepare(config: RunConfig) -> tuple[DataSet, str]:
+    """The data of a run with its splits, and the digest of the data set.
+
+    Raises:
+        DataError: if the data set is missing, damaged or does not suit the model.
+    """
+    settings = config.data
+    data = datasets.load(settings["name"])
+    digest = data.digest()
+    if settings.get("digest", digest) != digest:
+        raise DataError(f"The data set {settings['name']} has changed since the run was configured; start it anew.")
+    if settings["test_fraction"] and "test" not in data.splits:
+        data = data.hold_out("test", settings["test_fraction"], settings["split_seed"])
+    if settings["validation_fraction"]:
+        data = data.hold_out("validation", settings["validation_fraction"], settings["split_seed"])
+    for needed in ("validation", "test"):
+        if needed not in data.splits:
+            raise DataError(
+                f"The data set {settings['name']} has no {needed} split; set data.{needed}_fraction, to 0.2 for example."
+            )
+    if config.model.get("likelihood") == "bernoulli":
+        for name, split in data.splits.items():
+            if split.x.dtype != np.uint8 and (split.x.min() < 0 or split.x.max() > 1):
+                raise DataError(
+                    f"The Bernoulli likelihood needs values in [0, 1], but {settings['name']} ({name}) spans "
+                    f"{split.x.min():g} to {split.x.max():g}; set model.likelihood to gaussian."
+                )
+    return data, digest
+
+
+def run(
+    task: Task,
+    store: Store,
+    *,
+    device: str = "cpu",
+    minutes: float | None = None,
+    progress: bool = True,
+    also_look_in: Sequence[Store] = (),
+) -> list[Record]:
+    """Make sure that every seed of the task has a record, training what is missing.
+
+    Args:
+        task: configuration, seeds and evaluations.
+        store: where new records go.
+        device: ``cpu``, ``cuda`` or ``cuda:1``.
+        minutes: wall-clock budget for training; beyond it a checkpoint is written.
+        progress: whether to draw a progress bar.
+        also_look_in: further stores whose records need not be made again.
+
+    Raises:
+        DataError: before anything is computed, if the data set is unfit.
+        Unfinished: if the budget or a signal ended training; nothing is lost.
+    """
+    found = find(task.config, task.seeds, [*also_look_in, store])
+    missing = [s for s in task.seeds if s not in found or not set(task.evaluations) <= set(found[s].evaluations)]
+    if missing:
+        device = checked_device(device)
+        data, digest = prepare(task.config)
+        deadline = None if minutes is None else time.monotonic() + 60 * minutes
+        about = {
+            "name": task.config.data["name"],
+            "digest": digest,
+            "variant": data.variant,
+            "surrogate_for": task.surrogate_for,
+            "sizes": {name: len(split) for name, split in data.splits.items()},
+        }
+        for seeds, results, trained in _results(task, missing, data, device, deadline, progress):
+            for seed, result, replica in zip(seeds, results, trained, strict=True):
+                found[seed] = store.write(
+                    Record(
+                        config=asdict(task.config),
+                        seed=seed,
+                        metrics=result.metrics,
+                        curve=replica["curve"],
+                        evaluations=sorted(task.evaluations),
+                        failed_at_step=replica["failed_at_step"],
+                        data=about,
+                        provenance=provenance(device),
+                        seconds=round(replica["seconds"], 1),
+                    ),
+                    result.arrays,
+                )
+    return [found[seed] for seed in task.seeds]
+
+
+def _results(
+    task: Task, seeds: Sequence[int], data: DataSet, device: str, deadline: float | None, progress: bool
+) -> Any:
+    """Yield (seeds, results, trained replicas) group by group, so that what is finished is recorded at once."""
+    if task.config.model["name"] in BASELINES:
+        for seed in tqdm(seeds, disable=not progress, desc=f"{task.config.model['name']} on {data.name}", unit="seed"):
+            if deadline is not None and time.monotonic() > deadline:
+                raise Unfinished("The time is up between two seeds; the same command goes on.")
+            began = time.perf_counter()
+            metrics = _fit_baseline(task.config, data, seed)
+            trained = {"curve": [], "failed_at_step": None, "seconds": time.perf_counter() - began}
+            yield [seed], [evaluations.Results(metrics, {})], [trained]
+        return
+    for group in _groups(task.config, seeds, data, device):
+        model, trained = train(task.config, group, data, device, deadline, progress)
+        snapshots = [state["snapshots"] for state in trained]
+        results = evaluations.evaluate(model, data, group, snapshots, task.evaluations, torch.device(device))
+        yield group, results, trained
+
+
+def _fit_baseline(config: RunConfig, data: DataSet, seed: int) -> dict[str, float]:
+    parts = {
+        name: split.x.astype(np.float32) / 255 if split.x.dtype == np.uint8 else split.x
+        for name, split in data.splits.items()
+    }
+    settings = {key: value for key, value in config.model.items() if key != "name"}
+    fitted = read(BASELINES[config.model["name"]], settings, "model").fit(parts["train"], seed)  # type: ignore[attr-defined]
+    return evaluations.clustering(data, {name: fitted.cluster_posterior(x) for name, x in parts.items()})
+
+
+def build(config: RunConfig, replicas: int, x_dim: int) -> Model:
+    """The module that a configuration declares."""
+    module, settings = MODELS[config.model["name"]]
+    declared = {key: value for key, value in config.model.items() if key not in ("name", "revision")}
+    return module(replicas, x_dim, read(settings, declared, "model"))  # type: ignore[call-arg]
+
+
+def checkpoint_path(config: RunConfig, seed: int) -> Path:
+    """Where the state of this run is kept between sessions."""
+    return cache_folder() / "runs" / config.address / f"seed-{seed:04d}.ckpt"
+
+
+def _groups(config: RunConfig, seeds: Sequence[int], data: DataSet, device: str) -> list[list[int]]:
+    """Seeds that train side by side: all that stand at the same step, or one by one (see SMALL_NETWORK)."""
+    x_dim = data.splits["train"].x.shape[1]
+    small = sum(p.numel() for p in build(config, 1, x_dim).parameters()) < SMALL_NETWORK
+    by_step: dict[int, list[int]] = {}
+    for seed in seeds:
+        path = checkpoint_path(config, seed)
+        by_step.setdefault(checkpoints.load(path)["step"] if path.exists() else 0, []).append(seed)
+    together = device != "cpu" or small
+    most_advanced_first = [by_step[step] for step in sorted(by_step, reverse=True)]
+    return most_advanced_first if together else [[seed] for group in most_advanced_first for seed in group]
+
+
+def train(
+    config: RunConfig,
+    seeds: Sequence[int],
+    data: DataSet,
+    device: str = "cpu",
+    deadline: float | None = None,
+    progress: bool = True,
+) -> tuple[Model, list[dict[str, Any]]]:
+    """Train the seeds together, going on from their checkpoints where there are any.
+
+    Returns:
+        The trained model and, for each seed, its state (see :meth:`Training.state_of`) with the
+        snapshots of its embedding.
+
+    Raises:
+        Unfinished: if the deadline or a signal came first; a checkpoint was written.
+    """
+    declared = config.training
+    settings = training_settings(config.model["name"], declared)
+    train_x = torch.from_numpy(data.splits["train"].x)
+    model = build(config, len(seeds), train_x.shape[1])
+    training = Training(model, seeds, train_x, settings, device)
+    paths = [checkpoint_path(config, seed) for seed in seeds]
+    snapshots: list[dict[str, torch.Tensor]] = [{} for _ in seeds]
+    if all(path.exists() for path in paths):
+        states = [checkpoints.load(path) for path in paths]
+        snapshots = [state.pop("snapshots") for state in states]
+        training.load(states)
+
+    validation = data.splits["validation"]
+    validation_x = torch.from_numpy(validation.x).to(device)
+    followed = torch.from_numpy(data.splits["test"].x[evaluations.snapshot_rows(data)]).to(device)
+    validation_noise = Noise(seeds, "validation noise", device)
+    seen = {"acc": float("nan")}
+
+    @torch.no_grad()
+    def measure(epoch: int) -> list[dict[str, float]]:
+        scheduled = {name: schedule(epoch) for name, schedule in settings.schedules.items()}
+        batch = as_float(validation_x).expand(len(seeds), *validation_x.shape)
+        terms = model.loss(batch, scheduled, validation_noise.at(epoch)).terms
+        points = [{name: float(term[r].mean()) for name, term in terms.items()} for r in range(len(seeds))]
+        if validation.y is not None:
+            clusters = in_chunks(model.cluster_posterior, validation_x, len(seeds)).nan_to_num().argmax(-1).numpy()
+            for point, assigned in zip(points, clusters, strict=True):
+                point["acc_hungarian"] = hungarian_accuracy(validation.y, assigned)
+            seen["acc"] = float(np.mean([point["acc_hungarian"] for point in points]))
+        if epoch in settings.snapshots:
+            name, features = next(iter(in_chunks(model.embed, followed, len(seeds)).items()))
+            for kept, feature in zip(snapshots, features, strict=True):
+                kept[f"{name}_{epoch}"] = feature.half()
+        # JSON has no NaN: what is not finite (a failed replica) is left out of its curve.
+        return [{name: value for name, value in point.items() if np.isfinite(value)} for point in points]
+
+    def save() -> None:
+        for r, path in enumerate(paths):
+            checkpoints.save(path, training.state_of(r) | {"snapshots": snapshots[r]})
+
+    if training.finished:
+        return model.eval(), [training.state_of(r) | {"snapshots": snapshots[r]} for r in range(len(seeds))]
+
+    last_saved = time.monotonic()
+    with _signals() as interrupted, _bar(training, config, seeds, progress) as bar:
+
+        def stop() -> bool:
+            nonlocal last_saved
+            now = time.monotonic()
+            if now - last_saved > SECONDS_BETWEEN_CHECKPOINTS:
+                save()
+                last_saved = now
+            return interrupted() or (deadline is not None and now > deadline)
+
+        def report(loss: float) -> None:
+            bar.update()
+            bar.set_postfix_str(f"loss {loss:.1f}, validation accuracy {seen['acc']:.1f} %", refresh=False)
+
+        finished = training.run(measure, curve_epochs(settings.epochs, settings.snapshots), report, stop)
+        save()
+    for seed, replica in zip(seeds, training.progress, strict=True):
+        if replica.failed_at_step is not None:
+            tqdm.write(f"Seed {seed} failed: its objective became non-finite at step {replica.failed_at_step}.")
+    if not finished:
+        why = "Interrupted" if interrupted() else "The time is up"
+        raise Unfinished(
+            f"{why} at epoch {training.epoch} of {settings.epochs} (seeds {', '.join(map(str, seeds))}); "
+            "checkpoints are written, and the same command goes on from there."
+        )
+    return model, [training.state_of(r) | {"snapshots": snapshots[r]} for r in range(len(seeds))]
+
+
+def curve_epochs(epochs: int, snapshots: Sequence[int]) -> list[int]:
+    """The epochs at which the learning curve is measured: each of the first ten, then every fifth, and the last."""
+    wanted = {*range(1, 11), *range(10, epochs + 1, 5), *snapshots, epochs}
+    return sorted(epoch for epoch in wanted if epoch <= epochs)
+
+
+def _bar(training: Training, config: RunConfig, seeds: Sequence[int], progress: bool) -> Any:
+    which = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds"
+    return tqdm(
+        total=training.total_steps,
+        initial=training.step,
+        desc=f"{config.data['name']}, {which}",
+        unit="step",
+        mininterval=0.5,
+        disable=not progress,
+    )
+
+
+@contextmanager
+def _signals() -> Any:
+    """Turn Ctrl-C and SIGTERM into a request to stop after the present step."""
+    caught: list[int] = []
+    handlers: dict[int, Any] = {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handlers[number] = signal.signal(number, lambda n, _: caught.append(n))
+    except ValueError:  # not in the main thread: somebody else handles signals
+        pass
+    try:
+        yield lambda: bool(caught)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def checked_device(device: str) -> str:
+    """The device, if it is there.
+
+    Raises:
+        SettingError: if it is not.
+    """
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise SettingError(f"There is no device {device!r}; give cpu, cuda or cuda:1.") from error
+    if kind not in ("cpu", "cuda"):
+        raise SettingError(f"The device {device!r} is not supported; give cpu, cuda or cuda:1.")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise SettingError("No CUDA device was found; give --device cpu.")
+    return device
+
+
+def provenance(device: str) -> dict[str, Any]:
+    """Where and with what a run was made."""
+    return {
+        "device": torch.cuda.get_device_name(device) if device != "cpu" else platform.machine(),
+        "threads": torch.get_num_threads(),
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in ("torch", "numpy", "scipy", "scikit-learn")},
+        "source": source_revision(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def source_revision() -> str:
+    """The commit of the working copy, marked if it has changes; empty outside of one."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", "-C", str(root()), *arguments], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if git("status", "--porcelain", "src") else "")
+    except (OSError, subprocess.CalledProcessError, SettingError):
+        return os.environ.get("GENCLUST_REVISION", "")
+
+
+def task_for(
+    row: Row, profile: Profile, seeds: Sequence[int] | None = None, overrides: Mapping[str, Any] | None = None
+) -> Task:
+    """The task of a declared row."""
+    config = row.config(profile, overrides)
+    baseline = config.model["name"] in BASELINES
+    return Task(
+        config,
+        row.seeds(profile) if seeds is None else list(seeds),
+        ("clustering",) if baseline else row.evaluate,
+        surrogate_for=row.dataset if config.data["name"] != row.dataset else None,
+    )

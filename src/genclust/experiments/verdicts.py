@@ -1,0 +1,191 @@
+"""Reported against measured numbers, and what follows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from genclust.experiments import declaration
+from genclust.experiments.declaration import PROFILES, Profile, Reported, Row
+from genclust.experiments.store import Record, find, published
+from genclust.settings import SettingError, nearest
+
+#: Runs behind a reported standard deviation whose number the paper does not state.
+ASSUMED_REPORTED_SEEDS = 5
+
+COLUMNS = (
+    "paper table row label dataset metric name reported_mean reported_sd measured_mean measured_sd measured_median "
+    "measured_best n_seeds ci_low ci_high profile surrogate quoted tolerance verdict"
+).split()
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Mean and spread over seeds; ``sd`` and the 95 % interval of the mean need two seeds."""
+
+    mean: float
+    sd: float | None
+    median: float
+    best: float
+    n: int
+    interval: tuple[float, float] | None
+
+    @classmethod
+    def of(cls, values: Sequence[float], lower_is_better: bool = False) -> Summary:
+        array = np.asarray(values, dtype=np.float64)
+        n, mean = len(array), float(array.mean())
+        sd = float(array.std(ddof=1)) if n > 1 else None
+        half = stats.t.ppf(0.975, n - 1) * sd / math.sqrt(n) if sd is not None else None
+        best = float(array.min() if lower_is_better else array.max())
+        interval = None if half is None else (mean - half, mean + half)
+        return cls(mean, sd, float(np.median(array)), best, n, interval)
+
+
+def summarise(records: Sequence[Record], metric: str) -> Summary:
+    """The metric over all records, failed seeds included."""
+    return Summary.of([record.metrics[metric] for record in records], lower_is_better="error" in metric)
+
+
+def judge(reported: Reported, measured: Summary) -> str:
+    """``reproduced``, ``partly`` or ``not reproduced``.
+
+    Reproduced: the means differ by no more than the declared tolerance (1 without one).
+    Partly: they differ by more, but Welch's 95 % interval of their difference holds zero.
+    A claim that a number stays below another holds or does not.
+    """
+    if reported.mean is None:
+        return "reproduced" if reported.below is not None and measured.mean < reported.below else "not reproduced"
+    difference = measured.mean - reported.mean
+    if abs(difference) <= (1.0 if reported.tolerance is None else reported.tolerance):
+        return "reproduced"
+    if reported.sd is None or measured.sd is None:
+        inside = measured.interval is not None and measured.interval[0] <= reported.mean <= measured.interval[1]
+        return "partly" if inside else "not reproduced"
+    variances = reported.sd**2 / ASSUMED_REPORTED_SEEDS, measured.sd**2 / measured.n
+    error = math.sqrt(sum(variances))
+    freedom = sum(variances) ** 2 / (
+        variances[0] ** 2 / (ASSUMED_REPORTED_SEEDS - 1) + variances[1] ** 2 / (measured.n - 1)
+    )
+    return "partly" if abs(difference) <= stats.t.ppf(0.975, freedom) * error else "not reproduced"
+
+
+def published_records(row: Row, profile: Profile | None = None) -> tuple[Profile | None, list[Record]]:
+    """The published records of a row: of the given profile, or of the most faithful one that has all its seeds.
+
+    A profile counts when every seed it declares is there; a row that has only part of its
+    ``paper`` seeds is shown with those, if there are at least two of them.
+    """
+    if row.settings is None:
+        return None, []
+    for candidate in PROFILES if profile is None else (profile,):
+        if candidate not in row.profiles:
+            continue
+        seeds = row.seeds(candidate)
+        found = find(row.config(candidate), seeds, [published()])
+        if len(found) == len(seeds) or (profile is not None and found):
+            return candidate, [found[seed] for seed in sorted(found)]
+    return None, []
+
+
+def verdicts() -> pd.DataFrame:
+    """One line for each reported number of every declared experiment, in the order of declaration."""
+    lines = []
+    for name in declaration.names():
+        experiment = declaration.load(name)
+        for row in experiment.rows.values():
+            profile, records = published_records(row)
+            for reported in row.reported:
+                lines.append(_line(experiment, row, reported, profile, records))
+    return pd.DataFrame(lines, columns=COLUMNS)
+
+
+def _line(
+    experiment: declaration.Experiment, row: Row, reported: Reported, profile: Profile | None, records: list[Record]
+) -> dict[str, object]:
+    measured = summarise(records, reported.metric) if records else None
+    surrogate = records[0].data["name"] if records and records[0].data["surrogate_for"] else None
+    if measured is None or profile != "paper":
+        verdict = "not run"  # at the paper's settings; a smaller profile's numbers are shown, not judged
+    elif surrogate:
+        verdict = "surrogate data"
+    else:
+        verdict = judge(reported, measured)
+    interval = measured.interval if measured and measured.interval else (None, None)
+    return {
+        "paper": experiment.paper,
+        "table": experiment.table,
+        "row": f"{experiment.name}/{row.name}",
+        "label": row.label,
+        "dataset": row.dataset,
+        "metric": reported.metric,
+        "name": reported.name,
+        "reported_mean": reported.mean,
+        "reported_sd": reported.sd,
+        "measured_mean": measured.mean if measured else None,
+        "measured_sd": measured.sd if measured else None,
+        "measured_median": measured.median if measured else None,
+        "measured_best": measured.best if measured else None,
+        "n_seeds": measured.n if measured else 0,
+        "ci_low": interval[0],
+        "ci_high": interval[1],
+        "profile": profile,
+        "surrogate": surrogate,
+        "quoted": row.quoted,
+        "tolerance": reported.tolerance,
+        "verdict": verdict,
+    }
+
+
+STATISTICS = ("mean", "sd", "mean±sd", "median", "best", "worst", "n", "seeds", "profile", "reported", "difference")
+
+
+def number(key: str) -> str:
+    """A published number for the prose: ``experiment/row[@profile]/metric/statistic``.
+
+    Args:
+        key: such as ``simple-table1/proposed-mnist/test.acc_hungarian/mean``; statistics are
+            mean, sd, mean±sd, median, best, worst, n, seeds (all values), profile, reported and
+            difference (measured minus reported mean).
+
+    Raises:
+        KeyError: if any part is unknown or nothing is published for it.
+    """
+    try:
+        experiment_name, row_name, metric, statistic = key.split("/")
+        row_name, _, profile = row_name.partition("@")
+        row = declaration.load(experiment_name).row(row_name)
+        if statistic not in STATISTICS:
+            raise SettingError(nearest(statistic, STATISTICS, "statistic"))
+        if profile and profile not in row.profiles:
+            raise SettingError(nearest(profile, row.profiles, "profile"))
+    except (ValueError, SettingError) as error:
+        raise KeyError(f"The number {key!r} cannot be looked up: {error}") from error
+    shown_profile, records = published_records(row, profile or None)  # type: ignore[arg-type]
+    if not records:
+        raise KeyError(f"Nothing is published for {key!r}.")
+    if metric not in records[0].metrics:
+        raise KeyError(nearest(metric, records[0].metrics, f"metric, asked for by {key!r},"))
+    values = [record.metrics[metric] for record in records]
+    summary = summarise(records, metric)
+    worst = max(values) if "error" in metric else min(values)
+    reported = next((r.mean for r in row.reported if r.metric == metric and r.mean is not None), math.nan)
+    sd = math.nan if summary.sd is None else summary.sd
+    digits = 2 if "error" in metric else 1
+    return {
+        "mean": f"{summary.mean:.{digits}f}",
+        "sd": f"{sd:.{digits}f}",
+        "mean±sd": f"{summary.mean:.{digits}f} ± {sd:.{digits}f}",
+        "median": f"{summary.median:.{digits}f}",
+        "best": f"{summary.best:.{digits}f}",
+        "worst": f"{worst:.{digits}f}",
+        "n": str(summary.n),
+        "seeds": ", ".join(f"{value:.{digits}f}" for value in values),
+        "profile": str(shown_profile),
+        "reported": f"{reported:.2f}",
+        "difference": f"{summary.mean - reported:+.{digits}f}",
+    }[statistic]

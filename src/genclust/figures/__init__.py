@@ -1,0 +1,1 @@
+"""Drawing, from arrays to matplotlib axes: no training and no files here."""

@@ -1,0 +1,86 @@
+"""Curves over training, one line a configuration with all its seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+import matplotlib as mpl
+import numpy as np
+from jaxtyping import Float, Num
+from matplotlib.axes import Axes
+
+
+def accuracy_curves(
+    ax: Axes,
+    curves: Mapping[str, Float[np.ndarray, "S P"]],
+    epochs: Num[np.ndarray, " P"],
+    ylabel: str = "Accuracy (%)",
+) -> None:
+    """Mean of the seeds as a line, their range as a band, each seed as a thin line.
+
+    The band is minimum to maximum: it hides no collapsed seed and assumes no distribution. The
+    curves are named at their right ends.
+
+    Args:
+        ax: where to draw.
+        curves: for each name the values of S seeds at P points; S may differ between names.
+        epochs: the P points in increasing order.
+        ylabel: what the values are, with their unit.
+
+    Raises:
+        ValueError: for no curves, values that are not finite, or other shapes than ``[S, P]``.
+    """
+    epochs = np.asarray(epochs)
+    if not curves or epochs.ndim != 1 or epochs.size == 0:
+        raise ValueError("accuracy_curves needs at least one curve and a non-empty list of epochs")
+    ends = []
+    for i, (name, values) in enumerate(curves.items()):
+        values = np.asarray(values)
+        if values.ndim != 2 or len(values) == 0 or values.shape[1] != len(epochs):
+            raise ValueError(f"the curves of {name!r} must have shape [seeds, {len(epochs)}], not {values.shape}")
+        if not np.isfinite(values).all():
+            raise ValueError(f"the curves of {name!r} hold values that are not finite")
+        color = f"C{i}"
+        ax.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=color, alpha=0.18, linewidth=0)
+        ax.plot(epochs, values.T, color=color, alpha=0.45, linewidth=0.7)
+        ax.plot(epochs, values.mean(axis=0), color=color, label=name)
+        ends.append(float(values[:, -1].mean()))
+
+    seeds = sorted({len(values) for values in curves.values()})
+    count = " to ".join(str(n) for n in dict.fromkeys((seeds[0], seeds[-1]))) + " seed" + "s" * (seeds[-1] > 1)
+    ax.set_title(f"mean and range of {count}", loc="left", fontsize="small")
+    ax.set(xlabel="Epoch", ylabel=ylabel)
+    ax.margins(x=0)
+    _name_at_ends(ax, list(curves), ends, float(epochs[-1]))
+
+
+def _name_at_ends(ax: Axes, names: list[str], ends: list[float], x: float) -> None:
+    """Write each name right of its curve's end, moved up where two would overlap."""
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, high)  # the names must not move the limits that they are placed by
+    line_height = 1.3 * mpl.rcParams["font.size"] / 72 / (ax.bbox.height / ax.figure.dpi)
+    gap = line_height * (high - low)
+    heights = np.array(ends)
+    order = np.argsort(heights, kind="stable")
+    for below, above in pairwise(order):
+        heights[above] = max(heights[above], heights[below] + gap)
+    heights -= max(0.0, heights.max() - high)  # a tall stack of names ends at the top of the axes
+    for i, (name, end, height) in enumerate(zip(names, ends, heights, strict=True)):
+        ax.annotate(
+            name,
+            xy=(x, end),
+            xytext=(1.04, (height - low) / (high - low)),
+            textcoords="axes fraction",
+            va="center",
+            annotation_clip=False,
+            # grey text is readable on both backgrounds where some line colours are not
+            arrowprops={
+                "arrowstyle": "-",
+                "color": f"C{i}",
+                "linewidth": 1.6,
+                "relpos": (0, 0.5),
+                "shrinkA": 2,
+                "shrinkB": 0,
+            },
+        )

@@ -1,0 +1,165 @@
+"""Figures 1 and 2 of "Is Simple Better?": the graphical models and the architecture.
+
+Filled shapes carry white text, so that they read alike on light and dark pages; the rest is in the page's ink.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Patch
+
+from genclust.figures.style import INK
+
+# Both have a contrast of at least 3 to 1 against white and #121212, and 5 to 1 against their white text.
+STOCHASTIC = "#c2410c"
+HIDDEN = "#5f6b7a"
+
+
+class Shape(NamedTuple):
+    """A drawn node or layer, for arrows to start and end at."""
+
+    x: float
+    y: float
+    patch: Patch
+
+
+def graphical_model(inference: Axes, generation: Axes) -> None:
+    r"""Figure 1: (a) the inference model :math:`q(c, z|\hat x)`, (b) the generative model :math:`p(x|z, c)`.
+
+    Circles are random variables, the filled one is observed, the double one is the deterministic
+    :math:`\hat x = g(x)`; the plates repeat for all N examples. Drawn for axes of about 2.4 by 3.2 inches.
+
+    Args:
+        inference: where to draw (a).
+        generation: where to draw (b).
+    """
+    for ax, title in ((inference, "(a) Inference model"), (generation, "(b) Generative model")):
+        _canvas(ax, 3, 4)
+        ax.set_title(title)
+        ax.add_patch(_rounded(1.5, 2, 2.8, 3.8, edgecolor=INK, facecolor="none"))
+        ax.text(2.65, 0.35, "$N$", ha="center", va="center")
+
+        c = _node(ax, 0.8, 3.3, "$c$")
+        z = _node(ax, 2.2, 3.3, "$z$")
+        x = _node(ax, 1.5, 0.65, "$x$", fill=INK)
+        if ax is generation:
+            _arrow(ax, c, x)
+            _arrow(ax, z, x)
+        else:
+            x_hat = _node(ax, 1.5, 2, r"$\hat{x}$")
+            ax.add_patch(Circle((1.5, 2), 0.28, facecolor="none", edgecolor=INK, linewidth=1))
+            _arrow(ax, x, x_hat)
+            _arrow(ax, x_hat, c)
+            _arrow(ax, x_hat, z)
+
+
+def architecture(ax: Axes) -> None:
+    r"""Figure 2: encoder, the two inference networks, the sum of two linear embeddings, and decoder.
+
+    Sizes are the paper's: D inputs, :math:`d_f` features, :math:`d_z` Gaussian latent dimensions,
+    k clusters. Coloured circles are stochastic; filled layers are followed by batch normalisation and
+    ReLU, the others are linear. Drawn for axes of about 5 by 6.5 inches, upright so that a phone
+    hardly need shrink it.
+
+    Args:
+        ax: where to draw.
+    """
+    _canvas(ax, 10, 13)
+    middle, left, right = 5.0, 2.2, 7.8
+
+    # x̂ = g(x)
+    x = _layer(ax, middle, 12.7, 5.2, "input $x$:  $D$")
+    encoder_1 = _layer(ax, middle, 11.7, 4.2, "512", hidden=True)
+    encoder_2 = _layer(ax, middle, 10.7, 3.2, "256", hidden=True)
+    x_hat = _layer(ax, middle, 9.7, 2.6, r"$\hat{x}$:  $d_f$")
+    # q(c|x̂)
+    category_1 = _layer(ax, left, 8.5, 2.6, "$d_f$", hidden=True)
+    category_2 = _layer(ax, left, 7.5, 2.0, "$d_f/2$", hidden=True)
+    logits = _layer(ax, left, 6.5, 2.0, "logits:  $k$")
+    c = _node(ax, left, 5.2, "$c$", radius=0.45, fill=STOCHASTIC)
+    # q(z|x̂)
+    mean = _layer(ax, right - 1.05, 7.5, 1.8, r"$\mu$:  $d_z$")
+    sd = _layer(ax, right + 1.05, 7.5, 1.8, r"$\sigma$:  $d_z$")
+    z = _node(ax, right, 5.2, "$z$", radius=0.45, fill=STOCHASTIC)
+    # p(x|z,c)
+    embedded_c = _layer(ax, left, 3.8, 2.6, "$d_f$")
+    embedded_z = _layer(ax, right, 3.8, 2.6, "$d_f$")
+    total = _node(ax, middle, 3.8, "$+$")
+    decoder_1 = _layer(ax, middle, 2.4, 3.2, "256", hidden=True)
+    decoder_2 = _layer(ax, middle, 1.4, 4.2, "512", hidden=True)
+    output = _layer(ax, middle, 0.4, 5.2, "output $x$:  $D$")
+
+    for chain in (
+        (x, encoder_1, encoder_2, x_hat),
+        (x_hat, category_1, category_2, logits, c, embedded_c, total),
+        (x_hat, mean, z, embedded_z, total),
+        (x_hat, sd, z),
+        (total, decoder_1, decoder_2, output),
+    ):
+        for start, end in pairwise(chain):
+            _arrow(ax, start, end)
+
+    for x_text, y_text, text, side in (
+        (0.0, 11.7, "encoder\n$g(x)$", "left"),
+        (10.0, 11.7, "filled: batch\nnorm, ReLU", "right"),
+        (0.0, 9.2, r"$q(c\,|\,\hat{x})$", "left"),
+        (10.0, 9.2, r"$q(z\,|\,\hat{x})$", "right"),
+        (left + 0.6, 5.2, "Gumbel-\nsoftmax", "left"),
+        (right - 0.6, 5.2, "Gaussian", "right"),
+        (0.0, 1.4, "decoder\n$p(x\\,|\\,z,c)$", "left"),
+    ):
+        ax.text(x_text, y_text, text, ha=side, va="center")
+
+
+def _canvas(ax: Axes, width: float, height: float) -> None:
+    ax.set(xlim=(0, width), ylim=(0, height), aspect="equal")
+    ax.axis("off")
+
+
+def _node(ax: Axes, x: float, y: float, text: str, *, radius: float = 0.36, fill: str = "none") -> Shape:
+    patch = Circle((x, y), radius, facecolor=fill, edgecolor=INK if fill == "none" else fill, linewidth=1.4)
+    ax.add_patch(patch)
+    ax.text(x, y, text, ha="center", va="center_baseline", color=INK if fill == "none" else "white", size="large")
+    return Shape(x, y, patch)
+
+
+def _layer(ax: Axes, x: float, y: float, width: float, text: str, *, hidden: bool = False) -> Shape:
+    """A layer of units; ``hidden`` if batch normalisation and ReLU follow it."""
+    fill, edge, ink = (HIDDEN, HIDDEN, "white") if hidden else ("none", INK, INK)
+    patch = _rounded(x, y, width, 0.56, facecolor=fill, edgecolor=edge)
+    ax.add_patch(patch)
+    ax.text(x, y, text, ha="center", va="center_baseline", color=ink)
+    return Shape(x, y, patch)
+
+
+def _rounded(x: float, y: float, width: float, height: float, *, facecolor: str, edgecolor: str) -> FancyBboxPatch:
+    return FancyBboxPatch(
+        (x - width / 2, y - height / 2),
+        width,
+        height,
+        boxstyle="round,pad=0,rounding_size=0.15",
+        facecolor=facecolor,
+        edgecolor=edgecolor,
+        linewidth=1.4,
+    )
+
+
+def _arrow(ax: Axes, start: Shape, end: Shape) -> None:
+    """An arrow between the centres of two shapes, cut at their outlines."""
+    ax.add_patch(
+        FancyArrowPatch(
+            (start.x, start.y),
+            (end.x, end.y),
+            patchA=start.patch,
+            patchB=end.patch,
+            arrowstyle="-|>",
+            mutation_scale=11,
+            shrinkA=2,
+            shrinkB=2,
+            color=INK,
+            linewidth=1.2,
+        )
+    )

@@ -1,0 +1,59 @@
+"""Grids of images: generated samples, style transfer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+
+
+def image_grid(
+    ax: Axes,
+    images: Float[np.ndarray, "rows cols H W"] | Float[np.ndarray, "rows cols H W C"],
+    row_labels: Sequence[str] | None = None,
+    col_labels: Sequence[str] | None = None,
+    first_column_is_input: bool = False,
+) -> None:
+    """Draw images as one grid with transparent gaps.
+
+    Args:
+        ax: where to draw.
+        images: values from 0 (black) to 1; beyond them they are clipped. C is 1 (grey) or 3 (RGB).
+        row_labels: names left of the rows.
+        col_labels: names above the columns.
+        first_column_is_input: set the first column apart from what was made of it.
+
+    Raises:
+        ValueError: for another shape, values that are not finite, or as many labels as there are not rows
+            or columns.
+    """
+    images = np.asarray(images)
+    if images.ndim == 4:
+        images = images[..., None]
+    if images.ndim != 5 or images.shape[-1] not in (1, 3) or images.size == 0:
+        raise ValueError(f"images must have shape [rows, cols, H, W] or [rows, cols, H, W, 1 or 3], not {images.shape}")
+    if not np.isfinite(images).all():
+        raise ValueError("images must be finite")
+    rows, cols, H, W, _ = images.shape
+    for name, labels, expected in (("row_labels", row_labels, rows), ("col_labels", col_labels, cols)):
+        if labels is not None and len(labels) != expected:
+            raise ValueError(f"{name} must be {expected} names, not {len(labels)}")
+
+    gap = max(1, W // 14)
+    tops = np.arange(rows) * (H + gap)
+    lefts = np.arange(cols) * (W + gap)
+    lefts[1:] += first_column_is_input * W // 2
+    mosaic = np.zeros((tops[-1] + H, lefts[-1] + W, 4))
+    for top, row in zip(tops, images, strict=True):
+        for left, image in zip(lefts, row, strict=True):
+            mosaic[top : top + H, left : left + W, :3] = image.clip(0, 1)
+            mosaic[top : top + H, left : left + W, 3] = 1
+
+    ax.imshow(mosaic, interpolation="none")
+    ax.set_yticks(tops + (H - 1) / 2 if row_labels else [], row_labels or [])
+    ax.set_xticks(lefts + (W - 1) / 2 if col_labels else [], col_labels or [])
+    ax.tick_params(length=0, top=False, labeltop=True, labelbottom=False)
+    ax.spines[:].set_visible(False)
+    ax.grid(False)

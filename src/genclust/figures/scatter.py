@@ -1,0 +1,75 @@
+"""Points in the plane, coloured by class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.lines import Line2D
+
+from genclust.figures.style import CLASSES
+
+
+def class_scatter(
+    ax: Axes, xy: Float[np.ndarray, "N 2"], labels: Int[np.ndarray, " N"], class_names: Sequence[str]
+) -> None:
+    """Small points coloured by class; short names stand at the classes' medians, others in a legend below.
+
+    Args:
+        ax: where to draw; its ticks are removed, since projections have no unit.
+        xy: positions.
+        labels: classes 0 … T-1.
+        class_names: the T names.
+
+    Raises:
+        ValueError: for positions that are not finite or not ``[N, 2]``, labels without a name, or
+            more classes than colours that can be told apart.
+    """
+    xy, labels = np.asarray(xy), np.asarray(labels)
+    T = len(class_names)
+    if xy.ndim != 2 or xy.shape[1] != 2 or len(xy) == 0 or not np.isfinite(xy).all():
+        raise ValueError(f"xy must be finite positions of shape [N, 2]; its shape is {xy.shape}")
+    if labels.shape != xy.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f"labels must be {len(xy)} integers, not {labels.dtype} of shape {labels.shape}")
+    if labels.min() < 0 or labels.max() >= T:
+        raise ValueError(f"labels must lie between 0 and {T - 1}, one for each of the {T} class names")
+    if len(CLASSES) < T:
+        raise ValueError(f"only {len(CLASSES)} classes can be told apart by colour, not {T}")
+
+    colors = np.array([to_rgb(color) for color in CLASSES])
+    # in random order, else the last class covers the others
+    order = np.random.default_rng(0).permutation(len(xy))
+    size = float(np.clip(15_000 / len(xy), 2, 12))
+    # one raster image: ten thousand vector points would make an SVG of megabytes
+    x, y = xy[order].T
+    ax.scatter(x, y, c=colors[labels[order]], s=size, alpha=0.75, linewidths=0, rasterized=True)
+    ax.set(xticks=[], yticks=[], aspect="equal", adjustable="datalim")
+    ax.spines[:].set_visible(False)
+
+    if all(len(name) <= 2 for name in class_names):
+        for t in np.unique(labels):
+            x_median, y_median = np.median(xy[labels == t], axis=0)
+            ax.text(
+                x_median,
+                y_median,
+                class_names[t],
+                ha="center",
+                va="center",
+                color="black" if _luminance(colors[t]) > 0.18 else "white",
+                fontsize="small",
+                fontweight="bold",
+                bbox={"boxstyle": "circle,pad=0.25", "facecolor": colors[t], "edgecolor": "white", "linewidth": 0.8},
+            )
+    else:
+        keys = [Line2D([], [], linestyle="", marker="o", color=colors[t], label=class_names[t]) for t in range(T)]
+        # two columns fit under a panel of half the page's width
+        ax.legend(handles=keys, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=2, handletextpad=0.1)
+
+
+def _luminance(rgb: Float[np.ndarray, " 3"]) -> float:
+    """Relative luminance (WCAG 2); black text has the better contrast above 0.18, white below."""
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])

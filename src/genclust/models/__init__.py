@@ -1,0 +1,15 @@
+"""The models, by the names that declarations use."""
+
+from __future__ import annotations
+
+from genclust.models.base import Model, Terms
+from genclust.models.baselines import GaussianMixtureSettings, KMeansSettings
+from genclust.models.gumbel import GumbelClustering, GumbelSettings
+
+#: Models that train in the loop: name -> (module, its settings).
+MODELS: dict[str, tuple[type[Model], type]] = {"gumbel": (GumbelClustering, GumbelSettings)}
+
+#: Baselines that scikit-learn fits: name -> settings.
+BASELINES: dict[str, type] = {"kmeans": KMeansSettings, "gmm": GaussianMixtureSettings}
+
+__all__ = ["BASELINES", "MODELS", "Model", "Terms"]

@@ -1,0 +1,139 @@
+r"""The model of "Is Simple Better? Revisiting Simple Generative Models for Unsupervised Clustering".
+
+Arias Figueroa and Ramírez Rivera, NIPS workshop on Bayesian deep learning, 2017.
+
+Generative model (equations 2 to 4) and inference model (equations 1, 5 and 6):
+
+.. math::
+
+    p(c) &= \mathrm{Cat}(1/K), \quad p(z) = N(0, I), \quad p_\theta(x|z,c) = f(x; z, c, \theta) \\
+    \hat x &= g(x), \quad q_\phi(c|\hat x) = \mathrm{Cat}(\pi_\phi(\hat x)), \quad
+    q_\phi(z|\hat x) = N(\mu_\phi(\hat x), \mathrm{diag}\,\sigma_\phi^2(\hat x))
+
+Bound (equation 7), with the weights of section 3 on its two divergences; at
+:math:`w_G = w_C = 1` and with exact expectations it is the evidence lower bound:
+
+.. math::
+
+    \mathcal L = E_{q(c,z|\hat x)}[\log p(x|z,c)]
+    - w_C\,\mathrm{KL}(q(c|\hat x)\,\|\,p(c)) - w_G\,\mathrm{KL}(q(z|\hat x)\,\|\,p(z))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from genclust.models.base import Model, Terms
+from genclust.models.distributions import bernoulli_log_prob, categorical_kl, gaussian_kl, gumbel_softmax
+from genclust.models.layers import MLP, Init, Linear, initialise
+from genclust.settings import within
+from genclust.streams import Noise
+
+
+@dataclass(frozen=True)
+class GumbelSettings:
+    """Hyper-parameters of :class:`GumbelClustering`; see the chapter for which the paper states."""
+
+    n_clusters: int = within(1, 10_000)
+    latent_dim: int = within(1, 10_000)
+    feature_dim: int = within(2, 10_000, default=100)
+    hidden: tuple[int, ...] = within(1, 100_000, default=(512, 256))
+    w_gaussian: float = within(0, 1e6, default=1.0)
+    w_categorical: float = within(0, 1e6, default=1.0)
+    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
+    sample: Literal["soft", "hard"] = "soft"
+    category_head: Literal["mlp", "linear"] = "mlp"
+    init: Init = "pytorch"
+    bn_momentum: float = within(0, 1, default=0.1)
+
+
+class GumbelClustering(Model):
+    """Deterministic encoder, Gumbel-softmax clusters, Gaussian style, summed embeddings.
+
+    Args:
+        replicas: number R of independently seeded copies.
+        x_dim: dimension D of the data.
+        settings: hyper-parameters.
+    """
+
+    schedules = ("temperature",)
+
+    def __init__(self, replicas: int, x_dim: int, settings: GumbelSettings) -> None:
+        super().__init__()
+        self.replicas, self.x_dim, self.settings = replicas, x_dim, settings
+        s, F, momentum = settings, settings.feature_dim, settings.bn_momentum
+
+        def mlp(*sizes: int) -> MLP:
+            return MLP(replicas, sizes, momentum)
+
+        # g: D - 512 - 256 - F, the last layer linear
+        self.encoder = nn.Sequential(mlp(x_dim, *s.hidden), Linear(replicas, s.hidden[-1], F))
+        # q(c|x̂): F - F - F/2 - K
+        self.category = (
+            nn.Sequential(mlp(F, F, F // 2), Linear(replicas, F // 2, s.n_clusters))
+            if s.category_head == "mlp"
+            else Linear(replicas, F, s.n_clusters)
+        )
+        # q(z|x̂): two linear layers
+        self.z_mean = Linear(replicas, F, s.latent_dim)
+        self.z_log_var = Linear(replicas, F, s.latent_dim)
+        # p(x|z,c): both latents are embedded linearly and added; F - 256 - 512 - D
+        self.embed_z = Linear(replicas, s.latent_dim, F)
+        self.embed_c = Linear(replicas, s.n_clusters, F)
+        self.decoder = nn.Sequential(mlp(F, *reversed(s.hidden)), Linear(replicas, s.hidden[0], x_dim))
+
+    def initialise(self, generators: Sequence[Generator]) -> None:
+        initialise(self, generators, self.settings.init)
+
+    def q_z(self, x_hat: Float[Tensor, "R B F"]) -> tuple[Float[Tensor, "R B Z"], Float[Tensor, "R B Z"]]:
+        """Mean and log-variance of q(z|x̂), equation 6, in float32."""
+        return self.z_mean(x_hat).float(), self.z_log_var(x_hat).float()
+
+    def q_c(self, x_hat: Float[Tensor, "R B F"]) -> Float[Tensor, "R B K"]:
+        """Logits of q(c|x̂), equation 5, in float32."""
+        return self.category(x_hat).float()
+
+    def decode(self, z: Float[Tensor, "R B Z"], c: Float[Tensor, "R B K"]) -> Float[Tensor, "R B D"]:
+        """Parameters of p(x|z,c), equation 4: Bernoulli logits, or the Gaussian's mean."""
+        return self.decoder(self.embed_z(z) + self.embed_c(c)).float()
+
+    def log_prob(self, x: Float[Tensor, "R B D"], decoded: Float[Tensor, "R B D"]) -> Float[Tensor, "R B"]:
+        """log p(x|z,c) in nats; the Gaussian has variance 1/2 and its constant is left out.
+
+        That makes the Gaussian term the summed square error, as "mean square error" in the paper.
+        """
+        if self.settings.likelihood == "bernoulli":
+            return bernoulli_log_prob(decoded, x)
+        return -(x - decoded).square().sum(-1)
+
+    def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float], noise: Noise) -> Terms:
+        """The negative of equation 7 with weights, one sample of c and z an example."""
+        s = self.settings
+        x_hat = self.encoder(x)
+        logits = self.q_c(x_hat)
+        mean, log_var = self.q_z(x_hat)
+
+        c = gumbel_softmax(
+            logits, noise.uniform(*logits.shape[1:]), scheduled["temperature"], hard=s.sample == "hard"
+        )
+        z = mean + torch.exp(0.5 * log_var) * noise.normal(*mean.shape[1:])
+
+        reconstruction = -self.log_prob(x, self.decode(z, c))
+        kl_z = gaussian_kl(mean, log_var)
+        kl_c = categorical_kl(logits)
+        objective = (reconstruction + s.w_gaussian * kl_z + s.w_categorical * kl_c).mean(-1)
+        return Terms(objective, {"reconstruction": reconstruction, "kl_z": kl_z, "kl_c": kl_c})
+
+    def cluster_posterior(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B K"]:
+        return self.q_c(self.encoder(x)).log_softmax(-1)
+
+    def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
+        """The features x̂ (equation 1) and the mean of q(z|x̂)."""
+        x_hat = self.encoder(x)
+        return {"x_hat": x_hat.float(), "z_mean": self.q_z(x_hat)[0]}

@@ -1,0 +1,103 @@
+"""Settings as frozen dataclasses, read from declarations and checked before anything is computed."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+
+class SettingError(ValueError):
+    """A name that does not exist or a value out of range; says what would be right."""
+
+
+def nearest(name: str, valid: Iterable[str], what: str) -> str:
+    """One sentence that refuses ``name`` and offers the nearest valid name."""
+    names = sorted(valid)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}?" if close else f"valid are {', '.join(names)}."
+    return f"There is no {what} {name!r}; {hint}"
+
+
+def within(low: float = -math.inf, high: float = math.inf, default: Any = dataclasses.MISSING) -> Any:
+    """A dataclass field whose value, or every entry of it, must lie in [low, high]."""
+    return dataclasses.field(default=default, metadata={"low": low, "high": high})
+
+
+def read(settings: type[T], declared: Mapping[str, Any], prefix: str) -> T:
+    """Build the dataclass ``settings`` from a mapping.
+
+    Args:
+        settings: a frozen dataclass with fields of type int, float, str, Literal, tuple of int, or Any.
+        declared: names and values, as they come from YAML or the command line.
+        prefix: what the settings are called in messages, such as ``model``.
+
+    Raises:
+        SettingError: for an unknown or missing name, a wrong type or a value out of range.
+    """
+    fields = {field.name: field for field in dataclasses.fields(settings)}  # type: ignore[arg-type]
+    hints = get_type_hints(settings)
+    for name in declared:
+        if name not in fields:
+            raise SettingError(nearest(name, fields, f"setting of {prefix} named"))
+    for name, field in fields.items():
+        if name not in declared and field.default is dataclasses.MISSING:
+            raise SettingError(f"The setting {prefix}.{name} is missing.")
+    values = {
+        name: _checked(f"{prefix}.{name}", value, hints[name], fields[name].metadata)
+        for name, value in declared.items()
+    }
+    return settings(**values)
+
+
+def _checked(name: str, value: Any, kind: Any, limits: Mapping[str, float]) -> Any:
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise SettingError(nearest(str(value), map(str, get_args(kind)), f"{name} called"))
+        return value
+    if get_origin(kind) is tuple:
+        entry = get_args(kind)[0]
+        if not isinstance(value, (list, tuple)):
+            raise SettingError(f"{name} must be a list of {entry.__name__}, not {value!r}.")
+        return tuple(_checked(f"an entry of {name}", item, entry, limits) for item in value)
+    if kind is Any:
+        return value
+    number = kind in (int, float) and isinstance(value, (int, float)) and not isinstance(value, bool)
+    if kind is int and number and value == int(value):
+        value = int(value)
+    elif kind is float and number:
+        value = float(value)
+    elif not isinstance(value, kind) or isinstance(value, bool) is not (kind is bool):
+        raise SettingError(f"{name} must be {_article(kind)}, not {value!r}.")
+    low, high = limits.get("low", -math.inf), limits.get("high", math.inf)
+    if isinstance(value, (int, float)) and not (low <= value <= high):  # NaN fails too
+        raise SettingError(f"{name} must lie between {low:g} and {high:g}, not {value!r}.")
+    return value
+
+
+def _article(kind: type) -> str:
+    return {int: "a whole number", float: "a number", str: "a name", bool: "true or false"}[kind]
+
+
+def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings laid over each other; later layers win.
+
+    A mapping with a ``name`` that differs from the one below replaces it: other models have
+    other settings.  So does a schedule, whose fields belong together.
+    """
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            below = merged.get(key)
+            replaces = (
+                not isinstance(value, Mapping)
+                or not isinstance(below, Mapping)
+                or "shape" in value
+                or (key == "model" and value.get("name", below.get("name")) != below.get("name"))
+            )
+            merged[key] = value if replaces else merge(below, value)
+    return merged

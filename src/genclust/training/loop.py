@@ -1,0 +1,216 @@
+"""The one training loop: data resident on the device, batches by index, replicas together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from genclust.models.base import Model
+from genclust.settings import within
+from genclust.streams import Noise
+
+#: Called after the epochs that are measured; returns what the learning curve keeps, one mapping a replica.
+Measure = Callable[[int], list[dict[str, float]]]
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a model is trained.
+
+    Attributes:
+        epochs: passes over the training split.
+        batch_size: examples a step; the last batch of an epoch may be smaller.
+        schedules: ``learning_rate`` and whatever the model's loss asks for, by name.
+        precision: ``float32``, or ``bf16`` for bfloat16 matrix products; likelihoods, divergences,
+            batch statistics and Adam stay in float32.
+        snapshots: epochs after which the embedding of some test points is kept.
+    """
+
+    epochs: int = within(1, 1_000_000)
+    batch_size: int = within(2, 1_000_000)
+    schedules: Any = within()  # a mapping from names to schedules
+    precision: Literal["float32", "bf16"] = "float32"
+    snapshots: tuple[int, ...] = within(1, 1_000_000, default=())
+
+
+@dataclass
+class Progress:
+    """What is known of one replica so far."""
+
+    curve: list[dict[str, float]] = field(default_factory=list)
+    failed_at_step: int | None = None
+    seconds: float = 0.0
+
+
+def as_float(x: Tensor) -> Tensor:
+    """Grey values 0 … 255 as [0, 1]; other data unchanged."""
+    return x.float().div_(255) if x.dtype == torch.uint8 else x
+
+
+class Training:
+    """R replicas of one model, training on one data set.
+
+    Args:
+        model: initialised here from each seed's own stream.
+        seeds: one a replica.
+        x: the training split ``[N, D]``, uint8 grey values or float32, kept on ``device``.
+        settings: see :class:`TrainingSettings`.
+        device: where the model and the data live.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        seeds: Sequence[int],
+        x: Tensor,
+        settings: TrainingSettings,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.seeds = list(seeds)
+        self.settings = settings
+        self.device = torch.device(device)
+        model.initialise(Noise(self.seeds, "initial weights").generators)  # on the CPU: one seed, one start
+        self.model = model.to(self.device)
+        self.x = x.to(self.device)
+        # A last batch of one example has no variance to normalise by, and is left out.
+        self.steps_per_epoch = len(x) // settings.batch_size + (len(x) % settings.batch_size > 1)
+        self.total_steps = settings.epochs * self.steps_per_epoch
+        self.step = 0
+        self.progress = [Progress() for _ in self.seeds]
+        self._noise = Noise(self.seeds, "training noise", self.device)
+        self._order = Noise(self.seeds, "order of examples", self.device)
+        self._permutation: tuple[int, Tensor] | None = None
+        self._optimiser = torch.optim.Adam(model.parameters(), fused=True)
+        self._frozen: dict[int, dict[str, Tensor]] = {}
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do: the last step is reached, or every replica has failed."""
+        return self.step >= self.total_steps or len(self._frozen) == len(self.seeds)
+
+    @property
+    def epoch(self) -> int:
+        """Epochs completed."""
+        return self.step // self.steps_per_epoch
+
+    def run(
+        self,
+        measure: Measure,
+        measured_epochs: Sequence[int],
+        report: Callable[[float], None] = lambda loss: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Train until the last step or until ``stop()``; True if nothing is left to do.
+
+        ``report`` gets the mean objective of the replicas that are still training after every
+        step.  A replica whose objective becomes non-finite keeps the parameters it had and is
+        marked as failed; the others go on.
+        """
+        self.model.train()
+        while not self.finished and not stop():
+            began = time.perf_counter()
+            objective = self._one_step()
+            if self.step % self.steps_per_epoch == 0 and self.epoch in measured_epochs:
+                self.model.eval()
+                for progress, point in zip(self.progress, measure(self.epoch), strict=True):
+                    progress.curve.append({"epoch": self.epoch, **point})
+                self.model.train()
+            elapsed = time.perf_counter() - began
+            for progress in self.progress:
+                progress.seconds += elapsed / len(self.seeds)
+            report(objective)
+        self.model.eval()
+        return self.finished
+
+    def _one_step(self) -> float:
+        epoch, at = divmod(self.step, self.steps_per_epoch)
+        if self._permutation is None or self._permutation[0] != epoch:
+            self._permutation = epoch, self._order.at(epoch).permutation(len(self.x))
+        index = self._permutation[1][:, at * self.settings.batch_size : (at + 1) * self.settings.batch_size]
+        scheduled = {
+            name: schedule(self.step / self.steps_per_epoch) for name, schedule in self.settings.schedules.items()
+        }
+        self._optimiser.param_groups[0]["lr"] = scheduled["learning_rate"]
+
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
+            terms = self.model.loss(as_float(self.x[index]), scheduled, self._noise.at(self.step))
+        objective = terms.objective.detach()
+        for r in torch.nonzero(~objective.isfinite()).flatten().tolist():
+            if r not in self._frozen:
+                self._frozen[r] = self._slice(r)
+                self.progress[r].failed_at_step = self.step
+        self._optimiser.zero_grad()
+        terms.objective.sum().backward()
+        self._optimiser.step()
+        self._restore_frozen()
+        self.step += 1
+        return objective[objective.isfinite()].mean().item()
+
+    # Replicas are slices of every tensor, so one can be frozen, saved or loaded by itself.
+
+    def _slice(self, r: int) -> dict[str, Tensor]:
+        return {name: tensor[r].detach().cpu().clone() for name, tensor in self.model.state_dict().items()}
+
+    @torch.no_grad()
+    def _restore_frozen(self) -> None:
+        if self._frozen:
+            state = self.model.state_dict()
+            for r, frozen in self._frozen.items():
+                for name, tensor in frozen.items():
+                    state[name][r] = tensor
+
+    def state_of(self, r: int) -> dict[str, Any]:
+        """Everything replica r needs to go on, alone or among others."""
+        moments = {
+            name: {key: value[r].cpu().clone() for key, value in self._optimiser.state[parameter].items() if key != "step"}
+            for name, parameter in self.model.named_parameters()
+            if parameter in self._optimiser.state
+        }
+        return {"seed": self.seeds[r], "step": self.step, "model": self._slice(r), "adam": moments} | vars(
+            self.progress[r]
+        )
+
+    @torch.no_grad()
+    def load(self, states: Sequence[Mapping[str, Any]]) -> None:
+        """Go on from the states of all replicas, which must stand at the same step."""
+        self.step = states[0]["step"]
+        if [state["seed"] for state in states] != self.seeds or any(state["step"] != self.step for state in states):
+            raise ValueError("Replicas can only go on together from the same step, in the order of their seeds.")
+        model_state = self.model.state_dict()
+        for r, state in enumerate(states):
+            for name, tensor in state["model"].items():
+                model_state[name][r] = tensor.to(self.device)
+            self.progress[r] = Progress(list(state["curve"]), state["failed_at_step"], state["seconds"])
+            if state["failed_at_step"] is not None:
+                self._frozen[r] = dict(state["model"])
+        if self.step:
+            for name, parameter in self.model.named_parameters():
+                moments = {
+                    key: torch.stack([state["adam"][name][key] for state in states]).to(self.device)
+                    for key in ("exp_avg", "exp_avg_sq")
+                }
+                self._optimiser.state[parameter] = {
+                    "step": torch.tensor(float(self.step), device=self.device),
+                    **moments,
+                }
+
+
+@torch.no_grad()
+def in_chunks(
+    function: Callable[[Tensor], Tensor | dict[str, Tensor]], x: Tensor, replicas: int, size: int = 2000
+) -> Any:
+    """``function`` of all rows of ``x`` ``[N, D]``, each chunk shown to every replica, on the CPU."""
+
+    def broadcast(rows: Tensor) -> Float[Tensor, "R B D"]:
+        return as_float(rows).expand(replicas, *rows.shape)
+
+    outputs = [function(broadcast(rows)) for rows in x.split(size)]
+    if isinstance(outputs[0], dict):
+        return {name: torch.cat([o[name].cpu() for o in outputs], 1) for name in outputs[0]}  # type: ignore[index,call-overload]
+    return torch.cat([o.cpu() for o in outputs], 1)  # type: ignore[union-attr]

@@ -1,0 +1,300 @@
+"""The axes hold what the arrays say, in colours that can be read and told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations, pairwise
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.patches import Circle, FancyArrowPatch
+from matplotlib.text import Text
+
+from genclust.figures import style
+from genclust.figures.curves import accuracy_curves
+from genclust.figures.diagrams import HIDDEN, STOCHASTIC, architecture, graphical_model
+from genclust.figures.images import image_grid
+from genclust.figures.scatter import class_scatter
+
+
+@pytest.fixture
+def ax() -> Iterator[Axes]:
+    with mpl.rc_context():
+        style.use()
+        figure, axes = plt.subplots()
+        yield axes
+        figure.canvas.draw()  # whatever was drawn can be rendered
+        plt.close(figure)
+
+
+# ---- style
+
+
+def linear(color: str) -> np.ndarray:
+    rgb = np.array(to_rgb(color))
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+
+
+def contrast(a: str, b: str) -> float:
+    low, high = sorted(float(linear(color) @ [0.2126, 0.7152, 0.0722]) for color in (a, b))
+    return (high + 0.05) / (low + 0.05)
+
+
+PAGES = ("#ffffff", "#121212")
+
+# How dichromats see linear RGB (Machado, Oliveira and Fernandes, 2009, severity 1)
+SIGHT = {
+    "normal": np.eye(3),
+    "protanopia": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    ),
+    "deuteranopia": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    ),
+    "tritanopia": np.array(
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]]
+    ),
+}
+
+
+def oklab(rgb: np.ndarray) -> np.ndarray:
+    lms = np.cbrt(
+        np.array(
+            [
+                [0.4122214708, 0.5363325363, 0.0514459929],
+                [0.2119034982, 0.6806995451, 0.1073969566],
+                [0.0883024619, 0.2817188376, 0.6299787005],
+            ]
+        )
+        @ rgb.clip(0, 1)
+    )
+    lab = np.array(
+        [
+            [0.2104542553, 0.7936177850, -0.0040720468],
+            [1.9779984951, -2.4285922050, 0.4505937099],
+            [0.0259040371, 0.7827717662, -0.8086757660],
+        ]
+    )
+    return lab @ lms
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_ink_and_classes_stand_out_on_light_and_dark_pages(page: str) -> None:
+    assert contrast(style.INK, page) > 4.3
+    assert min(contrast(color, page) for color in style.CLASSES) > 2.2
+
+
+@pytest.mark.parametrize("sight", SIGHT)
+def test_classes_can_be_told_apart(sight: str) -> None:
+    seen = [oklab(SIGHT[sight] @ linear(color)) for color in style.CLASSES]
+    assert min(np.linalg.norm(a - b) for a, b in combinations(seen, 2)) > 0.1
+
+
+@pytest.mark.parametrize("fill", [STOCHASTIC, HIDDEN])
+def test_filled_shapes_carry_white_text_on_both_pages(fill: str) -> None:
+    assert contrast(fill, "white") > 5
+    assert min(contrast(fill, page) for page in PAGES) > 3
+
+
+def test_use_makes_figures_transparent(ax: Axes) -> None:
+    assert to_hex(ax.figure.get_facecolor(), keep_alpha=True)[-2:] == "00"
+    assert to_hex(ax.get_facecolor(), keep_alpha=True)[-2:] == "00"
+
+
+@pytest.mark.parametrize(("output", "mime"), [("svg", "image/svg+xml"), ("retina", "image/png")])
+def test_use_sets_the_format_of_notebooks(output: str, mime: str) -> None:
+    shells = pytest.importorskip("IPython.core.interactiveshell")
+    shell = shells.InteractiveShell.instance()
+    try:
+        with mpl.rc_context():
+            style.use(output)  # type: ignore[arg-type]
+        formatters = shell.display_formatter.formatters
+        drawn = {name for name, formatter in formatters.items() if mpl.figure.Figure in formatter.type_printers}
+        assert drawn == {mime}
+    finally:
+        shells.InteractiveShell.clear_instance()
+
+
+# ---- curves
+
+
+def test_curves_show_mean_range_and_every_seed(ax: Axes) -> None:
+    rng = np.random.default_rng(0)
+    epochs = np.array([1, 5, 20, 50])
+    curves = {"a": rng.uniform(0, 50, (3, 4)), "b": rng.uniform(50, 90, (5, 4))}
+    accuracy_curves(ax, curves, epochs)
+
+    assert len(ax.lines) == 3 + 1 + 5 + 1
+    means = {line.get_label(): line.get_ydata() for line in ax.lines if not str(line.get_label()).startswith("_")}
+    assert list(means) == ["a", "b"]
+    for (name, values), band in zip(curves.items(), ax.collections, strict=True):
+        np.testing.assert_allclose(means[name], values.mean(axis=0))
+        vertices = band.get_paths()[0].vertices
+        for i, epoch in enumerate(epochs):
+            heights = vertices[vertices[:, 0] == epoch, 1]
+            assert heights.min() == pytest.approx(values[:, i].min())
+            assert heights.max() == pytest.approx(values[:, i].max())
+    thin = np.array([line.get_ydata() for line in ax.lines if str(line.get_label()).startswith("_")])
+    np.testing.assert_allclose(thin, np.concatenate(list(curves.values())))
+    assert ax.get_ylabel() == "Accuracy (%)"
+    assert "3 to 5 seeds" in ax.get_title(loc="left")
+
+
+@pytest.mark.parametrize("height", [2.5, 5])
+def test_names_of_curves_neither_overlap_nor_cover_data(ax: Axes, height: float) -> None:
+    ax.figure.set_size_inches(5, height)
+    curves = {f"curve {i}": np.array([[0.0, 80 + 0.1 * (-1) ** i * i]]) for i in range(6)}
+    accuracy_curves(ax, curves, np.array([0, 1]))
+    ax.figure.canvas.draw()
+    # an annotation's own extent includes its line
+    boxes = {text.get_text(): Text.get_window_extent(text) for text in ax.texts}
+    in_order = sorted(boxes, key=lambda name: boxes[name].y0)
+    assert in_order == sorted(curves, key=lambda name: curves[name][0, -1])
+    assert all(boxes[below].y1 <= boxes[above].y0 for below, above in pairwise(in_order))
+    assert min(box.x0 for box in boxes.values()) > ax.get_window_extent().x1
+
+
+@pytest.mark.parametrize(
+    "curves", [{}, {"a": np.zeros(3)}, {"a": np.zeros((2, 4))}, {"a": np.zeros((0, 3))}, {"a": np.full((1, 3), np.nan)}]
+)
+def test_bad_curves_are_refused(ax: Axes, curves: dict[str, np.ndarray]) -> None:
+    with pytest.raises(ValueError, match="curve"):
+        accuracy_curves(ax, curves, np.arange(3))
+
+
+# ---- images
+
+
+@pytest.mark.parametrize("channels", [(), (1,), (3,)])
+def test_grid_holds_every_image_in_its_place(ax: Axes, channels: tuple[int, ...]) -> None:
+    images = np.random.default_rng(0).random((2, 3, 4, 5, *channels))
+    image_grid(ax, images, row_labels=["r0", "r1"], col_labels=["c0", "c1", "c2"])
+    (drawn,) = ax.images
+    mosaic = np.asarray(drawn.get_array())
+    assert mosaic.shape == (2 * 4 + 1, 3 * 5 + 2, 4)  # one transparent pixel between images
+    for row in range(2):
+        for col in range(3):
+            tile = mosaic[row * 5 : row * 5 + 4, col * 6 : col * 6 + 5]
+            expected = images[row, col] if channels else images[row, col, :, :, None]
+            np.testing.assert_array_equal(tile[..., :3], np.broadcast_to(expected, (4, 5, 3)))
+            assert (tile[..., 3] == 1).all()
+    assert mosaic[..., 3].sum() == 6 * 20
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["r0", "r1"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["c0", "c1", "c2"]
+    np.testing.assert_array_equal(ax.get_xticks(), [2, 8, 14])
+
+
+def test_input_column_is_set_apart_and_values_are_clipped(ax: Axes) -> None:
+    image_grid(ax, np.full((1, 3, 4, 4), 1.5), first_column_is_input=True)
+    opaque = np.asarray(ax.images[0].get_array())[0, :, 3]
+    assert "".join("#" if a else "." for a in opaque) == "####...####.####"
+    assert np.asarray(ax.images[0].get_array()).max() == 1
+    assert len(ax.get_xticks()) == len(ax.get_yticks()) == 0
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        (np.zeros((2, 3, 4)), {}),
+        (np.zeros((2, 3, 4, 4, 2)), {}),
+        (np.full((2, 3, 4, 4), np.nan), {}),
+        (np.zeros((2, 3, 4, 4)), {"row_labels": ["a"]}),
+        (np.zeros((2, 3, 4, 4)), {"col_labels": ["a"]}),
+    ],
+)
+def test_bad_grids_are_refused(ax: Axes, images: np.ndarray, labels: dict[str, list[str]]) -> None:
+    with pytest.raises(ValueError, match="must"):
+        image_grid(ax, images, **labels)
+
+
+# ---- scatter
+
+
+def test_scatter_colours_points_by_class_and_names_medians(ax: Axes) -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(3, size=50)
+    xy = rng.normal(size=(50, 2)) + 10 * labels[:, None]
+    class_scatter(ax, xy, labels, ["0", "1", "2"])
+
+    (points,) = ax.collections
+    drawn = {tuple(p): to_hex(c) for p, c in zip(points.get_offsets(), points.get_facecolors(), strict=True)}
+    assert drawn == {tuple(p): style.CLASSES[t] for p, t in zip(xy, labels, strict=True)}
+    assert [text.get_text() for text in ax.texts] == ["0", "1", "2"]
+    for t, text in enumerate(ax.texts):
+        np.testing.assert_allclose(text.get_position(), np.median(xy[labels == t], axis=0))
+    assert ax.get_legend() is None
+
+
+def test_scatter_has_a_legend_outside_for_long_names(ax: Axes) -> None:
+    xy = np.random.default_rng(0).normal(size=(40, 2))
+    class_scatter(ax, xy, np.arange(40) % 2, ["markets", "economics"])
+    legend = ax.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["markets", "economics"]
+    assert len(ax.texts) == 0
+    ax.figure.canvas.draw()
+    assert legend.get_window_extent().y1 <= ax.get_window_extent().y0 + 1
+
+
+@pytest.mark.parametrize(
+    ("xy", "labels", "names"),
+    [
+        (np.zeros((3, 3)), np.zeros(3, int), ["a"]),
+        (np.full((3, 2), np.inf), np.zeros(3, int), ["a"]),
+        (np.zeros((3, 2)), np.zeros(2, int), ["a"]),
+        (np.zeros((3, 2)), np.ones(3, int), ["a"]),
+        (np.zeros((3, 2)), np.array([0, 0, -1]), ["a"]),
+        (np.zeros((3, 2)), np.zeros(3), ["a"]),
+        (np.zeros((3, 2)), np.zeros(3, int), list("abcdefghijk")),
+    ],
+)
+def test_bad_scatters_are_refused(ax: Axes, xy: np.ndarray, labels: np.ndarray, names: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"must be|must lie|told apart"):
+        class_scatter(ax, xy, labels, names)
+
+
+# ---- diagrams
+
+
+def edges(ax: Axes) -> set[tuple[str, str]]:
+    """The texts at both ends of every arrow."""
+    names = {text.get_position(): text.get_text() for text in ax.texts}
+    arrows = [patch for patch in ax.patches if isinstance(patch, FancyArrowPatch)]
+    return {(names[start], names[end]) for start, end in (arrow._posA_posB for arrow in arrows)}
+
+
+def test_graphical_models_have_the_papers_edges(ax: Axes) -> None:
+    inference, generation = ax.figure.subplots(1, 2)
+    graphical_model(inference, generation)
+    assert edges(inference) == {("$x$", r"$\hat{x}$"), (r"$\hat{x}$", "$c$"), (r"$\hat{x}$", "$z$")}
+    assert edges(generation) == {("$c$", "$x$"), ("$z$", "$x$")}
+    for axes, circles in ((inference, 5), (generation, 3)):  # the deterministic node is drawn double
+        assert sum(isinstance(patch, Circle) for patch in axes.patches) == circles
+
+
+def test_architecture_runs_from_input_to_output_with_two_stochastic_nodes(ax: Axes) -> None:
+    architecture(ax)
+    coloured = [patch for patch in ax.patches if to_hex(patch.get_facecolor()) == STOCHASTIC]
+    names = {text.get_position(): text.get_text() for text in ax.texts}
+    assert {names[patch.center] for patch in coloured} == {"$c$", "$z$"}
+
+    arrows = edges(ax)
+    assert (r"$\hat{x}$:  $d_f$", "$d_f$") in arrows
+    assert {("logits:  $k$", "$c$"), (r"$\mu$:  $d_z$", "$z$"), (r"$\sigma$:  $d_z$", "$z$")} <= arrows
+    assert {("$c$", "$d_f$"), ("$z$", "$d_f$"), ("$d_f$", "$+$"), ("$+$", "256")} <= arrows
+    assert ("512", "output $x$:  $D$") in arrows
+
+
+def test_architecture_texts_do_not_overlap(ax: Axes) -> None:
+    ax.figure.set_size_inches(5, 6.5)
+    architecture(ax)
+    ax.figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))

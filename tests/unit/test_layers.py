@@ -1,0 +1,64 @@
+"""Replicated layers against one torch layer a replica."""
+
+import pytest
+import torch
+from scipy import stats
+from torch import nn
+
+from genclust.models.layers import BatchNorm, Linear
+from genclust.streams import Noise
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_linear_is_one_affine_map_a_replica(replicas):
+    layer = Linear(replicas, 5, 4)
+    layer.initialise(Noise(range(replicas), "test").generators, "pytorch")
+    x = torch.randn(replicas, 7, 5)
+    y = layer(x)
+    for r in range(replicas):
+        torch.testing.assert_close(y[r], x[r] @ layer.weight[r] + layer.bias[r])
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_batch_norm_is_one_of_torchs_a_replica(replicas):
+    layer = BatchNorm(replicas, 4, momentum=0.3)
+    peers = [nn.BatchNorm1d(4, momentum=0.3) for _ in range(replicas)]
+    for r, peer in enumerate(peers):
+        nn.init.uniform_(peer.weight)
+        nn.init.uniform_(peer.bias)
+        layer.weight.data[r], layer.bias.data[r] = peer.weight.data, peer.bias.data
+    for _ in range(3):
+        x = torch.randn(replicas, 9, 4)
+        y = layer(x)
+        for r, peer in enumerate(peers):
+            torch.testing.assert_close(y[r], peer(x[r]))
+    layer.eval()
+    y = layer(x)
+    for r, peer in enumerate(peers):
+        torch.testing.assert_close(layer.running_var[r], peer.running_var)
+        torch.testing.assert_close(y[r], peer.eval()(x[r]))
+
+
+@pytest.mark.parametrize(("init", "bound"), [("pytorch", 0.1), ("torch7", 0.1), ("glorot", (6 / 150) ** 0.5)])
+def test_initial_weights_are_uniform_within_the_bound_of_the_scheme(init, bound):
+    layer = Linear(2, 100, 50)
+    layer.initialise(Noise([0, 1], "test").generators, init)
+    for weight in layer.weight.detach():
+        assert stats.kstest(weight.flatten().numpy(), stats.uniform(-bound, 2 * bound).cdf).pvalue > 1e-3
+    assert (layer.bias == 0).all() == (init == "glorot")
+
+
+def test_torch7_draws_the_scale_of_batch_normalisation():
+    layer = BatchNorm(1, 5000, momentum=0.1)
+    layer.initialise(Noise([0], "test").generators, "torch7")
+    assert stats.kstest(layer.weight.detach().flatten().numpy(), "uniform").pvalue > 1e-3
+    layer.initialise(Noise([0], "test").generators, "pytorch")
+    assert (layer.weight == 1).all()
+
+
+def test_a_replica_starts_as_it_would_alone():
+    together, alone = Linear(3, 6, 5), Linear(1, 6, 5)
+    together.initialise(Noise([4, 5, 6], "test").generators, "pytorch")
+    alone.initialise(Noise([5], "test").generators, "pytorch")
+    assert torch.equal(together.weight[1], alone.weight[0])
+    assert torch.equal(together.bias[1], alone.bias[0])

@@ -1,0 +1,181 @@
+"""The loop: replicas against single runs, resumed against uninterrupted, failing replicas apart."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from genclust.models.gumbel import GumbelClustering, GumbelSettings
+from genclust.training import checkpoints
+from genclust.training.loop import Training, TrainingSettings, in_chunks
+from genclust.training.schedules import Schedule
+
+SETTINGS = GumbelSettings(n_clusters=4, latent_dim=3, feature_dim=8, hidden=(12, 10), w_gaussian=2.0)
+X = torch.randint(0, 256, (130, 20), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def training(seeds, epochs=3, x=X, precision="float32") -> Training:
+    schedules = {"learning_rate": Schedule.of(0.003), "temperature": Schedule("exponential", 1.0, 0.5, 2.0)}
+    settings = TrainingSettings(epochs, 32, schedules, precision)
+    return Training(GumbelClustering(len(seeds), 20, SETTINGS), seeds, x, settings)
+
+
+@torch.no_grad()
+def outputs(training: Training) -> dict[str, torch.Tensor]:
+    """What a model computes of the data with the batch's own statistics, ``[R, N, ...]``.
+
+    Parameters and running statistics are no measure: a bias before batch normalisation has no effect
+    and a zero gradient, whose rounding errors Adam blows up to whole steps.
+    """
+    model = training.model.train()
+    z = torch.randn(1, 130, 3, generator=torch.Generator().manual_seed(1)).expand(len(training.seeds), -1, -1)
+    posterior = in_chunks(model.cluster_posterior, X, len(training.seeds))
+    return in_chunks(model.embed, X, len(training.seeds)) | {
+        "posterior": posterior,
+        "decoded": model.decode(z, posterior.exp()),
+    }
+
+
+def nothing(epoch):
+    return [{}]
+
+
+def measure_nothing(seeds):
+    return lambda epoch: [{} for _ in seeds]
+
+
+def test_a_replica_among_others_gets_what_it_gets_alone():
+    together = training([3, 1, 8])
+    together.run(measure_nothing([3, 1, 8]), [])
+    alone = training([1])
+    alone.run(measure_nothing([1]), [])
+    for name, tensor in outputs(alone).items():
+        torch.testing.assert_close(outputs(together)[name][1], tensor[0], rtol=1e-4, atol=1e-4)
+
+
+def test_seeds_differ():
+    both = training([0, 1])
+    both.run(measure_nothing([0, 1]), [])
+    weight = both.model.state_dict()["z_mean.weight"]
+    assert (weight[0] - weight[1]).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("stop_after", [1, 4, 7])  # within an epoch, at its end, within the next
+def test_a_resumed_run_is_the_uninterrupted_one(stop_after, tmp_path):
+    whole = training([5, 6])
+    whole.run(measure_nothing([5, 6]), [])
+
+    steps = iter(range(stop_after))
+    first = training([5, 6])
+    assert not first.run(measure_nothing([5, 6]), [], stop=lambda: next(steps, None) is None)
+    for r in range(2):
+        checkpoints.save(tmp_path / f"{r}.ckpt", first.state_of(r))
+    second = training([5, 6])
+    second.load([checkpoints.load(tmp_path / f"{r}.ckpt") for r in range(2)])
+    assert second.step == stop_after
+    second.run(measure_nothing([5, 6]), [])
+    for name, tensor in whole.model.state_dict().items():
+        assert torch.equal(second.model.state_dict()[name], tensor), name
+
+
+def test_a_seed_can_go_on_alone_from_a_checkpoint_written_among_others():
+    steps = iter(range(5))
+    pair = training([5, 6])
+    pair.run(measure_nothing([5, 6]), [], stop=lambda: next(steps, None) is None)
+    alone = training([6])
+    alone.load([pair.state_of(1)])
+    alone.run(measure_nothing([6]), [])
+    pair.run(measure_nothing([5, 6]), [])
+    for name, tensor in outputs(pair).items():
+        torch.testing.assert_close(outputs(alone)[name][0], tensor[1], rtol=1e-4, atol=1e-4)
+
+
+def test_states_of_different_steps_are_refused():
+    a, b = training([0]), training([1])
+    a._one_step()
+    with pytest.raises(ValueError, match="same step"):
+        training([0, 1]).load([a.state_of(0), b.state_of(0)])
+
+
+def test_a_failing_replica_is_frozen_and_the_others_go_on():
+    failing = training([3, 1, 8])
+    with torch.no_grad():
+        failing.model.z_mean.bias[2] = float("inf")
+    before = {name: tensor[2].clone() for name, tensor in failing.model.named_parameters()}
+    assert failing.run(measure_nothing([3, 1, 8]), [])
+    assert [p.failed_at_step for p in failing.progress] == [None, None, 0]
+    for name, tensor in failing.model.named_parameters():
+        assert torch.equal(tensor[2], before[name]), name
+
+    healthy = training([3, 1])
+    healthy.run(measure_nothing([3, 1]), [])
+    for name, tensor in outputs(healthy).items():
+        torch.testing.assert_close(outputs(failing)[name][:2], tensor, rtol=1e-4, atol=1e-4)
+
+    resumed = training([8])
+    resumed.load([failing.state_of(2)])
+    assert resumed.finished
+    assert resumed.progress[0].failed_at_step == 0
+
+
+def test_training_ends_when_every_replica_has_failed():
+    failing = training([0], epochs=1000)
+    with torch.no_grad():
+        failing.model.z_mean.bias[0] = float("nan")
+    assert failing.run(nothing, [])
+    assert failing.step == 1
+
+
+def test_the_objective_falls():
+    run = training([0], epochs=30)
+    losses = []
+    run.run(nothing, [], report=losses.append)
+    assert sum(losses[-20:]) < 0.95 * sum(losses[:20])
+
+
+def test_every_example_is_seen_once_an_epoch_but_for_a_last_batch_of_one():
+    assert training([0]).steps_per_epoch == 5
+    assert training([0], x=X[:128]).steps_per_epoch == 4
+    assert training([0], x=X[:129]).steps_per_epoch == 4  # 4 × 32 + 1: one example has no variance
+
+
+def test_the_curve_is_measured_at_the_epochs_asked_for():
+    run = training([0, 1], epochs=4)
+    run.run(lambda epoch: [{"a": 10 * epoch}, {"a": 20 * epoch}], [1, 4])
+    assert run.progress[1].curve == [{"epoch": 1, "a": 20}, {"epoch": 4, "a": 80}]
+
+
+def test_bf16_stays_near_float32():
+    """Matrix products are rounded to 8 bits, everything else is not: one step's loss moves by less than 1 %."""
+    losses = {}
+    for precision in ("float32", "bf16"):
+        run = training([0], precision=precision)
+        losses[precision] = run._one_step()
+    assert losses["bf16"] != losses["float32"]
+    assert losses["bf16"] == pytest.approx(losses["float32"], rel=0.01)
+
+
+def test_chunks_make_no_difference():
+    model = training([0, 1]).model.eval()
+    whole = in_chunks(model.embed, X, 2, size=1000)
+    parts = in_chunks(model.embed, X, 2, size=17)
+    for name in whole:
+        assert whole[name].shape[:2] == (2, 130)
+        torch.testing.assert_close(parts[name], whole[name])
+
+
+def test_a_damaged_checkpoint_says_so(tmp_path: Path):
+    path = tmp_path / "seed.ckpt"
+    checkpoints.save(path, training([0]).state_of(0))
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(checkpoints.DamagedCheckpoint, match="delete it"):
+        checkpoints.load(path)
+
+
+def test_an_interrupted_save_leaves_the_old_checkpoint(tmp_path: Path):
+    path = tmp_path / "seed.ckpt"
+    checkpoints.save(path, {"step": 1})
+    with pytest.raises(Exception, match="pickle"):
+        checkpoints.save(path, {"step": 2, "bad": lambda: None})
+    assert checkpoints.load(path) == {"step": 1}
+    assert list(tmp_path.iterdir()) == [path]

@@ -297,7 +297,11 @@ def parse_overrides(assignments: Sequence[str], row: Row, profile: Profile) -> d
             raise SettingError(nearest(key, valid, f"setting of {row.experiment}/{row.name} called"))
         section, name = matches[0]
         try:
-            overrides.setdefault(section, {})[name] = yaml.safe_load(value)
+            overrides.setdefault(section, {})[name] = float(value) if _EXPONENTIAL.fullmatch(value) else yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise SettingError(f"The value of {assignment!r} cannot be read.") from error
     return overrides
+
+
+#: Numbers such as 1e-3, which YAML takes for text.
+_EXPONENTIAL = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")

@@ -1,0 +1,1 @@
+"""Running the notebooks and building the book: ``python -m genclust.book build | notebook NAME``."""

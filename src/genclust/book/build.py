@@ -1,0 +1,167 @@
+"""Building the book: run the notebooks that need it, gather the sources, call Jupyter Book.
+
+The book never runs a notebook itself. What it shows is an executed copy, made here with papermill in
+``_build/executed`` and kept there until the notebook, the library, a declaration or a record changes. Prose and
+executed notebooks are gathered in ``_build/source``; a file is touched there only if its content changed, so that
+Sphinx rebuilds what changed and no more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import yaml
+
+from genclust.book import notebooks
+
+WATCHED = ("src", "experiments", "results")  # what a notebook's output depends on, besides itself
+IGNORED = {"__pycache__", ".ipynb_checkpoints"}
+PARALLEL = 2  # notebooks at once
+
+
+class BuildError(Exception):
+    """The book cannot be built; the message says why."""
+
+
+def build(root: Path, strict: bool = False, verbose: bool = False) -> Path:
+    """Build the whole book and return its first page.
+
+    Args:
+        root: the repository.
+        strict: start from nothing, and fail on any warning.
+        verbose: show what Sphinx says of every page.
+    """
+    executed = run_notebooks(root)
+    source = stage(root, executed)
+    html = root / "_build" / "html"
+    if strict:
+        shutil.rmtree(html, ignore_errors=True)
+    jupyter_book = str(Path(sys.executable).parent / "jupyter-book")
+    command = [jupyter_book, "build", str(source), "--path-output", str(root)]
+    if strict:
+        command += ["-n", "-W", "--keep-going", "--all"]
+    if not verbose:
+        command.append("-q")
+    print(f"book: building {sum(1 for _ in _files(source, '*.md', '*.ipynb'))} pages", flush=True)
+    log = root / "_build" / "book.log"
+    result = subprocess.run(
+        command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False
+    )
+    log.write_text(result.stdout, encoding="utf8")
+    shown, _, _ = result.stdout.partition("\nTraceback ")  # that of Jupyter Book's wrapper says nothing more
+    lines = shown.splitlines()
+    if not (verbose or result.returncode):
+        lines = [line for line in lines if "WARNING" in line or "ERROR" in line]
+    if lines:
+        print("\n".join(lines), file=sys.stderr)
+    index = html / "index.html"
+    if result.returncode or not index.is_file():
+        reason = "; in a strict build every warning is an error" if strict else ""
+        raise BuildError(f"Jupyter Book failed{reason}. Everything it said: {log}")
+    return index
+
+
+def pages(root: Path) -> list[str]:
+    """All pages that the table of contents names, without their endings."""
+    toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf8"))
+
+    def walk(node: object) -> Iterator[str]:
+        if isinstance(node, dict):
+            for key, value in node.items():
+                if key in ("root", "file"):
+                    yield str(value)
+                else:
+                    yield from walk(value)
+        elif isinstance(node, list):
+            for child in node:
+                yield from walk(child)
+
+    return list(walk(toc))
+
+
+def run_notebooks(root: Path) -> dict[str, Path]:
+    """Run the book's notebooks that have no executed copy up to date; return all copies by name."""
+    sources = {}
+    for page in pages(root):
+        if page.startswith("notebooks/"):
+            path = root / f"{page}.ipynb"
+            if not path.is_file():
+                raise BuildError(f"_toc.yml names {page}, but there is no {path.relative_to(root)}")
+            sources[path.stem] = path
+    folder = root / "_build" / "executed"
+    folder.mkdir(parents=True, exist_ok=True)
+    common = _digest(path for part in WATCHED for path in _files(root / part, "*"))
+    copies, stale = {}, {}
+    for name, path in sources.items():
+        copies[name] = folder / f"{name}.ipynb"
+        digest = hashlib.sha256(common.encode() + path.read_bytes()).hexdigest()
+        stamp = folder / f"{name}.digest"
+        if not (copies[name].is_file() and stamp.is_file() and stamp.read_text() == digest):
+            stale[name] = digest
+    if stale:
+        print(f"book: running {len(stale)} of {len(sources)} notebooks", flush=True)
+    failures = []
+    spawn = multiprocessing.get_context("spawn")
+    threads = max(1, (os.cpu_count() or 1) // PARALLEL)
+    with ProcessPoolExecutor(PARALLEL, spawn, _few_threads, (threads,)) as pool:
+        jobs = {pool.submit(notebooks.execute, sources[name], copies[name], {}): name for name in stale}
+        for job in as_completed(jobs):
+            name = jobs[job]
+            error = job.exception()
+            if error is None:
+                (folder / f"{name}.digest").write_text(stale[name])
+                print(f"book: ran {name}", flush=True)
+            else:
+                failures.append(str(error))
+    if failures:
+        raise BuildError("\n".join(failures))
+    broken = [f"{name}: {problem}" for name, copy in copies.items() for problem in notebooks.problems(copy)]
+    if broken:
+        raise BuildError("executed notebooks hold errors:\n" + "\n".join(broken))
+    return copies
+
+
+def _few_threads(threads: int) -> None:
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, str(threads))
+
+
+def stage(root: Path, executed: dict[str, Path]) -> Path:
+    """Gather prose, executed notebooks and configuration in ``_build/source``."""
+    target = root / "_build" / "source"
+    wanted = {path.relative_to(root / "book"): path for path in _files(root / "book", "*")}
+    wanted |= {Path("notebooks") / copy.name: copy for copy in executed.values()}
+    wanted |= {Path(name): root / name for name in ("_config.yml", "_toc.yml")}
+    for relative, path in wanted.items():
+        copy = target / relative
+        content = path.read_bytes()
+        if not copy.is_file() or copy.read_bytes() != content:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(content)
+    for path in list(_files(target, "*")):
+        if path.relative_to(target) not in wanted:
+            path.unlink()
+    return target
+
+
+def _files(folder: Path, *patterns: str) -> Iterator[Path]:
+    for pattern in patterns:
+        for path in sorted(folder.rglob(pattern)):
+            if path.is_file() and not IGNORED & set(path.parts):
+                yield path
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.name.encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

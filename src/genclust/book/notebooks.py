@@ -1,0 +1,154 @@
+"""Running notebooks with papermill, so that a finished file is a whole one.
+
+Papermill only warns of a parameter that the notebook does not know, and a killed run leaves a file that looks
+like a finished one. Here an unknown parameter is refused before anything runs, and the notebook is written
+under a temporary name that becomes the real one when every cell has completed.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+
+KERNEL = "python3"  # resolves to the environment that is running
+
+
+class NotebookError(Exception):
+    """A notebook that cannot be run, or did not complete; the message says why and what to do."""
+
+
+def find(folder: Path, name: str) -> Path:
+    """The notebook ``name`` (with or without ``.ipynb``) of a folder."""
+    stem = Path(name).name.removesuffix(".ipynb")
+    path = folder / f"{stem}.ipynb"
+    if not path.is_file():
+        known = sorted(p.stem for p in folder.glob("*.ipynb"))
+        raise NotebookError(f"no notebook {stem!r} in {folder}{nearest(stem, known)}")
+    return path
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """The end of a refusal: the nearest valid name, and all of them."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{hint} (known: {', '.join(known) or 'none'})"
+
+
+def parse_parameters(notebook: Path, texts: Mapping[str, str]) -> dict[str, Any]:
+    """Parameters as values of the type the notebook declares; an unknown or ill-typed one is refused.
+
+    Args:
+        notebook: the notebook whose cell tagged ``parameters`` declares names, types and defaults.
+        texts: the values as typed, by name.
+    """
+    declared = papermill.inspect_notebook(str(notebook))
+    values: dict[str, Any] = {}
+    for name, text in texts.items():
+        if name not in declared:
+            raise NotebookError(f"{notebook.stem} has no parameter {name!r}{nearest(name, list(declared))}")
+        values[name] = _value(name, text, _literal(declared[name]["default"]))
+    return values
+
+
+def describe(notebook: Path) -> str:
+    """The parameters of a notebook, one a line: name, default, what it means."""
+    declared = papermill.inspect_notebook(str(notebook))
+    return "\n".join(f"{name} = {entry['default']}  # {entry['help']}".rstrip(" #") for name, entry in declared.items())
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return None  # an expression: its type is unknown, so any value is taken
+
+
+def _value(name: str, text: str, default: Any) -> Any:
+    """``text`` as a value like ``default``: a text stays a text, a number must be one."""
+    if isinstance(default, str):
+        return text
+    value = _literal(text)
+    if value is None and text != "None":
+        lowered = {"true": True, "false": False, "null": None, "none": None}
+        value = lowered.get(text.lower(), text)
+    number = int | float
+    if default is None or value is None:
+        return value
+    if isinstance(default, bool) or not isinstance(default, number):
+        fits = isinstance(value, list | tuple if isinstance(default, list | tuple) else type(default))
+    else:
+        whole = isinstance(default, int)
+        fits = isinstance(value, number) and not isinstance(value, bool) and (not whole or float(value).is_integer())
+    if not fits:
+        raise NotebookError(f"parameter {name!r} takes {type(default).__name__} (as {default!r}), not {text!r}")
+    return value
+
+
+def problems(path: Path) -> list[str]:
+    """What is wrong with an executed notebook: error outputs, and code cells that never completed."""
+    found = []
+    notebook = nbformat.read(path, as_version=4)
+    for number, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code" or not cell.source.strip():
+            continue
+        errors = [output for output in cell.outputs if output.output_type == "error"]
+        found += [f"cell {number}: {output.ename}: {output.evalue}" for output in errors]
+        if not errors and cell.execution_count is None:
+            found.append(f"cell {number}: never completed")
+    return found
+
+
+def execute(source: Path, target: Path, parameters: Mapping[str, Any], progress: bool = False) -> None:
+    """Run a notebook; ``target`` appears only when every cell has completed without an error.
+
+    Args:
+        source: the notebook, which is left as it is and in whose folder the kernel runs.
+        target: where the executed copy goes.
+        parameters: checked values, see :func:`parse_parameters`.
+        progress: show papermill's progress bar.
+    """
+    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # a user's own kernel called python3 does not take over
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=".ipynb", dir=target.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        papermill.execute_notebook(
+            str(source),
+            str(temporary),
+            parameters=dict(parameters),
+            kernel_name=KERNEL,
+            cwd=str(source.parent),
+            progress_bar=progress,
+            log_output=False,
+        )
+        found = problems(temporary)
+        if found:
+            raise NotebookError(f"{source.stem} did not complete: " + "; ".join(found))
+        _tidy(temporary)
+        temporary.replace(target)
+    except papermill.PapermillExecutionError as error:
+        reason = f"{error.ename}: {error.evalue}"
+        raise NotebookError(f"{source.stem} failed in cell {error.cell_index}: {reason}\n{error.source}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _tidy(path: Path) -> None:
+    """Leave out what papermill writes about time and place, so that an executed copy can be published."""
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata.pop("papermill", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+        if cell.metadata.get("tags") == []:
+            del cell.metadata["tags"]
+    nbformat.write(notebook, path)

@@ -1,0 +1,28 @@
+"""Data sets: read from a folder, fetched there from their sources, and checked against known digests.
+
+Example:
+    >>> from genclust import data
+    >>> digits = data.load("digits")
+    >>> digits.splits["train"].x.shape
+    (1438, 64)
+"""
+
+from genclust.data.base import DataError, DataSet, MissingData, Split
+from genclust.data.catalogue import Report, folder, load, names, verify
+from genclust.data.download import fetch
+from genclust.data.provenance import Source, sources
+
+__all__ = [
+    "DataError",
+    "DataSet",
+    "MissingData",
+    "Report",
+    "Source",
+    "Split",
+    "fetch",
+    "folder",
+    "load",
+    "names",
+    "sources",
+    "verify",
+]

@@ -1,0 +1,86 @@
+"""What a data set is: named arrays with their splits, a digest and a known source."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+
+class DataError(Exception):
+    """Data that is missing, damaged or unsuitable; the message names data set, folder, file and cure."""
+
+
+class MissingData(DataError):
+    """Data of which a file is not there."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows of a data set.
+
+    Attributes:
+        x: uint8 grey values 0 … 255 or float32 features, ``[N, D]``.
+        y: int64 labels ``[N]``, or None where the data set has none.
+    """
+
+    x: UInt8[np.ndarray, "N D"] | Float[np.ndarray, "N D"]
+    y: Int[np.ndarray, " N"] | None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def rows(self, index: np.ndarray) -> Split:
+        """The rows at ``index``, in its order."""
+        return Split(self.x[index], None if self.y is None else self.y[index])
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Named splits with their provenance.
+
+    Attributes:
+        name: the name it is loaded by.
+        splits: ``train`` and, where the source has them, ``test`` and others.
+        image_shape: (height, width, channels) of a row, or None if rows are not images.
+        class_names: what the labels 0 … K-1 stand for.
+        surrogate_for: the data set of the papers that this one stands in for, or None.
+        variant: which of several forms of the source was read, where there are several.
+    """
+
+    name: str
+    splits: Mapping[str, Split]
+    image_shape: tuple[int, int, int] | None = None
+    class_names: tuple[str, ...] = ()
+    surrogate_for: str | None = None
+    variant: str = ""
+
+    def digest(self) -> str:
+        """SHA-256 over names, shapes, types and contents of all arrays."""
+        sha = hashlib.sha256()
+        for split_name, split in sorted(self.splits.items()):
+            for array_name, array in (("x", split.x), ("y", split.y)):
+                if array is not None:
+                    sha.update(f"{split_name}.{array_name} {array.dtype.str} {array.shape}".encode())
+                    sha.update(np.ascontiguousarray(array).data)
+        return sha.hexdigest()
+
+    def hold_out(self, new: str, fraction: float, seed: int) -> DataSet:
+        """Move a random ``fraction`` of the training split to a split called ``new``.
+
+        Both parts keep the order that the rows had.
+        """
+        train = self.splits["train"]
+        order = np.random.default_rng(seed).permutation(len(train))
+        n_train = len(train) - round(fraction * len(train))
+        return replace(
+            self,
+            splits={
+                **self.splits,
+                "train": train.rows(np.sort(order[:n_train])),
+                new: train.rows(np.sort(order[n_train:])),
+            },
+        )

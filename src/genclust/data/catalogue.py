@@ -1,0 +1,156 @@
+"""Loading data sets by name, and checking that they are what they should be."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pooch
+
+from genclust.data.base import DataError, DataSet, MissingData
+from genclust.data.provenance import Source, sources
+from genclust.data.readers import READERS, own
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check of a data set has found.
+
+    Attributes:
+        name: of the data set.
+        state: ``ok`` (the digest is right), ``unverified`` (it can be read, but no digest is
+            known), ``missing`` or ``altered`` (also: damaged).
+        detail: a sentence for the user.
+    """
+
+    name: str
+    state: Literal["ok", "unverified", "missing", "altered"]
+    detail: str
+
+
+def folder() -> Path:
+    """The data folder: ``GENCLUST_DATA``, or ``data`` in the user's cache folder.
+
+    The files of a data set are in a folder of its name below it.
+    """
+    return Path(os.environ.get("GENCLUST_DATA") or Path(pooch.os_cache("genclust")) / "data").expanduser()
+
+
+def place(name: str, root: Path | str | None) -> Path:
+    """The folder of the data set ``name`` below the data folder ``root``, by default `folder`."""
+    return (folder() if root is None else Path(root)) / name
+
+
+def names() -> list[str]:
+    """The names that `load` knows."""
+    return list(sources())
+
+
+def source_of(name: str) -> Source:
+    """The source of the data set ``name``.
+
+    Raises:
+        DataError: if there is none; the nearest name is proposed.
+    """
+    known = sources()
+    if name not in known or name not in READERS:
+        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)
+        raise DataError(
+            f"There is no data set {name!r}; did you mean {nearest[0]!r}? "
+            f"Known are {', '.join(known)}, and your own data by the path of an .npz file."
+        )
+    return known[name]
+
+
+def check(data: DataSet) -> None:
+    """Raise a `DataError` with a short phrase if ``data`` is unfit for any model."""
+    widths = {split.x.shape[1] for split in data.splits.values()}
+    if len(widths) > 1 or len({split.x.dtype for split in data.splits.values()}) > 1:
+        raise DataError("the rows of its splits differ in length or type")
+    if data.image_shape is not None and widths != {math.prod(data.image_shape)}:
+        raise DataError(f"its rows hold {widths.pop()} values and so are no images of shape {data.image_shape}")
+    for name, split in data.splits.items():
+        if split.y is not None and split.y.shape != (len(split),):
+            raise DataError(f"its split {name} has {len(split)} rows but {len(split.y)} labels")
+        if split.x.dtype.kind == "f" and not np.isfinite(split.x).all():
+            raise DataError(f"its split {name} has values that are not finite (NaN or infinite)")
+
+
+def compare(data: DataSet, source: Source) -> None:
+    """Raise a `DataError` with a short phrase if ``data`` is not what its source should give."""
+    for name, split in data.splits.items():
+        if len(split) != source.splits[name]:
+            raise DataError(f"its split {name} has {len(split)} rows instead of {source.splits[name]}")
+    if source.digest is not None and data.digest() != source.digest:
+        raise DataError(f"its contents are altered (SHA-256 {data.digest()[:12]}… instead of {source.digest[:12]}…)")
+
+
+def read(name: str, source: Source, where: Path) -> DataSet:
+    """Read and check a data set; what is wrong is raised as a `DataError` with a short phrase."""
+    data = READERS[name](where)
+    source = source.variant(data.variant)
+    check(data)
+    compare(data, source)
+    return replace(data, surrogate_for=source.surrogate_for)
+
+
+def load(name: str, folder: Path | str | None = None) -> DataSet:
+    """Load a data set.
+
+    Args:
+        name: one of `names`, or the path of an ``.npz`` file of your own; what that must hold is
+            said at `genclust.data.readers.own`.
+        folder: the data folder; by default `genclust.data.folder`.
+
+    Returns:
+        The data set, checked against the known numbers of rows and the known digest.
+
+    Raises:
+        MissingData: if a file is not there.
+        DataError: if the name is unknown, or a file is damaged, cut short or altered.
+    """
+    if name.endswith(".npz"):
+        path = Path(name).expanduser()
+        try:
+            data = own(path)
+            check(data)
+            return data
+        except DataError as error:
+            raise type(error)(f"Your data file {path} cannot be used: {error}.") from None
+    source = source_of(name)
+    where = place(name, folder)
+    try:
+        return read(name, source, where)
+    except MissingData as error:
+        fault = f"{error} (expected: {', '.join(source.files)})"
+        raise MissingData(f"Data set {name!r} is not in {where}: {fault}; {source.cure(name, where)}.") from None
+    except DataError as error:
+        raise DataError(f"Data set {name!r} in {where}: {error}; {source.cure(name, where)}.") from None
+
+
+def verify(name: str, folder: Path | str | None = None) -> Report:
+    """Check a data set against its known digest.
+
+    Args:
+        name: one of `names`.
+        folder: the data folder; by default `genclust.data.folder`.
+
+    Raises:
+        DataError: if the name is unknown.
+    """
+    source = source_of(name)
+    try:
+        data = load(name, folder)
+    except MissingData as error:
+        return Report(name, "missing", str(error))
+    except DataError as error:
+        return Report(name, "altered", str(error))
+    counts = ", ".join(f"{len(split):,} {split_name}" for split_name, split in data.splits.items())
+    if source.variant(data.variant).digest is None:
+        return Report(name, "unverified", f"Data set {name!r} can be read ({counts}), but no digest of it is known.")
+    return Report(name, "ok", f"Data set {name!r} is what it should be ({counts}; SHA-256 {data.digest()}).")

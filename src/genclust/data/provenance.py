@@ -1,0 +1,83 @@
+"""Where each data set comes from, and what it must hold: the entries of ``sources.yaml``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from genclust.data.base import DataError
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is known of a data set before it is read.
+
+    Attributes:
+        title: its name in print.
+        what: what its rows are, in a few words.
+        citation: whom to thank.
+        splits: rows of each split that a reader may give.
+        digest: SHA-256 of the arrays (`DataSet.digest`), or None where it could not be verified.
+        surrogate_for: the data set of the papers that it stands in for, or None.
+        licence: terms of use, where the source states them.
+        files: what `fetch` downloads, each with the hash of the file (``md5:...``), or None.
+        mirrors: addresses, each ending in ``/``, below which all the files are found.
+        instead: a file that is read in place of ``files`` where a user has put it.
+        beside: a file that is read as well where a user has put it.
+        obtain: how to come by files that have no public address.
+        variants: what is different when the data set is read from another form of the source.
+    """
+
+    title: str
+    what: str
+    citation: str
+    splits: Mapping[str, int]
+    digest: str | None
+    surrogate_for: str | None = None
+    licence: str | None = None
+    files: Mapping[str, str | None] = field(default_factory=dict)
+    mirrors: Sequence[str] = ()
+    instead: str | None = None
+    beside: str | None = None
+    obtain: str | None = None
+    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def variant(self, name: str) -> Source:
+        """The source of the form called ``name``."""
+        return replace(self, **self.variants.get(name, {}))
+
+    def present(self, folder: Path) -> bool:
+        """Whether ``folder`` has all the files, whatever they hold; a gzipped one may be unpacked."""
+        if self.instead and (folder / self.instead).exists():
+            return True
+        return all((folder / file).exists() or (folder / file.removesuffix(".gz")).exists() for file in self.files)
+
+    def cure(self, name: str, folder: Path) -> str:
+        """What a user can do about files that are missing or wrong."""
+        if not self.mirrors:
+            return self.obtain or "it needs no file, so the library that makes it has changed"
+        by_hand = [file for file in (self.instead, self.beside) if file and (folder / file).exists()]
+        blame = f"replace or remove {' and '.join(by_hand)}, or " if by_hand else ""
+        return f"{blame}get it by `genclust data fetch {name}`"
+
+
+def sources() -> dict[str, Source]:
+    """All data sets by name, in the order of the file.
+
+    The file is the ``sources.yaml`` of this package, or the one that the environment variable
+    ``GENCLUST_SOURCES`` names, so that a laboratory can use a mirror of its own.
+
+    Raises:
+        DataError: if the file is missing or not a list of sources.
+    """
+    path = Path(os.environ.get("GENCLUST_SOURCES") or Path(__file__).with_name("sources.yaml"))
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return {name: Source(**entry) for name, entry in entries.items()}
+    except (OSError, yaml.YAMLError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} is not a list of data sources: {' '.join(str(error).split())}") from None

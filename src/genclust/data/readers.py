@@ -1,0 +1,335 @@
+"""One reader a data set: from the files in its folder to arrays.
+
+A reader knows the format and nothing else.  What goes wrong with a file it says in one phrase
+that begins with the file's name; how many rows there should be, what their digest is and how
+the files can be had again is the catalogue's business.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import math
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import scipy.io
+import scipy.sparse
+from PIL import Image
+from scipy.io.matlab import MatReadError
+from sklearn.datasets import load_digits
+
+from genclust.data import synthetic
+from genclust.data.base import DataError, DataSet, MissingData, Split
+
+DIGITS = tuple("0123456789")
+
+# What the readers of gzip, zip, PNG, NumPy, Matlab and text files raise when bytes are wrong or lacking.
+DAMAGE = (
+    EOFError,
+    IndexError,
+    KeyError,
+    MatReadError,
+    NotImplementedError,
+    OSError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Path]:
+    """Turn whatever goes wrong while ``path`` is read into a phrase that names the file."""
+    try:
+        yield path
+    except FileNotFoundError:
+        raise MissingData(f"{path.name} is missing") from None
+    except DAMAGE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{path.name} is damaged or cut short ({reason})") from None
+
+
+def shuffled(n: int) -> np.ndarray:
+    """The one random order of 0 … n-1 that all fixed splits are made from.
+
+    ``RandomState`` and not a newer generator, because NumPy promises that its stream never changes.
+    """
+    return np.random.RandomState(0).permutation(n)
+
+
+def settled(rows: np.ndarray) -> np.ndarray:
+    """An order of ``rows`` that depends on what they hold, not on where the file put them.
+
+    Copies of a file that differ in the order of their rows so become the same data set.  The
+    sorted rows are shuffled, so that the first n of them are a fair sample.
+    """
+    keys = np.ascontiguousarray(rows).view(f"S{rows.shape[1] * rows.itemsize}").ravel()
+    return np.argsort(keys, kind="stable")[shuffled(len(rows))]
+
+
+def digits(folder: Path) -> DataSet:
+    """The 8 x 8 digits that come with scikit-learn, 0 … 16 stretched to 0 … 255.
+
+    Neither scikit-learn nor the papers split them; a fifth is set aside for testing, because
+    experiments on real data score on a test split and the demo is to take the same path.
+    """
+    bunch = load_digits()
+    every = Split(np.rint(bunch.data * (255 / 16)).astype(np.uint8), bunch.target.astype(np.int64))
+    order = shuffled(len(every))
+    n_test = len(every) // 5
+    return DataSet(
+        "digits", {"train": every.rows(order[n_test:]), "test": every.rows(order[:n_test])}, (8, 8, 1), DIGITS
+    )
+
+
+def arcs(folder: Path) -> DataSet:
+    """The synthetic arcs, 10,000 points of seed 0."""
+    return DataSet("arcs", {"train": synthetic.arcs()}, class_names=tuple(f"arm {k}" for k in range(synthetic.N_ARCS)))
+
+
+def mnist(folder: Path) -> DataSet:
+    """MNIST from its four IDX files, gzipped or not."""
+    splits = {}
+    for split, stem in (("train", "train"), ("test", "t10k")):
+        images = _idx(folder / f"{stem}-images-idx3-ubyte.gz", 3)
+        labels = _idx(folder / f"{stem}-labels-idx1-ubyte.gz", 1)
+        splits[split] = Split(images.reshape(len(images), math.prod(images.shape[1:])), labels.astype(np.int64))
+    return DataSet("mnist", splits, (28, 28, 1), DIGITS)
+
+
+def _idx(path: Path, n_dims: int) -> np.ndarray:
+    plain = path.with_suffix("")
+    with reading(path):
+        content = plain.read_bytes() if plain.exists() and not path.exists() else gzip.decompress(path.read_bytes())
+        kind, *shape = struct.unpack_from(f">{1 + n_dims}I", content)
+        if kind != 0x800 + n_dims:
+            raise ValueError(f"not an IDX file of bytes with {n_dims} dimensions")
+        # A copy, because an array over `bytes` cannot be written to, which PyTorch warns of.
+        return np.frombuffer(content, np.uint8, offset=4 + 4 * n_dims).reshape(shape).copy()
+
+
+def binarized_mnist(folder: Path) -> DataSet:
+    """Larochelle's fixed binarisation as grey values 0 and 255, without labels.
+
+    Read from ``binarized_mnist.npz`` (rows of 98 bytes, eight pixels each) where there is one,
+    from the three original text files otherwise.  The two may differ in the order of their rows.
+    """
+    names = ("train", "valid", "test")
+    path = folder / "binarized_mnist.npz"
+    if path.exists():
+        content = _npz(path, *names)
+        with reading(path):
+            packed = {name: content[name].astype(np.uint8).reshape(-1, 28 * 28 // 8) for name in names}
+    else:
+        packed = {name: _amat(folder / f"binarized_mnist_{name}.amat") for name in names}
+    splits = {
+        name: Split(np.unpackbits(rows[settled(rows)], axis=1) * np.uint8(255), None) for name, rows in packed.items()
+    }
+    return DataSet("binarized_mnist", splits, (28, 28, 1))
+
+
+def _amat(path: Path) -> np.ndarray:
+    with reading(path):
+        text = np.frombuffer(path.read_bytes(), np.uint8)
+        pixels = text[text > ord(" ")] - ord("0")
+        if pixels.max() > 1:
+            raise ValueError("something other than 0 and 1")
+        return np.packbits(pixels.reshape(-1, 28 * 28), axis=1)
+
+
+def omniglot(folder: Path, n_train: int = 24_345, n_test: int = 8_070) -> DataSet:
+    """OMNIGLOT in 28 x 28 pixels, ink bright, labelled by alphabet.
+
+    Where the folder has Burda's ``chardata.mat``, the data of the papers, that is read, with its
+    own split (variant ``chardata.mat``).  Otherwise the official 105 x 105 drawings are reduced
+    by an antialiased bicubic filter, as Matlab's ``imresize`` would, and drawn at random into
+    splits of the same sizes; the 45 images by which the 32,460 official ones exceed them stay
+    unused (variant ``bicubic``).
+
+    Args:
+        folder: where the files are.
+        n_train: images in the training split of the variant ``bicubic``.
+        n_test: images in its test split.
+    """
+    if (folder / "chardata.mat").exists():
+        return _chardata(folder / "chardata.mat")
+    images = _drawings(folder / "images_background.zip") | _drawings(folder / "images_evaluation.zip")
+    keys = sorted(images)
+    alphabets = sorted({alphabet for alphabet, _, _ in keys})
+    every = Split(
+        np.stack([images[key] for key in keys]),
+        np.array([alphabets.index(alphabet) for alphabet, _, _ in keys], np.int64),
+    )
+    order = shuffled(len(every))
+    splits = {"train": every.rows(order[:n_train]), "test": every.rows(order[n_train : n_train + n_test])}
+    return DataSet("omniglot", splits, (28, 28, 1), tuple(alphabets), variant="bicubic")
+
+
+def _drawings(path: Path) -> dict[tuple[str, str, str], np.ndarray]:
+    """The reduced images of an official archive by (alphabet, character, file name)."""
+    images = {}
+    with reading(path), zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.endswith(".png"):
+                *_, alphabet, character, file = name.split("/")
+                with Image.open(io.BytesIO(archive.read(name))) as drawing:
+                    small = drawing.convert("L").resize((28, 28), Image.Resampling.BICUBIC)
+                images[alphabet, character, file] = 255 - np.asarray(small).ravel()
+        if not images:
+            raise ValueError("no drawings in it")
+    return images
+
+
+def _chardata(path: Path) -> DataSet:
+    with reading(path), path.open("rb") as file:
+        content = scipy.io.loadmat(file)
+        splits = {}
+        for split, prefix in (("train", ""), ("test", "test")):
+            # Matlab runs down the columns of an image first: transposed, the characters stand upright.
+            x = content[prefix + "data"].T.reshape(-1, 28, 28).transpose(0, 2, 1).reshape(-1, 28 * 28)
+            splits[split] = Split(x.astype(np.float32), content[prefix + "target"].argmax(axis=0))
+        alphabets = tuple(f"alphabet {k}" for k in range(len(content["target"])))
+    return DataSet("omniglot", splits, (28, 28, 1), alphabets, variant=path.name)
+
+
+def usps(folder: Path) -> DataSet:
+    """USPS digits from the text files of *The Elements of Statistical Learning*, [-1, 1] moved to [0, 1]."""
+    splits = {split: _zipcodes(folder / f"zip.{split}.gz") for split in ("train", "test")}
+    return DataSet("usps", splits, (16, 16, 1), DIGITS)
+
+
+def _zipcodes(path: Path) -> Split:
+    with reading(path):
+        lines = gzip.decompress(path.read_bytes()).decode("ascii").splitlines()
+        if not lines:
+            raise ValueError("nothing in it")
+        table = np.loadtxt(lines, ndmin=2)
+        if table.shape[1] != 1 + 16 * 16:
+            raise ValueError(f"{table.shape[1]} numbers a line instead of 257")
+    x = ((table[:, 1:] + 1) / 2).astype(np.float32)
+    y = table[:, 0].astype(np.int64)
+    return Split(x, y).rows(settled(np.column_stack([y.astype(np.float32), x])))
+
+
+def rcv1_10k(folder: Path) -> DataSet:
+    """10,000 Reuters stories as tf-idf of 2,000 terms; the squares of a row sum to 2,000, as in DEC's recipe."""
+    path = folder / "rcv1_10k.npz"
+    content = _npz(path, "data", "indices", "indptr", "shape", "labels", "label_names")
+    with reading(path):
+        unit = scipy.sparse.csr_matrix(
+            (content["data"], content["indices"], content["indptr"]), shape=tuple(content["shape"])
+        )
+        unit.check_format(full_check=True)
+        x = unit.toarray() * np.float32(np.sqrt(unit.shape[1]))
+        train = Split(x, content["labels"].astype(np.int64))
+    return DataSet("rcv1_10k", {"train": train}, class_names=tuple(map(str, content["label_names"])))
+
+
+def house_numbers(folder: Path) -> DataSet:
+    """Digits cut out of street-view photographs by machine, 32 x 32 x 3.
+
+    Only crops whose score exceeds -0.5 are kept, as the labels of the others are too often wrong.
+    A fifth of the *photographs* is set aside for testing: crops of one photograph look alike.
+    """
+    path = folder / "house_numbers.npz"
+    content = _npz(path, "images", "labels", "score", "photo")
+    with reading(path):
+        safe = content["score"] > -0.5
+        photo = content["photo"][safe]
+        every = Split(
+            content["images"][safe].reshape(len(photo), 32 * 32 * 3), content["labels"][safe].astype(np.int64)
+        )
+    photos = np.unique(photo)
+    test = np.isin(photo, photos[shuffled(len(photos))[: len(photos) // 5]])
+    splits = {"train": every.rows(np.flatnonzero(~test)), "test": every.rows(np.flatnonzero(test))}
+    return DataSet("house_numbers", splits, (32, 32, 3), DIGITS)
+
+
+def svhn(folder: Path) -> DataSet:
+    """Street View House Numbers, 32 x 32 x 3; with the split ``extra`` where its file is there."""
+    splits = {split: _cropped(folder / f"{split}_32x32.mat") for split in ("train", "test")}
+    if (folder / "extra_32x32.mat").exists():
+        splits["extra"] = _cropped(folder / "extra_32x32.mat")
+    return DataSet("svhn", splits, (32, 32, 3), DIGITS)
+
+
+def _cropped(path: Path) -> Split:
+    with reading(path), path.open("rb") as file:
+        content = scipy.io.loadmat(file, variable_names=["X", "y"])
+        x = content["X"].transpose(3, 0, 1, 2).reshape(-1, 32 * 32 * 3)
+        return Split(x, content["y"].ravel().astype(np.int64) % 10)  # the files call the digit zero 10
+
+
+def _npz(path: Path, *keys: str) -> dict[str, np.ndarray]:
+    """The arrays ``keys`` of an npz file, or all of them."""
+    with reading(path), path.open("rb") as file:
+        if not zipfile.is_zipfile(file):
+            raise ValueError("not an npz file")
+        with np.load(path, allow_pickle=False) as content:
+            return {key: content[key] for key in keys or content.files}
+
+
+READERS: Mapping[str, Callable[[Path], DataSet]] = {
+    reader.__name__: reader
+    for reader in (digits, arcs, mnist, binarized_mnist, omniglot, usps, rcv1_10k, house_numbers, svhn)
+}
+
+
+def own(path: Path) -> DataSet:
+    """A user's own data.
+
+    The npz file holds ``x_train`` (or ``x``), and, where there are any, ``y_train`` (or ``y``),
+    ``x_test`` and ``y_test``.  ``x`` is uint8 or of a floating type, with two axes or more: rows
+    of features, grey images ``[N, H, W]`` or images with channels ``[N, H, W, C]``.  ``y`` holds
+    a whole number 0 … K-1 a row.
+
+    Raises:
+        MissingData: if there is no such file.
+        DataError: if it is damaged, or its arrays are not as described.
+    """
+    content = _npz(path)
+    if "x" not in content and "x_train" not in content:
+        raise DataError(f"{path.name} has no array x_train (or x) but only {', '.join(content) or 'nothing'}")
+    if "x_train" not in content:
+        content["x_train"] = content["x"]
+    if "y_train" not in content and "y" in content:
+        content["y_train"] = content["y"]
+    splits = {
+        split: Split(_rows(f"x_{split}", content[f"x_{split}"]), _labels(f"y_{split}", content.get(f"y_{split}")))
+        for split in ("train", "test")
+        if f"x_{split}" in content
+    }
+    shape = content["x_train"].shape[1:]
+    n_classes = max((split.y.max() + 1 for split in splits.values() if split.y is not None), default=0)
+    return DataSet(
+        str(path),
+        splits,
+        {2: (*shape, 1), 3: shape}.get(len(shape)),
+        tuple(map(str, range(n_classes))),
+    )
+
+
+def _rows(name: str, x: np.ndarray) -> np.ndarray:
+    if x.dtype != np.uint8 and x.dtype.kind != "f":
+        raise DataError(f"{name} is of type {x.dtype}, but should be uint8 or floating")
+    if x.ndim < 2 or x.size == 0:
+        raise DataError(f"{name} has the shape {x.shape}, but should have rows and features")
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as such
+        return x.reshape(len(x), -1).astype(x.dtype if x.dtype == np.uint8 else np.float32)
+
+
+def _labels(name: str, y: np.ndarray | None) -> np.ndarray | None:
+    if y is None:
+        return None
+    if y.dtype.kind not in "iu" or y.ndim != 1 or y.min(initial=0) < 0:
+        raise DataError(f"{name} should hold one whole number 0 ... K-1 a row, not {y.dtype} of shape {y.shape}")
+    return y.astype(np.int64)

@@ -1,0 +1,186 @@
+"""The built book: opens from disk without a network, with every link whole and no error in a notebook.
+
+The book is ``_build/html`` of this repository, or what ``GENCLUST_BOOK`` names. The first tests read its files as a
+browser would; the last one loads every page in a headless Chromium where there is one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urlsplit
+
+import pytest
+from bs4 import BeautifulSoup
+
+ROOT = Path(__file__).resolve().parents[2]
+BOOK = Path(os.environ.get("GENCLUST_BOOK", ROOT / "_build" / "html"))
+PAGES = [page for page in sorted(BOOK.rglob("*.html")) if "_static" not in page.relative_to(BOOK).parts]
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not PAGES, reason=f"no book in {BOOK}: run `make book` first"),
+]
+every_page = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(BOOK)) for page in PAGES])
+
+#: Attributes that make a browser fetch something. Links that only a reader follows are not among them.
+FETCHED = {
+    "script": ("src",),
+    "img": ("src", "srcset"),
+    "source": ("src", "srcset"),
+    "iframe": ("src",),
+    "video": ("src", "poster"),
+    "audio": ("src",),
+    "embed": ("src",),
+    "object": ("data",),
+    "image": ("href", "xlink:href"),
+    "use": ("href", "xlink:href"),
+}
+#: Relations of a <link> that only say where something is.
+NOT_FETCHED = {"canonical", "author", "index", "search", "next", "prev", "license", "alternate", "help", "top", "up"}
+CSS_URL = re.compile(r"url\(\s*['\"]?([^'\")]+)|@import\s+['\"]([^'\"]+)")
+
+
+@cache
+def parsed(page: Path) -> BeautifulSoup:
+    return BeautifulSoup(page.read_text(encoding="utf8"), "html.parser")
+
+
+@cache
+def anchors(page: Path) -> frozenset[str]:
+    return frozenset(str(tag[name]) for tag in parsed(page).find_all(True) for name in ("id", "name") if tag.get(name))
+
+
+def is_external(url: str) -> bool:
+    return bool(urlsplit(url).netloc)
+
+
+def in_css(text: str) -> list[str]:
+    return [first or second for first, second in CSS_URL.findall(text)]
+
+
+def resources(page: Path) -> list[str]:
+    """Everything a browser fetches for a page, but for what style sheets ask for in turn."""
+    soup, found = parsed(page), []
+    for tag in soup.find_all(list(FETCHED)):
+        for name in FETCHED[tag.name]:
+            if value := tag.get(name):
+                found += [part.split()[0] for part in value.split(",")] if name == "srcset" else [str(value)]
+    for tag in soup.find_all("link"):
+        if not set(tag.get("rel", [])) <= NOT_FETCHED:
+            found.append(str(tag.get("href", "")))
+    for tag in soup.find_all("style"):
+        found += in_css(tag.get_text())
+    for tag in soup.find_all(style=True):
+        found += in_css(str(tag["style"]))
+    return found
+
+
+def missing(base: Path, urls: list[str]) -> list[str]:
+    """Of local addresses, seen from a file, those that lead nowhere."""
+    paths = [(url, base.parent / unquote(urlsplit(url).path)) for url in urls if not urlsplit(url).scheme]
+    return [url for url, path in paths if urlsplit(url).path and not path.exists()]
+
+
+def test_first_page_leads_to_the_introduction() -> None:
+    assert (BOOK / "intro.html").is_file()
+    assert "intro.html" in (BOOK / "index.html").read_text(encoding="utf8")
+
+
+def test_pages_of_the_table_of_contents_are_built() -> None:
+    from genclust.book.build import pages
+
+    assert [page for page in pages(ROOT) if not (BOOK / f"{page}.html").is_file()] == []
+
+
+@every_page
+def test_no_error_output(page: Path) -> None:
+    outputs = parsed(page).select(".cell_output .traceback, .cell_output .output.error, .highlight-ipythontb")
+    assert [output.get_text()[-300:] for output in outputs] == []
+    assert "Traceback (most recent call last)" not in parsed(page).get_text()
+
+
+@every_page
+def test_internal_links_resolve(page: Path) -> None:
+    broken = []
+    for tag in parsed(page).find_all("a", href=True):
+        href = str(tag["href"])
+        if is_external(href) or urlsplit(href).scheme:
+            continue
+        path, fragment = urldefrag(href)
+        target = page if not path else (page.parent / unquote(path)).resolve()
+        whole = target.exists()
+        if whole and fragment and target.suffix == ".html":
+            whole = unquote(fragment) in anchors(target) | {"top"}
+        if not whole:
+            broken.append(href)
+    assert broken == []
+
+
+@every_page
+def test_nothing_is_fetched_from_elsewhere(page: Path) -> None:
+    found = resources(page)
+    assert [url for url in found if is_external(url)] == []
+    assert missing(page, found) == []
+    scripts = "".join(tag.get_text() for tag in parsed(page).find_all("script") if not tag.get("src"))
+    assert not re.findall(r"(?:import|src|fetch)\W{1,4}https?://\S+", scripts)
+
+
+def test_style_sheets_fetch_nothing_from_elsewhere() -> None:
+    for sheet in BOOK.rglob("*.css"):
+        urls = [url for url in in_css(sheet.read_text(encoding="utf8", errors="replace")) if "data:" not in url[:8]]
+        assert [url for url in urls if is_external(url)] == [], sheet
+
+
+def test_formulas_are_drawn_by_a_local_script() -> None:
+    page = BOOK / "simple.html"
+    scripts = [url for url in resources(page) if "mathjax" in url.lower()]
+    assert len(scripts) == 1 and (page.parent / urlsplit(scripts[0]).path).is_file()
+
+
+def test_every_output_of_a_notebook_is_stored() -> None:
+    from genclust.book.notebooks import problems
+
+    executed = sorted((ROOT / "_build" / "executed").glob("*.ipynb"))
+    assert {path.name: found for path in executed if (found := problems(path))} == {}
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+@every_page
+def test_loads_in_a_browser_without_a_word_on_the_console(page: Path, tmp_path: Path) -> None:
+    if page.name == "index.html" and "http-equiv" in page.read_text(encoding="utf8"):
+        pytest.skip("only leads on to the introduction")
+    netlog = tmp_path / "net.json"
+    command = [
+        str(CHROMIUM),
+        *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+        *("--disable-background-networking", "--disable-component-update", "--disable-extensions"),
+        *("--disable-dev-shm-usage", "--disable-default-apps", "--host-resolver-rules=MAP * ~NOTFOUND"),
+        *("--enable-logging=stderr", "--virtual-time-budget=4000", "--dump-dom"),
+        *(f"--log-net-log={netlog}", f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()),
+    ]
+    result = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=120, check=True)
+    console = [line for line in result.stderr.splitlines() if "CONSOLE" in line]
+    assert [line for line in console if not any(words in line for words in CHATTER)] == []
+    assert [url for url in requested(netlog) if urlsplit(url).hostname not in OWN_BUSINESS] == []
+    if "math notranslate" in page.read_text(encoding="utf8"):
+        assert "mjx-container" in result.stdout, "the formulas were not drawn"
+    assert "data-mjx-error" not in result.stdout, "a formula could not be read"
+
+
+#: What the theme's scripts say of themselves at every start.
+CHATTER = ('"[PST]: ', '"[togglebutton]: Adding toggle buttons')
+#: Hosts that the browser asks on its own account, whatever the page.
+OWN_BUSINESS = {"accounts.google.com", "clients2.google.com", "update.googleapis.com"}
+
+
+def requested(netlog: Path) -> set[str]:
+    """Addresses on the network that the browser asked for."""
+    text = netlog.read_text(encoding="utf8", errors="replace")
+    return {json.loads(f'"{url}"') for url in re.findall(r'"url":"((?:https?|wss?)://[^"]+)"', text)}

@@ -1,0 +1,116 @@
+"""The local Sphinx extension: numbers in prose are looked up, tracked, and missed loudly."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from sphinx.application import Sphinx
+
+import genclust.experiments
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = """\
+# Page
+
+The mean is {measured}`toy/row/test.acc/mean`.
+
+```{choices} toy
+```
+
+```{verdict-table} toy
+```
+"""
+VERDICTS = pd.DataFrame(
+    [
+        {
+            "paper": "toy",
+            "table": "Table 1",
+            "row": "toy/row",
+            "label": "Ours <new>",
+            "dataset": "reuters10k",
+            "metric": "test.knn_error_x_hat_3",
+            "reported_mean": 3.46,
+            "reported_sd": None,
+            "measured_mean": 3.5,
+            "measured_sd": 0.25,
+            "n_seeds": 5,
+            "profile": "paper",
+            "surrogate": "rcv1_10k",
+            "quoted": False,
+            "verdict": "surrogate data",
+        }
+    ]
+)
+
+
+class Book:
+    """A book of one page in a repository of one experiment."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.source = root / "_build" / "source"
+        for folder in (self.source, root / "experiments", root / "results"):
+            folder.mkdir(parents=True)
+        (root / "pyproject.toml").touch()
+        choices = "choices: [{setting: model.w, taken: 1, why: The paper is silent.}]\n"
+        (root / "experiments" / "toy.yaml").write_text(choices)
+        (self.source / "index.md").write_text(PAGE)
+        (self.source / "other.md").write_text("---\norphan: true\n---\n# Other\n")
+
+    def build(self) -> tuple[str, str, list[str]]:
+        """The page, the warnings, and which pages were read."""
+        warnings, read = io.StringIO(), []
+        app = Sphinx(
+            self.source,
+            None,
+            self.root / "html",
+            self.root / "doctrees",
+            "html",
+            confoverrides={"extensions": ["myst_parser", "measured"]},
+            status=None,
+            warning=warnings,
+        )
+        app.connect("source-read", lambda app, docname, source: read.append(docname))
+        app.build()
+        return (self.root / "html" / "index.html").read_text(encoding="utf8"), warnings.getvalue(), read
+
+
+@pytest.fixture
+def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Book:
+    monkeypatch.syspath_prepend(str(ROOT / "book" / "_ext"))
+    monkeypatch.setattr(genclust.experiments, "verdicts", lambda: VERDICTS)
+    monkeypatch.setattr(genclust.experiments, "number", lambda key: "78.2")
+    return Book(tmp_path)
+
+
+def test_numbers_choices_and_verdicts_are_shown(book: Book) -> None:
+    page, warnings, _ = book.build()
+    assert warnings == ""
+    assert '<span class="measured">78.2</span>' in page
+    assert "model.w" in page and "The paper is silent." in page
+    assert "kNN error, k = 3, on x̂ (%)" in page
+    assert "RCV1-10k" in page and "REUTERS-10K" in page and "5 seeds" in page
+    assert "Ours &lt;new&gt;" in page
+    assert '<span class="verdict surrogate-data">surrogate data</span>' in page
+
+
+def test_a_page_follows_the_records(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    book.build()
+    assert book.build()[2] == [], "nothing has changed"
+    monkeypatch.setattr(genclust.experiments, "number", lambda key: "79.9")
+    (book.root / "results" / "seed-0000.json").write_text("{}")
+    page, _, read = book.build()
+    assert read == ["index"] and "79.9" in page
+
+
+def test_a_number_that_is_not_there_is_a_warning(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    def number(key: str) -> str:
+        raise KeyError(f"nothing is published for {key}")
+
+    monkeypatch.setattr(genclust.experiments, "number", number)
+    page, warnings, _ = book.build()
+    assert "nothing is published for toy/row/test.acc/mean" in warnings and "index.md:3" in warnings
+    assert "[no number: toy/row/test.acc/mean]" in page

@@ -1,0 +1,309 @@
+"""The readers, on small files of the real formats; and what they say when a file is missing or damaged."""
+
+from __future__ import annotations
+
+import gzip
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_data as tiny
+
+from genclust import data
+from genclust.data import readers
+
+
+def test_every_named_data_set_has_a_reader() -> None:
+    assert sorted(data.names()) == sorted(readers.READERS)
+
+
+def test_digits_are_grey_and_fully_split() -> None:
+    digits = data.load("digits")
+    train, test = digits.splits["train"], digits.splits["test"]
+    assert (len(train), len(test)) == (1438, 359)
+    assert train.x.dtype == np.uint8 and train.x.max() == 255 and digits.image_shape == (8, 8, 1)
+    both = np.vstack([train.x, test.x])
+    original = np.rint(readers.load_digits().data * 255 / 16)
+    assert np.array_equal(np.sort(both, axis=0), np.sort(original, axis=0))  # nothing lost, nothing twice
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_mnist(tmp_path: Path, packed: bool) -> None:
+    tiny.write_mnist(tmp_path)
+    if not packed:
+        for path in list(tmp_path.glob("*.gz")):
+            path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
+            path.unlink()
+    mnist = readers.mnist(tmp_path)
+    assert np.array_equal(mnist.splits["train"].x, tiny.GREY[:20].reshape(20, 784))
+    assert np.array_equal(mnist.splits["test"].x, tiny.GREY[20:].reshape(10, 784))
+    assert np.array_equal(mnist.splits["test"].y, tiny.LABELS[20:])
+    assert mnist.splits["train"].x.flags.writeable
+
+
+def test_binarized_mnist_is_the_same_from_either_form(tmp_path: Path) -> None:
+    tiny.write_binarized_amat(tmp_path)
+    from_text = readers.binarized_mnist(tmp_path)
+    tiny.write_binarized_npz(tmp_path)  # with its rows in another order
+    (tmp_path / "binarized_mnist_train.amat").unlink()
+    from_npz = readers.binarized_mnist(tmp_path)
+    assert from_text.digest() == from_npz.digest()
+    for split, part in tiny.PARTS.items():
+        x = from_npz.splits[split].x
+        assert from_npz.splits[split].y is None
+        assert sorted(map(bytes, x)) == sorted(map(bytes, tiny.BITS[part] * np.uint8(255)))
+
+
+def test_omniglot_from_drawings(tmp_path: Path) -> None:
+    tiny.write_omniglot_zips(tmp_path)
+    omniglot = readers.omniglot(tmp_path, n_train=10, n_test=6)
+    assert omniglot.variant == "bicubic"
+    assert omniglot.class_names == ("Angelic", "Greek", "Latin")
+    train, test = omniglot.splits["train"], omniglot.splits["test"]
+    assert (len(train), len(test)) == (10, 6)
+    for split in (train, test):
+        for image, label in zip(split.x.reshape(-1, 28, 28), split.y, strict=True):
+            assert image[:, 13].max() > 200 and image[:, 1].max() < 20  # bright ink in the middle, none at the margin
+            mark = (image[:, 13].astype(float) @ (np.arange(28) + 0.5) / image[:, 13].sum() * 105 / 28 - 4) / 3
+            assert tiny.ALPHABETS[round(mark) // 6] == omniglot.class_names[label]
+    assert len({bytes(row) for row in np.vstack([train.x, test.x])}) == 16  # the splits share no drawing
+
+
+def test_omniglot_does_not_depend_on_the_order_in_the_archive(tmp_path: Path) -> None:
+    tiny.write_omniglot_zips(tmp_path)
+    digest = readers.omniglot(tmp_path, 10, 6).digest()
+    tiny.write_omniglot_zips(tmp_path, order=-1)
+    assert readers.omniglot(tmp_path, 10, 6).digest() == digest
+
+
+def test_chardata_is_preferred_and_stands_upright(tmp_path: Path) -> None:
+    tiny.write_omniglot_zips(tmp_path)
+    tiny.write_chardata(tmp_path)
+    omniglot = readers.omniglot(tmp_path)
+    assert omniglot.variant == "chardata.mat"
+    train, test = omniglot.splits["train"], omniglot.splits["test"]
+    assert np.allclose(train.x, tiny.GREY[:20].reshape(20, 784) / 255)
+    assert np.array_equal(test.y, tiny.LABELS[20:])
+    assert train.x.dtype == np.float32
+
+
+def test_usps_fills_the_unit_interval(tmp_path: Path) -> None:
+    tiny.write_usps(tmp_path)
+    train = readers.usps(tmp_path).splits["train"]
+    pairs = {(y, bytes(x)) for x, y in zip(train.x, train.y, strict=True)}
+    expected = ((tiny.ZIPCODES[:20] + 1) / 2).astype(np.float32)
+    assert pairs == {(y, bytes(x)) for x, y in zip(expected, tiny.LABELS[:20], strict=True)}
+
+
+def test_usps_does_not_depend_on_the_order_of_lines_nor_on_decimals(tmp_path: Path) -> None:
+    tiny.write_usps(tmp_path)
+    digest = readers.usps(tmp_path).digest()
+    lines = tiny.zipcode_text(slice(20)).splitlines()
+    padded = "\n".join(
+        " ".join(word if "." not in word else word + "0" for word in line.split()) for line in lines[::-1]
+    )
+    (tmp_path / "zip.train.gz").write_bytes(gzip.compress(padded.encode()))
+    assert readers.usps(tmp_path).digest() == digest
+
+
+def test_rcv1_rows_have_the_scale_of_dec(tmp_path: Path) -> None:
+    tiny.write_rcv1(tmp_path)
+    rcv1 = readers.rcv1_10k(tmp_path)
+    train = rcv1.splits["train"]
+    assert train.x.dtype == np.float32 and train.x.shape == (30, 50)
+    assert np.allclose((train.x**2).sum(1), 50, rtol=1e-5)
+    assert rcv1.class_names == ("CCAT", "GCAT", "MCAT", "ECAT")
+
+
+def test_house_numbers_keep_safe_crops_and_split_by_photograph(tmp_path: Path) -> None:
+    tiny.write_house_numbers(tmp_path)
+    splits = readers.house_numbers(tmp_path).splits
+    crops = {bytes(image): k for k, image in enumerate(tiny.COLOUR)}
+    where = {name: [crops[bytes(x)] for x in split.x] for name, split in splits.items()}
+    assert sorted(where["train"] + where["test"]) == [k for k in range(30) if k % 10]
+    assert not {k // 2 for k in where["train"]} & {k // 2 for k in where["test"]}
+    assert len({k // 2 for k in where["test"]}) == 3  # a fifth of 15 photographs
+    for name, split in splits.items():
+        assert np.array_equal(split.y, tiny.LABELS[where[name]])
+
+
+def test_svhn(tmp_path: Path) -> None:
+    tiny.write_svhn(tmp_path)
+    svhn = readers.svhn(tmp_path)
+    assert set(svhn.splits) == {"train", "test"}
+    assert np.array_equal(svhn.splits["train"].x, tiny.COLOUR[:20].reshape(20, -1))
+    assert np.array_equal(svhn.splits["train"].y, tiny.LABELS[:20])  # 10 in the file is the digit 0
+    tiny.write_svhn(tmp_path, "extra")
+    assert np.array_equal(readers.svhn(tmp_path).splits["extra"].y, tiny.LABELS[20:])
+
+
+def test_first_rows_are_a_fair_sample() -> None:
+    order = readers.settled(np.arange(256, dtype=np.uint8)[:, None])
+    assert sorted(order) == list(range(256))
+    assert 96 < np.mean(order[:100]) < 160
+
+
+@pytest.fixture(params=sorted(tiny.WRITERS))
+def small(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Path]:
+    """The name of a data set of which small files are in a data folder, and that folder."""
+    name = request.param
+    where = tmp_path / "data" / name
+    where.mkdir(parents=True)
+    tiny.WRITERS[name](where)
+    tiny.write_sources(tmp_path / "sources.yaml", name, where)
+    monkeypatch.setenv("GENCLUST_SOURCES", str(tmp_path / "sources.yaml"))
+    data.load(name, tmp_path / "data")
+    return name, tmp_path / "data"
+
+
+def complaint(name: str, folder: Path) -> str:
+    """What `load` says, which must be one sentence that names data set, folder and cure."""
+    with pytest.raises(data.DataError) as caught:
+        data.load(name, folder)
+    message = str(caught.value)
+    assert name in message and str(folder / name) in message and "\n" not in message
+    assert f"`genclust data fetch {name}`" in message or "by hand" in message
+    assert caught.value.__suppress_context__  # no reader's traceback comes with it
+    return message
+
+
+def test_missing_files_are_named(small: tuple[str, Path]) -> None:
+    name, folder = small
+    for path in sorted((folder / name).iterdir()):
+        content = path.read_bytes()
+        path.unlink()
+        message = complaint(name, folder)
+        assert "is missing (expected: " in message
+        assert data.verify(name, folder).state == "missing"
+        if name != "binarized_mnist":  # of which the other form is asked for
+            assert path.name in message
+        path.write_bytes(content)
+    data.load(name, folder)
+
+
+@pytest.mark.parametrize("damage", ["halved", "cut", "emptied", "replaced", "scribbled"])
+def test_damaged_files_are_named(small: tuple[str, Path], damage: str) -> None:
+    name, folder = small
+    for path in sorted((folder / name).iterdir()):
+        content = path.read_bytes()
+        middle = len(content) // 2
+        path.write_bytes(
+            {
+                "halved": content[:middle],
+                "cut": content[:-10],
+                "emptied": b"",
+                "replaced": b"<html><body>404 Not Found</body></html>\n" * 20,
+                "scribbled": content[: middle - 8]
+                + bytes(255 - b for b in content[middle - 8 : middle + 8])
+                + content[middle + 8 :],
+            }[damage]
+        )
+        message = complaint(name, folder)
+        assert "damaged or cut short" in message and path.name in message
+        assert data.verify(name, folder).state == "altered"
+        path.write_bytes(content)
+    data.load(name, folder)
+
+
+def test_no_single_wrong_byte_goes_unnoticed_or_ends_in_a_traceback(small: tuple[str, Path]) -> None:
+    name, folder = small
+    digest = data.load(name, folder).digest()
+    rng = np.random.default_rng(1)
+    refused = 0
+    for path in sorted((folder / name).iterdir()):
+        content = path.read_bytes()
+        # Headers are short, but it is there that a wrong byte does the strangest things.
+        for position in [*range(0, 40, 4), *rng.integers(len(content), size=15)]:
+            wrong = bytearray(content)
+            wrong[position] ^= 1 << rng.integers(8)
+            path.write_bytes(wrong)
+            try:
+                assert data.load(name, folder).digest() == digest  # as when a file's date is what changed
+            except data.DataError:
+                refused += 1
+        path.write_bytes(content)
+    assert refused > 10
+
+
+def rewrite_npz(path: Path, **arrays: np.ndarray) -> None:
+    with np.load(path) as content:
+        arrays = dict(content) | arrays
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+
+
+def test_sound_containers_with_unsound_contents_are_refused(tmp_path: Path) -> None:
+    for name in ("binarized_mnist", "rcv1_10k", "house_numbers", "omniglot", "usps"):
+        (tmp_path / name).mkdir()
+        tiny.WRITERS[name](tmp_path / name)
+    rewrite_npz(tmp_path / "binarized_mnist" / "binarized_mnist.npz", train=np.arange(99))
+    assert "binarized_mnist.npz is damaged" in complaint("binarized_mnist", tmp_path)
+    rewrite_npz(tmp_path / "rcv1_10k" / "rcv1_10k.npz", shape=np.array([30, 3]))
+    assert "rcv1_10k.npz is damaged" in complaint("rcv1_10k", tmp_path)
+    rewrite_npz(tmp_path / "house_numbers" / "house_numbers.npz", labels=tiny.LABELS[:7])
+    assert "house_numbers.npz is damaged" in complaint("house_numbers", tmp_path)
+    (tmp_path / "usps" / "zip.test.gz").write_bytes(gzip.compress(b"6.0 0.1 0.2\n"))
+    assert "3 numbers a line instead of 257" in complaint("usps", tmp_path)
+    archive = tmp_path / "omniglot" / "images_evaluation.zip"
+    with zipfile.ZipFile(archive) as file:
+        name = file.namelist()[1]
+        png = bytearray(file.read(name))
+    png[png.index(b"IDAT") + 6] ^= 1
+    for entry, content in ((name, bytes(png)), ("readme.txt", b"no drawing")):
+        with zipfile.ZipFile(archive, "w") as file:
+            file.writestr(entry, content)
+        assert "images_evaluation.zip is damaged" in complaint("omniglot", tmp_path)
+
+
+def test_altered_contents_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = tmp_path / "mnist"
+    where.mkdir()
+    tiny.write_mnist(where)
+    tiny.write_sources(tmp_path / "sources.yaml", "mnist", where)
+    monkeypatch.setenv("GENCLUST_SOURCES", str(tmp_path / "sources.yaml"))
+    grey = tiny.GREY[:20].copy()
+    grey[3, 14, 14] ^= 1
+    (where / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(tiny.idx(grey)))
+    assert "contents are altered" in complaint("mnist", tmp_path)
+    (where / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(tiny.idx(grey[:19])))
+    assert "19 rows but 20 labels" in complaint("mnist", tmp_path)
+    (where / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(tiny.idx(tiny.LABELS[:19])))
+    assert "19 rows instead of 20" in complaint("mnist", tmp_path)
+
+
+def test_values_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    where = tmp_path / "usps"
+    where.mkdir()
+    tiny.write_usps(where)
+    text = gzip.decompress((where / "zip.test.gz").read_bytes()).decode()
+    first, rest = text.split(" ", 1)
+    (where / "zip.test.gz").write_bytes(gzip.compress(f"{first} nan {rest.split(' ', 1)[1]}".encode()))
+    assert "not finite" in complaint("usps", tmp_path)
+
+
+def test_a_wrong_file_placed_by_hand_is_blamed(tmp_path: Path) -> None:
+    where = tmp_path / "omniglot"
+    where.mkdir()
+    (where / "chardata.mat").write_bytes(b"not Matlab")
+    assert "replace or remove chardata.mat" in complaint("omniglot", tmp_path)
+
+
+def test_the_nearest_name_is_proposed() -> None:
+    with pytest.raises(data.DataError, match="no data set 'minst'; did you mean 'mnist'"):
+        data.load("minst")
+
+
+def test_the_folder_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENCLUST_DATA", str(tmp_path))
+    assert data.folder() == tmp_path
+    monkeypatch.delenv("GENCLUST_DATA")
+    assert data.folder().name == "data" and "genclust" in str(data.folder())
+
+
+def test_a_wrong_list_of_sources_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENCLUST_SOURCES", str(tmp_path / "sources.yaml"))
+    with pytest.raises(data.DataError, match=r"sources\.yaml is not a list of data sources"):
+        data.names()
+    (tmp_path / "sources.yaml").write_text("mnist: {colour: red}")
+    with pytest.raises(data.DataError, match=r"sources\.yaml is not a list of data sources"):
+        data.names()

@@ -1,0 +1,123 @@
+"""Declarations: what is refused, and that every declared row resolves."""
+
+import itertools
+
+import pytest
+
+from genclust.experiments import declaration
+from genclust.experiments.declaration import parse_overrides, parse_seeds
+from genclust.settings import SettingError, merge
+
+ROWS = [row for name in declaration.names() for row in declaration.load(name).rows.values()]
+MNIST = declaration.load("simple-table1").row("proposed-mnist")
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.settings], ids=lambda row: f"{row.experiment}/{row.name}")
+def test_every_declared_row_resolves_in_every_profile(row):
+    for profile in row.profiles:
+        assert row.seeds(profile)
+        config = row.config(profile)
+        assert len(config.hash) == 12
+        assert row.config(profile, {"data": {}}).hash == config.hash
+
+
+def test_reported_numbers_have_known_fields_and_metrics_that_name_their_accuracy():
+    reported = list(itertools.chain.from_iterable(row.reported for row in ROWS))
+    assert len(reported) > 60
+    for number in reported:
+        assert (number.mean is None) != (number.below is None)
+        assert "." in number.metric
+        assert not number.metric.endswith(".acc")
+
+
+def test_the_settings_of_the_paper():
+    """Section 3, word by word."""
+    config = MNIST.config("paper")
+    model, training = config.model, config.training
+    assert (model["hidden"], model["feature_dim"], model["latent_dim"], model["n_clusters"]) == ([512, 256], 100, 150, 10)
+    assert (model["w_gaussian"], training["epochs"], training["batch_size"]) == (5, 300, 300)
+    assert training["learning_rate"]["start"] == 0.001
+    assert training["temperature"] == {"shape": "exponential", "start": 1, "end": 0.5, "epochs": 100}
+    assert config.data["validation_fraction"] == 0.2
+    for other in ("proposed-usps", "proposed-reuters"):
+        assert declaration.load("simple-table1").row(other).config("paper").model["latent_dim"] == 50
+
+
+def test_figures_share_the_runs_of_the_table():
+    for experiment, row in (("simple-figure3", "w5"), ("simple-figure4", "k10"), ("simple-figure5", "features")):
+        assert declaration.load(experiment).row(row).config("paper") == MNIST.config("paper")
+
+
+def test_the_hash_depends_on_values_not_on_how_they_are_written():
+    same = [parse_overrides([text], MNIST, "paper") for text in ("w_gaussian=5", "model.w_gaussian=5.0", "w_gaussian=5e0")]
+    assert {MNIST.config("paper", overrides).hash for overrides in same} == {MNIST.config("paper").hash}
+    assert MNIST.config("paper", {"model": {"w_gaussian": 5.1}}).hash != MNIST.config("paper").hash
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("w_gausian=3", "did you mean 'model.w_gaussian'"),
+        ("epochs", "key=value"),
+        ("name=mnist", "setting of simple-table1/proposed-mnist"),
+        ("revision=7", "no setting"),
+        ("w_gaussian=[", "cannot be read"),
+    ],
+)
+def test_a_wrong_assignment_is_refused(assignment, message):
+    with pytest.raises(SettingError, match=message):
+        parse_overrides([assignment], MNIST, "demo")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"model": {"w_gaussian": -1}}, "between 0 and"),
+        ({"model": {"w_gaussian": float("nan")}}, "between 0 and"),
+        ({"model": {"n_clusters": 2.5}}, "whole number"),
+        ({"model": {"n_clusters": True}}, "whole number"),
+        ({"model": {"sample": "sofd"}}, "did you mean 'soft'"),
+        ({"model": {"hidden": 512}}, "list"),
+        ({"model": {"hidden": [512, 0]}}, "entry of model.hidden"),
+        ({"model": {"name": "gumble"}}, "did you mean 'gumbel'"),
+        ({"training": {"batch_size": 1}}, "between 2 and"),
+        ({"training": {"temperature": 0}}, "positive"),
+        ({"training": {"temperature": {"shape": "linear"}}}, "temperature"),
+        ({"training": {"epoch": 3}}, "did you mean 'epochs'"),
+        ({"training": {"schedules": {}}}, "no setting"),
+        ({"data": {"validation_fraction": 1}}, "between 0 and 0.9"),
+        ({"modell": {}}, "did you mean 'model'"),
+    ],
+)
+def test_a_wrong_setting_is_refused(overrides, message):
+    with pytest.raises(SettingError, match=message):
+        MNIST.config("demo", overrides)
+
+
+def test_unknown_names_get_the_nearest_valid_one():
+    with pytest.raises(SettingError, match="did you mean 'simple-table1'"):
+        declaration.load("simple-tabel1")
+    with pytest.raises(SettingError, match="did you mean 'proposed-mnist'"):
+        declaration.load("simple-table1").row("propsed-mnist")
+    with pytest.raises(SettingError, match="did you mean 'quick'"):
+        MNIST.config("quik")
+
+
+def test_a_quoted_row_cannot_be_run():
+    with pytest.raises(SettingError, match="another's result"):
+        declaration.load("simple-table1").row("dec-mnist").config("paper")
+
+
+def test_seeds():
+    assert parse_seeds("3") == [3]
+    assert parse_seeds("0-3") == [0, 1, 2, 3]
+    assert parse_seeds("0, 2,5-6") == [0, 2, 5, 6]
+    for wrong in ("", "a", "3-1", "-1", "1,1", "1-2-3"):
+        with pytest.raises(SettingError):
+            parse_seeds(wrong)
+
+
+def test_a_model_of_another_name_replaces_its_settings():
+    merged = merge({"model": {"name": "gumbel", "hidden": [5]}, "a": 1}, {"model": {"name": "kmeans", "n_clusters": 3}})
+    assert merged == {"model": {"name": "kmeans", "n_clusters": 3}, "a": 1}
+    assert merge({"model": {"name": "gumbel", "hidden": [5]}}, {"model": {"hidden": [6]}})["model"]["name"] == "gumbel"

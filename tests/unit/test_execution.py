@@ -1,0 +1,184 @@
+"""Running: killed and resumed against uninterrupted, budgets, refusals before anything is computed."""
+
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genclust.data import DataError
+from genclust.experiments import declaration, execution, store
+from genclust.experiments.declaration import RunConfig
+from genclust.experiments.execution import Task, Unfinished, curve_epochs, run, task_for
+from genclust.experiments.store import Store
+
+MNIST = declaration.load("simple-table1").row("proposed-mnist")
+SHORT = {"training": {"epochs": 6}}
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """A cache folder of the test's own."""
+    store.cache_folder.cache_clear()
+    monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path / "cache"))
+    yield tmp_path / "cache"
+    store.cache_folder.cache_clear()
+
+
+def short_task(seeds, evaluations=("clustering",), **changes) -> Task:
+    return replace(task_for(MNIST, "demo", seeds, {**SHORT, **changes}), evaluations=evaluations)
+
+
+def test_a_record_holds_what_the_design_asks_for(cache, tmp_path):
+    (record,) = run(short_task([0], MNIST.evaluate), Store(tmp_path / "records"), progress=False)
+    assert record.config["training"]["epochs"] == 6
+    assert record.data["name"] == "digits"
+    assert record.data["surrogate_for"] == "mnist"
+    assert len(record.data["digest"]) == 64
+    assert record.data["sizes"] == {"train": 920, "validation": 230, "test": 287} | record.data["sizes"]
+    assert {"test.acc_hungarian", "all.nmi_arithmetic", "test.knn_error_x_hat_3"} <= set(record.metrics)
+    assert [point["epoch"] for point in record.curve] == [1, 2, 3, 4, 5, 6]
+    assert {"device", "threads", "versions", "source", "date"} <= set(record.provenance)
+    assert record.seconds > 0
+    arrays = record.arrays()
+    assert arrays["tsne_x_hat_5"].shape == (len(arrays["tsne_labels"]), 2)
+    assert arrays["style_transfers"].shape == (10, 10, 64)
+    assert arrays["cluster_samples"].shape[0] == 10
+
+
+def test_what_is_recorded_is_not_run_again(cache, tmp_path):
+    records = Store(tmp_path / "records")
+    first = run(short_task([0, 1]), records, progress=False)
+    written = {r.path: r.path.stat().st_mtime_ns for r in first}
+    again = run(short_task([0, 1, 2]), records, progress=False)
+    assert [r.seed for r in again] == [0, 1, 2]
+    assert {r.path: r.path.stat().st_mtime_ns for r in again[:2]} == written
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from genclust.experiments import declaration, execution
+from genclust.experiments.store import Store
+execution.SECONDS_BETWEEN_CHECKPOINTS = 0.1
+row = declaration.load("simple-table1").row("proposed-mnist")
+task = execution.task_for(row, "demo", [0, 1], {"training": {"epochs": int(sys.argv[2])}})
+execution.run(task, Store(Path(sys.argv[1])), progress=False)
+"""
+
+
+def start(records: Path, epochs: int, first_checkpoint: Path) -> subprocess.Popen:
+    """A run in a process of its own, once it has written its first checkpoint."""
+    command = [sys.executable, "-c", SCRIPT, str(records), str(epochs)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not first_checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert first_checkpoint.exists(), process.stderr.read()
+    return process
+
+
+def test_a_killed_run_goes_on_to_the_numbers_of_an_uninterrupted_one(cache, tmp_path, monkeypatch):
+    task = short_task([0, 1], training={"epochs": 60})
+    paths = [execution.checkpoint_path(task.config, seed) for seed in (0, 1)]
+    process = start(tmp_path / "records", 60, paths[1])
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    steps = {execution.checkpoints.load(path)["step"] for path in paths}
+    assert all(0 < step < 60 * 10 for step in steps), "killed too early or too late to mean anything"
+    assert not (tmp_path / "records").exists(), "an interrupted run must leave no record"
+
+    resumed = run(task, Store(tmp_path / "records"), progress=False)
+    monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path / "other"))
+    store.cache_folder.cache_clear()
+    whole = run(task, Store(tmp_path / "others"), progress=False)
+    for a, b in zip(resumed, whole, strict=True):
+        if len(steps) == 1:  # both seeds stood at one step, and went on side by side as before
+            assert a.metrics == b.metrics
+            assert a.curve == b.curve
+        else:  # the kill fell between two writes: each went on alone, and rounding differs
+            assert a.metrics["test.acc_hungarian"] == pytest.approx(b.metrics["test.acc_hungarian"], abs=10)
+
+
+def test_the_budget_ends_a_run_in_good_order(cache, tmp_path):
+    task = short_task([0], training={"epochs": 500})
+    with pytest.raises(Unfinished, match=r"epoch \d+ of 500 .* goes on"):
+        run(task, Store(tmp_path / "records"), minutes=0.02, progress=False)
+    assert 0 < execution.checkpoints.load(execution.checkpoint_path(task.config, 0))["step"] < 500 * 10
+    assert not (tmp_path / "records").exists()
+
+
+def test_termination_writes_a_checkpoint(cache, tmp_path):
+    task = short_task([0, 1], training={"epochs": 5000})
+    path = execution.checkpoint_path(task.config, 1)
+    process = start(tmp_path / "records", 5000, path)
+    process.terminate()
+    _, error = process.communicate(timeout=60)
+    assert "Interrupted at epoch" in error
+    assert process.returncode == 1
+    assert execution.checkpoints.load(path)["step"] > 0
+    assert not (tmp_path / "records").exists()
+
+
+def test_a_failed_seed_is_recorded_and_counted(cache, tmp_path):
+    """A learning rate that blows up every seed: the records say when, and carry the scores all the same."""
+    task = short_task([0, 1], training={"epochs": 6, "learning_rate": 1e30})
+    for record in run(task, Store(tmp_path / "records"), progress=False):
+        assert record.failed_at_step is not None
+        assert 0 <= record.metrics["test.acc_hungarian"] < 60
+
+
+def test_a_baseline_is_fitted_on_the_training_split(cache, tmp_path):
+    from sklearn.cluster import KMeans
+
+    from genclust.evaluation.clustering import hungarian_accuracy
+
+    row = declaration.load("simple-table1").row("kmeans-mnist")
+    task = task_for(row, "demo", [3])
+    (record,) = run(task, Store(tmp_path / "records"), progress=False)
+    data, _ = execution.prepare(task.config)
+    peer = KMeans(10, n_init=10, random_state=3).fit(data.splits["train"].x.astype(np.float32) / 255)
+    expected = hungarian_accuracy(
+        data.splits["test"].y, peer.predict(data.splits["test"].x.astype(np.float32) / 255)
+    )
+    assert record.metrics["test.acc_hungarian"] == pytest.approx(expected, abs=1.0)
+
+
+def test_data_without_the_needed_splits_are_refused(cache, tmp_path):
+    with pytest.raises(DataError, match=r"no validation split; set data\.validation_fraction"):
+        run(short_task([0], data={"validation_fraction": 0}), Store(tmp_path), progress=False)
+
+
+def test_values_outside_the_unit_interval_are_refused_by_the_bernoulli_likelihood(cache, tmp_path):
+    path = tmp_path / "own.npz"
+    np.savez(path, x_train=np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32))
+    with pytest.raises(DataError, match=r"set model\.likelihood to gaussian"):
+        run(short_task([0], data={"name": str(path)}), Store(tmp_path), progress=False)
+
+
+def test_own_data_without_labels_can_be_clustered(cache, tmp_path):
+    path = tmp_path / "own.npz"
+    np.savez(path, x_train=np.random.default_rng(0).random((120, 6)).astype(np.float32))
+    task = short_task([0], data={"name": str(path)})
+    (record,) = run(task, Store(tmp_path / "records"), progress=False)
+    assert record.metrics == {}
+    assert "reconstruction" in record.curve[-1]
+
+
+def test_an_unknown_device_is_refused(cache, tmp_path):
+    with pytest.raises(ValueError, match="device"):
+        run(short_task([0]), Store(tmp_path), device="gpu", progress=False)
+
+
+def test_the_curve_is_dense_at_the_beginning():
+    assert curve_epochs(23, [12]) == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20, 23]
+    assert curve_epochs(4, []) == [1, 2, 3, 4]
+
+
+def test_configurations_have_addresses_that_can_be_read():
+    config = RunConfig({"name": "/home/me/my data.npz"}, {"name": "gumbel"}, {})
+    assert config.address == f"my_data-gumbel-{config.hash}"

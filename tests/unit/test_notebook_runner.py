@@ -1,0 +1,137 @@
+"""Running a notebook with parameters: refused early, written late."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import v4
+
+from genclust.book import build, notebooks
+from genclust.book.__main__ import main
+
+PARAMETERS = """\
+seeds: str = "0-2"  # which seeds
+w_gaussian: float = 5.0  # weight of the Gaussian divergence
+n_clusters: int = 10  # K
+verbose: bool = False
+"""
+
+
+def write(folder: Path, *cells: str, name: str = "toy") -> Path:
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = v4.new_notebook(metadata={"kernelspec": kernel})
+    notebook.cells = [v4.new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})]
+    notebook.cells += [v4.new_code_cell(cell) for cell in cells]
+    folder.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, folder / f"{name}.ipynb")
+    return folder / f"{name}.ipynb"
+
+
+def stdout(path: Path) -> str:
+    cells = nbformat.read(path, as_version=4).cells
+    return "".join(out.get("text", "") for cell in cells if cell.cell_type == "code" for out in cell.outputs)
+
+
+def test_values_take_the_declared_type(tmp_path: Path) -> None:
+    values = notebooks.parse_parameters(
+        write(tmp_path), {"seeds": "3", "w_gaussian": "3", "n_clusters": "14", "verbose": "true"}
+    )
+    assert values == {"seeds": "3", "w_gaussian": 3, "n_clusters": 14, "verbose": True}
+
+
+def test_an_unknown_parameter_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
+    with pytest.raises(notebooks.NotebookError, match=r"no parameter 'w_gausian'; did you mean 'w_gaussian'\?"):
+        notebooks.parse_parameters(write(tmp_path), {"w_gausian": "3"})
+
+
+@pytest.mark.parametrize(("name", "value"), [("n_clusters", "many"), ("n_clusters", "2.5"), ("verbose", "3")])
+def test_a_value_of_another_type_is_refused(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(notebooks.NotebookError, match=name):
+        notebooks.parse_parameters(write(tmp_path), {name: value})
+
+
+def test_an_unknown_notebook_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
+    write(tmp_path, name="simple-table1")
+    with pytest.raises(notebooks.NotebookError, match="did you mean 'simple-table1'"):
+        notebooks.find(tmp_path, "simple-tabel1")
+
+
+def test_nothing_runs_for_an_unknown_parameter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    marker = tmp_path / "ran"
+    write(tmp_path / "notebooks", f"open({str(marker)!r}, 'w').close()")
+    assert main(["--root", str(tmp_path), "notebook", "toy", "-p", "sedes", "0-1"]) == 1
+    assert "did you mean 'seeds'" in capsys.readouterr().err
+    assert not marker.exists() and not (tmp_path / "_build").exists()
+
+
+def test_a_whole_run_is_written_with_its_parameters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write(tmp_path / "notebooks", "print(f'<{seeds} {w_gaussian}>')")
+    before = source.read_bytes()
+    assert main(["--root", str(tmp_path), "notebook", "toy", "-p", "seeds", "0-1", "-p", "w_gaussian", "3"]) == 0
+    target = tmp_path / "_build" / "notebooks" / "toy.ipynb"
+    assert str(target) in capsys.readouterr().out
+    assert "<0-1 3" in stdout(target)
+    assert notebooks.problems(target) == []
+    assert source.read_bytes() == before
+    assert [path.name for path in target.parent.iterdir()] == ["toy.ipynb"], "temporary files are gone"
+    assert str(tmp_path) not in target.read_text(encoding="utf8"), "no path of this machine is in the copy"
+
+
+def test_a_failing_run_leaves_the_last_good_one(tmp_path: Path) -> None:
+    source, target = write(tmp_path, "print('whole')", "1 / 0"), tmp_path / "out" / "toy.ipynb"
+    target.parent.mkdir()
+    target.write_text("the last good one")
+    with pytest.raises(notebooks.NotebookError, match="ZeroDivisionError"):
+        notebooks.execute(source, target, {})
+    assert target.read_text() == "the last good one"
+    assert [path.name for path in target.parent.iterdir()] == ["toy.ipynb"]
+
+
+def test_error_outputs_and_cells_that_never_ran_are_problems(tmp_path: Path) -> None:
+    path = write(tmp_path, "1 / 0", "x = 1")
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[0].execution_count = 1
+    notebook.cells[1].outputs = [v4.new_output("error", ename="ZeroDivisionError", evalue="", traceback=[])]
+    nbformat.write(notebook, path)
+    assert [problem.split(":")[0] for problem in notebooks.problems(path)] == ["cell 1", "cell 2"]
+
+
+class TestStaging:
+    @pytest.fixture
+    def repository(self, tmp_path: Path) -> Path:
+        for folder in ("book", "src", "experiments", "results"):
+            (tmp_path / folder).mkdir()
+        (tmp_path / "_config.yml").write_text("title: toy\n")
+        (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: intro\nchapters: [{file: notebooks/toy}]\n")
+        (tmp_path / "book" / "intro.md").write_text("# Toy\n")
+        (tmp_path / "experiments" / "toy.yaml").write_text("paper: toy\n")
+        write(tmp_path / "notebooks", "import time; print(time.time_ns())")
+        return tmp_path
+
+    def test_a_notebook_runs_again_only_when_something_changed(self, repository: Path) -> None:
+        first = stdout(build.run_notebooks(repository)["toy"])
+        assert stdout(build.run_notebooks(repository)["toy"]) == first
+        (repository / "results" / "record.json").write_text("{}")
+        assert stdout(build.run_notebooks(repository)["toy"]) != first
+
+    def test_only_changed_files_are_touched(self, repository: Path) -> None:
+        source = build.stage(repository, {})
+        before = (source / "intro.md").stat().st_mtime_ns
+        (repository / "book" / "new.md").write_text("# New\n")
+        build.stage(repository, {})
+        assert (source / "new.md").is_file() and (source / "intro.md").stat().st_mtime_ns == before
+        (repository / "book" / "new.md").unlink()
+        build.stage(repository, {})
+        assert not (source / "new.md").exists()
+
+    def test_a_failing_notebook_fails_the_build(self, repository: Path) -> None:
+        write(repository / "notebooks", "raise ValueError('no such row')")
+        with pytest.raises(build.BuildError, match="no such row"):
+            build.run_notebooks(repository)
+
+    def test_a_notebook_that_is_not_there_is_named(self, repository: Path) -> None:
+        (repository / "notebooks" / "toy.ipynb").unlink()
+        with pytest.raises(build.BuildError, match="notebooks/toy"):
+            build.run_notebooks(repository)

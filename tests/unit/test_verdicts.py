@@ -1,0 +1,75 @@
+"""Verdicts against scipy's Welch test, and the rules they follow."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from genclust.experiments.declaration import Reported
+from genclust.experiments.verdicts import Summary, judge, number, verdicts
+
+
+def test_the_summary_against_scipy():
+    values = [70.0, 75.0, 81.0, 90.0]
+    summary = Summary.of(values)
+    interval = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert summary.interval == pytest.approx((interval.low, interval.high))
+    assert (summary.mean, summary.median, summary.best, summary.n) == (79.0, 78.0, 90.0, 4)
+    assert summary.sd == pytest.approx(np.std(values, ddof=1))
+    assert Summary.of(values, lower_is_better=True).best == 70
+
+
+def test_one_seed_has_no_spread():
+    summary = Summary.of([3.0])
+    assert (summary.sd, summary.interval) == (None, None)
+
+
+@pytest.mark.parametrize("mean", np.linspace(60, 110, 26))
+def test_partly_means_that_welchs_test_cannot_tell_the_means_apart(mean):
+    spread = np.array([-9, -4, 0, 2, 11.0])
+    measured = Summary.of(mean + spread - spread.mean())
+    p = stats.ttest_ind_from_stats(85.75, 8, 5, measured.mean, measured.sd, 5, equal_var=False).pvalue
+    expected = "reproduced" if abs(mean - 85.75) <= 5 else "partly" if p > 0.05 else "not reproduced"
+    assert judge(Reported("ACC", "m", mean=85.75, sd=8, tolerance=5), measured) == expected
+
+
+def test_without_a_reported_spread_the_measured_interval_decides():
+    reported = Reported("ACC", "m", mean=50, tolerance=1)
+    assert judge(reported, Summary.of([40, 60, 49, 47])) == "reproduced"
+    assert judge(reported, Summary.of([40, 60, 40, 47])) == "partly"
+    assert judge(reported, Summary.of([40, 41, 40, 41])) == "not reproduced"
+    assert judge(reported, Summary.of([40])) == "not reproduced"
+
+
+def test_a_claim():
+    claim = Reported("fails", "m", below=40)
+    assert judge(claim, Summary.of([20, 25])) == "reproduced"
+    assert judge(claim, Summary.of([20, 75])) == "not reproduced"
+
+
+def test_every_reported_number_has_a_line():
+    lines = verdicts()
+    assert set(lines.paper) == {"simple", "gmvae", "cagem", "vlac"}
+    assert set(lines.verdict) <= {"reproduced", "partly", "not reproduced", "surrogate data", "not run"}
+    proposed = lines[(lines.table == "Table 1") & (lines.paper == "simple") & (lines.label == "Proposed")]
+    assert set(proposed.dataset) == {"mnist", "usps", "reuters10k"}
+    assert set(proposed.name) == {"ACC", "NMI"}
+    assert not lines[lines.quoted.astype(bool)].measured_mean.notna().any()
+    json.dumps(lines.astype(object).to_dict("records"))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "simple-table1/proposed-mnist/test.acc_hungarian",
+        "simple-table1/proposed-mnist/test.acc_hungarian/men",
+        "simple-table1/proposed-minst/test.acc_hungarian/mean",
+        "simple-tabel1/proposed-mnist/test.acc_hungarian/mean",
+        "simple-table1/proposed-mnist@papr/test.acc_hungarian/mean",
+        "cagem-table1/cagem-100/test.log_likelihood/mean",
+    ],
+)
+def test_a_number_that_is_not_there_is_an_error(key):
+    with pytest.raises(KeyError):
+        number(key)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 import yaml
@@ -19,8 +19,9 @@ from genclust import cli_data
 from genclust.data import DataError
 from genclust.experiments import declaration, execution, store
 from genclust.experiments.store import StoreError
-from genclust.experiments.verdicts import published_records, summarise, verdicts as all_verdicts
-from genclust.settings import SettingError, nearest
+from genclust.experiments.verdicts import published_records, summarise
+from genclust.experiments.verdicts import verdicts as all_verdicts
+from genclust.settings import SettingError
 from genclust.training.checkpoints import DamagedCheckpoint
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -48,13 +49,13 @@ def _one_sentence() -> Iterator[None]:
 @app.command()
 def run(
     experiment: Annotated[str, typer.Argument(help="An experiment; `genclust list` names them.")],
-    row: Annotated[Optional[list[str]], typer.Option(help="Only this row; may be repeated.")] = None,
+    row: Annotated[list[str] | None, typer.Option(help="Only this row; may be repeated.")] = None,
     profile: Annotated[str, typer.Option(help="demo, quick or paper.")] = "demo",
-    seeds: Annotated[Optional[str], typer.Option(help="Such as 0-9 or 0,3; the profile's own otherwise.")] = None,
-    set_: Annotated[Optional[list[str]], typer.Option("--set", help="A setting as key=value; may be repeated.")] = None,
-    minutes: Annotated[Optional[float], typer.Option(help="Stop with a checkpoint after so many minutes.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Such as 0-9 or 0,3; the profile's own otherwise.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="A setting as key=value; may be repeated.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Stop with a checkpoint after so many minutes.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1.")] = "cpu",
-    into: Annotated[Optional[Path], typer.Option("--store", help="Write records here, not to your own store.")] = None,
+    into: Annotated[Path | None, typer.Option("--store", help="Write records here, not to your own store.")] = None,
     quiet: Annotated[bool, typer.Option(help="No progress bar.")] = False,
 ) -> None:
     """Run the rows of an experiment; what a store has is not run again."""
@@ -63,16 +64,12 @@ def run(
         rows = [declared.row(name) for name in row] if row else declared.runnable
         if not rows:
             raise SettingError(f"{experiment} has no rows to run yet; it only declares the paper's numbers.")
-        if profile not in declaration.PROFILES:
-            raise SettingError(nearest(profile, declaration.PROFILES, "profile"))
+        known = declaration.parse_profile(profile)
         if minutes is not None and not minutes > 0:
             raise SettingError(f"--minutes must be positive, not {minutes:g}.")
         execution.checked_device(device)
         wanted = None if seeds is None else declaration.parse_seeds(seeds)
-        known: declaration.Profile = profile  # type: ignore[assignment]
-        tasks = [
-            execution.task_for(r, known, wanted, declaration.parse_overrides(set_ or [], r, known)) for r in rows
-        ]
+        tasks = [execution.task_for(r, known, wanted, declaration.parse_overrides(set_ or [], r, known)) for r in rows]
         target = store.Store(into) if into else store.own()
         for one, task in zip(rows, tasks, strict=True):
             records = execution.run(
@@ -123,21 +120,22 @@ def list_() -> None:
 @app.command()
 def show(
     experiment: Annotated[str, typer.Argument(help="An experiment; `genclust list` names them.")],
-    row: Annotated[Optional[str], typer.Option(help="Only this row.")] = None,
+    row: Annotated[str | None, typer.Option(help="Only this row.")] = None,
     profile: Annotated[str, typer.Option(help="demo, quick or paper.")] = "paper",
 ) -> None:
     """The resolved settings of an experiment's rows, and their records."""
     with _one_sentence():
         declared = declaration.load(experiment)
         console.print(f"[bold]{declared.name}[/]: {declared.title} ({declared.paper}, {declared.table})")
+        known = declaration.parse_profile(profile)
         for one in [declared.row(row)] if row else declared.runnable:
-            if profile not in one.profiles and profile in declaration.PROFILES:
+            if known not in one.profiles:
                 continue
-            config = one.config(profile)  # type: ignore[arg-type]
+            config = one.config(known)
             console.print(f"\n[bold]{one.name}[/]  {one.label} on {config.data['name']}, results/{config.address}")
             plain = {"data": config.data, "model": config.model, "training": config.training}
             console.print(yaml.safe_dump(plain, sort_keys=False).rstrip(), highlight=False)
-            found = store.find(config, one.seeds(profile), [store.published(), store.own()])  # type: ignore[arg-type]
+            found = store.find(config, one.seeds(known), [store.published(), store.own()])
             if found:
                 _print_records(profile, one, [found[seed] for seed in sorted(found)])
             else:
@@ -163,7 +161,9 @@ def verdicts(as_json: Annotated[bool, typer.Option("--json", help="Machine-reada
             )
             data = line["surrogate"] or line["dataset"]
             profile = line["profile"] or "–"
-            table.add_row(line["row"], line["metric"], data, reported, measured, str(line["n_seeds"]), profile, line["verdict"])
+            table.add_row(
+                line["row"], line["metric"], data, reported, measured, str(line["n_seeds"]), profile, line["verdict"]
+            )
         console.print(table)
 
 

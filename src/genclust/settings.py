@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
@@ -32,7 +32,8 @@ def read(settings: type[T], declared: Mapping[str, Any], prefix: str) -> T:
     """Build the dataclass ``settings`` from a mapping.
 
     Args:
-        settings: a frozen dataclass with fields of type int, float, str, Literal, tuple of int, or Any.
+        settings: a frozen dataclass with fields of type int, float, str, Literal or tuple of int;
+            others are taken as they are.
         declared: names and values, as they come from YAML or the command line.
         prefix: what the settings are called in messages, such as ``model``.
 
@@ -64,7 +65,7 @@ def _checked(name: str, value: Any, kind: Any, limits: Mapping[str, float]) -> A
         if not isinstance(value, (list, tuple)):
             raise SettingError(f"{name} must be a list of {entry.__name__}, not {value!r}.")
         return tuple(_checked(f"an entry of {name}", item, entry, limits) for item in value)
-    if kind is Any:
+    if get_origin(kind) is not None:  # built by the caller, such as the mapping of schedules
         return value
     number = kind in (int, float) and isinstance(value, (int, float)) and not isinstance(value, bool)
     if kind is int and number and value == int(value):
@@ -99,5 +100,5 @@ def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
                 or "shape" in value
                 or (key == "model" and value.get("name", below.get("name")) != below.get("name"))
             )
-            merged[key] = value if replaces else merge(below, value)
+            merged[key] = value if replaces else merge(cast(Mapping[str, Any], below), value)
     return merged

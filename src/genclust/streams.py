@@ -46,14 +46,14 @@ class Noise:
     def _empty(self, *shape: int) -> Tensor:
         return torch.empty(len(self.seeds), *shape, device=self.generators[0].device)
 
-    def uniform(self, *shape: int) -> Float[Tensor, "R *shape"]:
+    def uniform(self, *shape: int) -> Float[Tensor, R * shape]:
         """U(0, 1) numbers."""
         out = self._empty(*shape)
         for row, generator in zip(out, self.generators, strict=True):
             row.uniform_(generator=generator)
         return out
 
-    def normal(self, *shape: int) -> Float[Tensor, "R *shape"]:
+    def normal(self, *shape: int) -> Float[Tensor, R * shape]:
         """N(0, 1) numbers."""
         out = self._empty(*shape)
         for row, generator in zip(out, self.generators, strict=True):

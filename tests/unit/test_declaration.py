@@ -34,7 +34,12 @@ def test_the_settings_of_the_paper():
     """Section 3, word by word."""
     config = MNIST.config("paper")
     model, training = config.model, config.training
-    assert (model["hidden"], model["feature_dim"], model["latent_dim"], model["n_clusters"]) == ([512, 256], 100, 150, 10)
+    assert (model["hidden"], model["feature_dim"], model["latent_dim"], model["n_clusters"]) == (
+        [512, 256],
+        100,
+        150,
+        10,
+    )
     assert (model["w_gaussian"], training["epochs"], training["batch_size"]) == (5, 300, 300)
     assert training["learning_rate"]["start"] == 0.001
     assert training["temperature"] == {"shape": "exponential", "start": 1, "end": 0.5, "epochs": 100}
@@ -49,7 +54,9 @@ def test_figures_share_the_runs_of_the_table():
 
 
 def test_the_hash_depends_on_values_not_on_how_they_are_written():
-    same = [parse_overrides([text], MNIST, "paper") for text in ("w_gaussian=5", "model.w_gaussian=5.0", "w_gaussian=5e0")]
+    same = [
+        parse_overrides([text], MNIST, "paper") for text in ("w_gaussian=5", "model.w_gaussian=5.0", "w_gaussian=5e0")
+    ]
     assert {MNIST.config("paper", overrides).hash for overrides in same} == {MNIST.config("paper").hash}
     assert MNIST.config("paper", {"model": {"w_gaussian": 5.1}}).hash != MNIST.config("paper").hash
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from genclust.data import DataError
-from genclust.experiments import declaration, execution, store
+from genclust.experiments import declaration, execution
 from genclust.experiments.declaration import RunConfig
 from genclust.experiments.execution import Task, Unfinished, curve_epochs, run, task_for
 from genclust.experiments.store import Store
@@ -23,10 +23,7 @@ SHORT = {"training": {"epochs": 6}}
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """A cache folder of the test's own."""
-    store.cache_folder.cache_clear()
     monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path / "cache"))
-    yield tmp_path / "cache"
-    store.cache_folder.cache_clear()
 
 
 def short_task(seeds, evaluations=("clustering",), **changes) -> Task:
@@ -94,7 +91,6 @@ def test_a_killed_run_goes_on_to_the_numbers_of_an_uninterrupted_one(cache, tmp_
 
     resumed = run(task, Store(tmp_path / "records"), progress=False)
     monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path / "other"))
-    store.cache_folder.cache_clear()
     whole = run(task, Store(tmp_path / "others"), progress=False)
     for a, b in zip(resumed, whole, strict=True):
         if len(steps) == 1:  # both seeds stood at one step, and went on side by side as before
@@ -142,9 +138,7 @@ def test_a_baseline_is_fitted_on_the_training_split(cache, tmp_path):
     (record,) = run(task, Store(tmp_path / "records"), progress=False)
     data, _ = execution.prepare(task.config)
     peer = KMeans(10, n_init=10, random_state=3).fit(data.splits["train"].x.astype(np.float32) / 255)
-    expected = hungarian_accuracy(
-        data.splits["test"].y, peer.predict(data.splits["test"].x.astype(np.float32) / 255)
-    )
+    expected = hungarian_accuracy(data.splits["test"].y, peer.predict(data.splits["test"].x.astype(np.float32) / 255))
     assert record.metrics["test.acc_hungarian"] == pytest.approx(expected, abs=1.0)
 
 

@@ -16,7 +16,7 @@ X = torch.randint(0, 256, (130, 20), dtype=torch.uint8, generator=torch.Generato
 
 def training(seeds, epochs=3, x=X, precision="float32") -> Training:
     schedules = {"learning_rate": Schedule.of(0.003), "temperature": Schedule("exponential", 1.0, 0.5, 2.0)}
-    settings = TrainingSettings(epochs, 32, schedules, precision)
+    settings = TrainingSettings(schedules, epochs, 32, precision)
     return Training(GumbelClustering(len(seeds), 20, SETTINGS), seeds, x, settings)
 
 

@@ -7,10 +7,21 @@ Example:
     (1438, 64)
 """
 
+from typing import Any
+
 from genclust.data.base import DataError, DataSet, MissingData, Split
 from genclust.data.catalogue import Report, folder, load, names, verify
-from genclust.data.download import fetch
 from genclust.data.provenance import Source, sources
+
+
+def __getattr__(name: str) -> Any:
+    """``fetch``, when it is first asked for: only downloads need pooch and requests."""
+    if name == "fetch":
+        from genclust.data.download import fetch
+
+        return fetch
+    raise AttributeError(f"module 'genclust.data' has no attribute {name!r}")
+
 
 __all__ = [
     "DataError",

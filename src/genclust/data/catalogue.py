@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pooch
 
 from genclust.data.base import DataError, DataSet, MissingData
 from genclust.data.provenance import Source, sources
 from genclust.data.readers import READERS, own
+from genclust.paths import cache_folder
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Report:
 
 
 def folder() -> Path:
-    """The data folder: ``GENCLUST_DATA``, or ``data`` in the user's cache folder.
+    """The data folder: ``GENCLUST_DATA``, or ``data`` in the user's cache folder (`genclust.paths`).
 
     The files of a data set are in a folder of its name below it.
     """
-    return Path(os.environ.get("GENCLUST_DATA") or Path(pooch.os_cache("genclust")) / "data").expanduser()
+    return Path(os.environ.get("GENCLUST_DATA") or cache_folder() / "data").expanduser()
 
 
 def place(name: str, root: Path | str | None) -> Path:

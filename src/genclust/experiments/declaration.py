@@ -260,6 +260,18 @@ def training_settings(model: str, declared: Mapping[str, Any]) -> TrainingSettin
     return read(TrainingSettings, {**plain, "schedules": schedules}, "training")
 
 
+def parse_profile(text: str) -> Profile:
+    """The profile of that name.
+
+    Raises:
+        SettingError: if there is none, with the nearest.
+    """
+    for profile in PROFILES:
+        if profile == text:
+            return profile
+    raise SettingError(nearest(text, PROFILES, "profile"))
+
+
 def parse_seeds(text: str) -> list[int]:
     """Seeds from ``3``, ``0-9`` or ``0,2,5-7``.
 
@@ -297,7 +309,9 @@ def parse_overrides(assignments: Sequence[str], row: Row, profile: Profile) -> d
             raise SettingError(nearest(key, valid, f"setting of {row.experiment}/{row.name} called"))
         section, name = matches[0]
         try:
-            overrides.setdefault(section, {})[name] = float(value) if _EXPONENTIAL.fullmatch(value) else yaml.safe_load(value)
+            overrides.setdefault(section, {})[name] = (
+                float(value) if _EXPONENTIAL.fullmatch(value) else yaml.safe_load(value)
+            )
         except yaml.YAMLError as error:
             raise SettingError(f"The value of {assignment!r} cannot be read.") from error
     return overrides

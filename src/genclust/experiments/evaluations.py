@@ -15,7 +15,7 @@ from torch.nn.functional import one_hot
 from genclust.data import DataSet
 from genclust.evaluation.clustering import clustering_scores
 from genclust.evaluation.neighbours import knn_errors
-from genclust.evaluation.projection import tsne
+from genclust.evaluation.projection import PERPLEXITY, tsne
 from genclust.models import Model
 from genclust.streams import Noise
 from genclust.training.loop import in_chunks
@@ -47,28 +47,28 @@ def clustering(data: DataSet, log_posteriors: Mapping[str, np.ndarray]) -> dict[
         data: labelled splits.
         log_posteriors: log q(y|x) for each split, ``[N, K]``.
     """
-    labelled = [name for name, split in data.splits.items() if split.y is not None]
-    metrics = {}
-    for name in labelled:
-        for metric, value in clustering_scores(data.splits[name].y, log_posteriors[name]).items():
-            metrics[f"{name}.{metric}"] = value
-    if labelled:
-        labels = np.concatenate([data.splits[name].y for name in labelled])  # type: ignore[misc]
-        everything = np.concatenate([log_posteriors[name] for name in labelled])
-        for metric, value in clustering_scores(labels, everything).items():
-            metrics[f"all.{metric}"] = value
-    return metrics
+    labels = {name: split.y for name, split in data.splits.items() if split.y is not None}
+    if not labels:
+        return {}
+    parts = {name: (y, log_posteriors[name]) for name, y in labels.items()}
+    parts["all"] = tuple(np.concatenate(arrays) for arrays in zip(*parts.values(), strict=True))  # type: ignore[assignment]
+    return {
+        f"{name}.{metric}": value
+        for name, (y, log_posterior) in parts.items()
+        for metric, value in clustering_scores(y, log_posterior).items()
+    }
 
 
 def neighbours(data: DataSet, embeddings: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, float]:
     """kNN error on the test split, with everything that is not test as neighbours (Table 2)."""
-    others = [name for name in data.splits if name != "test"]
-    labels = np.concatenate([data.splits[name].y for name in others])  # type: ignore[misc]
-    metrics = {}
+    labels = {name: split.y for name, split in data.splits.items() if split.y is not None}
+    if labels.keys() != data.splits.keys():
+        return {}
+    test_labels = labels.pop("test")
+    metrics: dict[str, float] = {}
     for name, parts in embeddings.items():
-        errors = knn_errors(
-            np.concatenate([parts[other] for other in others]), labels, parts["test"], data.splits["test"].y
-        )
+        features = np.concatenate([parts[other] for other in labels])
+        errors = knn_errors(features, np.concatenate(list(labels.values())), parts["test"], test_labels)
         metrics |= {f"test.knn_error_{name}_{k}": error for k, error in errors.items()}
     return metrics
 
@@ -107,7 +107,9 @@ def _one_of_each_class(labels: np.ndarray | None) -> np.ndarray:
 
 
 def projection(snapshots: Mapping[str, Tensor], data: DataSet, seed: int) -> dict[str, np.ndarray]:
-    """Two-dimensional t-SNE of every snapshot of the features (Figure 5)."""
+    """Two-dimensional t-SNE of every snapshot of the features (Figure 5); none of a handful of points."""
+    if any(len(features) <= PERPLEXITY for features in snapshots.values()):
+        return {}
     labels = data.splits["test"].y
     arrays = {f"tsne_{name}": tsne(features.float().numpy(), seed) for name, features in snapshots.items()}
     return arrays | ({} if labels is None else {"tsne_labels": labels[snapshot_rows(data)].astype(np.int16)})

@@ -7,7 +7,7 @@ import platform
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -24,8 +24,9 @@ from genclust.data import DataError, DataSet
 from genclust.evaluation.clustering import hungarian_accuracy
 from genclust.experiments import evaluations
 from genclust.experiments.declaration import Profile, Row, RunConfig, root, training_settings
-from genclust.experiments.store import Record, Store, cache_folder, find
+from genclust.experiments.store import Record, Store, find
 from genclust.models import BASELINES, MODELS, Model
+from genclust.paths import cache_folder
 from genclust.settings import SettingError, read
 from genclust.streams import Noise
 from genclust.training import checkpoints
@@ -68,7 +69,8 @@ def prepare(config: RunConfig) -> tuple[DataSet, str]:
     for needed in ("validation", "test"):
         if needed not in data.splits:
             raise DataError(
-                f"The data set {settings['name']} has no {needed} split; set data.{needed}_fraction, to 0.2 for example."
+                f"The data set {settings['name']} has no {needed} split; "
+                f"set data.{needed}_fraction, to 0.2 for example."
             )
     if config.model.get("likelihood") == "bernoulli":
         for name, split in data.splits.items():
@@ -137,7 +139,7 @@ def run(
 
 def _results(
     task: Task, seeds: Sequence[int], data: DataSet, device: str, deadline: float | None, progress: bool
-) -> Any:
+) -> Iterator[tuple[list[int], list[evaluations.Results], list[dict[str, Any]]]]:
     """Yield (seeds, results, trained replicas) group by group, so that what is finished is recorded at once."""
     if task.config.model["name"] in BASELINES:
         for seed in tqdm(seeds, disable=not progress, desc=f"{task.config.model['name']} on {data.name}", unit="seed"):
@@ -145,14 +147,14 @@ def _results(
                 raise Unfinished("The time is up between two seeds; the same command goes on.")
             began = time.perf_counter()
             metrics = _fit_baseline(task.config, data, seed)
-            trained = {"curve": [], "failed_at_step": None, "seconds": time.perf_counter() - began}
-            yield [seed], [evaluations.Results(metrics, {})], [trained]
+            fitted: dict[str, Any] = {"curve": [], "failed_at_step": None, "seconds": time.perf_counter() - began}
+            yield [seed], [evaluations.Results(metrics, {})], [fitted]
         return
     for group in _groups(task.config, seeds, data, device):
-        model, trained = train(task.config, group, data, device, deadline, progress)
-        snapshots = [state["snapshots"] for state in trained]
+        model, states = train(task.config, group, data, device, deadline, progress)
+        snapshots = [state["snapshots"] for state in states]
         results = evaluations.evaluate(model, data, group, snapshots, task.evaluations, torch.device(device))
-        yield group, results, trained
+        yield group, results, states
 
 
 def _fit_baseline(config: RunConfig, data: DataSet, seed: int) -> dict[str, float]:
@@ -161,7 +163,8 @@ def _fit_baseline(config: RunConfig, data: DataSet, seed: int) -> dict[str, floa
         for name, split in data.splits.items()
     }
     settings = {key: value for key, value in config.model.items() if key != "name"}
-    fitted = read(BASELINES[config.model["name"]], settings, "model").fit(parts["train"], seed)  # type: ignore[attr-defined]
+    baseline: Any = read(BASELINES[config.model["name"]], settings, "model")
+    fitted = baseline.fit(parts["train"], seed)
     return evaluations.clustering(data, {name: fitted.cluster_posterior(x) for name, x in parts.items()})
 
 
@@ -169,7 +172,7 @@ def build(config: RunConfig, replicas: int, x_dim: int) -> Model:
     """The module that a configuration declares."""
     module, settings = MODELS[config.model["name"]]
     declared = {key: value for key, value in config.model.items() if key not in ("name", "revision")}
-    return module(replicas, x_dim, read(settings, declared, "model"))  # type: ignore[call-arg]
+    return module(replicas, x_dim, read(settings, declared, "model"))
 
 
 def checkpoint_path(config: RunConfig, seed: int) -> Path:
@@ -215,9 +218,9 @@ def train(
     paths = [checkpoint_path(config, seed) for seed in seeds]
     snapshots: list[dict[str, torch.Tensor]] = [{} for _ in seeds]
     if all(path.exists() for path in paths):
-        states = [checkpoints.load(path) for path in paths]
-        snapshots = [state.pop("snapshots") for state in states]
-        training.load(states)
+        saved = [checkpoints.load(path) for path in paths]
+        snapshots = [state.pop("snapshots") for state in saved]
+        training.load(saved)
 
     validation = data.splits["validation"]
     validation_x = torch.from_numpy(validation.x).to(device)
@@ -244,11 +247,14 @@ def train(
         return [{name: value for name, value in point.items() if np.isfinite(value)} for point in points]
 
     def save() -> None:
-        for r, path in enumerate(paths):
-            checkpoints.save(path, training.state_of(r) | {"snapshots": snapshots[r]})
+        for path, state in zip(paths, states(), strict=True):
+            checkpoints.save(path, state)
+
+    def states() -> list[dict[str, Any]]:
+        return [training.state_of(r) | {"snapshots": snapshots[r]} for r in range(len(seeds))]
 
     if training.finished:
-        return model.eval(), [training.state_of(r) | {"snapshots": snapshots[r]} for r in range(len(seeds))]
+        return model.eval(), states()
 
     last_saved = time.monotonic()
     with _signals() as interrupted, _bar(training, config, seeds, progress) as bar:
@@ -276,7 +282,7 @@ def train(
             f"{why} at epoch {training.epoch} of {settings.epochs} (seeds {', '.join(map(str, seeds))}); "
             "checkpoints are written, and the same command goes on from there."
         )
-    return model, [training.state_of(r) | {"snapshots": snapshots[r]} for r in range(len(seeds))]
+    return model, states()
 
 
 def curve_epochs(epochs: int, snapshots: Sequence[int]) -> list[int]:
@@ -298,10 +304,10 @@ def _bar(training: Training, config: RunConfig, seeds: Sequence[int], progress: 
 
 
 @contextmanager
-def _signals() -> Any:
+def _signals() -> Iterator[Callable[[], bool]]:
     """Turn Ctrl-C and SIGTERM into a request to stop after the present step."""
     caught: list[int] = []
-    handlers: dict[int, Any] = {}
+    handlers: dict[signal.Signals, Any] = {}
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             handlers[number] = signal.signal(number, lambda n, _: caught.append(n))

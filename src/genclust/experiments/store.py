@@ -9,13 +9,13 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from genclust.experiments.declaration import RunConfig, root
+from genclust.paths import cache_folder
 
 
 class StoreError(Exception):
@@ -120,13 +120,6 @@ def _atomically(path: Path, write: Any) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-
-
-@cache
-def cache_folder() -> Path:
-    """Where a user's own runs and checkpoints go: ``GENCLUST_CACHE``, or the user's cache folder."""
-    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "genclust"
-    return Path(os.environ.get("GENCLUST_CACHE", default))
 
 
 def published() -> Store:

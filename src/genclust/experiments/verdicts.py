@@ -18,10 +18,11 @@ from genclust.settings import SettingError, nearest
 #: Runs behind a reported standard deviation whose number the paper does not state.
 ASSUMED_REPORTED_SEEDS = 5
 
-COLUMNS = (
-    "paper table row label dataset metric name reported_mean reported_sd measured_mean measured_sd measured_median "
-    "measured_best n_seeds ci_low ci_high profile surrogate quoted tolerance verdict"
-).split()
+COLUMNS = [
+    *("paper", "table", "row", "label", "dataset", "metric", "name", "reported_mean", "reported_sd"),
+    *("measured_mean", "measured_sd", "measured_median", "measured_best", "n_seeds", "ci_low", "ci_high"),
+    *("profile", "surrogate", "quoted", "tolerance", "verdict"),
+]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from matplotlib.axes import Axes
 
 
@@ -57,3 +57,16 @@ def image_grid(
     ax.tick_params(length=0, top=False, labeltop=True, labelbottom=False)
     ax.spines[:].set_visible(False)
     ax.grid(False)
+
+
+def as_squares(images: Num[np.ndarray, "rows cols D"]) -> Float[np.ndarray, "rows cols H W"]:
+    """Flattened grey images 0 … 255 as square ones from 0 to 1.
+
+    Raises:
+        ValueError: if D is not a square number.
+    """
+    rows, cols, size = images.shape
+    side = round(size**0.5)
+    if side * side != size:
+        raise ValueError(f"images of {size} pixels are not square")
+    return images.reshape(rows, cols, side, side) / 255

@@ -119,9 +119,7 @@ class GumbelClustering(Model):
         logits = self.q_c(x_hat)
         mean, log_var = self.q_z(x_hat)
 
-        c = gumbel_softmax(
-            logits, noise.uniform(*logits.shape[1:]), scheduled["temperature"], hard=s.sample == "hard"
-        )
+        c = gumbel_softmax(logits, noise.uniform(*logits.shape[1:]), scheduled["temperature"], hard=s.sample == "hard")
         z = mean + torch.exp(0.5 * log_var) * noise.normal(*mean.shape[1:])
 
         reconstruction = -self.log_prob(x, self.decode(z, c))

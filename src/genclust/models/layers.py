@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -96,7 +97,7 @@ class MLP(nn.Sequential):
 
     def __init__(self, replicas: int, sizes: Sequence[int], momentum: float) -> None:
         layers: list[nn.Module] = []
-        for d_in, d_out in zip(sizes, sizes[1:], strict=False):
+        for d_in, d_out in pairwise(sizes):
             layers += [Linear(replicas, d_in, d_out), BatchNorm(replicas, d_out, momentum), nn.ReLU()]
         super().__init__(*layers)
 

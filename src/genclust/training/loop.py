@@ -14,6 +14,7 @@ from torch import Tensor
 from genclust.models.base import Model
 from genclust.settings import within
 from genclust.streams import Noise
+from genclust.training.schedules import Schedule
 
 #: Called after the epochs that are measured; returns what the learning curve keeps, one mapping a replica.
 Measure = Callable[[int], list[dict[str, float]]]
@@ -24,17 +25,17 @@ class TrainingSettings:
     """How a model is trained.
 
     Attributes:
+        schedules: ``learning_rate`` and whatever the model's loss asks for, by name.
         epochs: passes over the training split.
         batch_size: examples a step; the last batch of an epoch may be smaller.
-        schedules: ``learning_rate`` and whatever the model's loss asks for, by name.
         precision: ``float32``, or ``bf16`` for bfloat16 matrix products; likelihoods, divergences,
             batch statistics and Adam stay in float32.
         snapshots: epochs after which the embedding of some test points is kept.
     """
 
+    schedules: Mapping[str, Schedule]
     epochs: int = within(1, 1_000_000)
     batch_size: int = within(2, 1_000_000)
-    schedules: Any = within()  # a mapping from names to schedules
     precision: Literal["float32", "bf16"] = "float32"
     snapshots: tuple[int, ...] = within(1, 1_000_000, default=())
 
@@ -168,7 +169,9 @@ class Training:
     def state_of(self, r: int) -> dict[str, Any]:
         """Everything replica r needs to go on, alone or among others."""
         moments = {
-            name: {key: value[r].cpu().clone() for key, value in self._optimiser.state[parameter].items() if key != "step"}
+            name: {
+                key: value[r].cpu().clone() for key, value in self._optimiser.state[parameter].items() if key != "step"
+            }
             for name, parameter in self.model.named_parameters()
             if parameter in self._optimiser.state
         }
@@ -212,5 +215,5 @@ def in_chunks(
 
     outputs = [function(broadcast(rows)) for rows in x.split(size)]
     if isinstance(outputs[0], dict):
-        return {name: torch.cat([o[name].cpu() for o in outputs], 1) for name in outputs[0]}  # type: ignore[index,call-overload]
+        return {name: torch.cat([o[name].cpu() for o in outputs], 1) for name in outputs[0]}  # type: ignore[index]
     return torch.cat([o.cpu() for o in outputs], 1)  # type: ignore[union-attr]

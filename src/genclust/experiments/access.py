@@ -1,0 +1,51 @@
+"""What a notebook asks for: the records of a row, from a store or from a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from genclust.experiments.declaration import load, parse_profile, parse_seeds
+from genclust.experiments.execution import run, task_for
+from genclust.experiments.store import Record, own, published
+from genclust.experiments.verdicts import published_records
+from genclust.models import BASELINES
+
+
+def records(
+    experiment: str,
+    row: str,
+    profile: str = "published",
+    seeds: str | Sequence[int] = "",
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    device: str = "cpu",
+) -> list[Record]:
+    """The records of a row: shown at once where a store has them, run and kept where not.
+
+    Args:
+        experiment: the experiment's name, such as ``simple-table1``.
+        row: the row's name, such as ``proposed-mnist``.
+        profile: ``demo``, ``quick`` or ``paper``; or ``published``: the most faithful profile that
+            has been published, which never trains.
+        seeds: such as ``"0-9"``; those of the profile if None.
+        overrides: settings by section, such as ``{"model": {"n_clusters": 14}}``.
+        device: where missing runs are trained.
+
+    Raises:
+        SettingError: for unknown names or settings out of range, before anything is computed.
+    """
+    declared = load(experiment).row(row)
+    changes = {
+        section: kept
+        for section, values in (overrides or {}).items()
+        if (kept := {name: value for name, value in values.items() if value not in (None, "")})
+    }
+    if profile == "published":
+        if not changes and not seeds:
+            return published_records(declared)[1]
+        profile = "demo"
+    if declared.settings is not None and declared.settings["model"]["name"] in BASELINES:
+        changes = {"data": changes["data"]} if "data" in changes else {}
+    wanted = parse_seeds(seeds) if isinstance(seeds, str) and seeds else seeds or None
+    task = task_for(declared, parse_profile(profile), wanted, changes)
+    return run(task, own(), device=device, also_look_in=[published()])

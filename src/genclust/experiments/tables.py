@@ -1,0 +1,107 @@
+"""Tables of the book: what was measured beside what the paper reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from IPython.display import HTML
+
+from genclust.experiments.access import records
+from genclust.experiments.declaration import Reported, Row, load
+from genclust.experiments.store import Record
+from genclust.experiments.verdicts import published_records, summarise
+
+#: Headings of metrics; the accuracy is always named.
+HEADINGS = {
+    "acc_hungarian": "ACC (Hungarian)",
+    "acc_many_to_one": "ACC (many-to-one)",
+    "acc_exemplar": "ACC (exemplar)",
+    "nmi_geometric": "NMI (geometric)",
+    "nmi_arithmetic": "NMI (arithmetic)",
+    "clusters_used": "clusters used",
+}
+
+
+def show(table: pd.DataFrame) -> HTML:
+    """The table as HTML that scrolls sideways on a narrow page."""
+    return HTML(f'<div class="scrolls">{table.to_html(index=False, escape=False, border=0)}</div>')
+
+
+def measured(found: Sequence[Record], metric: str, digits: int = 2) -> str:
+    """``mean ± sd`` over the records, or a dash where nothing was measured."""
+    if not found or metric not in found[0].metrics:
+        return "–"
+    summary = summarise(found, metric)
+    return f"{summary.mean:.{digits}f}" + ("" if summary.sd is None else f" ± {summary.sd:.{digits}f}")
+
+
+def reported(number: Reported | None) -> str:
+    """The paper's number with its spread, if it gives one."""
+    if number is None or number.mean is None:
+        return "–"
+    return f"{number.mean:.2f}" + ("" if number.sd is None else f" ± {number.sd:g}")
+
+
+def comparison(
+    experiment: str, dataset: str, metrics: Mapping[str, str], profile: str = "published", **asked: Any
+) -> pd.DataFrame:
+    """One line a method on one data set, measured beside reported.
+
+    Args:
+        experiment: the experiment's name.
+        dataset: the paper's data set.
+        metrics: what is measured, and the name under which the paper reports it (empty if it does not).
+        profile, asked: as for :func:`genclust.experiments.records`.
+    """
+    lines = []
+    for row in load(experiment).rows.values():
+        if row.dataset != dataset:
+            continue
+        found = [] if row.settings is None else records(experiment, row.name, profile, **asked)
+        line = {"Method": row.label}
+        for metric, name in metrics.items():
+            line[f"{heading(metric)}, measured"] = "quoted" if row.quoted else measured(found, metric)
+            if name:
+                number = next((r for r in row.reported if r.name == name), None)
+                other = number is not None and number.metric.split(".")[1] != metric.split(".")[1]
+                line[f"{name}, paper"] = reported(number) + (f" ({number.metric.split('_')[-1]})" if other else "")  # type: ignore[union-attr]
+        line["Seeds"] = str(len(found)) if found else "–"
+        line["Profile"] = _profile(row, found, profile)
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def _profile(row: Row, found: Sequence[Record], profile: str) -> str:
+    if row.quoted:
+        return "quoted"
+    if not found:
+        return "not run"
+    name = str(published_records(row)[0]) if profile == "published" else profile
+    return name + (f", on {found[0].data['name']}" if found[0].data["surrogate_for"] else "")
+
+
+def every_seed(found: Sequence[Record], metrics: Sequence[str]) -> pd.DataFrame:
+    """One line a seed, then mean, standard deviation, median, best and worst."""
+    if not found:
+        return pd.DataFrame({"Seed": ["not run"]})
+    known = [metric for metric in metrics if metric in found[0].metrics]  # data without labels have no scores
+    lines = [
+        {"Seed": str(record.seed) + (" (failed)" if record.failed_at_step is not None else "")}
+        | {heading(metric): f"{record.metrics[metric]:.2f}" for metric in known}
+        for record in found
+    ]
+    if len(found) > 1:
+        summaries = {heading(metric): summarise(found, metric) for metric in known}
+        for name in ("mean", "sd", "median", "best"):
+            lines.append({"Seed": f"<b>{name}</b>"} | {h: f"{getattr(s, name):.2f}" for h, s in summaries.items()})
+    return pd.DataFrame(lines)
+
+
+def heading(metric: str) -> str:
+    """How a metric is called at the head of a column, with its split."""
+    split, _, name = metric.partition(".")
+    if name.startswith("knn_error_"):
+        return f"k = {name.rsplit('_', 1)[1]}"
+    return f"{HEADINGS.get(name, name)}, {split}"

@@ -16,6 +16,7 @@ seeds: str = "0-2"  # which seeds
 w_gaussian: float = 5.0  # weight of the Gaussian divergence
 n_clusters: int = 10  # K
 verbose: bool = False
+epochs: int = None  # as declared
 """
 
 
@@ -36,9 +37,10 @@ def stdout(path: Path) -> str:
 
 def test_values_take_the_declared_type(tmp_path: Path) -> None:
     values = notebooks.parse_parameters(
-        write(tmp_path), {"seeds": "3", "w_gaussian": "3", "n_clusters": "14", "verbose": "true"}
+        write(tmp_path), {"seeds": "3", "w_gaussian": "3", "n_clusters": "14", "verbose": "true", "epochs": "20"}
     )
-    assert values == {"seeds": "3", "w_gaussian": 3, "n_clusters": 14, "verbose": True}
+    assert values == {"seeds": "3", "w_gaussian": 3, "n_clusters": 14, "verbose": True, "epochs": 20}
+    assert notebooks.parse_parameters(write(tmp_path), {"epochs": "None"}) == {"epochs": None}
 
 
 def test_an_unknown_parameter_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
@@ -46,7 +48,9 @@ def test_an_unknown_parameter_is_refused_with_the_nearest_name(tmp_path: Path) -
         notebooks.parse_parameters(write(tmp_path), {"w_gausian": "3"})
 
 
-@pytest.mark.parametrize(("name", "value"), [("n_clusters", "many"), ("n_clusters", "2.5"), ("verbose", "3")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("n_clusters", "many"), ("n_clusters", "2.5"), ("verbose", "3"), ("epochs", "x")]
+)
 def test_a_value_of_another_type_is_refused(tmp_path: Path, name: str, value: str) -> None:
     with pytest.raises(notebooks.NotebookError, match=name):
         notebooks.parse_parameters(write(tmp_path), {name: value})

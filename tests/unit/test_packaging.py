@@ -98,7 +98,7 @@ def test_the_command_exists(project: dict) -> None:
 
 
 #: Imported by the library, and always there with what is declared.
-COME_ALONG = {"cycler": "matplotlib", "matplotlib-inline": "ipykernel"}
+COME_ALONG = {"cycler": "matplotlib", "matplotlib-inline": "ipykernel", "ipython": "ipykernel"}
 
 
 def test_the_library_imports_nothing_undeclared(declared: dict) -> None:

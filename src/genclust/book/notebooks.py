@@ -54,7 +54,7 @@ def parse_parameters(notebook: Path, texts: Mapping[str, str]) -> dict[str, Any]
     for name, text in texts.items():
         if name not in declared:
             raise NotebookError(f"{notebook.stem} has no parameter {name!r}{nearest(name, list(declared))}")
-        values[name] = _value(name, text, _literal(declared[name]["default"]))
+        values[name] = _value(name, text, declared[name])
     return values
 
 
@@ -68,27 +68,31 @@ def _literal(text: str) -> Any:
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        return None  # an expression: its type is unknown, so any value is taken
+        return None  # an expression
 
 
-def _value(name: str, text: str, default: Any) -> Any:
-    """``text`` as a value like ``default``: a text stays a text, a number must be one."""
-    if isinstance(default, str):
+#: Types that a parameters cell can announce, as in ``n_clusters: int = None``.
+_TYPES: dict[str, type] = {"int": int, "float": float, "str": str, "bool": bool}
+
+
+def _value(name: str, text: str, entry: Mapping[str, str]) -> Any:
+    """``text`` as a value of the type that the notebook announces or that its default has."""
+    default = _literal(entry["default"])
+    kind = _TYPES.get(entry["inferred_type_name"], type(default))
+    if default is None and text.lower() in ("none", "null"):
+        return None
+    if kind is str:
         return text
-    value = _literal(text)
-    if value is None and text != "None":
-        lowered = {"true": True, "false": False, "null": None, "none": None}
-        value = lowered.get(text.lower(), text)
-    number = int | float
-    if default is None or value is None:
-        return value
-    if isinstance(default, bool) or not isinstance(default, number):
-        fits = isinstance(value, list | tuple if isinstance(default, list | tuple) else type(default))
+    value = {"true": True, "false": False}.get(text.lower(), _literal(text))
+    if kind in (int, float):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        fits = number and (kind is float or float(value).is_integer())
+        value = int(value) if fits and kind is int else value
     else:
-        whole = isinstance(default, int)
-        fits = isinstance(value, number) and not isinstance(value, bool) and (not whole or float(value).is_integer())
+        value = text if value is None else value
+        fits = (default is None and kind is type(None)) or isinstance(value, kind)
     if not fits:
-        raise NotebookError(f"parameter {name!r} takes {type(default).__name__} (as {default!r}), not {text!r}")
+        raise NotebookError(f"parameter {name!r} takes {kind.__name__} (default {entry['default']}), not {text!r}")
     return value
 
 

@@ -1,0 +1,59 @@
+# make book | make test | make help: everything installs itself into .venv
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+
+# The first Python on the path that is new enough; or say which: make book PYTHON=python3.12
+PYTHON ?= $(shell for p in python3 python python3.14 python3.13 python3.12 python3.11; do \
+    $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+PIP_ARGS ?=
+BIN := .venv/bin
+READY := $(BIN)/.ready
+NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+TESTS ?= tests notebooks
+
+.PHONY: help install book strict test notebook lint clean distclean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo '  make notebook NAME=simple-table1 ARGS="-p seeds 0-2 -p w_gaussian 3"   (ARGS=--list: its parameters)'
+
+install: $(READY) ## install everything into .venv, unless it is there and up to date
+
+$(READY): pyproject.toml constraints.txt
+	@if ! $(BIN)/python $(NEW_ENOUGH) 2>/dev/null; then \
+	  if [ -z "$(PYTHON)" ] || ! $(PYTHON) $(NEW_ENOUGH) 2>/dev/null; then \
+	    echo "install: Python 3.11 or newer is needed; found: $$($(or $(PYTHON),python3) --version 2>&1)." >&2; \
+	    echo "install: name another one with: make PYTHON=/path/to/python3.11" >&2; exit 1; fi; \
+	  echo "install: new environment .venv ($$($(PYTHON) --version))"; \
+	  $(PYTHON) -m venv --clear .venv || { \
+	    echo "install: $(PYTHON) cannot make environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }; fi
+	@echo "install: packages, as pinned in constraints.txt (a minute or two)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[book,test]' \
+	  > .venv/install.log 2>&1 || { tail -n 30 .venv/install.log >&2; echo "install: failed, see .venv/install.log" >&2; exit 1; }
+	@touch $@
+
+book: $(READY) ## run the notebooks that need it and build the book: _build/html/index.html
+	@$(BIN)/python -m genclust.book build
+
+strict: $(READY) ## the same from nothing, with every warning an error
+	@$(BIN)/python -m genclust.book build --strict
+
+test: book ## build the book, then run all tests; TESTS=tests/unit for some
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval --nbval-current-env \
+	  --nbval-sanitize-with tests/nbval.cfg $(TESTS)
+	@echo "test: all passed"
+
+notebook: $(READY) ## run one notebook with new parameters: _build/notebooks/NAME.ipynb
+	@if [ -z "$(NAME)" ]; then echo 'notebook: say which: make notebook NAME=simple-table1 ARGS="-p seeds 0-2"' >&2; \
+	  ls notebooks | sed -n 's/\.ipynb$$//p' >&2; exit 1; fi
+	@$(BIN)/python -m genclust.book notebook $(NAME) $(ARGS)
+
+lint: $(READY) ## style and types
+	@$(BIN)/ruff check . && $(BIN)/mypy
+
+clean: ## remove what was built
+	@rm -rf _build && echo "clean: removed _build"
+
+distclean: clean ## and the environment
+	@rm -rf .venv && echo "clean: removed .venv"

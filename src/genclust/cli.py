@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from genclust import cli_data
 from genclust.data import DataError
 from genclust.experiments import declaration, execution, store
 from genclust.experiments.store import StoreError
-from genclust.experiments.verdicts import published_records, summarise
+from genclust.experiments.verdicts import as_plain, published_records, summarise
 from genclust.experiments.verdicts import verdicts as all_verdicts
 from genclust.settings import SettingError
 from genclust.training.checkpoints import DamagedCheckpoint
@@ -91,7 +90,7 @@ def _print_records(title: str, row: declaration.Row, records: list[store.Record]
     table.add_section()
     table.add_row("mean ± sd", *("–" if s is None else f"{_cell(s.mean)} ± {_cell(s.sd)}" for s in summaries))
     if row.reported:
-        table.add_row("paper", *(f"{r.mean:.2f}" + (f" ± {r.sd:g}" if r.sd else "") for r in row.reported))
+        table.add_row("paper", *(_with_sd(r.mean, r.sd) if r.below is None else f"< {r.below:g}" for r in row.reported))
     console.print(table)
     if records[0].data["surrogate_for"]:
         console.print(f"Measured on {records[0].data['name']}, not on the paper's {records[0].data['surrogate_for']}.")
@@ -148,14 +147,10 @@ def verdicts(as_json: Annotated[bool, typer.Option("--json", help="Machine-reada
     with _one_sentence():
         lines = all_verdicts()
         if as_json:
-            plain = [
-                {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in line.items()}
-                for line in lines.astype(object).to_dict("records")
-            ]
-            print(json.dumps(plain, indent=1))
+            print(json.dumps(as_plain(lines), indent=1))
             return
         table = Table("row", "number", "data", "reported", "measured", "seeds", "profile", "verdict")
-        for line in lines[~lines.quoted.astype(bool)].astype(object).to_dict("records"):
+        for line in as_plain(lines[~lines.quoted.astype(bool)]):
             reported, measured = (
                 _with_sd(line[f"{kind}_mean"], line[f"{kind}_sd"]) for kind in ("reported", "measured")
             )
@@ -168,9 +163,9 @@ def verdicts(as_json: Annotated[bool, typer.Option("--json", help="Machine-reada
 
 
 def _with_sd(mean: float | None, sd: float | None) -> str:
-    if mean is None or math.isnan(mean):
+    if mean is None:
         return "–"
-    return f"{mean:.2f}" + ("" if sd is None or math.isnan(sd) else f" ± {sd:.2f}")
+    return f"{mean:.2f}" + ("" if sd is None else f" ± {sd:.2f}")
 
 
 def main() -> None:

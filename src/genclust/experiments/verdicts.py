@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -103,6 +104,12 @@ def verdicts() -> pd.DataFrame:
             for reported in row.reported:
                 lines.append(_line(experiment, row, reported, profile, records))
     return pd.DataFrame(lines, columns=COLUMNS)
+
+
+def as_plain(lines: pd.DataFrame) -> list[dict[str, Any]]:
+    """The lines as plain values, with None for what is missing: for JSON and for printing."""
+    objects = lines.astype(object)
+    return objects.where(lines.notna(), None).to_dict("records")
 
 
 def _line(

@@ -1,0 +1,95 @@
+"""The command line as a user meets it: what it prints, and one sentence for every mistake."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from genclust.cli import app
+
+MISTAKES = {
+    ("run", "simple-tabel1"): "did you mean 'simple-table1'",
+    ("run", "simple-table1", "--row", "propsed-mnist"): "did you mean 'proposed-mnist'",
+    ("run", "simple-table1", "--profile", "qick"): "did you mean 'quick'",
+    ("run", "simple-table1", "--seeds", "3-1"): "0-9",
+    ("run", "simple-table1", "--row", "proposed-mnist", "--set", "w_gausian=1"): "did you mean 'model.w_gaussian'",
+    ("run", "simple-table1", "--row", "proposed-mnist", "--set", "w_gaussian=-1"): "between 0 and",
+    ("run", "simple-table1", "--row", "proposed-mnist", "--set", "data.name=mnits"): "mnist",
+    ("run", "simple-table1", "--row", "dec-mnist"): "another's result",
+    ("run", "simple-table1", "--row", "proposed-mnist", "--device", "gpu"): "cpu",
+    ("run", "simple-table1", "--row", "proposed-mnist", "--minutes", "-1"): "positive",
+    ("run", "cagem-table1"): "no rows to run yet",
+    ("show", "simple-table1", "--profile", "papr"): "did you mean 'paper'",
+    ("data", "fetch", "mnits"): "mnist",
+}
+
+
+@pytest.fixture
+def invoke(tmp_path, monkeypatch):
+    """Invoke the command with caches of the test's own, on a wide terminal."""
+    monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path / "cache"))
+    return lambda *arguments: CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"})
+
+
+@pytest.mark.parametrize("arguments", MISTAKES, ids=" ".join)
+def test_a_mistake_is_told_in_one_sentence_and_nothing_is_computed(invoke, arguments, tmp_path):
+    result = invoke(*arguments)
+    assert result.exit_code == 1
+    assert MISTAKES[arguments] in result.stderr
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "cache").exists()
+
+
+def test_missing_data_are_told_with_their_cure(invoke, monkeypatch, tmp_path):
+    monkeypatch.setenv("GENCLUST_DATA", str(tmp_path / "nothing"))
+    result = invoke("run", "simple-table1", "--row", "proposed-usps", "--profile", "quick", "--seeds", "77")
+    assert result.exit_code == 1
+    assert "genclust data fetch usps" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_run_prints_seeds_and_keeps_records(invoke, tmp_path):
+    arguments = ["run", "simple-figure3", "--row", "w1", "--profile", "demo", "--seeds", "70-71", "--set", "epochs=2"]
+    result = invoke(*arguments, "--quiet")
+    assert result.exit_code == 0, result.stderr
+    assert "mean ± sd" in result.stdout
+    assert "not on the paper's mnist" in result.stdout
+    assert "< 40" in result.stdout
+    assert len(list((tmp_path / "cache" / "results").rglob("seed-007?.json"))) == 2
+
+
+def test_a_budget_says_how_to_go_on(invoke):
+    arguments = ["run", "simple-figure3", "--row", "w1", "--profile", "demo", "--seeds", "70", "--set", "epochs=5000"]
+    result = invoke(*arguments, "--minutes", "0.02", "--quiet")
+    assert result.exit_code == 3
+    assert "the same command goes on" in result.stderr
+
+
+def test_list_names_every_experiment(invoke):
+    output = invoke("list").stdout
+    for name in ("simple-table1", "proposed-mnist", "cagem-table1", "not built yet"):
+        assert name in output
+    assert "dec-mnist" not in output  # quoted rows cannot be run
+
+
+def test_show_gives_settings_and_the_command_that_runs_them(invoke):
+    output = invoke("show", "simple-figure3", "--row", "w2", "--profile", "paper").stdout
+    assert "w_gaussian: 2" in output
+    assert "shape: exponential" in output
+
+
+def test_verdicts_as_json_have_the_promised_fields(invoke):
+    lines = json.loads(invoke("verdicts", "--json").stdout)
+    promised = {"paper", "table", "row", "dataset", "metric", "reported_mean", "reported_sd", "measured_mean"}
+    promised |= {"measured_sd", "n_seeds", "profile", "surrogate", "verdict"}
+    for line in lines:
+        assert promised <= line.keys()
+    proposed = {(line["dataset"], line["name"]) for line in lines if line["label"] == "Proposed"}
+    assert proposed == {(d, n) for d in ("mnist", "usps", "reuters10k") for n in ("ACC", "NMI")}
+
+
+def test_verdicts_as_a_table(invoke):
+    result = invoke("verdicts")
+    assert result.exit_code == 0
+    assert "simple-table1/proposed-mnist" in result.stdout

@@ -74,8 +74,8 @@ def test_list_names_every_experiment(invoke):
 
 
 def test_show_gives_settings_and_the_command_that_runs_them(invoke):
-    output = invoke("show", "simple-figure3", "--row", "w2", "--profile", "paper").stdout
-    assert "w_gaussian: 2" in output
+    output = invoke("show", "simple-figure3", "--row", "w3", "--profile", "paper").stdout
+    assert "w_gaussian: 3" in output
     assert "shape: exponential" in output
 
 

@@ -62,7 +62,7 @@ def comparison(
         found = [] if row.settings is None else records(experiment, row.name, profile, **asked)
         line = {"Method": row.label}
         for metric, name in metrics.items():
-            line[f"{heading(metric)}, measured"] = "quoted" if row.quoted else measured(found, metric)
+            line[f"{heading(metric)}, measured"] = measured(found, metric)
             if name:
                 number = next((r for r in row.reported if r.name == name), None)
                 other = number is not None and number.metric.split(".")[1] != metric.split(".")[1]

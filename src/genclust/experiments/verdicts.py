@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from genclust.experiments import declaration
-from genclust.experiments.declaration import PROFILES, Profile, Reported, Row
+from genclust.experiments.declaration import Profile, Reported, Row
 from genclust.experiments.store import Record, find, published
 from genclust.settings import SettingError, nearest
 
@@ -77,14 +77,14 @@ def judge(reported: Reported, measured: Summary) -> str:
 
 
 def published_records(row: Row, profile: Profile | None = None) -> tuple[Profile | None, list[Record]]:
-    """The published records of a row: of the given profile, or of the most faithful one that has all its seeds.
+    """The published records of a row: of the given profile, or of ``paper`` or else ``quick``.
 
-    A profile counts when every seed it declares is there; a row that has only part of its
-    ``paper`` seeds is shown with those, if there are at least two of them.
+    Without a given profile only a complete one counts, in which no seed is missing.  ``demo`` has
+    to be asked for: on other data it says nothing of the paper's number.
     """
     if row.settings is None:
         return None, []
-    for candidate in PROFILES if profile is None else (profile,):
+    for candidate in ("paper", "quick") if profile is None else (profile,):
         if candidate not in row.profiles:
             continue
         seeds = row.seeds(candidate)

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 import yaml
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -77,6 +78,14 @@ def run(
             _print_records(f"{experiment}/{one.name}, {profile}", one, records)
 
 
+def _table(*columns: str) -> Table:
+    """A table that fits 80 columns: no frame, and long names folded rather than cut."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
 def _print_records(title: str, row: declaration.Row, records: list[store.Record]) -> None:
     metrics = [reported.metric for reported in row.reported] or ["test.acc_hungarian", "test.nmi_geometric"]
     table = Table(title=title, title_justify="left")
@@ -104,7 +113,7 @@ def _cell(value: float | None) -> str:
 def list_() -> None:
     """The declared experiments, their rows, and what is published of each."""
     with _one_sentence():
-        table = Table("experiment", "row", "paper", "data set", "published")
+        table = _table("experiment", "row", "data set", "published")
         for name in declaration.names():
             experiment = declaration.load(name)
             for row in experiment.rows.values():
@@ -112,7 +121,7 @@ def list_() -> None:
                     continue
                 profile, records = published_records(row)
                 status = f"{profile}, {len(records)} seeds" if records else "–" if row.settings else "not built yet"
-                table.add_row(name, row.name, f"{experiment.paper}, {experiment.table}", row.dataset, status)
+                table.add_row(name, row.name, row.dataset, status)
         console.print(table)
 
 
@@ -149,16 +158,18 @@ def verdicts(as_json: Annotated[bool, typer.Option("--json", help="Machine-reada
         if as_json:
             print(json.dumps(as_plain(lines), indent=1))
             return
-        table = Table("row", "number", "data", "reported", "measured", "seeds", "profile", "verdict")
+        table = _table("row", "number", "reported", "measured", "seeds", "verdict")
+        shown = ""
         for line in as_plain(lines[~lines.quoted.astype(bool)]):
-            reported, measured = (
-                _with_sd(line[f"{kind}_mean"], line[f"{kind}_sd"]) for kind in ("reported", "measured")
-            )
-            data = line["surrogate"] or line["dataset"]
-            profile = line["profile"] or "–"
-            table.add_row(
-                line["row"], line["metric"], data, reported, measured, str(line["n_seeds"]), profile, line["verdict"]
-            )
+            experiment, row = line["row"].split("/")
+            if experiment != shown:
+                table.add_row(f"[bold]{experiment}[/]")
+                shown = experiment
+            claim = line["below"] is not None
+            reported = f"< {line['below']:g}" if claim else _with_sd(line["reported_mean"], line["reported_sd"])
+            measured = _with_sd(line["measured_mean"], line["measured_sd"])
+            seeds = f"{line['n_seeds']}, {line['profile']}" if line["n_seeds"] else "–"
+            table.add_row(f"  {row}", line["name"], reported, measured, seeds, line["verdict"])
         console.print(table)
 
 

@@ -92,4 +92,5 @@ def test_verdicts_as_json_have_the_promised_fields(invoke):
 def test_verdicts_as_a_table(invoke):
     result = invoke("verdicts")
     assert result.exit_code == 0
-    assert "simple-table1/proposed-mnist" in result.stdout
+    assert "simple-table1" in result.stdout
+    assert "proposed-mnist" in result.stdout

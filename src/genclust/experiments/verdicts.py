@@ -20,7 +20,7 @@ from genclust.settings import SettingError, nearest
 ASSUMED_REPORTED_SEEDS = 5
 
 COLUMNS = [
-    *("paper", "table", "row", "label", "dataset", "metric", "name", "reported_mean", "reported_sd"),
+    *("paper", "table", "row", "label", "dataset", "metric", "name", "reported_mean", "reported_sd", "below"),
     *("measured_mean", "measured_sd", "measured_median", "measured_best", "n_seeds", "ci_low", "ci_high"),
     *("profile", "surrogate", "quoted", "tolerance", "verdict"),
 ]
@@ -134,6 +134,7 @@ def _line(
         "name": reported.name,
         "reported_mean": reported.mean,
         "reported_sd": reported.sd,
+        "below": reported.below,
         "measured_mean": measured.mean if measured else None,
         "measured_sd": measured.sd if measured else None,
         "measured_median": measured.median if measured else None,

@@ -82,7 +82,7 @@ def _table(*columns: str) -> Table:
     """A table that fits 80 columns: no frame, and long names folded rather than cut."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "row")
     return table
 
 

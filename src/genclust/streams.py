@@ -1,8 +1,9 @@
-"""Random numbers that depend on the seed, the purpose and the step, and on nothing else.
+"""Random numbers that depend on the seed, the purpose, the step and the kind of device.
 
 Replica r draws its own numbers from its own stream, so it gets what it would get alone.  The
 stream of a step is seeded afresh from (seed, purpose, step), so a run that is resumed at step t
 draws what it would have drawn without the interruption, and a checkpoint needs no generator state.
+A CPU and a GPU draw different numbers from the same seed: a run goes on where it was begun.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Generator, Tensor
 
 
 def stream_seed(seed: int, purpose: str, counter: int = 0) -> int:
-    """A 64-bit seed for the stream (seed, purpose, counter)."""
+    """The seed of the stream (seed, purpose, counter); a CPU generator uses its lower 32 bits."""
     words = np.random.SeedSequence([seed, zlib.crc32(purpose.encode()), counter]).generate_state(2)
     return int(words[0]) << 31 ^ int(words[1])
 

@@ -176,3 +176,21 @@ def test_the_curve_is_dense_at_the_beginning():
 def test_configurations_have_addresses_that_can_be_read():
     config = RunConfig({"name": "/home/me/my data.npz"}, {"name": "gumbel"}, {})
     assert config.address == f"my_data-gumbel-{config.hash}"
+
+
+def test_a_record_gains_evaluations_without_losing_any(cache, tmp_path):
+    """Another experiment may ask more of the same run; published records that lack it do not stand in the way."""
+    published, own = Store(tmp_path / "published"), Store(tmp_path / "own")
+    run(short_task([0]), published, progress=False)
+    run(short_task([0], ("neighbours",)), own, progress=False)
+    (record,) = run(short_task([0], ("clustering", "style")), own, progress=False, also_look_in=[published])
+    assert record.evaluations == ["clustering", "neighbours", "style"]
+    assert {"test.acc_hungarian", "test.knn_error_x_hat_3"} <= set(record.metrics)
+    assert own.read(short_task([0]).config, 0) == record
+
+
+def test_the_splits_of_the_published_runs_have_not_moved():
+    """NumPy may change the stream behind them; then every record would be of another split than its settings say."""
+    data = execution.prepare(MNIST.config("demo"))[0]
+    first = {name: int(split.x.astype(np.int64)[:20].sum()) for name, split in data.splits.items()}
+    assert first == {"test": 99922, "train": 96109, "validation": 98671}

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from genclust.models.gumbel import GumbelClustering, GumbelSettings
+from genclust.settings import SettingError
 from genclust.training import checkpoints
 from genclust.training.loop import Training, TrainingSettings, in_chunks
 from genclust.training.schedules import Schedule
@@ -93,7 +94,7 @@ def test_a_seed_can_go_on_alone_from_a_checkpoint_written_among_others():
 def test_states_of_different_steps_are_refused():
     a, b = training([0]), training([1])
     a._one_step()
-    with pytest.raises(ValueError, match="same step"):
+    with pytest.raises(SettingError, match="same step"):
         training([0, 1]).load([a.state_of(0), b.state_of(0)])
 
 
@@ -179,3 +180,9 @@ def test_an_interrupted_save_leaves_the_old_checkpoint(tmp_path: Path):
         checkpoints.save(path, {"step": 2, "bad": lambda: None})
     assert checkpoints.load(path) == {"step": 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_run_goes_on_only_on_the_kind_of_device_it_was_begun_on():
+    state = training([0]).state_of(0) | {"device": "cuda"}
+    with pytest.raises(SettingError, match="begun on cuda"):
+        training([0]).load([state])

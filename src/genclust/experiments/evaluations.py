@@ -99,7 +99,7 @@ def style(model: Any, data: DataSet, seeds: list[int], device: torch.device) -> 
 
 
 def _one_of_each_class(labels: np.ndarray | None) -> np.ndarray:
-    """The first test point of each class, then the next ones, up to the number shown."""
+    """The first test point of each class, or the first points of data without labels."""
     if labels is None:
         return np.arange(STYLE_IMAGES)
     firsts = [int(np.flatnonzero(labels == c)[0]) for c in np.unique(labels)]

@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -105,9 +105,12 @@ def run(
         DataError: before anything is computed, if the data set is unfit.
         Unfinished: if the budget or a signal ended training; nothing is lost.
     """
-    found = find(task.config, task.seeds, [*also_look_in, store])
-    missing = [s for s in task.seeds if s not in found or not set(task.evaluations) <= set(found[s].evaluations)]
+    found = find(task.config, task.seeds, [*also_look_in, store], task.evaluations)
+    missing = [seed for seed in task.seeds if seed not in found]
     if missing:
+        # A record that is written again keeps what it had.
+        kept = {e for record in find(task.config, missing, [store]).values() for e in record.evaluations}
+        task = replace(task, evaluations=tuple(sorted({*task.evaluations, *kept})))
         device = checked_device(device)
         data, digest = prepare(task.config)
         deadline = None if minutes is None else time.monotonic() + 60 * minutes
@@ -126,7 +129,7 @@ def run(
                         seed=seed,
                         metrics=result.metrics,
                         curve=replica["curve"],
-                        evaluations=sorted(task.evaluations),
+                        evaluations=list(task.evaluations),
                         failed_at_step=replica["failed_at_step"],
                         data=about,
                         provenance=provenance(device),

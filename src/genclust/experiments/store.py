@@ -7,7 +7,7 @@ import os
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -132,14 +132,15 @@ def own() -> Store:
     return Store(cache_folder() / "results")
 
 
-def find(config: RunConfig, seeds: Iterable[int], stores: Iterable[Store]) -> dict[int, Record]:
-    """The records of the seeds that some store has; earlier stores go first."""
+def find(
+    config: RunConfig, seeds: Iterable[int], stores: Sequence[Store], evaluations: Iterable[str] = ()
+) -> dict[int, Record]:
+    """The records of the seeds that some store has, with at least these evaluations; earlier stores go first."""
     found: dict[int, Record] = {}
-    stores = list(stores)
     for seed in seeds:
         for store in stores:
             record = store.read(config, seed)
-            if record is not None:
+            if record is not None and set(evaluations) <= set(record.evaluations):
                 found[seed] = record
                 break
     return found

@@ -65,12 +65,19 @@ def comparison(
             line[f"{heading(metric)}, measured"] = measured(found, metric)
             if name:
                 number = next((r for r in row.reported if r.name == name), None)
-                other = number is not None and number.metric.split(".")[1] != metric.split(".")[1]
-                line[f"{name}, paper"] = reported(number) + (f" ({number.metric.split('_')[-1]})" if other else "")  # type: ignore[union-attr]
+                line[f"{name}, paper"] = reported(number) + _unlike(number, metric)
         line["Seeds"] = str(len(found)) if found else "–"
         line["Profile"] = _profile(row, found, profile)
         lines.append(line)
     return pd.DataFrame(lines)
+
+
+def _unlike(number: Reported | None, metric: str) -> str:
+    """How the paper's number differs in kind from the metric beside it."""
+    if number is None or number.metric == metric:
+        return ""
+    split, name = number.metric.split(".")
+    return f" ({name.removeprefix('acc_')})" if name != metric.split(".")[1] else f" ({split} points)"
 
 
 def _profile(row: Row, found: Sequence[Record], profile: str) -> str:
@@ -83,20 +90,31 @@ def _profile(row: Row, found: Sequence[Record], profile: str) -> str:
 
 
 def every_seed(found: Sequence[Record], metrics: Sequence[str]) -> pd.DataFrame:
-    """One line a seed, then mean, standard deviation, median, best and worst."""
+    """One line a seed, then mean, standard deviation, median and best."""
     if not found:
         return pd.DataFrame({"Seed": ["not run"]})
     known = [metric for metric in metrics if metric in found[0].metrics]  # data without labels have no scores
+    knn = any("knn" in metric for metric in known)
     lines = [
         {"Seed": str(record.seed) + (" (failed)" if record.failed_at_step is not None else "")}
         | {heading(metric): f"{record.metrics[metric]:.2f}" for metric in known}
+        | ({} if knn else _best_epoch(record))
         for record in found
     ]
     if len(found) > 1:
         summaries = {heading(metric): summarise(found, metric) for metric in known}
         for name in ("mean", "sd", "median", "best"):
             lines.append({"Seed": f"<b>{name}</b>"} | {h: f"{getattr(s, name):.2f}" for h, s in summaries.items()})
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines).fillna("")
+
+
+def _best_epoch(record: Record) -> dict[str, str]:
+    """What picking the epoch by its validation accuracy would have shown: secondary, never the number reported."""
+    scores = {int(point["epoch"]): point["acc_hungarian"] for point in record.curve if "acc_hungarian" in point}
+    if not scores:
+        return {}
+    best = max(scores, key=lambda epoch: scores[epoch])
+    return {"best epoch, validation": f"{scores[best]:.2f} (epoch {best})"}
 
 
 def heading(metric: str) -> str:

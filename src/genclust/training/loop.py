@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from genclust.models.base import Model
-from genclust.settings import within
+from genclust.settings import SettingError, within
 from genclust.streams import Noise
 from genclust.training.schedules import Schedule
 
@@ -175,16 +175,24 @@ class Training:
             for name, parameter in self.model.named_parameters()
             if parameter in self._optimiser.state
         }
-        return {"seed": self.seeds[r], "step": self.step, "model": self._slice(r), "adam": moments} | vars(
-            self.progress[r]
-        )
+        run = {"seed": self.seeds[r], "step": self.step, "device": self.device.type}
+        return run | {"model": self._slice(r), "adam": moments} | vars(self.progress[r])
 
     @torch.no_grad()
     def load(self, states: Sequence[Mapping[str, Any]]) -> None:
-        """Go on from the states of all replicas, which must stand at the same step."""
+        """Go on from the states of all replicas.
+
+        Raises:
+            SettingError: if they do not stand at the same step, or were begun on another kind of device.
+        """
+        if any(state["device"] != self.device.type for state in states):
+            raise SettingError(
+                f"Training was begun on {states[0]['device']}, and {self.device.type} draws other random numbers; "
+                "give the device it was begun on, or delete the checkpoint."
+            )
         self.step = states[0]["step"]
         if [state["seed"] for state in states] != self.seeds or any(state["step"] != self.step for state in states):
-            raise ValueError("Replicas can only go on together from the same step, in the order of their seeds.")
+            raise SettingError("Replicas can only go on together from the same step, in the order of their seeds.")
         model_state = self.model.state_dict()
         for r, state in enumerate(states):
             for name, tensor in state["model"].items():

@@ -298,3 +298,18 @@ def test_architecture_texts_do_not_overlap(ax: Axes) -> None:
     ax.figure.canvas.draw()
     boxes = [text.get_window_extent() for text in ax.texts]
     assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+
+
+def test_seeds_against_paper_draws_every_seed_and_the_papers_number():
+    from genclust.figures.seeds import seeds_against_paper
+
+    _, ax = plt.subplots()
+    seeds_against_paper(ax, {"ACC": [70.0, 80.0, 84.0], "NMI": [60.0]}, {"ACC": (85.75, 8.0), "NMI": (50.0, None)})
+    dots = [tuple(y for _, y in c.get_offsets()) for c in ax.collections if len(c.get_offsets()) in (1, 3)]
+    assert (70.0, 80.0, 84.0) in dots
+    diamonds = [line.get_ydata()[0] for line in ax.lines if line.get_marker() == "D" and len(line.get_ydata())]
+    assert diamonds[:2] == [85.75, 50.0]
+    with pytest.raises(ValueError, match="paper's number"):
+        seeds_against_paper(ax, {"ACC": [1.0]}, {})
+    with pytest.raises(ValueError, match="at least one seed"):
+        seeds_against_paper(ax, {"ACC": []}, {"ACC": (1.0, None)})

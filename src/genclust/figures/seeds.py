@@ -1,0 +1,44 @@
+"""Every seed beside what the paper reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+
+from genclust.figures.style import INK
+
+
+def seeds_against_paper(
+    ax: Axes,
+    measured: Mapping[str, Sequence[float]],
+    reported: Mapping[str, tuple[float, float | None]],
+    ylabel: str = "per cent",
+) -> None:
+    """One column a score: a dot a seed, a line at their mean, and the paper's mean ± sd beside them.
+
+    Args:
+        ax: where to draw.
+        measured: the seeds' values for each score.
+        reported: the paper's mean and standard deviation (None where it gives none), by score.
+        ylabel: what the values are, with their unit.
+
+    Raises:
+        ValueError: for a score that the paper does not report, or without any seed.
+    """
+    if set(measured) - set(reported) or not all(measured.values()):
+        raise ValueError("every score needs at least one seed and the paper's number")
+    points = pd.DataFrame(
+        [(name, value) for name, values in measured.items() for value in values], columns=["", ylabel]
+    )
+    sns.stripplot(points, x="", y=ylabel, order=list(measured), jitter=0.06, size=4.5, alpha=0.8, color="C0", ax=ax)
+    for i, (name, values) in enumerate(measured.items()):
+        mean, sd = reported[name]
+        ax.hlines(sum(values) / len(values), i - 0.17, i + 0.17, color="C0", linewidth=2)
+        ax.errorbar(i + 0.3, mean, yerr=sd, fmt="D", color="C1", markersize=5, capsize=3)
+    ax.plot([], [], "o", color="C0", label="each seed, and their mean")
+    ax.plot([], [], "D", color="C1", label="paper, mean ± sd")
+    ax.legend(loc="lower left", labelcolor=INK)
+    ax.margins(x=0.02)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from genclust.experiments import declaration
 from genclust.experiments.declaration import Reported
-from genclust.experiments.verdicts import Summary, judge, number, verdicts
+from genclust.experiments.verdicts import Summary, judge, number, published_records, verdicts
 
 
 def test_the_summary_against_scipy():
@@ -73,3 +74,12 @@ def test_every_reported_number_has_a_line():
 def test_a_number_that_is_not_there_is_an_error(key):
     with pytest.raises(KeyError):
         number(key)
+
+
+def test_a_number_is_what_the_records_say():
+    row = declaration.load("simple-table1").row("kmeans-usps")
+    values = [r.metrics["test.acc_hungarian"] for r in published_records(row)[1]]
+    key = "simple-table1/kmeans-usps/test.acc_hungarian"
+    assert number(f"{key}/mean±sd") == f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"
+    assert number(f"{key}/seeds").split(", ") == [f"{value:.1f}" for value in values]
+    assert number("simple-table1/proposed-mnist/test.acc_hungarian/reported") == "85.75"

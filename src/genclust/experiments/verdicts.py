@@ -150,16 +150,15 @@ def _line(
     }
 
 
-STATISTICS = ("mean", "sd", "mean±sd", "median", "best", "worst", "n", "seeds", "profile", "reported", "difference")
+STATISTICS = ("mean", "mean±sd", "median", "best", "n", "seeds", "reported")
 
 
 def number(key: str) -> str:
     """A published number for the prose: ``experiment/row[@profile]/metric/statistic``.
 
     Args:
-        key: such as ``simple-table1/proposed-mnist/test.acc_hungarian/mean``; statistics are
-            mean, sd, mean±sd, median, best, worst, n, seeds (all values), profile, reported and
-            difference (measured minus reported mean).
+        key: such as ``simple-table1/proposed-mnist/test.acc_hungarian/mean``; statistics are mean,
+            mean±sd, median, best, n (how many seeds), seeds (all values), and reported (by the paper).
 
     Raises:
         KeyError: if any part is unknown or nothing is published for it.
@@ -170,31 +169,28 @@ def number(key: str) -> str:
         row = declaration.load(experiment_name).row(row_name)
         if statistic not in STATISTICS:
             raise SettingError(nearest(statistic, STATISTICS, "statistic"))
-        if profile and profile not in row.profiles:
-            raise SettingError(nearest(profile, row.profiles, "profile"))
+        asked = declaration.parse_profile(profile) if profile else None
     except (ValueError, SettingError) as error:
         raise KeyError(f"The number {key!r} cannot be looked up: {error}") from error
-    shown_profile, records = published_records(row, profile or None)  # type: ignore[arg-type]
+    if statistic == "reported":
+        reported = [r.mean for r in row.reported if r.metric == metric and r.mean is not None]
+        if not reported:
+            raise KeyError(f"The paper reports no number for {key!r}.")
+        return f"{reported[0]:.2f}"
+    _, records = published_records(row, asked)
     if not records:
         raise KeyError(f"Nothing is published for {key!r}.")
     if metric not in records[0].metrics:
         raise KeyError(nearest(metric, records[0].metrics, f"metric, asked for by {key!r},"))
-    values = [record.metrics[metric] for record in records]
     summary = summarise(records, metric)
-    worst = max(values) if "error" in metric else min(values)
-    reported = next((r.mean for r in row.reported if r.metric == metric and r.mean is not None), math.nan)
-    sd = math.nan if summary.sd is None else summary.sd
+    if statistic == "mean±sd" and summary.sd is None:
+        raise KeyError(f"A single seed has no standard deviation: {key!r}.")
     digits = 2 if "error" in metric else 1
     return {
         "mean": f"{summary.mean:.{digits}f}",
-        "sd": f"{sd:.{digits}f}",
-        "mean±sd": f"{summary.mean:.{digits}f} ± {sd:.{digits}f}",
+        "mean±sd": f"{summary.mean:.{digits}f} ± {summary.sd or 0:.{digits}f}",
         "median": f"{summary.median:.{digits}f}",
         "best": f"{summary.best:.{digits}f}",
-        "worst": f"{worst:.{digits}f}",
         "n": str(summary.n),
-        "seeds": ", ".join(f"{value:.{digits}f}" for value in values),
-        "profile": str(shown_profile),
-        "reported": f"{reported:.2f}",
-        "difference": f"{summary.mean - reported:+.{digits}f}",
+        "seeds": ", ".join(f"{record.metrics[metric]:.{digits}f}" for record in records),
     }[statistic]

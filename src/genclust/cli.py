@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,9 +72,11 @@ def run(
         wanted = None if seeds is None else declaration.parse_seeds(seeds)
         tasks = [execution.task_for(r, known, wanted, declaration.parse_overrides(set_ or [], r, known)) for r in rows]
         target = store.Store(into) if into else store.own()
+        began = time.monotonic()
         for one, task in zip(rows, tasks, strict=True):
+            left = None if minutes is None else max(0.0, minutes - (time.monotonic() - began) / 60)
             records = execution.run(
-                task, target, device=device, minutes=minutes, progress=not quiet, also_look_in=[store.published()]
+                task, target, device=device, minutes=left, progress=not quiet, also_look_in=[store.published()]
             )
             _print_records(f"{experiment}/{one.name}, {profile}", one, records)
 

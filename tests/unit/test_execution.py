@@ -163,6 +163,15 @@ def test_own_data_without_labels_can_be_clustered(cache, tmp_path):
     assert "reconstruction" in record.curve[-1]
 
 
+def test_a_changed_file_of_ones_own_is_another_run(cache, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    addresses = []
+    for seed in (0, 0, 1):
+        np.savez("own.npz", x_train=np.random.default_rng(seed).random((120, 6)).astype(np.float32))
+        addresses.append(task_for(MNIST, "demo", [0], {"data": {"name": "own.npz"}}).config.address)
+    assert addresses[0] == addresses[1] != addresses[2]
+
+
 def test_an_unknown_device_is_refused(cache, tmp_path):
     with pytest.raises(ValueError, match="device"):
         run(short_task([0]), Store(tmp_path), device="gpu", progress=False)

@@ -9,7 +9,7 @@ import papermill
 import pytest
 
 from genclust.book.build import pages
-from genclust.book.notebooks import KERNEL, problems
+from genclust.book.notebooks import KERNEL, execute, problems
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -43,3 +43,12 @@ def test_the_kernel_is_that_of_the_environment(path: Path) -> None:
 def test_nothing_of_the_machine_it_ran_on_is_in_it(path: Path) -> None:
     text = path.read_text(encoding="utf8")
     assert str(Path.home()) not in text and str(ROOT) not in text and '"papermill"' not in text
+
+
+def test_a_notebook_really_trains_with_new_parameters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path / "cache"))
+    parameters = {"profile": "demo", "seeds": "40-41", "epochs": 2, "weights": "w1", "w_categorical": 0.5}
+    execute(ROOT / "notebooks" / "simple-figure3.ipynb", tmp_path / "figure3.ipynb", parameters)
+    outputs = nbformat.read(tmp_path / "figure3.ipynb", as_version=4).cells[-1].outputs
+    assert "w_G = 1" in str(outputs)
+    assert len(list((tmp_path / "cache" / "results").rglob("seed-004?.json"))) == 2

@@ -368,8 +368,14 @@ def source_revision() -> str:
 def task_for(
     row: Row, profile: Profile, seeds: Sequence[int] | None = None, overrides: Mapping[str, Any] | None = None
 ) -> Task:
-    """The task of a declared row."""
+    """The task of a declared row.
+
+    A user's own file is addressed by its full path and its contents: changed, it is another run.
+    """
     config = row.config(profile, overrides)
+    if config.data["name"].endswith(".npz"):
+        own = {"name": str(Path(config.data["name"]).expanduser().resolve())}
+        config = replace(config, data=config.data | own | {"digest": datasets.load(own["name"]).digest()})
     baseline = config.model["name"] in BASELINES
     return Task(
         config,

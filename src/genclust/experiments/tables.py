@@ -62,31 +62,29 @@ def comparison(
         found = [] if row.settings is None else records(experiment, row.name, profile, **asked)
         line = {"Method": row.label}
         for metric, name in metrics.items():
-            line[f"{heading(metric)}, measured"] = measured(found, metric)
+            line[heading(metric)] = measured(found, metric)
             if name:
                 number = next((r for r in row.reported if r.name == name), None)
                 line[f"{name}, paper"] = reported(number) + _unlike(number, metric)
-        line["Seeds"] = str(len(found)) if found else "–"
-        line["Profile"] = _profile(row, found, profile)
+        line["Seeds"] = _seeds(row, found, profile)
         lines.append(line)
     return pd.DataFrame(lines)
 
 
 def _unlike(number: Reported | None, metric: str) -> str:
-    """How the paper's number differs in kind from the metric beside it."""
+    """A mark where the paper's number is of another kind: ``a`` scored on all points, ``e`` exemplar accuracy."""
     if number is None or number.metric == metric:
         return ""
-    split, name = number.metric.split(".")
-    return f" ({name.removeprefix('acc_')})" if name != metric.split(".")[1] else f" ({split} points)"
+    return f"<sup>{'e' if number.metric.endswith('exemplar') else number.metric[0]}</sup>"
 
 
-def _profile(row: Row, found: Sequence[Record], profile: str) -> str:
+def _seeds(row: Row, found: Sequence[Record], profile: str) -> str:
     if row.quoted:
         return "quoted"
     if not found:
         return "not run"
     name = str(published_records(row)[0]) if profile == "published" else profile
-    return name + (f", on {found[0].data['name']}" if found[0].data["surrogate_for"] else "")
+    return str(len(found)) + ("" if name == "paper" else f", {name}")
 
 
 def every_seed(found: Sequence[Record], metrics: Sequence[str]) -> pd.DataFrame:

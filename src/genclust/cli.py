@@ -104,8 +104,8 @@ def _print_records(title: str, row: declaration.Row, records: list[store.Record]
     if row.reported:
         table.add_row("paper", *(_with_sd(r.mean, r.sd) if r.below is None else f"< {r.below:g}" for r in row.reported))
     console.print(table)
-    if records[0].data["surrogate_for"]:
-        console.print(f"Measured on {records[0].data['name']}, not on the paper's {records[0].data['surrogate_for']}.")
+    if records[0].data["name"] != row.dataset:
+        console.print(f"Measured on {records[0].data['name']}, not on the paper's {row.dataset}.")
 
 
 def _cell(value: float | None) -> str:

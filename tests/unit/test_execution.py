@@ -34,7 +34,6 @@ def test_a_record_holds_what_the_design_asks_for(cache, tmp_path):
     (record,) = run(short_task([0], MNIST.evaluate), Store(tmp_path / "records"), progress=False)
     assert record.config["training"]["epochs"] == 6
     assert record.data["name"] == "digits"
-    assert record.data["surrogate_for"] == "mnist"
     assert len(record.data["digest"]) == 64
     assert record.data["sizes"] == {"train": 920, "validation": 230, "test": 287} | record.data["sizes"]
     assert {"test.acc_hungarian", "all.nmi_arithmetic", "test.knn_error_x_hat_3"} <= set(record.metrics)

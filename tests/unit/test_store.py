@@ -21,7 +21,7 @@ def record(seed: int, value: float = 1.0) -> Record:
         curve=[{"epoch": 1, "loss": 2.0}],
         evaluations=["clustering"],
         failed_at_step=None,
-        data={"name": "digits", "surrogate_for": None},
+        data={"name": "digits"},
         provenance={},
         seconds=1.0,
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pooch
 import requests
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from genclust.data.base import DataError
 from genclust.data.catalogue import load, place, read, source_of, verify

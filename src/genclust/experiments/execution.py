@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from genclust import data as datasets
 from genclust.data import DataError, DataSet
@@ -48,7 +48,6 @@ class Task:
     config: RunConfig
     seeds: Sequence[int]
     evaluations: tuple[str, ...]
-    surrogate_for: str | None = None
 
 
 def prepare(config: RunConfig) -> tuple[DataSet, str]:
@@ -118,7 +117,6 @@ def run(
             "name": task.config.data["name"],
             "digest": digest,
             "variant": data.variant,
-            "surrogate_for": task.surrogate_for,
             "sizes": {name: len(split) for name, split in data.splits.items()},
         }
         for seeds, results, trained in _results(task, missing, data, device, deadline, progress):
@@ -381,5 +379,4 @@ def task_for(
         config,
         row.seeds(profile) if seeds is None else list(seeds),
         ("clustering",) if baseline else row.evaluate,
-        surrogate_for=row.dataset if config.data["name"] != row.dataset else None,
     )

@@ -33,7 +33,7 @@ class Record:
         curve: what was measured along the way, one mapping an epoch.
         evaluations: which evaluations the metrics and arrays come from.
         failed_at_step: the step at which the objective became non-finite, or None.
-        data: name, digest and variant of the data, and what it stands in for.
+        data: name, digest, variant and split sizes of the data.
         provenance: device, precision, threads, library versions, source revision, date.
         seconds: wall time of training.
         path: where the record lies, or None.

@@ -116,7 +116,7 @@ def _line(
     experiment: declaration.Experiment, row: Row, reported: Reported, profile: Profile | None, records: list[Record]
 ) -> dict[str, object]:
     measured = summarise(records, reported.metric) if records else None
-    surrogate = records[0].data["name"] if records and records[0].data["surrogate_for"] else None
+    surrogate = records[0].data["name"] if records and records[0].data["name"] != row.dataset else None
     if measured is None or profile != "paper":
         verdict = "not run"  # at the paper's settings; a smaller profile's numbers are shown, not judged
     elif surrogate:

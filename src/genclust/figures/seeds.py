@@ -33,7 +33,7 @@ def seeds_against_paper(
     points = pd.DataFrame(
         [(name, value) for name, values in measured.items() for value in values], columns=["", ylabel]
     )
-    sns.stripplot(points, x="", y=ylabel, order=list(measured), jitter=0.06, size=4.5, alpha=0.8, color="C0", ax=ax)
+    sns.swarmplot(points, x="", y=ylabel, order=list(measured), size=4.5, alpha=0.8, color="C0", ax=ax)
     for i, (name, values) in enumerate(measured.items()):
         mean, sd = reported[name]
         ax.hlines(sum(values) / len(values), i - 0.17, i + 0.17, color="C0", linewidth=2)

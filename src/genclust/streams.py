@@ -3,7 +3,9 @@
 Replica r draws its own numbers from its own stream, so it gets what it would get alone.  The
 stream of a step is seeded afresh from (seed, purpose, step), so a run that is resumed at step t
 draws what it would have drawn without the interruption, and a checkpoint needs no generator state.
-A CPU and a GPU draw different numbers from the same seed: a run goes on where it was begun.
+On a CPU the streams are PyTorch's generators; on a GPU they are counter-based, so that a captured
+CUDA graph draws new numbers at every replay.  The two draw different numbers from the same seed: a
+run goes on where it was begun.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
+
+from genclust import kernels
 
 
 def stream_seed(seed: int, purpose: str, counter: int = 0) -> int:
@@ -32,36 +36,79 @@ class Noise:
         torch.Size([2, 300, 10])
     """
 
-    def __init__(self, seeds: Sequence[int], purpose: str, device: torch.device | str = "cpu") -> None:
+    def __init__(self, seeds: Sequence[int], purpose: str) -> None:
         self.seeds = list(seeds)
         self.purpose = purpose
-        self.generators = [Generator(device) for _ in self.seeds]
+        self.generators = [Generator() for _ in self.seeds]
         self.at(0)
 
-    def at(self, counter: int) -> Noise:
+    def at(self, counter: int | Tensor) -> Noise:
         """Turn every stream to the beginning of ``counter``."""
         for seed, generator in zip(self.seeds, self.generators, strict=True):
-            generator.manual_seed(stream_seed(seed, self.purpose, counter))
+            generator.manual_seed(stream_seed(seed, self.purpose, int(counter)))
         return self
-
-    def _empty(self, *shape: int) -> Tensor:
-        return torch.empty(len(self.seeds), *shape, device=self.generators[0].device)
 
     def uniform(self, *shape: int) -> Float[Tensor, R * shape]:
         """U(0, 1) numbers."""
-        out = self._empty(*shape)
+        out = torch.empty(len(self.seeds), *shape)
         for row, generator in zip(out, self.generators, strict=True):
             row.uniform_(generator=generator)
         return out
 
     def normal(self, *shape: int) -> Float[Tensor, R * shape]:
         """N(0, 1) numbers."""
-        out = self._empty(*shape)
+        out = torch.empty(len(self.seeds), *shape)
         for row, generator in zip(out, self.generators, strict=True):
             row.normal_(generator=generator)
         return out
 
+    def binarise(self, grey: Int[Tensor, R * shape], divisor: int = 255) -> Int[Tensor, R * shape]:
+        """Bits that are 1 with probability grey/divisor, from uint8 grey values, as uint8."""
+        level = torch.empty(grey.shape, dtype=torch.uint8)
+        for row, generator in zip(level, self.generators, strict=True):
+            row.random_(0, divisor, generator=generator)  # grey g exceeds g of the divisor's levels
+        return (level < grey).to(torch.uint8)
+
     def permutation(self, n: int) -> Int[Tensor, "R n"]:
-        """A random order of 0 … n-1 for each replica."""
-        device = self.generators[0].device
-        return torch.stack([torch.randperm(n, generator=g, device=device) for g in self.generators])
+        """A random order of 0 … n-1 for each replica; drawn on the CPU whatever trains."""
+        return torch.stack([torch.randperm(n, generator=g) for g in self.generators])
+
+
+class CounterNoise(Noise):
+    """The same on any device without generators: Philox of (seed and purpose, step, draw of the step).
+
+    ``at`` takes the step as a tensor too, so that a captured graph can move it on.
+    """
+
+    def __init__(self, seeds: Sequence[int], purpose: str, device: torch.device | str) -> None:
+        self.seeds = list(seeds)
+        self.purpose = purpose
+        self.key = torch.tensor([stream_seed(seed, purpose) for seed in self.seeds], device=device)
+        self.step = torch.zeros((), dtype=torch.int64, device=device)
+        self._draws = 0
+
+    def at(self, counter: int | Tensor) -> CounterNoise:
+        if isinstance(counter, Tensor):
+            self.step.copy_(counter)
+        else:
+            self.step.fill_(counter)
+        self._draws = 0
+        return self
+
+    def _offset(self) -> Int[Tensor, ""]:
+        self._draws += 1
+        return self.step * 2**16 + self._draws  # a step draws a few times, never 65,536
+
+    def uniform(self, *shape: int) -> Float[Tensor, R * shape]:
+        return kernels.uniform(self.key, self._offset(), *shape)
+
+    def normal(self, *shape: int) -> Float[Tensor, R * shape]:
+        return kernels.normal(self.key, self._offset(), *shape)
+
+    def binarise(self, grey: Int[Tensor, R * shape], divisor: int = 255) -> Int[Tensor, R * shape]:
+        return kernels.binarise(grey, self.key, self._offset(), divisor)
+
+
+def noise_on(device: torch.device | str, seeds: Sequence[int], purpose: str) -> Noise:
+    """The streams that suit a device."""
+    return Noise(seeds, purpose) if torch.device(device).type == "cpu" else CounterNoise(seeds, purpose, device)

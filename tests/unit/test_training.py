@@ -4,21 +4,23 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from genclust.models.gumbel import GumbelClustering, GumbelSettings
 from genclust.settings import SettingError
+from genclust.streams import CounterNoise
 from genclust.training import checkpoints
-from genclust.training.loop import Training, TrainingSettings, in_chunks
+from genclust.training.loop import Training, TrainingSettings, clip_norm, in_chunks
 from genclust.training.schedules import Schedule
 
 SETTINGS = GumbelSettings(n_clusters=4, latent_dim=3, feature_dim=8, hidden=(12, 10), w_gaussian=2.0)
 X = torch.randint(0, 256, (130, 20), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
-def training(seeds, epochs=3, x=X, precision="float32") -> Training:
+def training(seeds, epochs=3, x=X, precision="float32", clip_norm=0.0, capture=None) -> Training:
     schedules = {"learning_rate": Schedule.of(0.003), "temperature": Schedule("exponential", 1.0, 0.5, 2.0)}
-    settings = TrainingSettings(schedules, epochs, 32, precision)
-    return Training(GumbelClustering(len(seeds), 20, SETTINGS), seeds, x, settings)
+    settings = TrainingSettings(schedules, epochs, 32, precision, clip_norm)
+    return Training(GumbelClustering(len(seeds), 20, SETTINGS), seeds, x, settings, capture=capture)
 
 
 @torch.no_grad()
@@ -130,7 +132,7 @@ def test_training_ends_when_every_replica_has_failed():
 def test_the_objective_falls():
     run = training([0], epochs=30)
     losses = []
-    run.run(nothing, [], report=losses.append)
+    run.run(nothing, [], report=lambda loss, steps: losses.append(loss))
     assert sum(losses[-20:]) < 0.95 * sum(losses[:20])
 
 
@@ -186,3 +188,97 @@ def test_a_run_goes_on_only_on_the_kind_of_device_it_was_begun_on():
     state = training([0]).state_of(0) | {"device": "cuda"}
     with pytest.raises(SettingError, match="begun on cuda"):
         training([0]).load([state])
+
+
+class NoWaiting(TorchDispatchMode):
+    """Refuses every operation for which the host would have to wait for a device."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        waits = ("_local_scalar_dense", "nonzero", "item", "is_nonzero", "masked_select", "unique")
+        assert function.overloadpacket.__name__.split(".")[-1] not in waits, function
+        return function(*args, **(kwargs or {}))
+
+
+def captured(seeds, epochs=3, clip_norm=0.0, noise=None) -> Training:
+    run = training(seeds, epochs, clip_norm=clip_norm, capture=True)
+    if noise:
+        run.noise = noise
+    return run
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, 0.5])
+def test_the_captured_step_is_the_eager_one(clip_norm):
+    """The code that a graph records, run without one; only schedules are rounded to float32 there."""
+    eager, whole = training([5, 6], clip_norm=clip_norm), captured([5, 6], clip_norm=clip_norm)
+    losses, steps = [], []
+    eager.run(measure_nothing([5, 6]), [1, 3], report=lambda loss, n: losses.append(loss))
+    whole.run(measure_nothing([5, 6]), [1, 3], report=lambda loss, n: steps.append((loss, n)))
+    for name, tensor in outputs(eager).items():
+        torch.testing.assert_close(outputs(whole)[name], tensor, rtol=1e-4, atol=1e-4)
+    assert [n for _, n in steps] == [5, 5, 5]
+    torch.testing.assert_close(steps[2][0], sum(losses[10:]) / 5, rtol=1e-6, atol=0)
+    assert [len(p.curve) for p in whole.progress] == [2, 2]
+
+
+def test_the_captured_step_never_waits_for_the_device():
+    run = captured([5, 6], clip_norm=1.0, noise=CounterNoise([5, 6], "training noise", "cpu"))
+    run._captured.epoch()
+    run._captured.at.zero_()
+    with NoWaiting():
+        run._captured._one(32)
+
+
+def test_captured_training_goes_on_from_a_checkpoint():
+    whole = captured([5, 6])
+    whole.run(measure_nothing([5, 6]), [])
+    epochs = iter(range(1))
+    first = captured([5, 6])
+    assert not first.run(measure_nothing([5, 6]), [], stop=lambda: next(epochs, None) is None)
+    assert first.epoch == 1
+    second = captured([5, 6])
+    second.load([first.state_of(r) for r in range(2)])
+    second.run(measure_nothing([5, 6]), [])
+    for name, tensor in whole.model.state_dict().items():
+        assert torch.equal(second.model.state_dict()[name], tensor), name
+
+
+def test_a_replica_that_fails_in_a_captured_epoch_is_put_back_to_its_beginning():
+    run = captured([3, 1])
+    epochs = iter(range(1))
+    run.run(measure_nothing([3, 1]), [], stop=lambda: next(epochs, None) is None)
+    with torch.no_grad():
+        run.model.embed_z.weight[1] = 1e38  # overflows in the first product
+    before = {name: tensor[1].clone() for name, tensor in run.model.named_parameters()}
+    assert run.run(measure_nothing([3, 1]), [])
+    assert [p.failed_at_step for p in run.progress] == [None, 5]
+    for name, tensor in run.model.named_parameters():
+        assert torch.equal(tensor[1], before[name]), name
+        assert tensor[0].isfinite().all()
+
+
+def test_each_replicas_gradient_is_clipped_by_its_own_norm():
+    parameters = [torch.zeros(3, 4, 5), torch.zeros(3, 6)]
+    for parameter in parameters:
+        parameter.grad = torch.randn(parameter.shape) * torch.tensor([10.0, 0.01, 0.0]).view(
+            -1, *[1] * (parameter.ndim - 1)
+        )
+    given = [torch.cat([p.grad[r].flatten() for p in parameters]) for r in range(3)]
+    clip_norm(parameters, 2.0)
+    for r, gradient in enumerate(given):
+        alone = torch.nn.Parameter(torch.zeros_like(gradient))
+        alone.grad = gradient.clone()
+        torch.nn.utils.clip_grad_norm_([alone], 2.0)
+        torch.testing.assert_close(torch.cat([p.grad[r].flatten() for p in parameters]), alone.grad, rtol=1e-5, atol=0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_captured_graph_gives_the_eager_curve():
+    runs = {}
+    for capture in (False, True):
+        schedules = {"learning_rate": Schedule.of(0.003), "temperature": Schedule("exponential", 1.0, 0.5, 2.0)}
+        settings = TrainingSettings(schedules, 3, 32, clip_norm=5.0)
+        run = Training(GumbelClustering(2, 20, SETTINGS), [5, 6], X, settings, "cuda", capture)
+        losses = []
+        run.run(measure_nothing([5, 6]), [], report=lambda loss, n, kept=losses: kept.extend([loss] * n))
+        runs[capture] = [sum(losses[i : i + 5]) / 5 for i in (0, 5, 10)]
+    torch.testing.assert_close(torch.tensor(runs[True]), torch.tensor(runs[False]), rtol=1e-4, atol=0)

@@ -17,7 +17,7 @@ from genclust.evaluation.clustering import clustering_scores
 from genclust.evaluation.neighbours import knn_errors
 from genclust.evaluation.projection import PERPLEXITY, tsne
 from genclust.models import Model
-from genclust.streams import Noise
+from genclust.streams import noise_on
 from genclust.training.loop import in_chunks
 
 #: Test points whose embedding is followed through training, and test images in the style grid.
@@ -80,7 +80,7 @@ def style(model: Any, data: DataSet, seeds: list[int], device: torch.device) -> 
     test = data.splits["test"]
     x = torch.from_numpy(test.x[_one_of_each_class(test.y)]).to(device)
     z = in_chunks(model.embed, x, model.replicas)["z_mean"].to(device)
-    noise = Noise(seeds, "style samples", device).normal(SAMPLES_A_CLUSTER, z.shape[-1])
+    noise = noise_on(device, seeds, "style samples").normal(SAMPLES_A_CLUSTER, z.shape[-1])
 
     def decode_all(z: Tensor) -> np.ndarray:
         """[R, N, Z] -> [R, N, K, D] mean images."""

@@ -28,7 +28,7 @@ from genclust.experiments.store import Record, Store, find
 from genclust.models import BASELINES, MODELS, Model
 from genclust.paths import cache_folder
 from genclust.settings import SettingError, read
-from genclust.streams import Noise
+from genclust.streams import noise_on
 from genclust.training import checkpoints
 from genclust.training.loop import Training, as_float, in_chunks
 
@@ -226,7 +226,7 @@ def train(
     validation = data.splits["validation"]
     validation_x = torch.from_numpy(validation.x).to(device)
     followed = torch.from_numpy(data.splits["test"].x[evaluations.snapshot_rows(data)]).to(device)
-    validation_noise = Noise(seeds, "validation noise", device)
+    validation_noise = noise_on(device, seeds, "validation noise")
     seen = {"acc": float("nan")}
 
     @torch.no_grad()
@@ -268,8 +268,8 @@ def train(
                 last_saved = now
             return interrupted() or (deadline is not None and now > deadline)
 
-        def report(loss: float) -> None:
-            bar.update()
+        def report(loss: float, steps: int) -> None:
+            bar.update(steps)
             bar.set_postfix_str(f"loss {loss:.1f}, validation accuracy {seen['acc']:.1f} %", refresh=False)
 
         finished = training.run(measure, curve_epochs(settings.epochs, settings.snapshots), report, stop)

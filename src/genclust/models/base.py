@@ -40,8 +40,9 @@ class Model(nn.Module):
         """Draw the parameters of replica r from ``generators[r]``."""
 
     @abstractmethod
-    def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float], noise: Noise) -> Terms:
-        """The training objective on one batch; ``scheduled`` holds the schedules' present values."""
+    def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
+        """The training objective on one batch; ``scheduled`` holds the schedules' present values,
+        as numbers or, in a captured step, as 0-dim tensors."""
 
     @abstractmethod
     def cluster_posterior(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B K"]:

@@ -31,7 +31,7 @@ def categorical_kl(logits: Float[Tensor, "*B K"]) -> Float[Tensor, "*B"]:
 
 
 def gumbel_softmax(
-    logits: Float[Tensor, "*B K"], uniform: Float[Tensor, "*B K"], temperature: float, hard: bool = False
+    logits: Float[Tensor, "*B K"], uniform: Float[Tensor, "*B K"], temperature: float | Tensor, hard: bool = False
 ) -> Float[Tensor, "*B K"]:
     r"""Relaxed one-hot sample :math:`\mathrm{softmax}((l + g)/\tau)`, :math:`g = -\log(-\log u)`.
 

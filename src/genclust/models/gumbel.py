@@ -112,7 +112,7 @@ class GumbelClustering(Model):
             return bernoulli_log_prob(decoded, x)
         return -(x - decoded).square().sum(-1)
 
-    def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float], noise: Noise) -> Terms:
+    def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
         """The negative of equation 7 with weights, one sample of c and z an example."""
         s = self.settings
         x_hat = self.encoder(x)

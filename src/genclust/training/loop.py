@@ -1,4 +1,9 @@
-"""The one training loop: data resident on the device, batches by index, replicas together."""
+"""The one training loop: data resident on the device, batches by index, replicas together.
+
+On a CPU the step runs eagerly.  On a GPU its launches would cost more than its arithmetic, so the
+whole step is one CUDA graph (see :mod:`genclust.training.capture`), and the host looks at it once
+an epoch.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from genclust.models.base import Model
 from genclust.settings import SettingError, within
-from genclust.streams import Noise
+from genclust.streams import Noise, noise_on
+from genclust.training.capture import CapturedStep
 from genclust.training.schedules import Schedule
 
 #: Called after the epochs that are measured; returns what the learning curve keeps, one mapping a replica.
@@ -30,6 +36,7 @@ class TrainingSettings:
         batch_size: examples a step; the last batch of an epoch may be smaller.
         precision: ``float32``, or ``bf16`` for bfloat16 matrix products; likelihoods, divergences,
             batch statistics and Adam stay in float32.
+        clip_norm: each replica's gradient is scaled down to this norm over all parameters; 0 leaves it as it is.
         snapshots: epochs after which the embedding of some test points is kept.
     """
 
@@ -37,6 +44,7 @@ class TrainingSettings:
     epochs: int = within(1, 1_000_000)
     batch_size: int = within(2, 1_000_000)
     precision: Literal["float32", "bf16"] = "float32"
+    clip_norm: float = within(0, 1e9, default=0.0)
     snapshots: tuple[int, ...] = within(1, 1_000_000, default=())
 
 
@@ -54,6 +62,16 @@ def as_float(x: Tensor) -> Tensor:
     return x.float().div_(255) if x.dtype == torch.uint8 else x
 
 
+@torch.no_grad()
+def clip_norm(parameters: Sequence[Tensor], largest: float) -> None:
+    """Scale each replica's gradient so that its norm over all parameters is at most ``largest``."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    squares = torch.stack([g.flatten(1).square().sum(1) for g in gradients])
+    scale = (largest / squares.sum(0).sqrt()).clamp(max=1)  # of a gradient of zero: inf, clamped
+    for gradient in gradients:
+        gradient.mul_(scale.view(-1, *[1] * (gradient.ndim - 1)))
+
+
 class Training:
     """R replicas of one model, training on one data set.
 
@@ -63,6 +81,8 @@ class Training:
         x: the training split ``[N, D]``, uint8 grey values or float32, kept on ``device``.
         settings: see :class:`TrainingSettings`.
         device: where the model and the data live.
+        capture: take the whole step as a CUDA graph; by default on a GPU.  On a CPU the same code
+            runs without a graph, which is how it is tested.
     """
 
     def __init__(
@@ -72,6 +92,7 @@ class Training:
         x: Tensor,
         settings: TrainingSettings,
         device: torch.device | str = "cpu",
+        capture: bool | None = None,
     ) -> None:
         self.seeds = list(seeds)
         self.settings = settings
@@ -84,11 +105,13 @@ class Training:
         self.total_steps = settings.epochs * self.steps_per_epoch
         self.step = 0
         self.progress = [Progress() for _ in self.seeds]
-        self._noise = Noise(self.seeds, "training noise", self.device)
-        self._order = Noise(self.seeds, "order of examples", self.device)
+        self.noise = noise_on(self.device, self.seeds, "training noise")
+        self.optimiser = torch.optim.Adam(model.parameters(), fused=True)
+        self._order = Noise(self.seeds, "order of examples")
         self._permutation: tuple[int, Tensor] | None = None
-        self._optimiser = torch.optim.Adam(model.parameters(), fused=True)
         self._frozen: dict[int, dict[str, Tensor]] = {}
+        captures = self.device.type != "cpu" if capture is None else capture
+        self._captured = CapturedStep(self) if captures else None
 
     @property
     def finished(self) -> bool:
@@ -104,19 +127,20 @@ class Training:
         self,
         measure: Measure,
         measured_epochs: Sequence[int],
-        report: Callable[[float], None] = lambda loss: None,
+        report: Callable[[float, int], None] = lambda loss, steps: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> bool:
         """Train until the last step or until ``stop()``; True if nothing is left to do.
 
-        ``report`` gets the mean objective of the replicas that are still training after every
-        step.  A replica whose objective becomes non-finite keeps the parameters it had and is
-        marked as failed; the others go on.
+        ``report`` gets the mean objective of the replicas that are still training and the number
+        of steps made since it was last called: one on a CPU, an epoch's where steps are captured.
+        A replica whose objective becomes non-finite keeps the parameters it had (where steps are
+        captured, those it had at the beginning of that epoch) and is marked as failed; the others go on.
         """
         self.model.train()
         while not self.finished and not stop():
-            began = time.perf_counter()
-            objective = self._one_step()
+            began, first = time.perf_counter(), self.step
+            objective = self._captured_epoch(self._captured) if self._captured else self._one_step()
             if self.step % self.steps_per_epoch == 0 and self.epoch in measured_epochs:
                 self.model.eval()
                 for progress, point in zip(self.progress, measure(self.epoch), strict=True):
@@ -125,33 +149,72 @@ class Training:
             elapsed = time.perf_counter() - began
             for progress in self.progress:
                 progress.seconds += elapsed / len(self.seeds)
-            report(objective)
+            report(float(objective[objective.isfinite()].mean()), self.step - first)
         self.model.eval()
         return self.finished
 
-    def _one_step(self) -> float:
-        epoch, at = divmod(self.step, self.steps_per_epoch)
+    def permutation(self, epoch: int) -> Int[Tensor, "R N"]:
+        """The order in which each replica sees the examples."""
         if self._permutation is None or self._permutation[0] != epoch:
-            self._permutation = epoch, self._order.at(epoch).permutation(len(self.x))
-        index = self._permutation[1][:, at * self.settings.batch_size : (at + 1) * self.settings.batch_size]
-        scheduled = {
-            name: schedule(self.step / self.steps_per_epoch) for name, schedule in self.settings.schedules.items()
-        }
-        self._optimiser.param_groups[0]["lr"] = scheduled["learning_rate"]
+            self._permutation = epoch, self._order.at(epoch).permutation(len(self.x)).to(self.device)
+        return self._permutation[1]
 
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
-            terms = self.model.loss(as_float(self.x[index]), scheduled, self._noise.at(self.step))
+    def scheduled(self, step: int) -> dict[str, float]:
+        """The schedules' values at a step."""
+        return {name: schedule(step / self.steps_per_epoch) for name, schedule in self.settings.schedules.items()}
+
+    def update(
+        self,
+        index: Int[Tensor, "R B"],
+        scheduled: Mapping[str, float | Tensor],
+        inspect: Callable[[Tensor], None] = lambda objective: None,
+    ) -> Float[Tensor, " R"]:
+        """One step on the examples of ``index``; returns the objective.
+
+        Nothing here waits for the device, so that it can be captured; ``inspect`` sees the
+        objective before the parameters move.
+        """
+        enabled = self.settings.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=enabled, cache_enabled=self._captured is None):
+            terms = self.model.loss(as_float(self.x[index]), scheduled, self.noise)
         objective = terms.objective.detach()
-        for r in torch.nonzero(~objective.isfinite()).flatten().tolist():
-            if r not in self._frozen:
-                self._frozen[r] = self._slice(r)
-                self.progress[r].failed_at_step = self.step
-        self._optimiser.zero_grad()
+        inspect(objective)
+        self.optimiser.zero_grad()
         terms.objective.sum().backward()
-        self._optimiser.step()
+        if self.settings.clip_norm:
+            clip_norm(list(self.model.parameters()), self.settings.clip_norm)
+        self.optimiser.step()
+        return objective
+
+    def _one_step(self) -> Tensor:
+        epoch, at = divmod(self.step, self.steps_per_epoch)
+        index = self.permutation(epoch)[:, at * self.settings.batch_size : (at + 1) * self.settings.batch_size]
+        scheduled = self.scheduled(self.step)
+        self.optimiser.param_groups[0]["lr"] = scheduled["learning_rate"]
+        self.noise.at(self.step)
+
+        def freeze(objective: Tensor) -> None:
+            for r in torch.nonzero(~objective.isfinite()).flatten().tolist():
+                self._freeze(r, self.step, self._slice(r))
+
+        objective = self.update(index, scheduled, freeze)
         self._restore_frozen()
         self.step += 1
-        return objective[objective.isfinite()].mean().item()
+        return objective
+
+    def _captured_epoch(self, captured: CapturedStep) -> Tensor:
+        objective, failed_at, before = captured.epoch()
+        for r, step in enumerate(failed_at):
+            if step >= 0:
+                self._freeze(r, step, {name: tensor[r].cpu() for name, tensor in before.items()})
+        self._restore_frozen()
+        self.step += self.steps_per_epoch
+        return objective
+
+    def _freeze(self, r: int, step: int, state: dict[str, Tensor]) -> None:
+        if r not in self._frozen:
+            self._frozen[r] = state
+            self.progress[r].failed_at_step = step
 
     # Replicas are slices of every tensor, so one can be frozen, saved or loaded by itself.
 
@@ -170,10 +233,10 @@ class Training:
         """Everything replica r needs to go on, alone or among others."""
         moments = {
             name: {
-                key: value[r].cpu().clone() for key, value in self._optimiser.state[parameter].items() if key != "step"
+                key: value[r].cpu().clone() for key, value in self.optimiser.state[parameter].items() if key != "step"
             }
             for name, parameter in self.model.named_parameters()
-            if parameter in self._optimiser.state
+            if parameter in self.optimiser.state
         }
         run = {"seed": self.seeds[r], "step": self.step, "device": self.device.type}
         return run | {"model": self._slice(r), "adam": moments} | vars(self.progress[r])
@@ -206,7 +269,7 @@ class Training:
                     key: torch.stack([state["adam"][name][key] for state in states]).to(self.device)
                     for key in ("exp_avg", "exp_avg_sq")
                 }
-                self._optimiser.state[parameter] = {
+                self.optimiser.state[parameter] = {
                     "step": torch.tensor(float(self.step), device=self.device),
                     **moments,
                 }

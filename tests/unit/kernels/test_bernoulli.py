@@ -1,0 +1,149 @@
+"""The Bernoulli log-likelihood: kernels against float64, exact cases, drawn bits, hard inputs."""
+
+import pytest
+import torch
+
+from genclust import kernels
+from genclust.kernels import bernoulli_log_prob, binarise, binarised_log_prob
+
+from .checks import DEVICE, largest_error, needs_triton, values_and_gradients
+
+SHAPES = {
+    "one image": ((1, 784), (1, 784)),
+    "replicas": ((2, 3, 20), (2, 3, 20)),
+    "samples": ((2, 4, 3, 20), (2, 1, 3, 20)),
+    "classes": ((2, 3, 5, 20), (2, 3, 1, 20)),
+    "leading samples": ((4, 2, 3, 20), (2, 3, 20)),
+    "samples and classes apart": ((4, 3, 5, 7), (1, 3, 1, 7)),
+    "wider than a tile": ((3, 2500), (3, 2500)),
+    "one pixel": ((70, 1), (70, 1)),
+}
+
+
+def logits(*shape: int, scale: float = 4.0) -> torch.Tensor:
+    return (scale * torch.randn(*shape)).requires_grad_()
+
+
+@needs_triton
+@pytest.mark.parametrize("shapes", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("kind", ["bits", "grey", "bytes"])
+def test_kernels_agree_with_float64(shapes, kind):
+    l, x = shapes
+    value = {
+        "bits": (torch.rand(x) < 0.3).float(),
+        "grey": torch.rand(x),
+        "bytes": torch.randint(0, 256, x, dtype=torch.uint8),
+    }[kind]
+    assert largest_error(bernoulli_log_prob, [logits(*l), value], "triton") < 2e-7
+    assert largest_error(bernoulli_log_prob, [logits(*l), value], "auto") < 2e-7
+
+
+@needs_triton
+def test_bfloat16_logits_are_summed_in_float32():
+    x = (torch.rand(3, 300) < 0.5).float()
+    (out,) = values_and_gradients(bernoulli_log_prob, [torch.randn(3, 300), x], torch.float32)
+    assert out.dtype == torch.float32
+    with kernels.implementation("triton"):
+        half, gradient = values_and_gradients(bernoulli_log_prob, [logits(3, 300), x], torch.bfloat16)
+    assert half.dtype == torch.float32 and gradient.dtype == torch.bfloat16
+    # Values are exact for the rounded logits; only the stored gradient is rounded to 8 bits.
+    values = lambda l, x: bernoulli_log_prob(l, x).detach()  # noqa: E731
+    assert largest_error(values, [logits(3, 300), x], "triton", torch.bfloat16) < 2e-7
+
+
+@needs_triton
+@pytest.mark.parametrize("name", ["triton", "auto"])
+def test_extreme_logits(name):
+    """log σ(±l) for logits that overflow exp: 0 where the pixel is right, -|l| where it is wrong."""
+    l = torch.tensor([[1e30, -1e30, 88.0, -104.0, 0.0]]).T
+    for bit in (0.0, 1.0):
+        with kernels.implementation(name):
+            value, gradient = values_and_gradients(
+                bernoulli_log_prob, [l.clone().requires_grad_(), torch.full_like(l, bit)], torch.float32
+            )
+        right = (l[:, 0] > 0) == bool(bit)
+        expected = torch.where(right, 0.0, -l[:, 0].abs())
+        expected[-1] = -torch.tensor(2.0).log()
+        torch.testing.assert_close(value.cpu(), expected, rtol=1e-6, atol=1e-30)
+        assert gradient.isfinite().all()
+
+
+@needs_triton
+@pytest.mark.parametrize("name", ["triton", "auto"])
+def test_nan_gives_nan_in_its_own_row_only(name):
+    l = torch.zeros(3, 10)
+    l[1, 4] = float("nan")
+    with kernels.implementation(name):
+        inputs = [l.requires_grad_(), torch.ones(3, 10)]
+        value, gradient = values_and_gradients(bernoulli_log_prob, inputs, torch.float32)
+    assert value.isnan().tolist() == [False, True, False]
+    assert gradient.isnan().sum() == 1 and gradient[1, 4].isnan()
+
+
+@needs_triton
+def test_empty_batch_non_contiguous_and_many_rows():
+    assert largest_error(bernoulli_log_prob, [logits(0, 5), torch.ones(0, 5)], "triton") == 0
+    transposed = torch.randn(20, 6).T.requires_grad_()
+    assert largest_error(bernoulli_log_prob, [transposed, torch.rand(20, 6).T], "triton") < 2e-7
+    many = 2 * 65_600  # more rows than a grid's second axis could count
+    assert largest_error(bernoulli_log_prob, [logits(2, many // 2, 2), torch.rand(2, many // 2, 2)], "triton") < 2e-7
+
+
+DRAWN = {
+    "replicas": ((2, 3, 20), (2, 3, 20)),
+    "samples": ((2, 4, 3, 20), (2, 1, 3, 20)),
+    "classes": ((2, 3, 5, 20), (2, 3, 1, 20)),
+    "apart": ((2, 4, 3, 5, 20), (2, 1, 3, 1, 20)),
+}
+
+
+@needs_triton
+@pytest.mark.parametrize("shapes", DRAWN.values(), ids=DRAWN)
+@pytest.mark.parametrize("divisor", [255, 256])
+def test_drawn_inside_or_before_is_the_same(shapes, divisor):
+    l, x = logits(*shapes[0]), torch.randint(0, 256, shapes[1], dtype=torch.uint8)
+    seed, offset = torch.tensor([7, -3]), torch.tensor(11)
+    bits = binarise(x, seed, offset, divisor).float()
+
+    def inside(l: torch.Tensor) -> torch.Tensor:
+        return binarised_log_prob(l, x.to(DEVICE), seed.to(DEVICE), offset.to(DEVICE), divisor)
+
+    def before(l: torch.Tensor) -> torch.Tensor:
+        return bernoulli_log_prob(l, bits.to(DEVICE))
+
+    with kernels.implementation("triton"):
+        drawn = values_and_gradients(inside, [l], torch.float32)
+        given = values_and_gradients(before, [l], torch.float32)
+    for a, b in zip(drawn, given, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-6)
+    assert largest_error(inside, [l], "auto") < 2e-7
+
+
+def test_registered_operation_passes_opcheck():
+    l, x = logits(2, 3, 8), torch.randint(0, 256, (2, 1, 8), dtype=torch.uint8)
+    seed, offset = torch.tensor([1, 2]), torch.tensor(3)
+    torch.library.opcheck(torch.ops.genclust.bernoulli_log_prob, (l, torch.rand(2, 3, 8), None, None, 1))
+    torch.library.opcheck(torch.ops.genclust.bernoulli_log_prob, (l, x, seed, offset, 255))
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: bernoulli_log_prob(torch.zeros(2, 5), torch.zeros(2, 4)), "4 pixels, the logits 5"),
+        (lambda: bernoulli_log_prob(torch.zeros(2, 5), torch.zeros(3, 5)), "does not broadcast"),
+        (lambda: bernoulli_log_prob(torch.zeros(2, 5), torch.zeros(2, 5, requires_grad=True)), "detach"),
+        (
+            lambda: binarised_log_prob(torch.zeros(2, 5), torch.zeros(2, 5), torch.zeros(2), torch.tensor(0)),
+            "uint8 grey values",
+        ),
+        (
+            lambda: binarised_log_prob(
+                torch.zeros(2, 5), torch.zeros(2, 5, dtype=torch.uint8), torch.tensor([1]), torch.tensor(0)
+            ),
+            "int64 seed",
+        ),
+    ],
+)
+def test_unfit_input_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from genclust.data import DataError
-from genclust.experiments import declaration, execution, published_records, verdicts
+from genclust.experiments import declaration, execution, published_records, verdicts, workers
 from genclust.experiments.store import Store, published
 from genclust.experiments.verdicts import as_plain
 
@@ -102,7 +102,8 @@ def test_the_first_epoch_of_a_published_run_comes_out_again(name):
         pytest.skip(str(error))
     assert digest == record.data["digest"]
     short = row.config("paper", {"training": {"epochs": 1}})
-    _, (state,) = execution.train(short, [0], data, progress=False)
+    with workers.here(progress=False) as watch:
+        _, (state,) = execution.train(short, [0], data, watch)
     for term in ("reconstruction", "kl_z", "kl_c"):
         assert state["curve"][0][term] == pytest.approx(record.curve[0][term], rel=0.005)
 

@@ -128,3 +128,12 @@ def test_a_model_of_another_name_replaces_its_settings():
     merged = merge({"model": {"name": "gumbel", "hidden": [5]}, "a": 1}, {"model": {"name": "kmeans", "n_clusters": 3}})
     assert merged == {"model": {"name": "kmeans", "n_clusters": 3}, "a": 1}
     assert merge({"model": {"name": "gumbel", "hidden": [5]}}, {"model": {"hidden": [6]}})["model"]["name"] == "gumbel"
+
+
+def test_a_setting_added_later_leaves_the_hash_of_former_runs_alone():
+    """``clip_norm`` at its default is what was done before it existed; any other value is another run."""
+    row = declaration.load("simple-table1").row("proposed-mnist")
+    before = row.config("demo")
+    assert "clip_norm" not in before.training
+    assert row.config("demo", declaration.parse_overrides(["clip_norm=0"], row, "demo")).hash == before.hash
+    assert row.config("demo", declaration.parse_overrides(["clip_norm=5"], row, "demo")).training["clip_norm"] == 5

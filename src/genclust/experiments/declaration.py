@@ -21,6 +21,9 @@ from genclust.training.schedules import Schedule
 Profile = Literal["demo", "quick", "paper"]
 #: From the most faithful to the quickest; the first that has been run is the one shown.
 PROFILES: tuple[Profile, ...] = ("paper", "quick", "demo")
+#: Settings of training that came after records were published, with the value that means what was done before: with
+#: that value they are left out of a configuration, so that its hash, and the records under it, stay.
+ADDED_LATER = {"clip_norm": 0.0}
 EVALUATIONS = ("clustering", "neighbours", "style", "projection")
 
 
@@ -228,6 +231,9 @@ def resolve(settings: Mapping[str, Any]) -> RunConfig:
     model = {"name": name, "revision": kind.revision, **_plain(read(settings_type, model, "model"))}
     training = _plain(training_settings(name, settings.get("training", {})))
     schedules = training.pop("schedules")
+    for key, default in ADDED_LATER.items():
+        if training[key] == default:
+            del training[key]
     return RunConfig(data, model, training | schedules)
 
 
@@ -298,6 +304,8 @@ def parse_overrides(assignments: Sequence[str], row: Row, profile: Profile) -> d
     if not assignments:
         return {}
     config = asdict(row.config(profile))
+    if config["training"]:
+        config["training"] = ADDED_LATER | config["training"]
     valid = {f"{section}.{key}": (section, key) for section in config for key in config[section] if key != "revision"}
     overrides: dict[str, Any] = {}
     for assignment in assignments:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
-import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -22,9 +20,10 @@ from tqdm import tqdm
 from genclust import data as datasets
 from genclust.data import DataError, DataSet
 from genclust.evaluation.clustering import hungarian_accuracy
-from genclust.experiments import evaluations
+from genclust.experiments import evaluations, workers
 from genclust.experiments.declaration import Profile, Row, RunConfig, root, training_settings
 from genclust.experiments.store import Record, Store, find
+from genclust.experiments.workers import Unfinished
 from genclust.models import BASELINES, MODELS, Model
 from genclust.paths import cache_folder
 from genclust.settings import SettingError, read
@@ -32,13 +31,10 @@ from genclust.streams import noise_on
 from genclust.training import checkpoints
 from genclust.training.loop import Training, as_float, in_chunks
 
-#: Networks below this many parameters gain from training side by side on a CPU; larger ones only share caches.
+#: Networks below this many parameters gain from training side by side in one process on a CPU; larger ones, a
+#: process a core each, gain as much without waiting for one another (see the page on speed).
 SMALL_NETWORK = 200_000
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
-
-
-class Unfinished(Exception):
-    """A run that was stopped in good order; the message says how to go on."""
 
 
 @dataclass(frozen=True)
@@ -151,11 +147,24 @@ def _results(
             fitted: dict[str, Any] = {"curve": [], "failed_at_step": None, "seconds": time.perf_counter() - began}
             yield [seed], [evaluations.Results(metrics, {})], [fitted]
         return
-    for group in _groups(task.config, seeds, data, device):
-        model, states = train(task.config, group, data, device, deadline, progress)
-        snapshots = [state["snapshots"] for state in states]
-        results = evaluations.evaluate(model, data, group, snapshots, task.evaluations, torch.device(device))
-        yield group, results, states
+    groups = _groups(task.config, seeds, data, device)
+    if device == "cpu" and workers.count(len(groups)) > 1:
+        jobs = [(task, group, device, deadline) for group in groups]
+        yield from workers.each(_train_and_evaluate, jobs, data.name, progress)
+        return
+    for group in groups:
+        with workers.here(progress) as watch:
+            yield _train_and_evaluate(task, group, device, deadline, watch)
+
+
+def _train_and_evaluate(
+    task: Task, seeds: list[int], device: str, deadline: float | None, watch: workers.Watch
+) -> tuple[list[int], list[evaluations.Results], list[dict[str, Any]]]:
+    data, _ = prepare(task.config)
+    model, states = train(task.config, seeds, data, watch, device, deadline)
+    snapshots = [state.pop("snapshots") for state in states]
+    results = evaluations.evaluate(model, data, seeds, snapshots, task.evaluations, torch.device(device))
+    return seeds, results, [{key: state[key] for key in ("curve", "failed_at_step", "seconds")} for state in states]
 
 
 def _fit_baseline(config: RunConfig, data: DataSet, seed: int) -> dict[str, float]:
@@ -198,9 +207,9 @@ def train(
     config: RunConfig,
     seeds: Sequence[int],
     data: DataSet,
+    watch: workers.Watch,
     device: str = "cpu",
     deadline: float | None = None,
-    progress: bool = True,
 ) -> tuple[Model, list[dict[str, Any]]]:
     """Train the seeds together, going on from their checkpoints where there are any.
 
@@ -227,7 +236,7 @@ def train(
     validation_x = torch.from_numpy(validation.x).to(device)
     followed = torch.from_numpy(data.splits["test"].x[evaluations.snapshot_rows(data)]).to(device)
     validation_noise = noise_on(device, seeds, "validation noise")
-    seen = {"acc": float("nan")}
+    seen: dict[str, float] = {}
 
     @torch.no_grad()
     def measure(epoch: int) -> list[dict[str, float]]:
@@ -258,27 +267,30 @@ def train(
         return model.eval(), states()
 
     last_saved = time.monotonic()
-    with _signals() as interrupted, _bar(training, config, seeds, progress) as bar:
+    which = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds"
+    watch.begin(f"{config.data['name']}, {which}", training.total_steps, training.step)
+    interrupted = False
 
-        def stop() -> bool:
-            nonlocal last_saved
-            now = time.monotonic()
-            if now - last_saved > SECONDS_BETWEEN_CHECKPOINTS:
-                save()
-                last_saved = now
-            return interrupted() or (deadline is not None and now > deadline)
+    def stop() -> bool:
+        nonlocal last_saved, interrupted
+        now = time.monotonic()
+        if now - last_saved > SECONDS_BETWEEN_CHECKPOINTS:
+            save()
+            last_saved = now
+        interrupted = watch.stop()
+        return interrupted or (deadline is not None and now > deadline)
 
-        def report(loss: float, steps: int) -> None:
-            bar.update(steps)
-            bar.set_postfix_str(f"loss {loss:.1f}, validation accuracy {seen['acc']:.1f} %", refresh=False)
+    def report(loss: float, steps: int) -> None:
+        accuracy = f", validation accuracy {seen['acc']:.1f} %" if "acc" in seen else ""
+        watch.advance(steps, f"loss {loss:.1f}{accuracy}")
 
-        finished = training.run(measure, curve_epochs(settings.epochs, settings.snapshots), report, stop)
-        save()
+    finished = training.run(measure, curve_epochs(settings.epochs, settings.snapshots), report, stop)
+    save()
     for seed, replica in zip(seeds, training.progress, strict=True):
         if replica.failed_at_step is not None:
             tqdm.write(f"Seed {seed} failed: its objective became non-finite at step {replica.failed_at_step}.")
     if not finished:
-        why = "Interrupted" if interrupted() else "The time is up"
+        why = "Interrupted" if interrupted else "The time is up"
         raise Unfinished(
             f"{why} at epoch {training.epoch} of {settings.epochs} (seeds {', '.join(map(str, seeds))}); "
             "checkpoints are written, and the same command goes on from there."
@@ -290,35 +302,6 @@ def curve_epochs(epochs: int, snapshots: Sequence[int]) -> list[int]:
     """The epochs at which the learning curve is measured: each of the first ten, then every fifth, and the last."""
     wanted = {*range(1, 11), *range(10, epochs + 1, 5), *snapshots, epochs}
     return sorted(epoch for epoch in wanted if epoch <= epochs)
-
-
-def _bar(training: Training, config: RunConfig, seeds: Sequence[int], progress: bool) -> Any:
-    which = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds"
-    return tqdm(
-        total=training.total_steps,
-        initial=training.step,
-        desc=f"{config.data['name']}, {which}",
-        unit="step",
-        mininterval=0.5,
-        disable=not progress,
-    )
-
-
-@contextmanager
-def _signals() -> Iterator[Callable[[], bool]]:
-    """Turn Ctrl-C and SIGTERM into a request to stop after the present step."""
-    caught: list[int] = []
-    handlers: dict[signal.Signals, Any] = {}
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            handlers[number] = signal.signal(number, lambda n, _: caught.append(n))
-    except ValueError:  # not in the main thread: somebody else handles signals
-        pass
-    try:
-        yield lambda: bool(caught)
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 def checked_device(device: str) -> str:

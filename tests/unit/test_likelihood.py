@@ -1,0 +1,115 @@
+"""Importance-weighted likelihoods of models whose likelihood is known."""
+
+import math
+
+import pytest
+import torch
+
+from genclust.evaluation.likelihood import log_likelihood
+
+torch.manual_seed(0)
+W, B, SD = torch.randn(5, 2), torch.randn(5), 0.7
+
+
+class LinearGaussian:
+    """z ~ N(0, I), x|z ~ N(Wz + b, s²I); q(z|x) is the true posterior, widened by a factor."""
+
+    replicas = 2
+
+    def __init__(self, widening: float) -> None:
+        precision = torch.eye(2) + W.T @ W / SD**2
+        self.covariance = torch.linalg.inv(precision)
+        self.scale = math.sqrt(widening) * torch.linalg.cholesky(self.covariance)
+        self.encoded = 0
+
+    def infer(self, x):
+        self.encoded += x.shape[1]
+        return (x - B) @ W @ self.covariance / SD**2
+
+    def log_weights(self, x, inferred, n, noise):
+        eps = noise.normal(n, x.shape[1], 2).transpose(0, 1)
+        z = inferred + eps @ self.scale.T
+        log_q = torch.distributions.MultivariateNormal(inferred, scale_tril=self.scale).log_prob(z)
+        log_p = torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(-1)
+        return log_p + torch.distributions.Normal(z @ W.T + B, SD).log_prob(x).sum(-1) - log_q
+
+    @staticmethod
+    def log_prob(x):
+        return torch.distributions.MultivariateNormal(B, W @ W.T + SD**2 * torch.eye(5)).log_prob(x)
+
+
+class TwoClasses:
+    """y ~ Bernoulli(1/2), x|y independent bits; q(y|x) is uniform, so the weights are p(x|y)."""
+
+    replicas = 1
+    logits = torch.tensor([[2.0, -1.0, 0.5], [-2.0, 1.0, 1.5]])
+
+    def infer(self, x):
+        return None
+
+    def log_weights(self, x, inferred, n, noise):
+        y = (noise.uniform(n, x.shape[1]).transpose(0, 1) < 0.5).long()
+        return torch.distributions.Bernoulli(logits=self.logits[y]).log_prob(x).sum(-1)
+
+    def log_prob(self, x):
+        each = torch.stack([torch.distributions.Bernoulli(logits=row).log_prob(x).sum(-1) for row in self.logits])
+        return each.logsumexp(0) - math.log(2)
+
+
+X = torch.randn(30, 5) @ torch.randn(5, 5)
+
+
+def test_the_true_posterior_gives_the_likelihood_with_one_sample():
+    found = log_likelihood(LinearGaussian(1.0), X, [0, 1], 1)
+    for r in range(2):
+        torch.testing.assert_close(found.log_prob[r], LinearGaussian.log_prob(X), rtol=1e-5, atol=1e-4)
+    assert torch.equal(found.log_prob, found.elbo)
+
+
+def test_five_thousand_samples_come_within_a_hundredth_of_a_nat():
+    truth = LinearGaussian.log_prob(X).mean()
+    found = log_likelihood(LinearGaussian(2.0), X, [0, 1], 5000)
+    assert (found.mean() - truth).abs().max() < 0.01
+    assert found.elbo.mean() < truth - 0.1  # KL(q‖p) of the widened posterior: 1 - log 2 = 0.31 nats
+    assert (found.elbo.mean(1) - (truth - (1 - math.log(2)))).abs().max() < 0.02
+
+
+def test_a_discrete_latent():
+    x = torch.tensor([[0.0, 1, 0], [1, 1, 1], [1, 0, 0]])
+    found = log_likelihood(TwoClasses(), x, [3], 5000)
+    torch.testing.assert_close(found.log_prob[0], TwoClasses().log_prob(x), rtol=0, atol=0.05)
+
+
+def test_few_samples_stay_below_the_truth_on_average():
+    truth = LinearGaussian.log_prob(X).mean()
+    bounds = [log_likelihood(LinearGaussian(4.0), X, [0, 1], s).log_prob.mean() for s in (1, 10, 100)]
+    assert bounds[0] < bounds[1] < bounds[2] < truth + 0.01
+
+
+def test_each_image_is_encoded_once_and_replicas_do_not_mind_each_other():
+    model = LinearGaussian(2.0)
+    both = log_likelihood(model, X, [4, 9], 700, samples_at_once=100, images_at_once=7)
+    assert model.encoded == len(X)
+    swapped = log_likelihood(LinearGaussian(2.0), X, [9, 4], 700, samples_at_once=100, images_at_once=7)
+    torch.testing.assert_close(both.log_prob.flip(0), swapped.log_prob, rtol=0, atol=0)
+    assert not torch.equal(both.log_prob[0], both.log_prob[1])
+
+
+def test_the_standard_error_is_that_of_the_mean_over_images():
+    found = log_likelihood(LinearGaussian(2.0), X, [0, 1], 10)
+    expected = found.log_prob[0].double().numpy().std(ddof=1) / len(X) ** 0.5
+    assert float(found.standard_error()[0]) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ((X[:0], [0, 1], 5), "at least one image"),
+        ((X, [0, 1], 0), "one sample"),
+        ((X, [0], 5), "2 replicas"),
+        ((X / 0 * 0, [0, 1], 5), "not finite"),
+    ],
+)
+def test_unfit_input_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        log_likelihood(LinearGaussian(1.0), *arguments)

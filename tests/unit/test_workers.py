@@ -1,0 +1,117 @@
+"""Seeds in processes of their own: the same records, one bar, and an orderly end for all of them."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from genclust.experiments import declaration, execution, workers
+from genclust.experiments.store import Store
+
+EPOCHS = {"training": {"epochs": 3}}
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import torch
+from genclust.experiments import declaration, execution
+from genclust.experiments.store import Store
+torch.set_num_threads(2)
+execution.SMALL_NETWORK = 0  # so that seeds do not train side by side in one process
+row = declaration.load("simple-table1").row("proposed-mnist")
+task = execution.task_for(row, "demo", [0, 1, 2], {"training": {"epochs": int(sys.argv[2])}})
+execution.run(task, Store(Path(sys.argv[1])))
+"""
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(execution, "SMALL_NETWORK", 0)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
+
+
+def demo(seeds, overrides=EPOCHS):
+    return execution.task_for(declaration.load("simple-table1").row("proposed-mnist"), "demo", seeds, overrides)
+
+
+@pytest.mark.slow
+def test_processes_give_the_records_of_one_process(cache, tmp_path, monkeypatch):
+    apart = execution.run(demo([0, 1, 2]), Store(tmp_path / "apart"), progress=False)
+    monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path / "other"))
+    monkeypatch.setattr(workers, "count", lambda jobs: 1)
+    one_by_one = execution.run(demo([0, 1, 2]), Store(tmp_path / "one"), progress=False)
+    for a, b in zip(apart, one_by_one, strict=True):
+        assert a.seed == b.seed
+        for one, other in zip(a.curve, b.curve, strict=True):
+            assert one == pytest.approx(other, rel=1e-3, abs=1.0)  # a thread more sums in another order
+
+
+@pytest.mark.slow
+def test_termination_ends_all_processes_in_good_order(cache, tmp_path):
+    """From a script without the usual guard around its main part, which other ways of starting processes need."""
+    task = demo([0, 1, 2], {"training": {"epochs": 5000}})
+    paths = [execution.checkpoint_path(task.config, seed) for seed in (0, 1)]
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.replace("execution.SMALL", "execution.SECONDS_BETWEEN_CHECKPOINTS = 0.1\nexecution.SMALL"))
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path / "records"), "5000"], stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 90
+    error = ""
+    # Workers keep their own pace of checkpoints (a minute), so what is waited for is the bar of both.
+    while "loss" not in error and time.monotonic() < deadline and process.poll() is None:
+        error += process.stderr.read(1)
+    process.send_signal(signal.SIGTERM)
+    _, rest = process.communicate(timeout=60)
+    assert "in 2 processes" in error
+    assert "the same command goes on from there" in rest
+    assert process.returncode == 1
+    assert all(execution.checkpoints.load(path)["step"] > 0 for path in paths)
+    assert not (tmp_path / "records").exists()
+
+
+def test_an_error_in_one_process_stops_the_others_and_arrives(cache, tmp_path):
+    task = demo([0, 1], {"training": {"epochs": 3000}})
+    damaged = execution.checkpoint_path(task.config, 1)
+    damaged.parent.mkdir(parents=True)
+    good = execution.checkpoint_path(task.config, 0)
+    with pytest.raises(execution.Unfinished):
+        execution.run(demo([0], {"training": {"epochs": 3000}}), Store(tmp_path), minutes=0.01, progress=False)
+    begun = execution.checkpoints.load(good)["step"]
+
+    def fail_at_once(task, seeds, *rest):
+        raise ValueError(f"seed {seeds[0]} is unlucky")
+
+    jobs = [(task, [0], "cpu", time.monotonic() + 60), (task, [1], "cpu", None)]
+    with pytest.raises(ValueError, match="seed 1 is unlucky"):
+        list(
+            workers.each(
+                lambda task, seeds, *rest: (fail_at_once if seeds == [1] else execution._train_and_evaluate)(
+                    task, seeds, *rest
+                ),
+                jobs,
+                "test",
+                progress=False,
+            )
+        )
+    assert execution.checkpoints.load(good)["step"] >= begun
+
+
+def test_the_number_of_processes_follows_jobs_and_cores(cache):
+    assert [workers.count(jobs) for jobs in (1, 2, 9)] == [1, 2, 2]
+
+
+def test_a_worker_whose_parent_is_gone_stops(tmp_path):
+    watch = workers._Files(tmp_path, 0, lambda: False)
+    assert not watch.stop()
+    (tmp_path / "stop").touch()
+    assert watch.stop()
+    assert workers._Files(Path(tmp_path, "gone"), 0, lambda: False).stop()

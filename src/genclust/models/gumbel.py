@@ -29,8 +29,8 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
+from genclust.kernels import bernoulli_log_prob, gaussian_kl, gumbel_softmax
 from genclust.models.base import Model, Terms
-from genclust.models.distributions import bernoulli_log_prob, categorical_kl, gaussian_kl, gumbel_softmax
 from genclust.models.layers import MLP, Init, Linear, initialise
 from genclust.settings import within
 from genclust.streams import Noise
@@ -119,12 +119,12 @@ class GumbelClustering(Model):
         logits = self.q_c(x_hat)
         mean, log_var = self.q_z(x_hat)
 
-        c = gumbel_softmax(logits, noise.uniform(*logits.shape[1:]), scheduled["temperature"], hard=s.sample == "hard")
+        uniform = noise.uniform(*logits.shape[1:])
+        c, kl_c = gumbel_softmax(logits, uniform, scheduled["temperature"], hard=s.sample == "hard")
         z = mean + torch.exp(0.5 * log_var) * noise.normal(*mean.shape[1:])
 
         reconstruction = -self.log_prob(x, self.decode(z, c))
         kl_z = gaussian_kl(mean, log_var)
-        kl_c = categorical_kl(logits)
         objective = (reconstruction + s.w_gaussian * kl_z + s.w_categorical * kl_c).mean(-1)
         return Terms(objective, {"reconstruction": reconstruction, "kl_z": kl_z, "kl_c": kl_c})
 

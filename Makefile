@@ -9,13 +9,15 @@ PYTHON ?= $(shell for p in python3 python python3.14 python3.13 python3.12 pytho
 PIP_ARGS ?=
 BIN := .venv/bin
 READY := $(BIN)/.ready
+BENCH := .venv-bench/bin
+BENCH_READY := $(BENCH)/.ready
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 TESTS ?= tests notebooks
 
-.PHONY: help install book strict test notebook lint clean distclean
+.PHONY: help install book strict test notebook bench bench-gpu lint clean distclean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo '  make notebook NAME=simple-table1 ARGS="-p seeds 0-2 -p w_gaussian 3"   (ARGS=--list: its parameters)'
 
 install: $(READY) ## install everything into .venv, unless it is there and up to date
@@ -49,6 +51,23 @@ notebook: $(READY) ## run one notebook with new parameters: _build/notebooks/NAM
 	  ls notebooks | sed -n 's/\.ipynb$$//p' >&2; exit 1; fi
 	@$(BIN)/python -m genclust.book notebook $(NAME) $(ARGS)
 
+# The peers want packages of their own, so what measures has an environment of its own.
+$(BENCH_READY): pyproject.toml constraints.txt benchmarks/requirements.txt | $(READY)
+	@echo "install: the library and its peers, in .venv-bench (a few minutes)"
+	@$(BIN)/python -m venv --clear .venv-bench
+	@$(BENCH)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e . \
+	  > .venv-bench/install.log 2>&1 || { echo "install: failed, see .venv-bench/install.log" >&2; exit 1; }
+	@for peer in $$(grep -v '^\#' benchmarks/requirements.txt); do \
+	  $(BENCH)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) --no-deps $$peer \
+	    >> .venv-bench/install.log 2>&1 || echo "install: $$peer cannot be had here, so it is not measured"; done
+	@touch $@
+
+bench: $(BENCH_READY) ## measure speed against pythae, ClustPy and a plain loop: benchmarks/results/cpu.json
+	@$(BENCH)/python -m benchmarks cpu $(ARGS)
+
+bench-gpu: $(READY) ## measure speed on a CUDA device: benchmarks/results/gpu.json
+	@$(BIN)/python -m benchmarks gpu $(ARGS)
+
 lint: $(READY) ## style and types
 	@$(BIN)/ruff check . && $(BIN)/mypy
 
@@ -56,4 +75,4 @@ clean: ## remove what was built
 	@rm -rf _build && echo "clean: removed _build"
 
 distclean: clean ## and the environment
-	@rm -rf .venv && echo "clean: removed .venv"
+	@rm -rf .venv .venv-bench && echo "clean: removed .venv and .venv-bench"

@@ -5,7 +5,7 @@ import torch
 from scipy import stats
 from torch import nn
 
-from genclust.models.layers import BatchNorm, Linear
+from genclust.models.layers import BatchNorm, Convolution, Linear
 from genclust.streams import Noise
 
 
@@ -62,3 +62,33 @@ def test_a_replica_starts_as_it_would_alone():
     alone.initialise(Noise([5], "test").generators, "pytorch")
     assert torch.equal(together.weight[1], alone.weight[0])
     assert torch.equal(together.bias[1], alone.bias[0])
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_convolutions_are_each_replicas_own(transposed):
+    layer = Convolution(3, 2, 5, 4, stride=2, padding=1, transposed=transposed)
+    layer.initialise(Noise(range(3), "test").generators, "pytorch")
+    x = torch.randn(3, 6, 2, 8, 10)
+    peer = (torch.nn.ConvTranspose2d if transposed else torch.nn.Conv2d)(2, 5, 4, 2, 1)
+    for r in range(3):
+        peer.weight.data, peer.bias.data = layer.weight.data[r], layer.bias.data[r]
+        torch.testing.assert_close(layer(x)[r], peer(x[r]), rtol=1e-5, atol=1e-5)
+
+
+def test_fan_in_of_a_transposed_convolution_differs_between_torch7_and_pytorch():
+    """Bounds of the uniform draws, from the documentation of both: planes out times area, and planes in."""
+    layer = Convolution(1, 50, 2, 3, transposed=True)
+    for init, planes in (("pytorch", 2), ("torch7", 50)):
+        layer.initialise(Noise([0], "test").generators, init)
+        assert float(layer.weight.abs().max()) == pytest.approx(1 / (9 * planes) ** 0.5, rel=0.02)
+    peer = torch.nn.ConvTranspose2d(50, 2, 3)
+    assert float(peer.weight.abs().max()) == pytest.approx(1 / (9 * 2) ** 0.5, rel=0.02)
+
+
+def test_batch_normalisation_of_images_is_each_replicas_own():
+    layer, x = BatchNorm(2, 3, 0.1), 2 + 3 * torch.randn(2, 5, 3, 4, 4)
+    y = layer(x)
+    for r in range(2):
+        peer = torch.nn.BatchNorm2d(3)
+        torch.testing.assert_close(y[r], peer(x[r]), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(layer.running_var[r], peer.running_var, rtol=1e-5, atol=1e-5)

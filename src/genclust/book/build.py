@@ -22,7 +22,7 @@ import yaml
 
 from genclust.book import notebooks
 
-WATCHED = ("src", "experiments", "results")  # what a notebook's output depends on, besides itself
+WATCHED = ("src", "experiments", "results", "benchmarks")  # what a notebook's output depends on, besides itself
 IGNORED = {"__pycache__", ".ipynb_checkpoints"}
 PARALLEL = 2  # notebooks at once
 

@@ -15,7 +15,6 @@ CPU tensors, slowly, which is how they are tested without a GPU.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, Literal, get_args
 
 import torch
@@ -42,7 +41,7 @@ except ImportError:  # a CPU-only installation, or a system that Triton does not
 HAS_TRITON = hasattr(triton, "__version__")
 
 Implementation = Literal["auto", "reference", "triton"]
-_chosen: ContextVar[Implementation] = ContextVar("implementation", default="auto")
+_chosen: Implementation = "auto"  # a plain global, which torch.compile can follow
 
 #: Elements a program of a row-wise kernel works on at a time.
 TILE = 2048
@@ -50,7 +49,7 @@ TILE = 2048
 
 @contextmanager
 def implementation(name: Implementation) -> Iterator[None]:
-    """Run every fused operation inside by ``auto``, ``reference`` (plain PyTorch) or ``triton``.
+    """Run every fused operation inside by ``auto``, ``reference`` (plain PyTorch) or ``triton``, in all threads.
 
     Raises:
         SettingError: for another name, or for ``triton`` where it is not installed.
@@ -59,18 +58,19 @@ def implementation(name: Implementation) -> Iterator[None]:
         raise SettingError(nearest(name, get_args(Implementation), "implementation"))
     if name == "triton" and not HAS_TRITON:
         raise SettingError("Triton is not installed; `pip install triton` on Linux, or take another implementation.")
-    token = _chosen.set(name)
+    global _chosen
+    before, _chosen = _chosen, name
     try:
         yield
     finally:
-        _chosen.reset(token)
+        _chosen = before
 
 
 def runs_triton(*tensors: Tensor) -> bool:
     """Whether these tensors go to the Triton kernels; float64 never does, it is there for checking."""
-    if _chosen.get() == "auto":
+    if _chosen == "auto":
         return HAS_TRITON and tensors[0].is_cuda and all(t.dtype != torch.float64 for t in tensors)
-    return _chosen.get() == "triton"
+    return _chosen == "triton"
 
 
 def precise(x: Tensor) -> Tensor:

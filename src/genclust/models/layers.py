@@ -34,24 +34,79 @@ class Linear(nn.Module):
         return torch.baddbmm(self.bias, x, self.weight)
 
     def initialise(self, generators: Sequence[Generator], init: Init) -> None:
-        r"""Draw replica r's parameters from ``generators[r]``.
-
-        ``pytorch`` and ``torch7`` draw weights and biases from
-        :math:`U(\pm 1/\sqrt{d_{in}})`; ``glorot`` draws weights from
-        :math:`U(\pm\sqrt{6/(d_{in}+d_{out})})` and starts the biases at zero.
-        """
+        """Draw replica r's parameters from ``generators[r]``, see :func:`draw_weights`."""
         _, d_in, d_out = self.weight.shape
-        bound = math.sqrt(6 / (d_in + d_out)) if init == "glorot" else 1 / math.sqrt(d_in)
-        for weight, bias, generator in zip(self.weight.data, self.bias.data, generators, strict=True):
-            weight.uniform_(-bound, bound, generator=generator)
-            if init == "glorot":
-                bias.zero_()
-            else:
-                bias.uniform_(-bound, bound, generator=generator)
+        draw_weights(self.weight, self.bias, d_in, d_out, generators, init)
+
+
+class Convolution(nn.Module):
+    r"""Two-dimensional convolutions, one a replica; ``transposed`` for what Torch calls a full convolution.
+
+    Replicas are the groups of one grouped convolution.
+    """
+
+    def __init__(
+        self,
+        replicas: int,
+        channels_in: int,
+        channels_out: int,
+        size: int,
+        stride: int = 1,
+        padding: int = 0,
+        transposed: bool = False,
+    ) -> None:
+        super().__init__()
+        self.stride, self.padding, self.transposed = stride, padding, transposed
+        self.channels_in, self.channels_out = channels_in, channels_out
+        shape = (channels_in, channels_out) if transposed else (channels_out, channels_in)
+        self.weight = nn.Parameter(torch.empty(replicas, *shape, size, size))
+        self.bias = nn.Parameter(torch.empty(replicas, channels_out))
+
+    def forward(self, x: Float[Tensor, "R B C H W"]) -> Float[Tensor, "R B O P Q"]:
+        replicas = len(self.weight)
+        convolve = F.conv_transpose2d if self.transposed else F.conv2d
+        y = convolve(
+            x.transpose(0, 1).flatten(1, 2),
+            self.weight.flatten(0, 1),
+            self.bias.flatten(),
+            self.stride,
+            self.padding,
+            groups=replicas,
+        )
+        return y.unflatten(1, (replicas, self.channels_out)).transpose(0, 1)
+
+    def initialise(self, generators: Sequence[Generator], init: Init) -> None:
+        """Draw replica r's parameters from ``generators[r]``, see :func:`draw_weights`.
+
+        PyTorch takes the output planes for the fan-in of a transposed convolution, Torch7 the input planes.
+        """
+        area = self.weight.shape[-1] ** 2
+        fan_in, fan_out = area * self.channels_in, area * self.channels_out
+        if self.transposed and init == "pytorch":
+            fan_in = fan_out
+        draw_weights(self.weight, self.bias, fan_in, fan_out, generators, init)
+
+
+def draw_weights(
+    weight: Tensor, bias: Tensor, fan_in: int, fan_out: int, generators: Sequence[Generator], init: Init
+) -> None:
+    r"""Fill the parameters of replica r from ``generators[r]``.
+
+    ``pytorch`` and ``torch7`` draw weights and biases from :math:`U(\pm 1/\sqrt{\text{fan-in}})`;
+    ``glorot`` draws weights from :math:`U(\pm\sqrt{6/(\text{fan-in}+\text{fan-out})})` and starts
+    the biases at zero.
+    """
+    bound = math.sqrt(6 / (fan_in + fan_out)) if init == "glorot" else 1 / math.sqrt(fan_in)
+    for w, b, generator in zip(weight.data, bias.data, generators, strict=True):
+        w.uniform_(-bound, bound, generator=generator)
+        if init == "glorot":
+            b.zero_()
+        else:
+            b.uniform_(-bound, bound, generator=generator)
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation over the batch axis, with each replica's own statistics.
+    """Batch normalisation over the batch axis, and over the places of images, with each replica's own statistics.
 
     ``momentum`` is the weight of the newest batch in the running statistics.
     """
@@ -67,10 +122,9 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_mean", torch.zeros(replicas, features))
         self.register_buffer("running_var", torch.ones(replicas, features))
 
-    def forward(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B D"]:
-        replicas, batch, features = x.shape
+    def forward(self, x: Float[Tensor, "R B D *places"]) -> Float[Tensor, "R B D *places"]:
         # One fused call over R*D channels; for R = 1 the transposition is only a view.
-        channels = x.transpose(0, 1).reshape(batch, replicas * features)
+        channels = x.transpose(0, 1).flatten(1, 2)
         y = F.batch_norm(
             channels,
             self.running_mean.view(-1),
@@ -80,7 +134,7 @@ class BatchNorm(nn.Module):
             training=self.training,
             momentum=self.momentum,
         )
-        return y.view(batch, replicas, features).transpose(0, 1)
+        return y.unflatten(1, (x.shape[0], x.shape[2])).transpose(0, 1)
 
     def initialise(self, generators: Sequence[Generator], init: Init) -> None:
         """Scale 1 and shift 0; ``torch7`` draws the scale from U(0, 1) as that library did."""
@@ -93,17 +147,20 @@ class BatchNorm(nn.Module):
 
 
 class MLP(nn.Sequential):
-    """Hidden layers of ``sizes``, each followed by batch normalisation and ReLU."""
+    """Hidden layers of ``sizes``, each followed by batch normalisation (unless ``momentum`` is None) and ReLU."""
 
-    def __init__(self, replicas: int, sizes: Sequence[int], momentum: float) -> None:
+    def __init__(self, replicas: int, sizes: Sequence[int], momentum: float | None) -> None:
         layers: list[nn.Module] = []
         for d_in, d_out in pairwise(sizes):
-            layers += [Linear(replicas, d_in, d_out), BatchNorm(replicas, d_out, momentum), nn.ReLU()]
+            layers.append(Linear(replicas, d_in, d_out))
+            if momentum is not None:
+                layers.append(BatchNorm(replicas, d_out, momentum))
+            layers.append(nn.ReLU())
         super().__init__(*layers)
 
 
 def initialise(module: nn.Module, generators: Sequence[Generator], init: Init) -> None:
     """Initialise every layer of ``module``, replica r from ``generators[r]``, in a fixed order."""
     for layer in module.modules():
-        if isinstance(layer, (Linear, BatchNorm)):
+        if isinstance(layer, (Linear, Convolution, BatchNorm)):
             layer.initialise(generators, init)

@@ -1,0 +1,102 @@
+"""Comparisons measured in turn within one run, and the file they end in."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+#: Does a piece of work and says how much it was: images, steps or bytes.
+Variant = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Rates of several variants, one value a round.
+
+    Attributes:
+        unit: of the rates, such as ``images/s``.
+        baseline: the variant that the others are compared with.
+        rates: work a second by variant, one a round; every variant has equally many rounds.
+    """
+
+    unit: str
+    baseline: str
+    rates: Mapping[str, list[float]]
+
+    def ratios(self, variant: str) -> list[float]:
+        """Rate of ``variant`` over that of the baseline, round by round: above 1 is faster."""
+        return [a / b for a, b in zip(self.rates[variant], self.rates[self.baseline], strict=True)]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: every round, medians of the rates, and median, least and greatest of the rounds' ratios."""
+        variants = {}
+        for name, rates in self.rates.items():
+            ratios = self.ratios(name)
+            variants[name] = {
+                "rounds": [float(f"{rate:.6g}") for rate in rates],
+                "median": median(rates),
+                "ratio": {"median": median(ratios), "min": min(ratios), "max": max(ratios)},
+            }
+        return {"unit": self.unit, "baseline": self.baseline, "variants": variants}
+
+
+def compare(
+    variants: Mapping[str, Variant],
+    rounds: int,
+    unit: str,
+    baseline: str | None = None,
+    wait: Callable[[], object] = lambda: None,
+) -> Comparison:
+    """Time the variants in turn; the first round warms up and is not counted.
+
+    Args:
+        variants: what is compared, by name.
+        rounds: how many rounds count.
+        unit: of work a second.
+        baseline: by default the first variant.
+        wait: returns when the device has finished what it was given.
+    """
+    names = list(variants)
+    rates: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(rounds + 1):
+        first = number % len(names)  # each goes first in its turn, so that none always follows the same other
+        for name in names[first:] + names[:first]:
+            wait()
+            began = time.perf_counter()
+            work = variants[name]()
+            wait()
+            if number:
+                rates[name].append(work / (time.perf_counter() - began))
+    return Comparison(unit, baseline or names[0], rates)
+
+
+def repeat(work: Callable[[], object], times: int, amount: float = 1.0) -> Variant:
+    """``times`` calls of ``work`` as one variant, each worth ``amount``."""
+
+    def variant() -> float:
+        for _ in range(times):
+            work()
+        return times * amount
+
+    return variant
+
+
+def write(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON so that ``path`` is at any time a whole file, the old or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=".json", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf8") as file:
+            json.dump(content, file, indent=1, ensure_ascii=False, allow_nan=False)
+            file.write("\n")
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)

@@ -1,0 +1,330 @@
+"""What the page on speed says, from the files that the benchmarks leave."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parents[3]
+FORMAT = 1
+Results = Mapping[str, Any]
+
+
+class ResultsError(Exception):
+    """Results that cannot be shown; the message says which and what to do."""
+
+
+def read(folder: str | Path, device: str) -> Results:
+    """The results of a device.
+
+    Args:
+        folder: of the files, from the root of the repository unless it is absolute.
+        device: ``cpu`` or ``gpu``, the name of the file.
+
+    Raises:
+        ResultsError: if the file is missing, damaged or of another format.
+    """
+    path = ROOT / folder / f"{device}.json"
+    again = f"`make bench{'' if device == 'cpu' else '-gpu'}` measures them"
+    try:
+        found = json.loads(path.read_text(encoding="utf8"))
+    except FileNotFoundError:
+        raise ResultsError(f"There are no results {path.name} in {folder}; {again}.") from None
+    except (OSError, ValueError):
+        raise ResultsError(f"The results {path.name} in {folder} are damaged; {again} anew.") from None
+    if not isinstance(found, dict) or not isinstance(found.get("measurements"), dict) or found.get("format") != FORMAT:
+        raise ResultsError(f"The results {path.name} in {folder} are not of format {FORMAT}; {again} anew.")
+    return found
+
+
+def read_if_there(folder: str | Path, device: str) -> Results | None:
+    """The same, or None where nothing has been measured; a damaged file is refused all the same."""
+    return read(folder, device) if (ROOT / folder / f"{device}.json").is_file() else None
+
+
+def warning(*results: Results | None) -> str:
+    """A sentence where the results are not what they should be, else nothing."""
+    known = [r for r in results if r]
+    if any(r["smoke"] for r in known):
+        return "**A trial of the benchmarks, with tiny sizes: none of these numbers means anything.**"
+    missing = [name for r in known for name in r["failed"]]
+    missing += [name for r in known for name, case in r["measurements"].get("kernels", {}).items() if "failed" in case]
+    if missing:
+        return f"**Not everything could be measured: {', '.join(missing)} failed.**"
+    return "" if all(r["complete"] for r in known) else "**Only some of the benchmarks were run.**"
+
+
+def machines(cpu: Results, gpu: Results | None) -> pd.DataFrame:
+    """What measured, and when."""
+
+    def column(results: Results | None) -> dict[str, str]:
+        if results is None:
+            return {}
+        m = results["machine"]
+        versions = {"Python": m["python"], "PyTorch": m["versions"]["torch"], "Triton": m["versions"]["triton"]}
+        versions |= {{"clustpy": "ClustPy"}.get(name, name): version for name, version in results["peers"].items()}
+        return {
+            "Processor": m.get("gpu", m["cpu"]),
+            "Cores, threads": f"{m['cores']}, {m['threads']}",
+            "Instructions": m["instructions"] + (" with bfloat16" if m["bf16"] else ", no bfloat16"),
+            "Software": ", ".join(f"{name} {version}" for name, version in versions.items() if version),
+            "Images": results["data"],
+            "Rounds": str(results["rounds"]),
+            "Date, revision": f"{m['date']}, {m['revision']}",
+            "Duration": f"{results['seconds'] / 60:.0f} min",
+        }
+
+    columns = {"CPU": column(cpu)} | ({"GPU": column(gpu)} if gpu else {})
+    return pd.DataFrame(columns).rename_axis("").reset_index()
+
+
+# ---- targets
+
+
+@dataclass(frozen=True)
+class Target:
+    """What was set out to be reached.
+
+    Attributes:
+        what: is to be fast.
+        least: or None; the value is to be at least this.
+        most: or None; or at most this.
+        unit: behind the numbers.
+        measured: the value from the measurements, with its least and greatest where rounds were compared.
+        device: whose measurements.
+    """
+
+    what: str
+    device: str
+    unit: str
+    measured: Callable[[Mapping[str, Any]], tuple[float, ...]]
+    least: float | None = None
+    most: float | None = None
+
+    def asked(self) -> str:
+        """The target in words."""
+        return f"at least {self.least:g}{self.unit}" if self.least is not None else f"at most {self.most:g}{self.unit}"
+
+    def met(self, value: float) -> bool:
+        """Whether ``value`` reaches it."""
+        return value >= self.least if self.least is not None else value <= float(self.most or 0)
+
+
+def _ratio(comparison: Mapping[str, Any], variant: str) -> tuple[float, ...]:
+    ratio = comparison["variants"][variant]["ratio"]
+    return ratio["median"], ratio["min"], ratio["max"]
+
+
+def _training(group: str) -> Callable[[Mapping[str, Any]], tuple[float, ...]]:
+    return lambda m: _ratio(m["throughput"][group], "genclust, float32")
+
+
+def _best_layout(network: str) -> Callable[[Mapping[str, Any]], tuple[float, ...]]:
+    def best(m: Mapping[str, Any]) -> tuple[float, ...]:
+        group = m["replicas"][network]
+        return max(_ratio(group, name) for name in group["variants"] if name.endswith(", 8"))
+
+    return best
+
+
+def _worst_kernel(against: str) -> Callable[[Mapping[str, Any]], tuple[float, ...]]:
+    """The least ratio of any kernel and direction to a copy, or to another implementation, in the median."""
+
+    def worst(m: Mapping[str, Any]) -> tuple[float, ...]:
+        directions = [case[way]["variants"] for case in m["kernels"].values() for way in ("forward", "backward")]
+        return (min(v["auto"]["median"] / v[against]["median"] for v in directions),)
+
+    return worst
+
+
+def _fastest(group: Mapping[str, Any], named: str = "") -> float:
+    return max(v["median"] for name, v in group["variants"].items() if name.startswith(named))
+
+
+def _cagem(m: Mapping[str, Any]) -> Mapping[str, Any]:
+    return next(group for name, group in m["precision"].items() if name.startswith("CaGeM"))
+
+
+TARGETS = (
+    Target("Training, against an ordinary loop, batch 300", "cpu", "×", _training("Gumbel MLP, batch 300"), 2),
+    Target("Training, against an ordinary loop, batch 64", "cpu", "×", _training("Gumbel MLP, batch 64"), 2),
+    Target("Training, against pythae's VAE", "cpu", "×", _training("VAE, batch 100"), 1.5),
+    Target("Training, against pythae's IWAE", "cpu", "×", _training("IWAE, 10 samples, batch 100"), 1.5),
+    Target("8 replicas, demo network, against one by one", "cpu", "×", _best_layout("demo network, batch 100"), 4),
+    Target("8 replicas, MNIST network, against one by one", "cpu", "×", _best_layout("MNIST network, batch 300"), 1.4),
+    Target("CaGeM step in bfloat16, against float32", "cpu", "×", lambda m: _ratio(_cagem(m), "bf16"), 2),
+    Target(
+        "Every kernel, share of the bandwidth of a copy", "gpu", "%",
+        lambda m: tuple(100 * share for share in _worst_kernel("copy")(m)), 85,
+    ),
+    Target("Every kernel, against torch.compile", "gpu", "×", _worst_kernel("torch.compile"), 1),
+    Target(
+        "10 replicas of the Gumbel MLP, 300 epochs of MNIST", "gpu", " s",
+        lambda m: (min(run["seconds"] for run in m["table_row"].values()),), most=60,
+    ),
+    Target(
+        "CaGeM step, width 1024, K = 10, batch 256", "gpu", " ms", lambda m: (1000 / _fastest(_cagem(m)),), most=1
+    ),
+    Target(
+        "5,000-sample likelihood of 10,000 images", "gpu", " s",
+        lambda m: (10_000 / _fastest(m["likelihood"], "genclust"),), most=15,
+    ),
+)  # fmt: skip
+
+
+def targets(cpu: Results, gpu: Results | None) -> pd.DataFrame:
+    """Each target beside what was measured."""
+    lines = []
+    for target in TARGETS:
+        results = cpu if target.device == "cpu" else gpu
+        line = {"": target.what, "On": target.device.upper(), "Target": target.asked()}
+        try:
+            value, *spread = target.measured(results["measurements"])  # type: ignore[index]
+        except (KeyError, TypeError, ValueError, StopIteration):  # nothing there, or not this
+            lines.append(line | {"Measured": "not measured", "Met": "–"})
+            continue
+        range_ = f" ({spread[0]:.2f} to {spread[1]:.2f})" if spread else ""
+        lines.append(
+            line | {"Measured": f"{value:.2f}{target.unit}{range_}", "Met": "yes" if target.met(value) else "no"}
+        )
+    return pd.DataFrame(lines)
+
+
+# ---- what the figures draw
+
+
+def rates(groups: Mapping[str, Any], scale: float = 1.0) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
+    """Median rates by group and variant, divided by ``scale``, and the ratios to the baseline as labels."""
+    values = {
+        group: {name: v["median"] / scale for name, v in found["variants"].items()} for group, found in groups.items()
+    }
+    labels = {
+        group: {
+            name: f"{v['ratio']['median']:.2f}×" if name != found["baseline"] else "1"
+            for name, v in found["variants"].items()
+        }
+        for group, found in groups.items()
+    }
+    return values, labels
+
+
+def layouts(group: Mapping[str, Any]) -> tuple[dict[str, dict[int, float]], float]:
+    """Rates by layout and number of replicas, and the rate of one run after the other."""
+    curves: dict[str, dict[int, float]] = {}
+    for name, v in group["variants"].items():
+        layout, comma, count = name.rpartition(", ")
+        if comma:
+            curves.setdefault(layout, {})[int(count)] = v["median"]
+    return curves, group["variants"]["one after the other"]["median"]
+
+
+def bandwidths(kernels: Mapping[str, Any]) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, str]]]:
+    """Share of a copy's bandwidth in per cent, by operation with its direction and by implementation."""
+    values, labels = {}, {}
+    for case, found in kernels.items():
+        if "failed" in found:
+            continue
+        for way in ("forward", "backward"):
+            v = {name: entry["median"] for name, entry in found[way]["variants"].items()}
+            group = f"{case}, {way}"
+            values[group] = {name: 100 * rate / v["copy"] for name, rate in v.items() if name != "copy"}
+            labels[group] = {name: f"{rate / 1e9:.1f} GB/s" for name, rate in v.items() if name != "copy"}
+    return values, labels
+
+
+def milliseconds(group: Mapping[str, Any]) -> dict[int, float]:
+    """Milliseconds a step by size."""
+    return {int(size): 1000 / v["median"] for size, v in group["variants"].items()}
+
+
+# ---- tables
+
+
+def precision(groups: Mapping[str, Any]) -> pd.DataFrame:
+    """Milliseconds a step by precision, and how many times faster than the first."""
+    lines = []
+    for name, group in groups.items():
+        line = {"Step": name}
+        for variant, v in group["variants"].items():
+            faster = "" if variant == group["baseline"] else f" ({v['ratio']['median']:.2f}×)"
+            line[f"{variant}, ms"] = f"{1000 / v['median']:.2f}{faster}"
+        lines.append(line)
+    return pd.DataFrame(lines).fillna("–")
+
+
+def roofline(found: Mapping[str, Any]) -> pd.DataFrame:
+    """Each step's time, and what its products and its bytes need at least."""
+    lines = []
+    for name, step in found["steps"].items():
+        lines.append(
+            {
+                "Step": name,
+                "measured, ms": f"{1000 * step['seconds']['median']:.2f}",
+                "GFLOP": f"{step['flop'] / 1e9:.2f}",
+                "MB": f"{step['bytes'] / 1e6:.0f}",
+                "products alone, ms": f"{1000 * step['bounds']['products']:.2f}",
+                "bytes alone, ms": f"{1000 * step['bounds']['bytes']:.2f}",
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def roofs(found: Mapping[str, Any]) -> str:
+    """The machine's measured rates in a sentence."""
+    parts = [
+        f"{roof['median'] / 1e9:.0f} GB/s of copying"
+        if name == "copy"
+        else f"{roof['median'] / 1e9:,.0f} GFLOP/s in {name}"
+        for name, roof in found["roofs"].items()
+    ]
+    return "Measured in the same run: " + ", ".join(parts) + "."
+
+
+def profile(found: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+    """Per cent of a step's time by group of operators."""
+    groups = list(dict.fromkeys(group for shares in found.values() for group in shares))
+    return pd.DataFrame(
+        [{"Step": name} | {group: f"{shares.get(group, 0):.0f}" for group in groups} for name, shares in found.items()]
+    )
+
+
+def likelihood(*results: Results | None) -> pd.DataFrame:
+    """Images a second of the likelihood, and what 10,000 images take."""
+    lines = []
+    for r in results:
+        found = r["measurements"].get("likelihood") if r is not None else None
+        if r is None or found is None:
+            continue
+        for name, v in found["variants"].items():
+            lines.append(
+                {
+                    "": name,
+                    "On": r["device"].replace("cuda", "gpu").upper(),
+                    "images a second": f"{v['median']:,.1f}",
+                    "10,000 images": f"{10_000 / v['median'] / 60:,.1f} min",
+                    f"against {found['baseline']}": f"{v['ratio']['median']:.2f}×",
+                }
+            )
+    return pd.DataFrame(lines).fillna("–")
+
+
+def unhelpful(found: Mapping[str, Any]) -> pd.DataFrame:
+    """What was tried, and its speed as a multiple of what is done instead."""
+    lines = []
+    for name, group in found.items():
+        ratio = group["variants"]["tried"]["ratio"]
+        first = group.get("first_call_seconds", 0.0)
+        lines.append(
+            {
+                "Tried": name,
+                "Speed": f"{ratio['median']:.2f}×",
+                "least to greatest": f"{ratio['min']:.2f} to {ratio['max']:.2f}",
+                "first call": f"{first:.0f} s" if first else "–",
+            }
+        )
+    return pd.DataFrame(lines)

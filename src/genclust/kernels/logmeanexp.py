@@ -1,0 +1,261 @@
+r"""Log-mean-exp of importance weights, at once or as a stream of chunks.
+
+.. math:: L = \log \frac{1}{S} \sum_{s=1}^S e^{w_s} = m + \log \frac{1}{S} \sum_s e^{w_s - m},
+          \qquad m = \max_s w_s, \qquad \frac{\partial L}{\partial w_s} = \frac{e^{w_s - m}}{\sum_t e^{w_t - m}}
+
+The kernels read each weight once, with a maximum that rises as they go, and keep m and the sum for
+the gradient: the weights normalised with L itself would inherit its rounding, :math:`2^{-24} |L|`.
+
+With the unit roundoff :math:`u = 2^{-24}`, the error of L from up to 5,000 weights is below
+:math:`u\,(|L| + 16)`; a stream of C chunks rounds its state once a chunk, so its error is below
+:math:`u\,(C + 1)(\max |\text{state}| + 16)`.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from genclust.kernels.dispatch import TILE, cdiv, precise, runs_triton, tl, triton
+
+
+def _top(log_weights: Float[Tensor, "S *B"]) -> Float[Tensor, "*B"]:
+    """m, or 0 where it is infinite or NaN, which the exponentials then show."""
+    return log_weights.detach().amax(0).nan_to_num_(0.0, 0.0, 0.0)
+
+
+def reference(log_weights: Float[Tensor, "S *B"]) -> Float[Tensor, "*B"]:
+    """Plain PyTorch, differentiable by autograd.
+
+    On a CPU, forwards and backwards (10 to 1,000 samples of 64 to 1,000 columns, one thread), it takes 0.8
+    to 1.25 times as long as ``torch.logsumexp`` or a custom form that saves the result alone, whose
+    gradients inherit the rounding of L.
+    """
+    log_weights = precise(log_weights)
+    top = _top(log_weights)
+    return top + (log_weights - top).exp().mean(0).log()
+
+
+def _result(log_weights: Tensor) -> Tensor:
+    """An empty result, in float32 or better."""
+    return log_weights.new_empty(log_weights.shape[1:], dtype=torch.promote_types(log_weights.dtype, torch.float32))
+
+
+def _block(samples: int) -> tuple[int, int]:
+    """(samples, columns) of a tile of ``TILE`` elements; 32 neighbouring weights are read in one piece."""
+    block_samples = min(1 << (samples - 1).bit_length(), TILE // 32)
+    return block_samples, TILE // block_samples
+
+
+@triton.jit
+def _fraction(w, top):
+    """exp(w - top) for w ≤ top, 1 where both are the same infinity; NaN stays NaN."""
+    return tl.exp(tl.where(w == top, 0.0, w - top))
+
+
+@triton.jit
+def _scaled_column_sums(
+    log_weights, column, samples, width, block_samples: tl.constexpr, block_columns: tl.constexpr
+):  # fmt: skip
+    """m and Σ exp(w - m) of some columns, in one pass over their samples."""
+    top = tl.full((block_samples, block_columns), float("-inf"), tl.float32)
+    total = tl.zeros((block_samples, block_columns), tl.float32)
+    for start in range(0, samples, block_samples):
+        sample = start + tl.arange(0, block_samples)[:, None].to(tl.int64)
+        mask = (sample < samples) & (column < width)
+        w = tl.load(log_weights + sample * width + column, mask=mask, other=float("-inf")).to(tl.float32)
+        # One exponential does: either the sum shrinks to the new maximum or the weight to the old one.
+        higher = w > top
+        fraction = _fraction(tl.where(higher, top, w), tl.where(higher, w, top))
+        total = tl.where(higher, total * fraction + 1.0, total + fraction)
+        top = tl.where(higher, w, top)
+    highest = tl.max(top, 0, keep_dims=True)
+    return highest, tl.sum(total * _fraction(top, highest), 0, keep_dims=True)
+
+
+@triton.jit
+def _forward_kernel(
+    out, tops, totals, log_weights, samples, width, block_samples: tl.constexpr, block_columns: tl.constexpr
+):  # fmt: skip
+    column = tl.program_id(0).to(tl.int64) * block_columns + tl.arange(0, block_columns)[None, :]
+    top, total = _scaled_column_sums(log_weights, column, samples, width, block_samples, block_columns)
+    tl.store(out + column, top + tl.log(total / samples), mask=column < width)
+    tl.store(tops + column, top, mask=column < width)
+    tl.store(totals + column, total, mask=column < width)
+
+
+@triton.jit
+def _backward_kernel(
+    grad_log_weights, grad, log_weights, tops, totals, samples, width,
+    block_samples: tl.constexpr, block_columns: tl.constexpr,
+):  # fmt: skip
+    programs = tl.cdiv(width, block_columns)
+    column = (tl.program_id(0) % programs).to(tl.int64) * block_columns + tl.arange(0, block_columns)[None, :]
+    sample = (tl.program_id(0) // programs).to(tl.int64) * block_samples + tl.arange(0, block_samples)[:, None]
+    mask = (sample < samples) & (column < width)
+    at = sample * width + column
+    g = tl.load(grad + column, mask=column < width, other=0.0)
+    top = tl.load(tops + column, mask=column < width, other=0.0)
+    total = tl.load(totals + column, mask=column < width, other=1.0)
+    w = tl.load(log_weights + at, mask=mask, other=float("-inf")).to(tl.float32)
+    share = tl.exp(w - top) / total
+    tl.store(grad_log_weights + at, (g * share).to(grad_log_weights.dtype.element_ty), mask=mask)
+
+
+@triton.jit
+def _merge_kernel(
+    out, before, log_weights, samples, width, block_samples: tl.constexpr, block_columns: tl.constexpr
+):  # fmt: skip
+    column = tl.program_id(0).to(tl.int64) * block_columns + tl.arange(0, block_columns)[None, :]
+    top, total = _scaled_column_sums(log_weights, column, samples, width, block_samples, block_columns)
+    state = tl.load(before + column, mask=column < width, other=float("-inf"))
+    highest = tl.where(state > top, state, top)
+    total = total * _fraction(top, highest) + _fraction(state, highest)
+    tl.store(out + column, highest + tl.log(total), mask=column < width)
+
+
+@torch.library.custom_op("genclust::log_mean_exp", mutates_args=())
+def _log_mean_exp(log_weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The result, and m and the sum for the gradient."""
+    if not runs_triton(log_weights):
+        log_weights = precise(log_weights)
+        top = _top(log_weights)
+        total = (log_weights - top).exp().sum(0)
+        return top + (total / len(log_weights)).log(), top, total
+    samples, width = len(log_weights), log_weights.shape[1:].numel()
+    out, top, total = _result(log_weights), _result(log_weights), _result(log_weights)
+    if width:
+        block = _block(samples)
+        _forward_kernel[(cdiv(width, block[1]),)](out, top, total, log_weights.contiguous(), samples, width, *block)
+    return out, top, total
+
+
+@_log_mean_exp.register_fake
+def _(log_weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return _result(log_weights), _result(log_weights), _result(log_weights)
+
+
+@torch.library.custom_op("genclust::log_mean_exp_backward", mutates_args=())
+def _log_mean_exp_backward(grad: Tensor, log_weights: Tensor, top: Tensor, total: Tensor) -> Tensor:
+    if not runs_triton(log_weights):
+        return (grad / total * (precise(log_weights) - top).exp()).to(log_weights.dtype)
+    samples, width = len(log_weights), grad.numel()
+    out = torch.empty_like(log_weights, memory_format=torch.contiguous_format)
+    if width:
+        block = _block(samples)
+        _backward_kernel[(cdiv(samples, block[0]) * cdiv(width, block[1]),)](
+            out, grad.contiguous(), log_weights.contiguous(), top, total, samples, width, *block
+        )
+    return out
+
+
+@_log_mean_exp_backward.register_fake
+def _(grad: Tensor, log_weights: Tensor, top: Tensor, total: Tensor) -> Tensor:
+    return torch.empty_like(log_weights, memory_format=torch.contiguous_format)
+
+
+def _setup(ctx: torch.autograd.function.FunctionCtx, inputs: tuple, output: tuple) -> None:
+    _, top, total = output
+    ctx.mark_non_differentiable(top, total)
+    ctx.save_for_backward(*inputs, top, total)
+
+
+def _gradient(ctx, grad: Tensor, *_: object) -> Tensor:
+    return _log_mean_exp_backward(grad, *ctx.saved_tensors)
+
+
+_log_mean_exp.register_autograd(_gradient, setup_context=_setup)
+
+
+@torch.library.custom_op("genclust::log_sum_exp_merge", mutates_args=())
+def _merge(before: Tensor, log_weights: Tensor) -> Tensor:
+    """log(exp(before) + Σ exp(w)); no gradient."""
+    if not runs_triton(log_weights):
+        return torch.logaddexp(before, precise(log_weights).logsumexp(0))
+    samples, width = len(log_weights), before.numel()
+    out = torch.empty_like(before)
+    if width:
+        block = _block(samples)
+        _merge_kernel[(cdiv(width, block[1]),)](out, before, log_weights.contiguous(), samples, width, *block)
+    return out
+
+
+@_merge.register_fake
+def _(before: Tensor, log_weights: Tensor) -> Tensor:
+    return torch.empty_like(before)
+
+
+def _check(log_weights: Tensor) -> None:
+    if not log_weights.is_floating_point() or not log_weights.ndim or not len(log_weights):
+        raise ValueError(
+            f"Log-weights are floats [S, ...] of at least one sample, not {log_weights.dtype} "
+            f"{list(log_weights.shape)}."
+        )
+
+
+def log_mean_exp(log_weights: Float[Tensor, "S *B"]) -> Float[Tensor, "*B"]:
+    """log of the mean of exp(log_weights) over the first axis, in float32 or better.
+
+    A column of -inf gives -inf, one with +inf gives +inf, one with NaN gives NaN; in the first two
+    the gradient, a softmax of infinities, is NaN.
+
+    Raises:
+        ValueError: if there is no sample, or the weights are not floats.
+    """
+    _check(log_weights)
+    if not runs_triton(log_weights):
+        return reference(log_weights)
+    return _log_mean_exp(log_weights)[0]
+
+
+class LogMeanExp:
+    """:func:`log_mean_exp` of samples that come in chunks, in the memory of one result.
+
+    Any partition of the samples, in any order, gives the same result to rounding.  Gradients are
+    not tracked.
+
+    Example:
+        >>> stream = LogMeanExp()
+        >>> for chunk in torch.zeros(6, 3).split(4):
+        ...     stream.update(chunk)
+        >>> stream.result()
+        tensor([0., 0., 0.])
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._state: Tensor | None = None  # log Σ exp(w) of the samples so far
+        self._dtype: torch.dtype | None = None
+
+    @torch.no_grad()
+    def update(self, chunk: Float[Tensor, "S *B"]) -> None:
+        """Take in further samples, as many as there are.
+
+        Raises:
+            ValueError: if the chunk is empty, or has another shape behind the samples or another
+                dtype than the first; the state is then what it was.
+        """
+        _check(chunk)
+        if self._state is None:
+            before = _result(chunk).fill_(-math.inf)
+        else:
+            before = self._state
+            if chunk.shape[1:] != before.shape or chunk.dtype != self._dtype:
+                raise ValueError(
+                    f"The stream holds {self._dtype} log-weights [S, {str(list(before.shape))[1:]}, "
+                    f"not {chunk.dtype} {list(chunk.shape)}."
+                )
+        self._state = _merge(before, chunk)
+        self._dtype = chunk.dtype
+        self.count += len(chunk)
+
+    def result(self) -> Float[Tensor, "*B"]:
+        """log-mean-exp of all samples so far, in float32 or better.
+
+        Raises:
+            ValueError: before the first sample.
+        """
+        if self._state is None:
+            raise ValueError("No samples yet: a mean needs at least one update.")
+        return self._state - math.log(self.count)

@@ -1,0 +1,236 @@
+r"""The Gaussian mixture VAE with consistency violation, version 1 of its paper.
+
+Dilokthanakul, Mediano, Garnelo, Lee, Salimbeni, Arulkumaran, Shanahan, "Deep Unsupervised
+Clustering with Gaussian Mixture Variational Autoencoders", arXiv 1611.02648v1, 2016.
+
+The paper observes y and calls the latent variables x, w and z, and so does this module.
+Generative model (equation 1) and mean-field inference model:
+
+.. math::
+
+    p(w) &= N(0, I), \quad p(z) = \mathrm{Cat}(1/K), \quad
+    p_\beta(x|w, z_k = 1) = N(\mu_k(w), \mathrm{diag}\,\sigma_k^2(w)), \quad p_\theta(y|x) \\
+    q(x, w, z|y) &= q_{\phi_x}(x|y)\, q_{\phi_w}(w|y)\, q_{\phi_z}(z|y)
+
+Bound with weights η and α (equations 3, 4, 6 and 7):
+
+.. math::
+
+    \mathcal L ={}& E_q[\log p_\theta(y|x)]
+    - \sum_k q(z_k|y) \frac 1 M \sum_j \mathrm{KL}(q(x|y)\,\|\,p_\beta(x|w_j, z_k)) \\
+    &- \mathrm{KL}(q(w|y)\,\|\,p(w)) - \eta\, \mathrm{KL}(q(z|y)\,\|\,p(z))
+    - \alpha \frac 1 M \sum_j H\big(p(z|x_j, w_j)\big)
+
+At η = 1 and α = 0 it is the evidence lower bound.  H, the consistency violation, is of Bayes'
+posterior under the prior network, so its gradient reaches the samples and that network, not q(z).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from genclust.kernels import bernoulli_log_prob, gaussian_kl, mixture
+from genclust.models.base import Model, Terms
+from genclust.models.distributions import categorical_kl
+from genclust.models.layers import MLP, BatchNorm, Convolution, Init, Linear, initialise
+from genclust.settings import SettingError, within
+from genclust.streams import Noise
+
+
+@dataclass(frozen=True)
+class GMVAESettings:
+    """Hyper-parameters of :class:`GMVAE`; see the chapter for which the paper states.
+
+    Attributes:
+        n_clusters: K.
+        x_dim: dimension of the latent x.
+        w_dim: dimension of w.
+        hidden: width of every dense hidden layer.
+        network: of recognition and observation; ``mnist`` and ``svhn`` are the convolutional ones of
+            appendix A, for grey images of 28 × 28 and coloured ones of 32 × 32.
+        eta: weight of the z-prior term.
+        alpha: weight of the consistency violation.
+        samples: M, of x and w alike.
+        likelihood: ``bernoulli``, or ``gaussian`` with a learned variance.
+        batch_norm: whether the dense recognition network is normalised; the convolutional ones are.
+    """
+
+    n_clusters: int = within(1, 10_000)
+    x_dim: int = within(1, 10_000, default=200)
+    w_dim: int = within(1, 10_000, default=150)
+    hidden: int = within(1, 100_000, default=500)
+    network: Literal["dense", "mnist", "svhn"] = "dense"
+    eta: float = within(0, 1e6, default=1.0)
+    alpha: float = within(0, 1e6, default=0.0)
+    samples: int = within(1, 10_000, default=1)
+    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
+    batch_norm: bool = True
+    init: Init = "pytorch"
+    bn_momentum: float = within(0, 1, default=0.1)
+
+
+#: Height, width and channels, and the recognition network's convolutions: filters, size, stride, padding (table
+#: A.1; "246" filters in the paper are 256 in the authors' code).  The observation network mirrors them (table A.3).
+NETWORKS: dict[str, tuple[tuple[int, int, int], list[tuple[int, int, int, int]]]] = {
+    "mnist": ((28, 28, 1), [(16, 6, 1, 0), (32, 6, 1, 0), (64, 4, 2, 1)]),
+    "svhn": ((32, 32, 3), [(64, 4, 2, 1), (128, 4, 2, 1), (256, 4, 2, 1)]),
+}
+
+
+class Recognition(nn.Sequential):
+    """From images to ``hidden`` features: convolutions, the last one as large as its input, each with BN and ReLU."""
+
+    def __init__(self, replicas: int, network: str, hidden: int, momentum: float) -> None:
+        (height, width, channels), convolutions = NETWORKS[network]
+        self.image = (height, width, channels)
+        layers: list[nn.Module] = []
+        side = height
+        for filters, size, stride, padding in convolutions:
+            layers += [Convolution(replicas, channels, filters, size, stride, padding)]
+            layers += [BatchNorm(replicas, filters, momentum), nn.ReLU()]
+            channels, side = filters, (side + 2 * padding - size) // stride + 1
+        layers += [Convolution(replicas, channels, hidden, side), BatchNorm(replicas, hidden, momentum), nn.ReLU()]
+        super().__init__(*layers)
+
+    def forward(self, y: Float[Tensor, "R B D"]) -> Float[Tensor, "R B H"]:
+        # A row of the data holds the colours of a pixel side by side; convolutions want a plane a colour.
+        return super().forward(y.unflatten(-1, self.image).movedim(-1, 2)).flatten(2)
+
+
+class Observation(nn.Sequential):
+    """From x to Bernoulli logits: a dense layer and the recognition network's convolutions backwards, transposed."""
+
+    def __init__(self, replicas: int, network: str, x_dim: int, hidden: int, momentum: float) -> None:
+        (height, _, channels), convolutions = NETWORKS[network]
+        sides, planes = [height], [channels]
+        for filters, size, stride, padding in convolutions:
+            sides.append((sides[-1] + 2 * padding - size) // stride + 1)
+            planes.append(filters)
+        layers: list[nn.Module] = [
+            Linear(replicas, x_dim, hidden),
+            BatchNorm(replicas, hidden, momentum),
+            nn.ReLU(),
+            nn.Unflatten(2, (hidden, 1, 1)),
+            Convolution(replicas, hidden, planes[-1], sides[-1], transposed=True),
+        ]
+        for (filters, size, stride, padding), plane in zip(reversed(convolutions), reversed(planes[:-1]), strict=True):
+            layers += [BatchNorm(replicas, filters, momentum), nn.ReLU()]
+            layers += [Convolution(replicas, filters, plane, size, stride, padding, transposed=True)]
+        super().__init__(*layers)
+
+    def forward(self, x: Float[Tensor, "R B X"]) -> Float[Tensor, "R B D"]:
+        return super().forward(x).movedim(2, -1).flatten(2)
+
+
+class GMVAE(Model):
+    """Networks as in tables A.1 to A.3 and, dense on MNIST, as in the authors' ``FullyConnected``.
+
+    Args:
+        replicas: number R of independently seeded copies.
+        y_dim: dimension D of the data.
+        settings: hyper-parameters.
+
+    Raises:
+        SettingError: if a convolutional network does not suit D or the likelihood.
+    """
+
+    def __init__(self, replicas: int, y_dim: int, settings: GMVAESettings) -> None:
+        super().__init__()
+        self.replicas, self.settings = replicas, settings
+        s, H = settings, settings.hidden
+        if s.network == "dense":
+            self.recognition: nn.Module = MLP(replicas, (y_dim, H, H), s.bn_momentum if s.batch_norm else None)
+            self.observation: nn.Module = MLP(replicas, (s.x_dim, H, H), None)
+            self.y_mean: nn.Module = Linear(replicas, H, y_dim)
+        else:
+            image, _ = NETWORKS[s.network]
+            if math.prod(image) != y_dim or s.likelihood != "bernoulli":
+                raise SettingError(
+                    f"The network {s.network!r} takes images of {image[0]} × {image[1]} pixels and {image[2]} channels "
+                    f"under a Bernoulli likelihood; for {y_dim} values or a Gaussian one take the network 'dense'."
+                )
+            self.recognition = Recognition(replicas, s.network, H, s.bn_momentum)
+            self.observation = Observation(replicas, s.network, s.x_dim, H, s.bn_momentum)
+            self.y_mean = nn.Identity()
+        self.y_log_var = Linear(replicas, H, y_dim) if s.likelihood == "gaussian" else None
+        self.q_x_mean, self.q_x_log_var = (Linear(replicas, H, s.x_dim) for _ in range(2))
+        self.q_w_mean, self.q_w_log_var = (Linear(replicas, H, s.w_dim) for _ in range(2))
+        self.q_z = Linear(replicas, H, s.n_clusters)
+        self.prior = nn.Sequential(Linear(replicas, s.w_dim, H), nn.Tanh())
+        self.prior_means, self.prior_log_vars = (Linear(replicas, H, s.n_clusters * s.x_dim) for _ in range(2))
+
+    def initialise(self, generators: Sequence[Generator]) -> None:
+        initialise(self, generators, self.settings.init)
+
+    def p_x(self, w: Float[Tensor, "R *B W"]) -> tuple[Float[Tensor, "R *B K X"], Float[Tensor, "R *B K X"]]:
+        """Means and log-variances of p(x|w, z), equation 1c."""
+        h = self.prior(w.flatten(1, -2))
+        shape = (*w.shape[:-1], self.settings.n_clusters, self.settings.x_dim)
+        return self.prior_means(h).float().view(shape), self.prior_log_vars(h).float().view(shape)
+
+    def decode(self, x: Float[Tensor, "R *B X"]) -> tuple[Float[Tensor, "R *B D"], Float[Tensor, "R *B D"] | None]:
+        """Parameters of p(y|x), equation 1d: Bernoulli logits, or the Gaussian's mean and log-variance."""
+        h = self.observation(x.flatten(1, -2))
+        shape = (*x.shape[:-1], -1)
+        log_var = None if self.y_log_var is None else self.y_log_var(h).float().view(shape)
+        return self.y_mean(h).float().view(shape), log_var
+
+    def log_prob(self, y: Float[Tensor, "R B D"], x: Float[Tensor, "R M B X"]) -> Float[Tensor, "R M B"]:
+        """log p(y|x) in nats."""
+        mean, log_var = self.decode(x)
+        if log_var is None:
+            return bernoulli_log_prob(mean, y[:, None])
+        squares = (y[:, None] - mean).square() * torch.exp(-log_var)
+        return -0.5 * (squares + log_var + math.log(2 * math.pi)).sum(-1)
+
+    def loss(self, y: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
+        """The negative of equation 7."""
+        s, (_, B, _) = self.settings, y.shape
+        h = self.recognition(y)
+        x_mean, x_log_var = self.q_x_mean(h).float(), self.q_x_log_var(h).float()
+        w_mean, w_log_var = self.q_w_mean(h).float(), self.q_w_log_var(h).float()
+        logits = self.q_z(h).float()
+
+        def sample(mean: Tensor, log_var: Tensor) -> Float[Tensor, "R M B X"]:
+            return mean[:, None] + torch.exp(0.5 * log_var[:, None]) * noise.normal(s.samples, B, mean.shape[-1])
+
+        x, w = sample(x_mean, x_log_var), sample(w_mean, w_log_var)
+        prior = mixture(
+            x,
+            self.log_prior(),
+            *self.p_x(w),
+            q_mean=x_mean[:, None],
+            q_log_var=x_log_var[:, None],
+            q_z=logits.softmax(-1)[:, None],
+        )
+        assert prior.kl is not None
+        terms = {
+            "reconstruction": -self.log_prob(y, x).mean(1),
+            "conditional_prior": prior.kl.mean(1),
+            "kl_w": gaussian_kl(w_mean, w_log_var),
+            "kl_z": categorical_kl(logits),
+            "consistency_violation": prior.entropy.mean(1),
+        }
+        weights = {"kl_z": s.eta, "consistency_violation": s.alpha}
+        objective = sum((weights.get(name, 1.0) * term for name, term in terms.items()), start=torch.zeros(()))
+        return Terms(objective.mean(-1), terms)
+
+    def log_prior(self) -> Float[Tensor, " K"]:
+        """log p(z), uniform."""
+        K = self.settings.n_clusters
+        return torch.full((K,), -math.log(K), device=self.q_z.weight.device)
+
+    def cluster_posterior(self, y: Float[Tensor, "R B D"]) -> Float[Tensor, "R B K"]:
+        return self.q_z(self.recognition(y)).float().log_softmax(-1)
+
+    def embed(self, y: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
+        """The means of q(x|y) and q(w|y)."""
+        h = self.recognition(y)
+        return {"x_mean": self.q_x_mean(h).float(), "w_mean": self.q_w_mean(h).float()}

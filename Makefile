@@ -55,7 +55,7 @@ notebook: $(READY) ## run one notebook with new parameters: _build/notebooks/NAM
 $(BENCH_READY): pyproject.toml constraints.txt benchmarks/requirements.txt | $(READY)
 	@echo "install: the library and its peers, in .venv-bench (a few minutes)"
 	@$(BIN)/python -m venv --clear .venv-bench
-	@$(BENCH)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e . \
+	@$(BENCH)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[test]' \
 	  > .venv-bench/install.log 2>&1 || { echo "install: failed, see .venv-bench/install.log" >&2; exit 1; }
 	@for peer in $$(grep -v '^\#' benchmarks/requirements.txt); do \
 	  $(BENCH)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) --no-deps $$peer \

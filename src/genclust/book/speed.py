@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pandas as pd
@@ -115,13 +116,30 @@ class Target:
         return value >= self.least if self.least is not None else value <= float(self.most or 0)
 
 
-def _ratio(comparison: Mapping[str, Any], variant: str) -> tuple[float, ...]:
-    ratio = comparison["variants"][variant]["ratio"]
-    return ratio["median"], ratio["min"], ratio["max"]
+def _ratio(comparison: Mapping[str, Any], variant: str, baseline: str = "") -> tuple[float, ...]:
+    """Median, least and greatest of the rounds' ratios."""
+    rounds = {name: v["rounds"] for name, v in comparison["variants"].items()}
+    ratios = [a / b for a, b in zip(rounds[variant], rounds[baseline or comparison["baseline"]], strict=True)]
+    return median(ratios), min(ratios), max(ratios)
 
 
-def _training(group: str) -> Callable[[Mapping[str, Any]], tuple[float, ...]]:
-    return lambda m: _ratio(m["throughput"][group], "genclust, float32")
+def _training(group: str, precision: str, baseline: str = "") -> Callable[[Mapping[str, Any]], tuple[float, ...]]:
+    return lambda m: _ratio(m["throughput"][group], f"genclust, {precision}", baseline)
+
+
+def _against_peers() -> Iterator[Target]:
+    """One seed against each peer, in both precisions."""
+    in_memory, converting = "DataLoader loop", "DataLoader loop, images converted one by one"
+    for what, group, baseline, least in (
+        ("an ordinary loop, images converted one by one, batch 300", "Gumbel MLP, batch 300", converting, 2),
+        ("the same, batch 64", "Gumbel MLP, batch 64", converting, 2),
+        ("an ordinary loop, images in memory, batch 300", "Gumbel MLP, batch 300", in_memory, 2),
+        ("the same, batch 64", "Gumbel MLP, batch 64", in_memory, 2),
+        ("pythae's VAE", "VAE, batch 100", "pythae", 1.5),
+        ("pythae's IWAE", "IWAE, 10 samples, batch 100", "pythae", 1.5),
+    ):
+        for precision, name in (("float32", "float32"), ("bf16", "bfloat16")):
+            yield Target(f"Training in {name}, against {what}", "cpu", "×", _training(group, precision, baseline), least)
 
 
 def _best_layout(network: str) -> Callable[[Mapping[str, Any]], tuple[float, ...]]:
@@ -151,10 +169,7 @@ def _cagem(m: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 TARGETS = (
-    Target("Training, against an ordinary loop, batch 300", "cpu", "×", _training("Gumbel MLP, batch 300"), 2),
-    Target("Training, against an ordinary loop, batch 64", "cpu", "×", _training("Gumbel MLP, batch 64"), 2),
-    Target("Training, against pythae's VAE", "cpu", "×", _training("VAE, batch 100"), 1.5),
-    Target("Training, against pythae's IWAE", "cpu", "×", _training("IWAE, 10 samples, batch 100"), 1.5),
+    *_against_peers(),
     Target("8 replicas, demo network, against one by one", "cpu", "×", _best_layout("demo network, batch 100"), 4),
     Target("8 replicas, MNIST network, against one by one", "cpu", "×", _best_layout("MNIST network, batch 300"), 1.4),
     Target("CaGeM step in bfloat16, against float32", "cpu", "×", lambda m: _ratio(_cagem(m), "bf16"), 2),
@@ -311,6 +326,17 @@ def likelihood(*results: Results | None) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(lines).fillna("–")
+
+
+def errors(found: Mapping[str, Mapping[str, list[float]]]) -> pd.DataFrame:
+    """Relative errors of values and gradients by operation and implementation."""
+    lines = []
+    for name, implementations in found.items():
+        line = {"Operation": name}
+        for implementation, (values, gradients) in implementations.items():
+            line[implementation.replace("reference", "plain")] = f"{values:.0e} / {gradients:.0e}"
+        lines.append(line)
+    return pd.DataFrame(lines)
 
 
 def unhelpful(found: Mapping[str, Any]) -> pd.DataFrame:

@@ -92,8 +92,9 @@ def digits(folder: Path) -> DataSet:
 
 
 def arcs(folder: Path) -> DataSet:
-    """The synthetic arcs, 10,000 points of seed 0."""
-    return DataSet("arcs", {"train": synthetic.arcs()}, class_names=tuple(f"arm {k}" for k in range(synthetic.N_ARCS)))
+    """The synthetic arcs: 10,000 points of seed 0, and 2,000 fresh ones each to validate and to test."""
+    splits = {"train": synthetic.arcs(), "validation": synthetic.arcs(2000, 1), "test": synthetic.arcs(2000, 2)}
+    return DataSet("arcs", splits, class_names=tuple(f"arm {k}" for k in range(synthetic.N_ARCS)))
 
 
 def mnist(folder: Path) -> DataSet:

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 from scipy.special import logsumexp
-from sklearn.metrics import normalized_mutual_info_score
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 Normaliser = Literal["geometric", "arithmetic"]
 
@@ -131,8 +131,8 @@ def clustering_scores(labels: Int[np.ndarray, " N"], log_posterior: Float[np.nda
         log_posterior: log q(k|x) of each point in nats; of equally probable clusters the first one counts.
 
     Returns:
-        ``acc_hungarian``, ``acc_many_to_one``, ``acc_exemplar``, ``nmi_geometric`` and ``nmi_arithmetic``
-        in per cent, and ``clusters_used``, the number of clusters with at least one point.
+        ``acc_hungarian``, ``acc_many_to_one``, ``acc_exemplar``, ``nmi_geometric``, ``nmi_arithmetic`` and
+        ``ari``, the adjusted Rand index (0 for clusters at random, 100 for the classes), in per cent, and ``clusters_used``, the number of clusters with at least one point.
 
     Raises:
         ValueError: as :func:`exemplar_accuracy`.
@@ -145,6 +145,7 @@ def clustering_scores(labels: Int[np.ndarray, " N"], log_posterior: Float[np.nda
         "acc_exemplar": exemplar_accuracy(labels, log_posterior),
         "nmi_geometric": nmi(labels, clusters, "geometric"),
         "nmi_arithmetic": nmi(labels, clusters, "arithmetic"),
+        "ari": 100 * float(adjusted_rand_score(labels, clusters)),
         "clusters_used": len(np.unique(clusters)),
     }
 

@@ -24,7 +24,7 @@ PROFILES: tuple[Profile, ...] = ("paper", "quick", "demo")
 #: Settings of training that came after records were published, with the value that means what was done before: with
 #: that value they are left out of a configuration, so that its hash, and the records under it, stay.
 ADDED_LATER = {"clip_norm": 0.0}
-EVALUATIONS = ("clustering", "neighbours", "style", "projection")
+EVALUATIONS = ("clustering", "neighbours", "style", "projection", "latent")
 
 
 @dataclass(frozen=True)

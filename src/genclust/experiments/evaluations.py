@@ -98,6 +98,26 @@ def style(model: Any, data: DataSet, seeds: list[int], device: torch.device) -> 
     ]
 
 
+@torch.no_grad()
+def latent(model: Any, data: DataSet, device: torch.device) -> list[dict[str, np.ndarray]]:
+    """The latent map of a GMVAE (Figure 2): test points, their reconstructions, and the components at w = 0."""
+    x = torch.from_numpy(data.splits["test"].x[snapshot_rows(data)]).to(device)
+    clusters = in_chunks(model.cluster_posterior, x, model.replicas).argmax(-1)
+    mean = in_chunks(model.embed, x, model.replicas)["x_mean"]
+    reconstruction = model.decode(mean.to(device))[0].cpu()
+    means, log_vars = (t.cpu() for t in model.p_x(torch.zeros(model.replicas, 1, model.settings.w_dim, device=device)))
+    return [
+        {
+            "latent_x": mean[r].numpy(),
+            "latent_clusters": clusters[r].to(torch.uint8).numpy(),
+            "latent_reconstruction": reconstruction[r].numpy(),
+            "component_means": means[r, 0].numpy(),
+            "component_sds": (0.5 * log_vars[r, 0]).exp().numpy(),
+        }
+        for r in range(model.replicas)
+    ]
+
+
 def _one_of_each_class(labels: np.ndarray | None) -> np.ndarray:
     """The first test point of each class, or the first points of data without labels."""
     if labels is None:
@@ -150,6 +170,9 @@ def evaluate(
             )
     if "style" in evaluations:
         for result, arrays in zip(results, style(model, data, seeds, device), strict=True):
+            result.arrays.update(arrays)
+    if "latent" in evaluations:
+        for result, arrays in zip(results, latent(model, data, device), strict=True):
             result.arrays.update(arrays)
     if "projection" in evaluations:
         for result, kept, seed in zip(results, snapshots, seeds, strict=True):

@@ -23,6 +23,10 @@ Bound with weights η and α (equations 3, 4, 6 and 7):
 
 At η = 1 and α = 0 it is the evidence lower bound.  H, the consistency violation, is of Bayes'
 posterior under the prior network, so its gradient reaches the samples and that network, not q(z).
+
+Version 2 of the paper (January 2017) has no q(z|y): Bayes' posterior p(z|x, w) takes its place in the
+conditional prior term and in :math:`\mathrm{KL}(p(z|x, w)\,\|\,p(z)) = \log K - H`, which it leaves out of
+the objective where the mean over the batch is below λ nats ("free bits").
 """
 
 from __future__ import annotations
@@ -59,6 +63,8 @@ class GMVAESettings:
         alpha: weight of the consistency violation.
         samples: M, of x and w alike.
         likelihood: ``bernoulli``, or ``gaussian`` with a learned variance.
+        version: 1, or 2 of the paper.
+        free_bits: λ of version 2.
         batch_norm: whether the dense recognition network is normalised; the convolutional ones are.
     """
 
@@ -71,6 +77,8 @@ class GMVAESettings:
     alpha: float = within(0, 1e6, default=0.0)
     samples: int = within(1, 10_000, default=1)
     likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
+    version: Literal[1, 2] = 1
+    free_bits: float = within(0, 1e6, default=0.0)
     batch_norm: bool = True
     init: Init = "pytorch"
     bn_momentum: float = within(0, 1, default=0.1)
@@ -162,7 +170,12 @@ class GMVAE(Model):
         self.y_log_var = Linear(replicas, H, y_dim) if s.likelihood == "gaussian" else None
         self.q_x_mean, self.q_x_log_var = (Linear(replicas, H, s.x_dim) for _ in range(2))
         self.q_w_mean, self.q_w_log_var = (Linear(replicas, H, s.w_dim) for _ in range(2))
-        self.q_z = Linear(replicas, H, s.n_clusters)
+        if s.version == 1:
+            self.q_z = Linear(replicas, H, s.n_clusters)
+        elif s.alpha or s.eta != 1:
+            raise SettingError(
+                "Version 2 has neither η nor a consistency violation; set model.eta to 1, model.alpha to 0."
+            )
         self.prior = nn.Sequential(Linear(replicas, s.w_dim, H), nn.Tanh())
         self.prior_means, self.prior_log_vars = (Linear(replicas, H, s.n_clusters * s.x_dim) for _ in range(2))
 
@@ -196,39 +209,46 @@ class GMVAE(Model):
         h = self.recognition(y)
         x_mean, x_log_var = self.q_x_mean(h).float(), self.q_x_log_var(h).float()
         w_mean, w_log_var = self.q_w_mean(h).float(), self.q_w_log_var(h).float()
-        logits = self.q_z(h).float()
 
         def sample(mean: Tensor, log_var: Tensor) -> Float[Tensor, "R M B X"]:
             return mean[:, None] + torch.exp(0.5 * log_var[:, None]) * noise.normal(s.samples, B, mean.shape[-1])
 
         x, w = sample(x_mean, x_log_var), sample(w_mean, w_log_var)
-        prior = mixture(
-            x,
-            self.log_prior(),
-            *self.p_x(w),
-            q_mean=x_mean[:, None],
-            q_log_var=x_log_var[:, None],
-            q_z=logits.softmax(-1)[:, None],
-        )
+        p_x = self.p_x(w)
+        if s.version == 1:
+            logits = self.q_z(h).float()
+            q_z, kl_z = logits.softmax(-1)[:, None], categorical_kl(logits)
+        else:
+            posterior = mixture(x, self.log_prior(), *p_x)
+            q_z = posterior.log_responsibilities.exp()
+            kl_z = math.log(s.n_clusters) - posterior.entropy.mean(1)
+        prior = mixture(x, self.log_prior(), *p_x, q_mean=x_mean[:, None], q_log_var=x_log_var[:, None], q_z=q_z)
         assert prior.kl is not None
         terms = {
             "reconstruction": -self.log_prob(y, x).mean(1),
             "conditional_prior": prior.kl.mean(1),
             "kl_w": gaussian_kl(w_mean, w_log_var),
-            "kl_z": categorical_kl(logits),
+            "kl_z": kl_z,
             "consistency_violation": prior.entropy.mean(1),
         }
-        weights = {"kl_z": s.eta, "consistency_violation": s.alpha}
-        objective = sum((weights.get(name, 1.0) * term for name, term in terms.items()), start=torch.zeros(()))
-        return Terms(objective.mean(-1), terms)
+        rest = terms["reconstruction"] + terms["conditional_prior"] + terms["kl_w"]
+        if s.version == 1:
+            objective = (rest + s.eta * kl_z + s.alpha * terms["consistency_violation"]).mean(-1)
+        else:
+            objective = rest.mean(-1) + kl_z.mean(-1).clamp_min(s.free_bits)
+        return Terms(objective, terms)
 
     def log_prior(self) -> Float[Tensor, " K"]:
         """log p(z), uniform."""
         K = self.settings.n_clusters
-        return torch.full((K,), -math.log(K), device=self.q_z.weight.device)
+        return torch.full((K,), -math.log(K), device=self.q_x_mean.weight.device)
 
     def cluster_posterior(self, y: Float[Tensor, "R B D"]) -> Float[Tensor, "R B K"]:
-        return self.q_z(self.recognition(y)).float().log_softmax(-1)
+        """log q(z|y); in version 2, log p(z|x, w) at the means of q(x|y) and q(w|y)."""
+        if self.settings.version == 1:
+            return self.q_z(self.recognition(y)).float().log_softmax(-1)
+        means = self.embed(y)
+        return mixture(means["x_mean"], self.log_prior(), *self.p_x(means["w_mean"])).log_responsibilities
 
     def embed(self, y: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
         """The means of q(x|y) and q(w|y)."""

@@ -29,8 +29,6 @@ class Linear(nn.Module):
         self.bias = nn.Parameter(torch.empty(replicas, 1, d_out))
 
     def forward(self, x: Float[Tensor, "R B d_in"]) -> Float[Tensor, "R B d_out"]:
-        if len(self.weight) == 1:  # the same product, with one kernel less
-            return F.linear(x.squeeze(0), self.weight.squeeze(0).T, self.bias.view(-1)).unsqueeze(0)
         return torch.baddbmm(self.bias, x, self.weight)
 
     def initialise(self, generators: Sequence[Generator], init: Init) -> None:

@@ -1,0 +1,173 @@
+"""The Gaussian mixture VAE: its terms by brute force, its gradients, its networks, its edges."""
+
+import math
+
+import pytest
+import torch
+from torch.distributions import Categorical, Independent, Normal
+
+from genclust.models.gmvae import GMVAE, GMVAESettings
+from genclust.settings import SettingError, read
+from genclust.streams import Noise
+
+SMALL = {"n_clusters": 3, "x_dim": 2, "w_dim": 2, "hidden": 6, "batch_norm": False}
+
+
+def model(replicas=1, y_dim=2, **settings) -> GMVAE:
+    built = GMVAE(replicas, y_dim, GMVAESettings(**(SMALL | settings)))
+    built.initialise(Noise(range(replicas), "test").generators)
+    with torch.no_grad():  # networks as initialised are nearly constant; make them depend on their input
+        for parameter in built.parameters():
+            parameter.mul_(2)
+    return built
+
+
+class Fixed(Noise):
+    """Replays given normal draws."""
+
+    def __init__(self, *draws: torch.Tensor) -> None:
+        self.draws = list(draws)
+
+    def normal(self, *shape: int) -> torch.Tensor:
+        return self.draws.pop(0)
+
+
+@torch.no_grad()
+def test_the_conditional_prior_term_is_the_divergence_that_sampling_z_gives():
+    """Equation 4 without samples of z, against a Monte-Carlo estimate that draws both z and x."""
+    gmvae, n = model(likelihood="gaussian"), 400_000
+    y = torch.tensor([[[0.7, -0.4]]])
+    eps = torch.randn(1, 1, 1, 2)
+    terms = gmvae.loss(y, {}, Fixed(torch.zeros(1, 1, 1, 2), eps)).terms
+    h = gmvae.recognition(y)
+    w = gmvae.q_w_mean(h) + (0.5 * gmvae.q_w_log_var(h)).exp() * eps[0]
+    means, log_vars = (t[0, 0].double() for t in gmvae.p_x(w))
+    q_x = Normal(gmvae.q_x_mean(h)[0, 0].double(), (0.5 * gmvae.q_x_log_var(h)[0, 0].double()).exp())
+    z = Categorical(logits=gmvae.q_z(h)[0, 0].double()).sample((n,))
+    x = q_x.sample((n,))
+    ratio = q_x.log_prob(x).sum(-1) - Normal(means[z], (0.5 * log_vars[z]).exp()).log_prob(x).sum(-1)
+    error = float(ratio.std() / n**0.5)
+    assert float(terms["conditional_prior"]) == pytest.approx(float(ratio.mean()), abs=5 * error)
+    assert float(terms["conditional_prior"]) > 20 * error
+
+
+@torch.no_grad()
+def test_the_consistency_violation_is_the_entropy_of_bayes_posterior():
+    gmvae = model(replicas=2, samples=4, likelihood="gaussian")
+    y, x_eps, w_eps = torch.randn(2, 5, 2), torch.randn(2, 4, 5, 2), torch.randn(2, 4, 5, 2)
+    found = gmvae.loss(y, {}, Fixed(x_eps, w_eps)).terms["consistency_violation"]
+    h = gmvae.recognition(y)
+    x = gmvae.q_x_mean(h)[:, None] + (0.5 * gmvae.q_x_log_var(h)[:, None]).exp() * x_eps
+    w = gmvae.q_w_mean(h)[:, None] + (0.5 * gmvae.q_w_log_var(h)[:, None]).exp() * w_eps
+    means, log_vars = (t.double() for t in gmvae.p_x(w))
+    joint = Independent(Normal(means, (0.5 * log_vars).exp()), 1).log_prob(x.double()[..., None, :])
+    expected = Categorical(logits=joint).entropy().mean(1)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_consistency_violation_moves_samples_and_prior_but_not_q_of_z():
+    gmvae = model(likelihood="gaussian")
+    terms = gmvae.loss(torch.randn(1, 6, 2), {}, Noise([0], "draws")).terms
+    parts = {name: list(getattr(gmvae, name).parameters()) for name in ("q_z", "q_x_mean", "q_w_mean", "prior_means")}
+    for name, parameters in parts.items():
+        gradients = torch.autograd.grad(
+            terms["consistency_violation"].sum(), parameters, retain_graph=True, allow_unused=True
+        )
+        moved = any(g is not None and bool(g.abs().sum() > 0) for g in gradients)
+        assert moved == (name != "q_z"), name
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_bound_stays_below_the_likelihood(version):
+    """At η = 1 and α = 0: the mean bound of one point, against log p(y) from a million draws of the prior."""
+    gmvae, y = model(y_dim=1, likelihood="gaussian", version=version), torch.tensor([[[0.3]]])
+    bound = -float(gmvae.loss(y.expand(1, 20_000, 1), {}, Noise([0], "draws")).objective)
+    n = 1_000_000
+    w, z = torch.randn(1, n, 2), torch.randint(3, (n,))
+    means, log_vars = (t[0, torch.arange(n), z] for t in gmvae.p_x(w))
+    x = means + (0.5 * log_vars).exp() * torch.randn(n, 2)
+    log_p = float((gmvae.log_prob(y, x[None, :, None])[0, :, 0].double().logsumexp(0)) - math.log(n))
+    assert bound < log_p
+    assert bound > log_p - 20  # and says something
+
+
+@torch.no_grad()
+def test_a_replica_has_the_terms_it_has_alone():
+    together = model(replicas=3, samples=2, y_dim=5)
+    y = torch.rand(3, 4, 5)
+    alone = GMVAE(1, 5, together.settings)
+    for name, tensor in alone.state_dict().items():
+        tensor.copy_(together.state_dict()[name][1:2])
+    noise = Noise([0, 7, 1], "draws").at(3), Noise([7], "draws").at(3)
+    both = together.loss(y, {}, noise[0]), alone.loss(y[1:2], {}, noise[1])
+    for name in both[0].terms:
+        torch.testing.assert_close(both[0].terms[name][1], both[1].terms[name][0], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("network, shape, count", [("mnist", (28, 28, 1), 7.83e6), ("svhn", (32, 32, 3), 7.95e6)])
+def test_convolutional_networks(network, shape, count):
+    """Shapes, and as many parameters as the tables of appendix A add up to with K = 10."""
+    d = math.prod(shape)
+    gmvae = GMVAE(1, d, GMVAESettings(10, network=network, samples=2))
+    gmvae.initialise(Noise([0], "test").generators)
+    assert sum(p.numel() for p in gmvae.parameters()) == pytest.approx(count, rel=1e-3)
+    y = torch.rand(1, 3, d)
+    terms = gmvae.loss(y, {}, Noise([0], "draws"))
+    assert terms.objective.isfinite().all() and terms.terms["reconstruction"].shape == (1, 3)
+    assert gmvae.decode(torch.zeros(1, 4, 200))[0].shape == (1, 4, d)
+    assert gmvae.cluster_posterior(y).shape == (1, 3, 10)
+
+
+def test_convolutions_see_colours_as_planes():
+    """A row holds red, green and blue of a pixel side by side: only the red filters may see a change of red."""
+    recognition = GMVAE(1, 3072, GMVAESettings(2, network="svhn")).recognition
+    first = recognition[0]
+    with torch.no_grad():
+        first.weight.zero_()
+        first.weight[:, :, 0] = 1.0
+        first.bias.zero_()
+    seen = []
+    first.register_forward_hook(lambda _, __, out: seen.append(out.detach()))
+    y = torch.zeros(3, 32, 32, 3)
+    y[1, ..., 0], y[2, ..., 1] = 1, 1
+    recognition(y.reshape(1, 3, -1))
+    assert seen[0][0, 1].abs().max() > 0 and seen[0][0, 2].abs().max() == 0 == seen[0][0, 0].abs().max()
+
+
+def test_unfit_settings_are_refused():
+    with pytest.raises(SettingError, match="28 × 28 pixels and 1 channels"):
+        GMVAE(1, 64, GMVAESettings(10, network="mnist"))
+    with pytest.raises(SettingError, match=r"set model\.eta to 1, model\.alpha to 0"):
+        GMVAE(1, 2, GMVAESettings(3, version=2, alpha=0.4))
+    with pytest.raises(SettingError, match=r"model\.samples"):
+        read(GMVAESettings, {"n_clusters": 10, "samples": 0}, "model")
+
+
+def test_one_component_has_no_uncertainty():
+    terms = model(n_clusters=1).loss(torch.rand(1, 4, 2), {}, Noise([0], "draws")).terms
+    assert (terms["kl_z"] == 0).all() and (terms["consistency_violation"] == 0).all()
+
+
+def test_a_degenerate_component_and_an_empty_one_stay_finite():
+    gmvae = model(likelihood="gaussian")
+    with torch.no_grad():
+        gmvae.prior_log_vars.bias[0, 0, :2] = -40.0  # component 0 as narrow as 2e-9
+        gmvae.prior_means.bias[0, 0, 2:4] = 1e4  # component 1 far from everything
+    terms = gmvae.loss(torch.randn(1, 6, 2), {}, Noise([0], "draws"))
+    assert all(term.isfinite().all() for term in terms.terms.values())
+    terms.objective.sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in gmvae.parameters())
+
+
+def test_free_bits_stop_the_z_term_below_their_threshold():
+    """Version 2: below λ nats a batch the term is constant, above it it is log K - H."""
+    y = torch.rand(1, 6, 2)
+    objectives = {}
+    for free_bits in (0.0, 100.0):
+        gmvae = model(version=2, free_bits=free_bits)
+        terms = gmvae.loss(y, {}, Noise([0], "draws"))
+        objectives[free_bits] = float(terms.objective)
+        expected = math.log(3) - terms.terms["consistency_violation"]
+        torch.testing.assert_close(terms.terms["kl_z"], expected)
+    assert objectives[100.0] - objectives[0.0] == pytest.approx(100 - float(expected.mean()), rel=1e-4)

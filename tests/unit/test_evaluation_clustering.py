@@ -143,6 +143,7 @@ def test_scores_name_every_measure_once() -> None:
         "acc_exemplar": exemplar_accuracy(labels, log_posterior),
         "nmi_geometric": nmi(labels, clusters, "geometric"),
         "nmi_arithmetic": nmi(labels, clusters, "arithmetic"),
+        "ari": 100 * adjusted_rand_score(labels, clusters),
         "clusters_used": 5,
     }
 

@@ -139,7 +139,8 @@ def _against_peers() -> Iterator[Target]:
         ("pythae's IWAE", "IWAE, 10 samples, batch 100", "pythae", 1.5),
     ):
         for precision, name in (("float32", "float32"), ("bf16", "bfloat16")):
-            yield Target(f"Training in {name}, against {what}", "cpu", "×", _training(group, precision, baseline), least)
+            measured = _training(group, precision, baseline)
+            yield Target(f"Training in {name}, against {what}", "cpu", "×", measured, least)
 
 
 def _best_layout(network: str) -> Callable[[Mapping[str, Any]], tuple[float, ...]]:

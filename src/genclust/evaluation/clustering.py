@@ -132,7 +132,8 @@ def clustering_scores(labels: Int[np.ndarray, " N"], log_posterior: Float[np.nda
 
     Returns:
         ``acc_hungarian``, ``acc_many_to_one``, ``acc_exemplar``, ``nmi_geometric``, ``nmi_arithmetic`` and
-        ``ari``, the adjusted Rand index (0 for clusters at random, 100 for the classes), in per cent, and ``clusters_used``, the number of clusters with at least one point.
+        ``ari`` (adjusted Rand index: 0 for clusters at random, 100 for the classes) in per cent, and
+        ``clusters_used``, the number of clusters with at least one point.
 
     Raises:
         ValueError: as :func:`exemplar_accuracy`.

@@ -7,6 +7,7 @@ a process of its own, ``python -m benchmarks.errors``, which prints JSON.
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -56,7 +57,10 @@ def _as(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _relative(found: list[Tensor], truth: list[Tensor]) -> float:
-    return max(float((f.double() - t.double()).norm() / t.double().norm()) for f, t in zip(found, truth, strict=True))
+    errors = [float((f.double() - t.double()).norm() / t.double().norm()) for f, t in zip(found, truth, strict=True)]
+    if not all(map(math.isfinite, errors)):  # a NaN would lose every comparison and look like no error at all
+        raise RuntimeError(f"an implementation gave values that are not finite: errors {errors}")
+    return max(errors)
 
 
 def measure(device: str, draws: int) -> dict[str, Any]:

@@ -62,12 +62,12 @@ def _bytes(tensors: Sequence[Tensor]) -> int:
 
 
 def cases(device: str, smoke: bool = False, draw: int = 0) -> Iterator[Case]:
-    """All operations: about 10 to 40 MB on a CPU, above 100 MB on a GPU, or next to nothing as ``smoke``.
+    """All operations: about 10 to 40 MB on a CPU, 0.4 GB and more on a GPU, where less would measure the launch, or next to nothing as ``smoke``.
 
     One case lives at a time; ``draw`` is the seed of its numbers.
     """
     generator = torch.Generator(device).manual_seed(draw)
-    n = {"cpu": 500, "cuda": 10_000}[device] if not smoke else 4
+    n = {"cpu": 500, "cuda": 40_000}[device] if not smoke else 4
 
     def normal(*shape: int, scale: float = 1.0, grad: bool = True) -> Tensor:
         return (scale * torch.randn(shape, generator=generator, device=device)).requires_grad_(grad)

@@ -37,6 +37,9 @@ ROWS = 64
 #: with parameters for each sample, the gradient written out was 1.3 to 1.6 times as fast for 0.6 to 1.6 million.
 SMALL = 2**18
 
+#: Components that a tile of the kernels holds at most; more go to the plain form.
+WIDEST = 256
+
 #: Nats by which matrix products may be wrong: what rounding a log-likelihood of -17 to float32 may cost.
 TOLERANCE = 1e-6
 
@@ -561,6 +564,8 @@ def mixture(
         shared = len(lead) > 0 and means.shape[-3] < lead[-1]
         if on_cpu and shared and product_error(z, means, log_vars, *q[:2]) <= TOLERANCE:
             return products(*given)
+    elif means.shape[-2] > WIDEST:
+        return reference(*given)
     log_prob, log_r, entropy, kl, _ = _mixture(z, log_weights, means, log_vars, *q)
     return Mixture(log_prob, log_r, entropy, None if q_z is None else kl)
 

@@ -8,6 +8,7 @@ measurements and early stops happen between epochs.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -112,9 +113,11 @@ class CapturedStep:
                         tensor.copy_(value)
             torch.cuda.current_stream().wait_stream(side)
             self.training.optimiser.zero_grad()  # so that the graph makes its gradients in its own memory
-            self._graphs[size] = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graphs[size]):
+            gc.collect()  # another training's graphs must not be freed in the middle of a capture
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
                 self._one(size)
+            self._graphs[size] = graph
         return self._graphs[size]
 
     def _state(self) -> Iterator[Tensor]:

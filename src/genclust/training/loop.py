@@ -97,6 +97,9 @@ class Training:
         self.seeds = list(seeds)
         self.settings = settings
         self.device = torch.device(device)
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)  # Triton launches, and graphs are captured, on the current device
+            torch.backends.cudnn.allow_tf32 = False  # float32 means float32, in convolutions too
         model.initialise(Noise(self.seeds, "initial weights").generators)  # on the CPU: one seed, one start
         self.model = model.to(self.device)
         self.x = x.to(self.device)
@@ -269,10 +272,9 @@ class Training:
                     key: torch.stack([state["adam"][name][key] for state in states]).to(self.device)
                     for key in ("exp_avg", "exp_avg_sq")
                 }
-                self.optimiser.state[parameter] = {
-                    "step": torch.tensor(float(self.step), device=self.device),
-                    **moments,
-                }
+                moments["step"] = torch.tensor(float(self.step), device=self.device)
+                for key, value in self.optimiser.state.setdefault(parameter, moments).items():
+                    value.copy_(moments[key])  # in place, since a captured graph works on what is there
 
 
 @torch.no_grad()

@@ -353,3 +353,13 @@ Z, W, M = torch.zeros(2, 5, 3), torch.zeros(4), torch.zeros(2, 4, 3)
 def test_unfit_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@needs_triton
+def test_more_components_than_a_tile_holds_go_to_the_plain_form():
+    z, means = torch.randn(3, 2), torch.randn(3, 300, 2)
+    with kernels.implementation("triton"):
+        found = mixture(z, torch.zeros(300), means, torch.zeros_like(means))
+    with kernels.implementation("reference"):
+        expected = mixture(z, torch.zeros(300), means, torch.zeros_like(means))
+    assert torch.equal(found.log_prob, expected.log_prob)

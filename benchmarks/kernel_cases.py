@@ -62,9 +62,10 @@ def _bytes(tensors: Sequence[Tensor]) -> int:
 
 
 def cases(device: str, smoke: bool = False, draw: int = 0) -> Iterator[Case]:
-    """All operations: about 10 to 40 MB on a CPU, 0.4 GB and more on a GPU, where less would measure the launch, or next to nothing as ``smoke``.
+    """All operations, one case living at a time.
 
-    One case lives at a time; ``draw`` is the seed of its numbers.
+    About 10 to 40 MB on a CPU; 0.4 GB and more on a GPU, where less would measure the launch; next to nothing as
+    ``smoke``.  ``draw`` is the seed of the numbers.
     """
     generator = torch.Generator(device).manual_seed(draw)
     n = {"cpu": 500, "cuda": 40_000}[device] if not smoke else 4

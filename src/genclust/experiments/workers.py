@@ -22,7 +22,7 @@ import joblib
 import torch
 from tqdm import tqdm
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 SECONDS_BETWEEN_REPORTS = 0.5
 
 
@@ -134,8 +134,8 @@ def count(jobs: int) -> int:
 
 
 def each(
-    function: Callable[..., Result], jobs: Sequence[tuple[Any, ...]], description: str, progress: bool
-) -> Iterator[Result]:
+    function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], description: str, progress: bool
+) -> Iterator[T]:
     """Yield ``function(*job, watch)`` of all jobs as they finish, several at once, each on its share of the cores.
 
     Raises:
@@ -170,8 +170,8 @@ def each(
 
 
 def _guarded(
-    function: Callable[..., Result], job: tuple[Any, ...], folder: Path, number: int, parent: int
-) -> tuple[Result | None, Exception | None]:
+    function: Callable[..., T], job: tuple[Any, ...], folder: Path, number: int, parent: int
+) -> tuple[T | None, Exception | None]:
     """Run one job in a worker; its exception comes back as a value, so that the others can end in good order."""
     with signals() as interrupted:
         watch = _Files(folder, number, lambda: interrupted() or os.getppid() != parent)

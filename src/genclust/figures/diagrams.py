@@ -1,4 +1,4 @@
-"""Figures 1 and 2 of "Is Simple Better?": the graphical models and the architecture.
+"""Graphical models and architectures: Figures 1 and 2 of "Is Simple Better?", Figure 1 of GMVAE.
 
 Filled shapes carry white text, so that they read alike on light and dark pages; the rest is in the page's ink.
 """
@@ -112,6 +112,35 @@ def architecture(ax: Axes) -> None:
         (0.0, 1.4, "decoder\n$p(x\\,|\\,z,c)$", "left"),
     ):
         ax.text(x_text, y_text, text, ha=side, va="center")
+
+
+def gmvae_graphical_model(generation: Axes, inference: Axes) -> None:
+    r"""Figure 1 of GMVAE: the generative model :math:`p(w)\,p(z)\,p_\beta(x|w, z)\,p_\theta(y|x)`, and the family q.
+
+    Circles are random variables, the filled one is observed, and what stands beside an arrow are the parameters of
+    its network. Drawn for axes of about 2.4 by 3.2 inches.
+
+    Args:
+        generation: where to draw the generative model.
+        inference: where to draw the mean-field family.
+    """
+    for ax, title in ((generation, "Generative model"), (inference, "Variational family")):
+        _canvas(ax, 3, 4)
+        ax.set_title(title)
+        y = _node(ax, 1.5, 0.65, "$y$", fill=INK)
+        w, z = _node(ax, 0.6, 3.3, "$w$"), _node(ax, 2.4, 3.3, "$z$")
+        if ax is generation:
+            x = _node(ax, 1.5, 2, "$x$")
+            for start, end in ((w, x), (z, x), (x, y)):
+                _arrow(ax, start, end)
+            labels = ((0.75, 2.5, r"$\beta$"), (1.75, 1.3, r"$\theta$"))
+        else:
+            x = _node(ax, 1.5, 3.3, "$x$")
+            for end in (w, x, z):
+                _arrow(ax, y, end)
+            labels = ((0.65, 2.0, r"$\phi_w$"), (1.75, 2.3, r"$\phi_x$"), (2.35, 2.0, r"$\phi_z$"))
+        for at_x, at_y, text in labels:
+            ax.text(at_x, at_y, text, ha="center", va="center")
 
 
 def _canvas(ax: Axes, width: float, height: float) -> None:

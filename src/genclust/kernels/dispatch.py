@@ -2,7 +2,7 @@
 
 Every operation has a plain PyTorch form, which runs on any device in any precision, and Triton
 kernels for CUDA.  ``auto`` takes the kernels for CUDA tensors in float32 or less, and the plain
-form otherwise; :func:`implementation` overrides that for debugging:
+form otherwise; ``implementation`` overrides that for debugging:
 
 Example:
     >>> from genclust import kernels

@@ -210,7 +210,7 @@ def log_mean_exp(log_weights: Float[Tensor, "S *B"]) -> Float[Tensor, "*B"]:
 
 
 class LogMeanExp:
-    """:func:`log_mean_exp` of samples that come in chunks, in the memory of one result.
+    """``log_mean_exp`` of samples that come in chunks, in the memory of one result.
 
     Any partition of the samples, in any order, gives the same result to rounding.  Gradients are
     not tracked.

@@ -125,7 +125,7 @@ def expanded(
         = z^2 \cdot \sigma_k^{-2} - 2 z \cdot \mu_k \sigma_k^{-2} + \mu_k^2 \cdot \sigma_k^{-2}
 
     Nothing of size B × K × D is ever made, but the terms cancel where z lies near a mean far from the
-    origin; by how much that hurts is bounded by :func:`product_error`.
+    origin; by how much that hurts is bounded by ``product_error``.
     """
     mu, log_var = means.squeeze(-3).double(), log_vars.squeeze(-3).double()
     precision = (-log_var).exp()
@@ -153,7 +153,7 @@ def products(
     q_log_var: Float[Tensor, "*Q D"] | None = None,
     q_z: Float[Tensor, "*Q K"] | None = None,
 ) -> Mixture:
-    """The mixture from :func:`expanded`, rounded to float32 last."""
+    """The mixture from ``expanded``, rounded to float32 last."""
     log_density, divergence = expanded(z, means, log_vars, q_mean, q_log_var)
     log_prob, log_r, entropy = (x.float() for x in _posterior(log_density + log_weights.double()))
     if divergence is None or q_z is None:
@@ -164,7 +164,7 @@ def products(
 def product_error(
     z: Tensor, means: Tensor, log_vars: Tensor, q_mean: Tensor | None = None, q_log_var: Tensor | None = None
 ) -> Float[Tensor, ""]:
-    r"""Bound on the error of any log-density or divergence of :func:`expanded`, in nats.
+    r"""Bound on the error of any log-density or divergence of ``expanded``, in nats.
 
     With u = 2⁻⁵³, a sum of D products, in whatever order, is wrong by at most D u times the sum of their
     sizes; what is multiplied carries at most eight roundings more (exponential, squares, last additions).  So,
@@ -534,7 +534,7 @@ def mixture(
     r"""A Gaussian mixture at z and, if q is given, the expected KL from it, in nats and float32 or better.
 
     On a CPU, parameters that the rows of z's last leading axis share go through matrix products if there are
-    more than ``SMALL`` differences z - μ and :func:`product_error` promises an error below ``TOLERANCE``.
+    more than ``SMALL`` differences z - μ and ``product_error`` promises an error below ``TOLERANCE``.
     Everything else is computed difference by difference, on a GPU always, where that choice would have to
     wait for the device.  A squared distance above the range of the type, in standard deviations, makes a component's
     responsibility 0; where that happens to all of them, or all weights are 0, they are NaN.

@@ -1,0 +1,55 @@
+"""Two-dimensional latent spaces: points by cluster, and the components of a mixture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.patches import Ellipse
+
+from genclust.figures.style import CLASSES, INK
+
+
+def points(ax: Axes, xy: Float[np.ndarray, "N 2"], clusters: Int[np.ndarray, " N"]) -> None:
+    """Small points, one colour a cluster.
+
+    Args:
+        ax: where to draw; its ticks are removed, since a latent space has no unit.
+        xy: positions.
+        clusters: 0 … K-1, at most as many as there are colours.
+
+    Raises:
+        ValueError: for more clusters than colours that can be told apart.
+    """
+    if len(clusters) and clusters.max() >= len(CLASSES):
+        raise ValueError(f"only {len(CLASSES)} clusters can be told apart by colour, not {clusters.max() + 1}")
+    order = np.random.default_rng(0).permutation(len(xy))  # else the last cluster covers the others
+    colors = np.array(CLASSES)[clusters]
+    ax.scatter(*xy[order].T, c=colors[order], s=3, alpha=0.7, linewidths=0, rasterized=True)
+    ax.set(xticks=[], yticks=[])
+    ax.grid(False)
+
+
+def contours(ax: Axes, means: Float[np.ndarray, "K 2"], sds: Float[np.ndarray, "K 2"], width: float = 2.0) -> None:
+    """The ellipse of each diagonal Gaussian at ``width`` standard deviations, in the colour of its cluster."""
+    for k, (mean, sd) in enumerate(zip(means, sds, strict=True)):
+        ax.add_patch(Ellipse(mean, *(2 * width * sd), fill=False, color=CLASSES[k], linewidth=1.5))
+    ax.autoscale_view()
+
+
+def seed_dots(ax: Axes, values: Mapping[str, Sequence[float]], ylabel: str) -> None:
+    """A column of dots for each name, one a seed, and a line at their median.
+
+    Args:
+        ax: where to draw.
+        values: one value a seed, by name.
+        ylabel: what they are, with their unit.
+    """
+    for i, found in enumerate(values.values()):
+        spread = np.linspace(-0.18, 0.18, len(found)) if len(found) > 1 else np.zeros(1)
+        ax.plot(i + spread, sorted(found), "o", color=CLASSES[0], alpha=0.8, markersize=5)
+        ax.hlines(np.median(found), i - 0.28, i + 0.28, color=INK, linewidth=2)
+    ax.set(ylabel=ylabel, xticks=range(len(values)), xticklabels=list(values))
+    ax.grid(axis="x", visible=False)

@@ -85,7 +85,7 @@ def cases(device: str, smoke: bool = False, draw: int = 0) -> Iterator[Case]:
     seed = torch.tensor([3], device=device)
     offset = torch.tensor(5, device=device)
     yield Case(
-        "the same, bits drawn inside",
+        "Bernoulli log-likelihood, bits drawn inside",
         lambda logits, x: kernels.binarised_log_prob(logits, x, seed, offset),
         [normal(1, n, 10, 784), grey(1, n, 1, 784)],
         lambda logits, x: plain_bernoulli(logits, (torch.rand(x.shape, device=x.device) * 255 < x).float()),

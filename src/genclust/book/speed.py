@@ -131,10 +131,10 @@ def _against_peers() -> Iterator[Target]:
     """One seed against each peer, in both precisions."""
     in_memory, converting = "DataLoader loop", "DataLoader loop, images converted one by one"
     for what, group, baseline, least in (
-        ("an ordinary loop, images converted one by one, batch 300", "Gumbel MLP, batch 300", converting, 2),
-        ("the same, batch 64", "Gumbel MLP, batch 64", converting, 2),
+        ("an ordinary loop that converts images one by one, batch 300", "Gumbel MLP, batch 300", converting, 2),
+        ("an ordinary loop that converts images one by one, batch 64", "Gumbel MLP, batch 64", converting, 2),
         ("an ordinary loop, images in memory, batch 300", "Gumbel MLP, batch 300", in_memory, 2),
-        ("the same, batch 64", "Gumbel MLP, batch 64", in_memory, 2),
+        ("an ordinary loop, images in memory, batch 64", "Gumbel MLP, batch 64", in_memory, 2),
         ("pythae's VAE", "VAE, batch 100", "pythae", 1.5),
         ("pythae's IWAE", "IWAE, 10 samples, batch 100", "pythae", 1.5),
     ):

@@ -33,7 +33,8 @@ def declared(project: dict) -> dict[str, Requirement]:
 
 
 def pins(lines: list[str]) -> dict[str, str]:
-    split = [line.split("==") for line in lines if "==" in line and not line.startswith("#")]
+    without_marker = [line.split(";")[0] for line in lines if not line.startswith("#")]
+    split = [line.split("==") for line in without_marker if "==" in line]
     return {canonicalize_name(name.strip()): version.strip() for name, version in split}
 
 

@@ -14,12 +14,12 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
-from matplotlib.patches import Circle, FancyArrowPatch
+from matplotlib.patches import Circle, Ellipse, FancyArrowPatch
 from matplotlib.text import Text
 
-from genclust.figures import style
+from genclust.figures import latent, style
 from genclust.figures.curves import accuracy_curves
-from genclust.figures.diagrams import HIDDEN, STOCHASTIC, architecture, graphical_model
+from genclust.figures.diagrams import HIDDEN, STOCHASTIC, architecture, gmvae_graphical_model, graphical_model
 from genclust.figures.images import image_grid
 from genclust.figures.scatter import class_scatter
 
@@ -313,3 +313,36 @@ def test_seeds_against_paper_draws_every_seed_and_the_papers_number():
         seeds_against_paper(ax, {"ACC": [1.0]}, {})
     with pytest.raises(ValueError, match="at least one seed"):
         seeds_against_paper(ax, {"ACC": []}, {"ACC": (1.0, None)})
+
+
+def test_gmvaes_graphical_models_have_the_papers_edges(ax: Axes) -> None:
+    other = ax.figure.add_subplot()
+    gmvae_graphical_model(ax, other)
+    for axes in (ax, other):  # w and z lead to x and x to y; or y to all three
+        assert sum(isinstance(patch, FancyArrowPatch) for patch in axes.patches) == 3
+
+
+def test_contours_are_ellipses_of_two_standard_deviations(ax: Axes) -> None:
+    latent.contours(ax, np.array([[1.0, 2.0], [0.0, -1.0]]), np.array([[0.5, 0.25], [1.0, 3.0]]))
+    found = [patch for patch in ax.patches if isinstance(patch, Ellipse)]
+    assert np.allclose([patch.center for patch in found], [[1, 2], [0, -1]])
+    assert np.allclose([(patch.width, patch.height) for patch in found], [[2, 1], [4, 12]])
+    (low, high), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    assert low <= -2 and high >= 2 and bottom <= -7 and top >= 5  # all of them are in view
+
+
+def test_latent_points_keep_their_clusters_colour(ax: Axes) -> None:
+    xy = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 0.0]])
+    latent.points(ax, xy, np.array([0, 3, 0], np.uint8))
+    drawn = ax.collections[0]
+    for place, color in zip(drawn.get_offsets(), drawn.get_facecolors(), strict=True):
+        assert to_hex(color) == style.CLASSES[3 if place[0] == 1 else 0]
+    with pytest.raises(ValueError, match="told apart"):
+        latent.points(ax, xy, np.array([0, 1, 10]))
+
+
+def test_every_seed_is_a_dot(ax: Axes) -> None:
+    latent.seed_dots(ax, {"a": [3.0, 1.0, 2.0], "b": [5.0]}, "per cent")
+    dots = [line.get_ydata() for line in ax.lines]
+    assert sorted(np.concatenate(dots).tolist()) == [1, 2, 3, 5]
+    assert [segment[0][1] for c in ax.collections for segment in c.get_segments()] == [2, 5]  # medians

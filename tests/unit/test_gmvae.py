@@ -2,10 +2,15 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from sklearn.metrics import adjusted_rand_score
 from torch.distributions import Categorical, Independent, Normal
 
+from genclust import data as datasets
+from genclust.experiments import declaration, execution
+from genclust.experiments.store import Store
 from genclust.models.gmvae import GMVAE, GMVAESettings
 from genclust.settings import SettingError, read
 from genclust.streams import Noise
@@ -167,7 +172,25 @@ def test_free_bits_stop_the_z_term_below_their_threshold():
     for free_bits in (0.0, 100.0):
         gmvae = model(version=2, free_bits=free_bits)
         terms = gmvae.loss(y, {}, Noise([0], "draws"))
-        objectives[free_bits] = float(terms.objective)
+        objectives[free_bits] = float(terms.objective.detach())
         expected = math.log(3) - terms.terms["consistency_violation"]
         torch.testing.assert_close(terms.terms["kl_z"], expected)
-    assert objectives[100.0] - objectives[0.0] == pytest.approx(100 - float(expected.mean()), rel=1e-4)
+    assert objectives[100.0] - objectives[0.0] == pytest.approx(100 - float(expected.detach().mean()), rel=1e-4)
+
+
+def test_the_latent_map_of_a_run(tmp_path, monkeypatch):
+    """The arrays of Figure 2 from a short run: places, clusters and components of the right replica."""
+    monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path))
+    row = declaration.load("gmvae-figure2").row("eta1-alpha2")
+    task = execution.task_for(row, "demo", [0, 4], {"training": {"epochs": 1}})
+    records = execution.run(task, Store(tmp_path / "records"), progress=False)
+    for record in records:
+        arrays = record.arrays()
+        assert arrays["latent_x"].shape == arrays["latent_reconstruction"].shape == (2000, 2)
+        assert arrays["component_means"].shape == arrays["component_sds"].shape == (8, 2)
+        assert (arrays["component_sds"] > 0).all() and arrays["latent_clusters"].max() < 8
+        # the same points are scored and drawn
+        assert len(np.unique(arrays["latent_clusters"])) == record.metrics["test.clusters_used"]
+        expected = 100 * adjusted_rand_score(datasets.load("arcs").splits["test"].y, arrays["latent_clusters"])
+        assert record.metrics["test.ari"] == pytest.approx(expected)
+    assert not np.allclose(records[0].arrays()["latent_x"], records[1].arrays()["latent_x"])

@@ -239,6 +239,21 @@ def layouts(group: Mapping[str, Any]) -> tuple[dict[str, dict[int, float]], floa
     return curves, group["variants"]["one after the other"]["median"]
 
 
+def per_seed(groups: Mapping[str, Any]) -> pd.DataFrame:
+    """Images a second in all and of one seed, by network, layout and number of seeds."""
+    lines = []
+    for network, group in groups.items():
+        curves, level = layouts(group)
+        lines.append({"Network": network, "Layout": "one after the other", "Seeds": "any", "in all": level})
+        for layout, curve in curves.items():
+            lines += [{"Network": network, "Layout": layout, "Seeds": n, "in all": v} for n, v in curve.items()]
+    table = pd.DataFrame(lines)
+    seeds = pd.to_numeric(table["Seeds"], errors="coerce").fillna(1)
+    table["of each seed"] = [f"{rate:,.0f}" for rate in table["in all"] / seeds]
+    table["in all"] = [f"{rate:,.0f}" for rate in table["in all"]]
+    return table
+
+
 def bandwidths(kernels: Mapping[str, Any]) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, str]]]:
     """Share of a copy's bandwidth in per cent, by operation with its direction and by implementation."""
     values, labels = {}, {}

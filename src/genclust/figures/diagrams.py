@@ -133,12 +133,12 @@ def gmvae_graphical_model(generation: Axes, inference: Axes) -> None:
             x = _node(ax, 1.5, 2, "$x$")
             for start, end in ((w, x), (z, x), (x, y)):
                 _arrow(ax, start, end)
-            labels = ((0.75, 2.5, r"$\beta$"), (1.75, 1.3, r"$\theta$"))
+            labels = [(0.75, 2.5, r"$\beta$"), (1.75, 1.3, r"$\theta$")]
         else:
             x = _node(ax, 1.5, 3.3, "$x$")
             for end in (w, x, z):
                 _arrow(ax, y, end)
-            labels = ((0.65, 2.0, r"$\phi_w$"), (1.75, 2.3, r"$\phi_x$"), (2.35, 2.0, r"$\phi_z$"))
+            labels = [(0.65, 2.0, r"$\phi_w$"), (1.75, 2.3, r"$\phi_x$"), (2.35, 2.0, r"$\phi_z$")]
         for at_x, at_y, text in labels:
             ax.text(at_x, at_y, text, ha="center", va="center")
 

@@ -27,7 +27,7 @@ def points(ax: Axes, xy: Float[np.ndarray, "N 2"], clusters: Int[np.ndarray, " N
         raise ValueError(f"only {len(CLASSES)} clusters can be told apart by colour, not {clusters.max() + 1}")
     order = np.random.default_rng(0).permutation(len(xy))  # else the last cluster covers the others
     colors = np.array(CLASSES)[clusters]
-    ax.scatter(*xy[order].T, c=colors[order], s=3, alpha=0.7, linewidths=0, rasterized=True)
+    ax.scatter(xy[order, 0], xy[order, 1], c=colors[order], s=3, alpha=0.7, linewidths=0, rasterized=True)
     ax.set(xticks=[], yticks=[])
     ax.grid(False)
 

@@ -227,6 +227,8 @@ def spread(row: dict[str, Any], which: str) -> str:
     mean, sd = row.get(f"{which}_mean"), row.get(f"{which}_sd")
     if which == "reported" and text(row, "below"):
         return f"{escape(text(row, 'name'))} <small>(below {row['below']:g})</small>"
+    if which == "reported" and text(row, "above"):
+        return f"{escape(text(row, 'name'))} <small>(above {row['above']:g})</small>"
     if mean is None or math.isnan(mean):
         return ""
     shown = f"{mean:.2f}".replace("-", "−")

@@ -98,11 +98,12 @@ def _print_records(title: str, row: declaration.Row, records: list[store.Record]
     for record in records:
         failed = "" if record.failed_at_step is None else f" (failed at step {record.failed_at_step})"
         table.add_row(f"{record.seed}{failed}", *(_cell(record.metrics.get(metric)) for metric in metrics))
-    summaries = [summarise(records, metric) if metric in records[0].metrics else None for metric in metrics]
+    known = [metric.removesuffix("_best") in records[0].metrics for metric in metrics]
+    summaries = [summarise(records, m) if there else None for m, there in zip(metrics, known, strict=True)]
     table.add_section()
     table.add_row("mean ± sd", *("–" if s is None else f"{_cell(s.mean)} ± {_cell(s.sd)}" for s in summaries))
     if row.reported:
-        table.add_row("paper", *(_with_sd(r.mean, r.sd) if r.below is None else f"< {r.below:g}" for r in row.reported))
+        table.add_row("paper", *(_reported(r.mean, r.sd, r.below, r.above) for r in row.reported))
     console.print(table)
     if records[0].data["name"] != row.dataset:
         console.print(f"Measured on {records[0].data['name']}, not on the paper's {row.dataset}.")
@@ -168,12 +169,17 @@ def verdicts(as_json: Annotated[bool, typer.Option("--json", help="Machine-reada
             if experiment != shown:
                 table.add_row(f"[bold]{experiment}[/]")
                 shown = experiment
-            claim = line["below"] is not None
-            reported = f"< {line['below']:g}" if claim else _with_sd(line["reported_mean"], line["reported_sd"])
+            reported = _reported(line["reported_mean"], line["reported_sd"], line["below"], line["above"])
             measured = _with_sd(line["measured_mean"], line["measured_sd"])
             seeds = f"{line['n_seeds']}, {line['profile']}" if line["n_seeds"] else "–"
             table.add_row(f"  {row}", line["name"], reported, measured, seeds, line["verdict"])
         console.print(table)
+
+
+def _reported(mean: float | None, sd: float | None, below: float | None, above: float | None) -> str:
+    if below is not None or above is not None:
+        return f"< {below:g}" if below is not None else f"> {above:g}"
+    return _with_sd(mean, sd)
 
 
 def _with_sd(mean: float | None, sd: float | None) -> str:

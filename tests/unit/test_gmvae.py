@@ -83,10 +83,10 @@ def test_the_consistency_violation_moves_samples_and_prior_but_not_q_of_z():
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("version", [1, 2])
-def test_the_bound_stays_below_the_likelihood(version):
+@pytest.mark.parametrize("version, samples", [(1, 1), (2, 1), (2, 3)])
+def test_the_bound_stays_below_the_likelihood(version, samples):
     """At η = 1 and α = 0: the mean bound of one point, against log p(y) from a million draws of the prior."""
-    gmvae, y = model(y_dim=1, likelihood="gaussian", version=version), torch.tensor([[[0.3]]])
+    gmvae, y = model(y_dim=1, likelihood="gaussian", version=version, samples=samples), torch.tensor([[[0.3]]])
     bound = -float(gmvae.loss(y.expand(1, 20_000, 1), {}, Noise([0], "draws")).objective)
     n = 1_000_000
     w, z = torch.randn(1, n, 2), torch.randint(3, (n,))

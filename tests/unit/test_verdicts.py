@@ -1,6 +1,7 @@
 """Verdicts against scipy's Welch test, and the rules they follow."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from scipy import stats
 
 from genclust.experiments import declaration
 from genclust.experiments.declaration import Reported
-from genclust.experiments.verdicts import Summary, judge, number, published_records, verdicts
+from genclust.experiments.verdicts import Summary, judge, number, published_records, summarise, verdicts
 
 
 def test_the_summary_against_scipy():
@@ -47,6 +48,15 @@ def test_a_claim():
     claim = Reported("fails", "m", below=40)
     assert judge(claim, Summary.of([20, 25])) == "reproduced"
     assert judge(claim, Summary.of([20, 75])) == "not reproduced"
+    claim = Reported("succeeds", "m", above=40)
+    assert judge(claim, Summary.of([30, 75])) == "reproduced"
+    assert judge(claim, Summary.of([20, 50])) == "not reproduced"
+
+
+def test_the_best_of_all_seeds():
+    records = [SimpleNamespace(metrics={"test.acc": value, "test.error": value}) for value in (40.0, 70.0, 55.0)]
+    assert summarise(records, "test.acc_best") == Summary(70, None, 70, 70, 3, None)
+    assert summarise(records, "test.error_best").mean == 40
 
 
 def test_every_reported_number_has_a_line():

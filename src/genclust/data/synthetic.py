@@ -10,7 +10,7 @@ N_ARCS = 5
 
 
 def arcs(n: int = 10_000, seed: int = 0) -> Split:
-    r"""Points on five noisy arcs in the plane, the spiral of the GMVAE paper.
+    r"""Points on five noisy arcs in the plane, the synthetic data of the GMVAE paper.
 
     Point i belongs to a random arm :math:`k_i \in \{0, \dots, 4\}`, a piece of a circle:
 

@@ -40,7 +40,7 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class Reported:
-    """A number the paper reports, or a claim that a number stays ``below`` one.
+    """A number the paper reports, or a claim of it as a bound of ours that a number stays ``below`` or ``above``.
 
     ``sd`` is None where the paper gives none; ``tolerance`` is what counts as reproduced, declared
     before the runs.
@@ -52,6 +52,7 @@ class Reported:
     sd: float | None = None
     tolerance: float | None = None
     below: float | None = None
+    above: float | None = None
 
 
 @dataclass(frozen=True)

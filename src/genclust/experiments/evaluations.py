@@ -104,12 +104,13 @@ def latent(model: Any, data: DataSet, device: torch.device) -> list[dict[str, np
     x = torch.from_numpy(data.splits["test"].x[snapshot_rows(data)]).to(device)
     clusters = in_chunks(model.cluster_posterior, x, model.replicas).argmax(-1)
     mean = in_chunks(model.embed, x, model.replicas)["x_mean"]
-    reconstruction = model.decode(mean.to(device))[0].cpu()
+    decoded = model.decode(mean.to(device))[0].cpu()
+    reconstruction = decoded.sigmoid() if model.settings.likelihood == "bernoulli" else decoded
     means, log_vars = (t.cpu() for t in model.p_x(torch.zeros(model.replicas, 1, model.settings.w_dim, device=device)))
     return [
         {
             "latent_x": mean[r].numpy(),
-            "latent_clusters": clusters[r].to(torch.uint8).numpy(),
+            "latent_clusters": clusters[r].to(torch.int16).numpy(),
             "latent_reconstruction": reconstruction[r].numpy(),
             "component_means": means[r, 0].numpy(),
             "component_sds": (0.5 * log_vars[r, 0]).exp().numpy(),

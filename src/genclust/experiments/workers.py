@@ -133,9 +133,7 @@ def count(jobs: int) -> int:
     return min(jobs, torch.get_num_threads())
 
 
-def each(
-    function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], description: str, progress: bool
-) -> Iterator[T]:
+def each(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], description: str, progress: bool) -> Iterator[T]:
     """Yield ``function(*job, watch)`` of all jobs as they finish, several at once, each on its share of the cores.
 
     Raises:

@@ -222,7 +222,8 @@ class GMVAE(Model):
             posterior = mixture(x, self.log_prior(), *p_x)
             q_z = posterior.log_responsibilities.exp()
             kl_z = math.log(s.n_clusters) - posterior.entropy.mean(1)
-        prior = mixture(x, self.log_prior(), *p_x, q_mean=x_mean[:, None], q_log_var=x_log_var[:, None], q_z=q_z)
+        q_x = [t[:, None].expand(-1, q_z.shape[1], -1, -1) for t in (x_mean, x_log_var)]
+        prior = mixture(x, self.log_prior(), *p_x, q_mean=q_x[0], q_log_var=q_x[1], q_z=q_z)
         assert prior.kl is not None
         terms = {
             "reconstruction": -self.log_prob(y, x).mean(1),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from genclust.models.base import Model, Terms
 from genclust.models.baselines import GaussianMixtureSettings, KMeansSettings
+from genclust.models.explicit import ExplicitGMVAE, ExplicitSettings
 from genclust.models.gmvae import GMVAE, GMVAESettings
 from genclust.models.gumbel import GumbelClustering, GumbelSettings
 
@@ -11,6 +12,7 @@ from genclust.models.gumbel import GumbelClustering, GumbelSettings
 MODELS: dict[str, tuple[type[Model], type]] = {
     "gumbel": (GumbelClustering, GumbelSettings),
     "gmvae": (GMVAE, GMVAESettings),
+    "gmvae_explicit": (ExplicitGMVAE, ExplicitSettings),
 }
 
 #: Baselines that scikit-learn fits: name -> settings.

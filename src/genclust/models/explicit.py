@@ -1,0 +1,111 @@
+r"""The "explicit" Gaussian mixture VAE: Kingma's M2 with a mixture for a prior.
+
+What most public code under the name GMVAE implements, and not the model of Dilokthanakul et al.:
+it has no w, the components are parameters instead of a network's output, and the approximate
+posterior of z is conditioned on the cluster y, which is summed out.  M2 is by Kingma, Rezende,
+Mohamed, Welling, "Semi-supervised learning with deep generative models", NIPS 2014.
+
+.. math::
+
+    p(y) &= \mathrm{Cat}(1/K), \quad p(z|y) = N(\mu_y, \mathrm{diag}\,\sigma_y^2), \quad p_\theta(x|z) \\
+    q(y, z|x) &= q_\phi(y|x)\, q_\phi(z|x, y) \\
+    \mathcal L &= \sum_y q(y|x) \Big( E_{q(z|x,y)}[\log p_\theta(x|z)]
+    - \mathrm{KL}(q(z|x, y)\,\|\,p(z|y)) \Big) - \mathrm{KL}(q(y|x)\,\|\,p(y))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from genclust.kernels import bernoulli_log_prob, class_bias_act, gaussian_kl
+from genclust.models.base import Model, Terms
+from genclust.models.distributions import categorical_kl
+from genclust.models.layers import MLP, Init, Linear, initialise
+from genclust.settings import within
+from genclust.streams import Noise
+
+
+@dataclass(frozen=True)
+class ExplicitSettings:
+    """Hyper-parameters of :class:`ExplicitGMVAE`.
+
+    Attributes:
+        n_clusters: K.
+        z_dim: dimension of z.
+        hidden: width of the two hidden layers of every network.
+    """
+
+    n_clusters: int = within(1, 10_000)
+    z_dim: int = within(1, 10_000, default=64)
+    hidden: int = within(1, 100_000, default=512)
+    init: Init = "glorot"
+
+
+class ExplicitGMVAE(Model):
+    """Two dense ReLU layers in every network, y enumerated, one sample of z for each y.
+
+    Args:
+        replicas: number R of independently seeded copies.
+        x_dim: dimension D of the data.
+        settings: hyper-parameters.
+    """
+
+    def __init__(self, replicas: int, x_dim: int, settings: ExplicitSettings) -> None:
+        super().__init__()
+        self.replicas, self.settings = replicas, settings
+        R, H, Z, K = replicas, settings.hidden, settings.z_dim, settings.n_clusters
+        self.q_y = nn.Sequential(MLP(R, (x_dim, H, H), None), Linear(R, H, K))
+        # q(z|x, y): what x and y say to the first layer is added, so that x is projected once for all y
+        self.q_z_x, self.q_z_y = Linear(R, x_dim, H), Linear(R, K, H)
+        self.q_z = MLP(R, (H, H), None)
+        self.q_z_mean, self.q_z_log_var = Linear(R, H, Z), Linear(R, H, Z)
+        self.p_z_mean, self.p_z_log_var = Linear(R, K, Z), Linear(R, K, Z)
+        self.p_x = nn.Sequential(MLP(R, (Z, H, H), None), Linear(R, H, x_dim))
+
+    def initialise(self, generators: Sequence[Generator]) -> None:
+        initialise(self, generators, self.settings.init)
+
+    def posterior(self, x: Float[Tensor, "R B D"]) -> tuple[Float[Tensor, "R B K Z"], Float[Tensor, "R B K Z"]]:
+        """Mean and log-variance of q(z|x, y) for every y."""
+        projected = self.q_z_x(x)
+        biases = (self.q_z_y.weight + self.q_z_y.bias).to(projected.dtype)
+        h = class_bias_act(projected, biases, "relu")
+        rows = self.q_z(h.flatten(1, 2))
+        shape = (*h.shape[:3], self.settings.z_dim)
+        return self.q_z_mean(rows).float().view(shape), self.q_z_log_var(rows).float().view(shape)
+
+    def prior(self) -> tuple[Float[Tensor, "R K Z"], Float[Tensor, "R K Z"]]:
+        """Means and log-variances of p(z|y)."""
+        return self.p_z_mean.weight + self.p_z_mean.bias, self.p_z_log_var.weight + self.p_z_log_var.bias
+
+    def decode(self, z: Float[Tensor, "R *B Z"]) -> Float[Tensor, "R *B D"]:
+        """Bernoulli logits of p(x|z)."""
+        return self.p_x(z.flatten(1, -2)).float().view(*z.shape[:-1], -1)
+
+    def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
+        """The negative bound."""
+        logits = self.q_y(x).float()
+        q_y = logits.softmax(-1)
+        mean, log_var = self.posterior(x)
+        z = mean + torch.exp(0.5 * log_var) * noise.normal(*mean.shape[1:])
+        prior_mean, prior_log_var = (t[:, None].expand_as(mean) for t in self.prior())
+        terms = {
+            "reconstruction": -(q_y * bernoulli_log_prob(self.decode(z), x[:, :, None])).sum(-1),
+            "kl_z": (q_y * gaussian_kl(mean, log_var, prior_mean, prior_log_var)).sum(-1),
+            "kl_y": categorical_kl(logits),
+        }
+        objective = terms["reconstruction"] + terms["kl_z"] + terms["kl_y"]
+        return Terms(objective.mean(-1), terms)
+
+    def cluster_posterior(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B K"]:
+        return self.q_y(x).float().log_softmax(-1)
+
+    def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
+        """The mean of q(z|x), averaged over q(y|x)."""
+        weights = self.q_y(x).float().softmax(-1)[..., None]
+        return {"z_mean": (weights * self.posterior(x)[0]).sum(2)}

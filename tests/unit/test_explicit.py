@@ -1,0 +1,81 @@
+"""The explicit mixture model: its bound by brute force, and the enumeration of clusters."""
+
+import math
+
+import pytest
+import torch
+from torch.distributions import Bernoulli, Categorical, Independent, Normal, kl_divergence
+
+from genclust.models.explicit import ExplicitGMVAE, ExplicitSettings
+from genclust.streams import Noise
+
+
+def model(replicas=1, x_dim=4) -> ExplicitGMVAE:
+    built = ExplicitGMVAE(replicas, x_dim, ExplicitSettings(3, z_dim=2, hidden=6, init="pytorch"))
+    built.initialise(Noise(range(replicas), "test").generators)
+    with torch.no_grad():
+        for parameter in built.parameters():
+            parameter.mul_(2)
+    return built
+
+
+@torch.no_grad()
+def test_enumerated_clusters_against_one_network_call_each():
+    """Every term with y as a one-hot input to the first layer, in float64, one y at a time."""
+    explicit, x = model(), (torch.rand(1, 5, 4) < 0.5).float()
+    noise = torch.randn(1, 5, 3, 2)
+
+    class Fixed(Noise):
+        def __init__(self) -> None:
+            pass
+
+        def normal(self, *shape):
+            assert shape == (5, 3, 2)
+            return noise
+
+    found = explicit.loss(x, {}, Fixed())
+    reference = explicit.double()
+    x64 = x.double()
+    q_y = Categorical(logits=reference.q_y(x64)[0])
+    reconstruction = kl_z = 0.0
+    for y in range(3):
+        one_hot = torch.zeros(1, 5, 3, dtype=torch.float64)
+        one_hot[..., y] = 1
+        h = reference.q_z((reference.q_z_x(x64) + reference.q_z_y(one_hot)).relu())
+        q_z = Normal(reference.q_z_mean(h)[0].double(), (0.5 * reference.q_z_log_var(h)[0]).exp())
+        p_z = Normal(reference.p_z_mean(one_hot)[0], (0.5 * reference.p_z_log_var(one_hot)[0]).exp())
+        z = q_z.loc + q_z.scale * noise[0, :, y]
+        log_p = Independent(Bernoulli(logits=reference.p_x(z[None])[0]), 1).log_prob(x64[0])
+        reconstruction = reconstruction - q_y.probs[:, y] * log_p
+        kl_z = kl_z + q_y.probs[:, y] * kl_divergence(Independent(q_z, 1), Independent(p_z, 1))
+    kl_y = kl_divergence(q_y, Categorical(logits=torch.zeros(5, 3)))
+    for name, expected in {"reconstruction": reconstruction, "kl_z": kl_z, "kl_y": kl_y}.items():
+        torch.testing.assert_close(found.terms[name][0].double(), expected.double(), rtol=2e-5, atol=2e-6)
+    torch.testing.assert_close(found.objective[0].double(), (reconstruction + kl_z + kl_y).mean(), rtol=2e-5, atol=1e-6)
+
+
+@torch.no_grad()
+def test_the_bound_stays_below_the_likelihood():
+    explicit, x = model(), torch.tensor([[[1.0, 0, 0, 1]]])
+    bound = -float(explicit.loss(x.expand(1, 20_000, 4), {}, Noise([0], "draws")).objective)
+    n = 500_000
+    means, log_vars = explicit.prior()
+    y = torch.randint(3, (n,))
+    z = means[0, y] + (0.5 * log_vars[0, y]).exp() * torch.randn(n, 2)
+    log_p = Independent(Bernoulli(logits=explicit.decode(z[None])[0]), 1).log_prob(x[0])
+    truth = float(log_p.double().logsumexp(0)) - math.log(n)
+    assert truth - 20 < bound < truth  # and says something
+
+
+def test_a_replica_has_the_terms_it_has_alone():
+    together, x = model(replicas=2), torch.rand(2, 5, 4)
+    alone = ExplicitGMVAE(1, 4, together.settings)
+    with torch.no_grad():
+        for name, tensor in alone.state_dict().items():
+            tensor.copy_(together.state_dict()[name][1:])
+    a = together.loss(x, {}, Noise([3, 8], "draws"))
+    b = alone.loss(x[1:], {}, Noise([8], "draws"))
+    assert float(a.objective[1].detach()) == pytest.approx(float(b.objective.detach()), rel=1e-5)
+    posterior = together.cluster_posterior(x)
+    torch.testing.assert_close(posterior.logsumexp(-1), torch.zeros(2, 5), atol=1e-5, rtol=0)
+    assert together.embed(x)["z_mean"].shape == (2, 5, 2)

@@ -27,7 +27,7 @@ from genclust.training.checkpoints import DamagedCheckpoint
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(cli_data.app, name="data")
-console = Console()
+console = Console(width=None if sys.stdout.isatty() else 140)  # a pipe or a file need not fold words
 SECTIONS = ("settings", "profiles", "evaluate")
 
 
@@ -82,7 +82,7 @@ def run(
 
 
 def _table(*columns: str) -> Table:
-    """A table that fits 80 columns: no frame, and long names folded rather than cut."""
+    """A table without a frame, so that it fits 80 columns; long names are folded rather than cut."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold", no_wrap=column == "row")
@@ -124,7 +124,8 @@ def list_() -> None:
                 if row.quoted:
                     continue
                 profile, records = published_records(row)
-                status = f"{profile}, {len(records)} seeds" if records else "–" if row.settings else "not built yet"
+                seeds = f"{len(records)} seed{'s' * (len(records) > 1)}"
+                status = f"{profile}, {seeds}" if records else "–" if row.settings else "not built yet"
                 table.add_row(name, row.name, row.dataset, status)
         console.print(table)
 

@@ -108,8 +108,25 @@ def test_the_standard_error_is_that_of_the_mean_over_images():
         ((X, [0, 1], 0), "one sample"),
         ((X, [0], 5), "2 replicas"),
         ((X / 0 * 0, [0, 1], 5), "not finite"),
+        ((X[0], [0, 1], 5), r"rows of a matrix \[N, D\]"),
     ],
 )
 def test_unfit_input_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         log_likelihood(LinearGaussian(1.0), *arguments)
+
+
+@pytest.mark.parametrize(
+    "wrong", [lambda w: w[:1], lambda w: w[:, :1], lambda w: w.transpose(0, 1), lambda w: w.half()]
+)
+def test_log_weights_of_another_shape_are_refused(wrong):
+    """Each of them would broadcast, or nearly, and give a number."""
+    model = LinearGaussian(2.0)
+    right = model.log_weights
+    model.log_weights = lambda *arguments: wrong(right(*arguments))
+    with pytest.raises(ValueError, match=r"samples, replicas and images are \[3, 2, 30\]"):
+        log_likelihood(model, X, [0, 1], 3)
+
+
+def test_one_image_has_no_standard_error():
+    assert log_likelihood(LinearGaussian(2.0), X[:1], [0, 1], 10).standard_error().isnan().all()

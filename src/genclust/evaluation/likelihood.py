@@ -30,7 +30,10 @@ class LikelihoodModel(Protocol):
         """What q needs of x alone, computed once however many samples follow."""
 
     def log_weights(self, x: Float[Tensor, "R B D"], inferred: Any, n: int, noise: Noise) -> Float[Tensor, "n R B"]:
-        """log w of ``n`` fresh samples, in nats; unbiased: E[w] = p(x)."""
+        """log w of ``n`` fresh samples, in nats; unbiased: E[w] = p(x).
+
+        ``noise.normal(n, B, Z)`` draws ``[R, n, B, Z]``, replicas first; the result has the samples first.
+        """
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,9 @@ class LogLikelihood:
         return self.log_prob.mean(1)
 
     def standard_error(self) -> Float[Tensor, " R"]:
-        """Of that mean, over the images."""
-        return self.log_prob.std(1) / self.log_prob.shape[1] ** 0.5
+        """Of that mean, over the images; NaN for a single one."""
+        n = self.log_prob.shape[1]
+        return self.log_prob.std(1) / n**0.5 if n > 1 else torch.full_like(self.log_prob[:, 0], torch.nan)
 
 
 @torch.no_grad()
@@ -82,12 +86,17 @@ def log_likelihood(
         precision: ``bf16`` for bfloat16 matrix products; log-weights are float32 in any case.
 
     Raises:
-        ValueError: for no images, fewer than one sample, NaN in x, or seeds that do not match the replicas.
+        ValueError: for no images, fewer than one sample, NaN in x, another precision, seeds that do not match the
+            replicas, or a model whose log-weights have another shape or are in half precision.
     """
     if min(n_samples, samples_at_once, images_at_once) < 1 or len(x) == 0:
         raise ValueError("A likelihood needs at least one image, and one sample and one image at once.")
     if len(seeds) != model.replicas:
         raise ValueError(f"{model.replicas} replicas need as many seeds, not {len(seeds)}.")
+    if precision not in ("float32", "bf16"):
+        raise ValueError(f"The precision is float32 or bf16, not {precision!r}.")
+    if x.ndim != 2:
+        raise ValueError(f"Images are rows of a matrix [N, D], not of shape {list(x.shape)}.")
     if not bool(x.isfinite().all()):
         raise ValueError("The images hold values that are not finite.")
     noise = noise_on(x.device, seeds, "likelihood samples")
@@ -102,8 +111,11 @@ def log_likelihood(
             n = min(samples_at_once, n_samples - start)
             with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bf16"):
                 log_weights = model.log_weights(batch, inferred, n, noise.at(counter))
-            if log_weights.dtype in (torch.bfloat16, torch.float16):
-                raise ValueError(f"Log-weights must come in float32 or better, not {log_weights.dtype}.")
+            if log_weights.shape != (n, *batch.shape[:2]) or log_weights.dtype in (torch.bfloat16, torch.float16):
+                raise ValueError(
+                    f"log_weights gives {log_weights.dtype} {list(log_weights.shape)}; samples, replicas and images "
+                    f"are {[n, *batch.shape[:2]]}, in float32 or better."
+                )
             log_prob.update(log_weights)
             elbo += log_weights.sum(0)
             counter += 1

@@ -149,20 +149,23 @@ def each(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], descriptio
         folder = Path(name)
         following = threading.Thread(target=_follow, args=(folder, len(jobs), bar), daemon=True)
         following.start()
-        failure: Exception | None = None
+        failures: list[Exception] = []
         try:
             work = (joblib.delayed(_guarded)(function, job, folder, i, os.getpid()) for i, job in enumerate(jobs))
             for result, error in joblib.Parallel(return_as="generator_unordered", pre_dispatch=n)(work):
                 if error is not None:
-                    failure = failure or error
+                    failures.append(error)
                     (folder / "stop").touch()
                 elif result is not None:
                     yield result
         finally:
             (folder / "stop").touch()
             following.join()
-    if failure is not None:
-        raise failure
+    for error in failures:
+        if not isinstance(error, Unfinished):
+            raise error
+    if failures:
+        raise Unfinished(" ".join(map(str, failures)))
     if interrupted():
         raise Unfinished("Interrupted; what was begun has a checkpoint, and the same command goes on from there.")
 
@@ -185,7 +188,8 @@ def _follow(folder: Path, jobs: int, bar: tqdm) -> None:
     """Add up what the workers have written, until they are told to stop."""
     while True:
         ending = (folder / "stop").exists()
-        reports = [json.loads(path.read_text()) for path in folder.glob("*.json")]
+        newest_last = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
+        reports = [json.loads(path.read_text()) for path in newest_last]
         if reports:
             bar.total = jobs * max(total for _, total, _ in reports)
             bar.set_postfix_str(reports[-1][2], refresh=False)

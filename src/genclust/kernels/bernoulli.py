@@ -173,8 +173,9 @@ def bernoulli_log_prob(logits: Float[Tensor, "*L D"], x: Tensor) -> Float[Tensor
 
     Args:
         logits: float of any precision; their gradient has the same.
-        x: bits or grey values in [0, 1] as float, or 0 … 255 as uint8, ``[*X, D]`` with ``*X``
-            broadcastable to ``*L``.  Observed: no gradient flows to it.
+        x: bits or grey values in [0, 1] as float, ``[*X, D]`` with ``*X`` broadcastable to ``*L``.  uint8 is
+            always read as 0 … 255, so make bits float.  Observed: no gradient flows to it, and
+            its range is not looked at.
 
     Raises:
         ValueError: if the shapes do not fit, or x asks for a gradient.
@@ -216,6 +217,10 @@ def binarised_log_prob(
 
 
 def _check(logits: Tensor, x: Tensor) -> None:
+    if not logits.is_floating_point() or logits.ndim == 0 or x.ndim == 0:
+        raise ValueError(
+            f"Logits are floats with a last axis of pixels, and x has one too; not {logits.dtype}, {x.ndim}-d x."
+        )
     if x.requires_grad:
         raise ValueError("x is observed, so no gradient flows to it; detach it.")
     if x.shape[-1] != logits.shape[-1]:

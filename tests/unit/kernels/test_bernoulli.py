@@ -131,6 +131,8 @@ def test_registered_operation_passes_opcheck():
     [
         (lambda: bernoulli_log_prob(torch.zeros(2, 5), torch.zeros(2, 4)), "4 pixels, the logits 5"),
         (lambda: bernoulli_log_prob(torch.zeros(2, 5), torch.zeros(3, 5)), "does not broadcast"),
+        (lambda: bernoulli_log_prob(torch.zeros(2, 5).long(), torch.zeros(2, 5)), "Logits are floats"),
+        (lambda: bernoulli_log_prob(torch.tensor(0.0), torch.tensor(0.0)), "last axis of pixels"),
         (lambda: bernoulli_log_prob(torch.zeros(2, 5), torch.zeros(2, 5, requires_grad=True)), "detach"),
         (
             lambda: binarised_log_prob(torch.zeros(2, 5), torch.zeros(2, 5), torch.zeros(2), torch.tensor(0)),

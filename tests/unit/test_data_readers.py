@@ -297,6 +297,7 @@ def test_the_folder_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("GENCLUST_DATA", str(tmp_path))
     assert data.folder() == tmp_path
     monkeypatch.delenv("GENCLUST_DATA")
+    monkeypatch.delenv("GENCLUST_CACHE", raising=False)
     assert data.folder().name == "data" and "genclust" in str(data.folder())
 
 

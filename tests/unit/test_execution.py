@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from genclust.data import DataError
 from genclust.experiments import declaration, execution
@@ -60,6 +61,8 @@ import sys
 from pathlib import Path
 from genclust.experiments import declaration, execution
 from genclust.experiments.store import Store
+import torch
+torch.set_num_threads(1)
 execution.SECONDS_BETWEEN_CHECKPOINTS = 0.1
 row = declaration.load("simple-table1").row("proposed-mnist")
 task = execution.task_for(row, "demo", [0, 1], {"training": {"epochs": int(sys.argv[2])}})
@@ -78,7 +81,16 @@ def start(records: Path, epochs: int, first_checkpoint: Path) -> subprocess.Pope
     return process
 
 
-def test_a_killed_run_goes_on_to_the_numbers_of_an_uninterrupted_one(cache, tmp_path, monkeypatch):
+@pytest.fixture
+def one_thread():
+    """On a busy machine the number of threads that a product really gets, and so its rounding, varies."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_a_killed_run_goes_on_to_the_numbers_of_an_uninterrupted_one(cache, tmp_path, monkeypatch, one_thread):
     task = short_task([0, 1], training={"epochs": 60})
     paths = [execution.checkpoint_path(task.config, seed) for seed in (0, 1)]
     process = start(tmp_path / "records", 60, paths[1])

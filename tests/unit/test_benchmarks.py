@@ -203,7 +203,8 @@ def test_targets_are_judged_by_the_numbers() -> None:
     table = page.targets({"measurements": measurements}, None).set_index("")
     assert table.loc["Training in float32, against pythae's VAE", "Met"] == "yes"
     assert table.loc["Training in float32, against pythae's IWAE", "Met"] == "no"
-    assert table.loc["8 replicas, demo network, against one by one", "Measured"].startswith("4.10×")
+    assert table.loc["8 replicas, demo network, two processes, against one by one", "Measured"].startswith("4.10×")
+    assert table.loc["8 replicas, demo network, side by side, against one by one", "Met"] == "no"
     assert set(table[table["On"] == "GPU"]["Measured"]) == {"not measured"}
 
     kernels = {

@@ -1,9 +1,10 @@
 """Random streams depend on seed, purpose and step, and on nothing else."""
 
+import pytest
 import torch
 from scipy import stats
 
-from genclust.streams import Noise, stream_seed
+from genclust.streams import CounterNoise, Noise, noise_on, stream_seed
 
 
 def test_a_replica_draws_what_it_would_draw_alone():
@@ -28,3 +29,24 @@ def test_seeds_purposes_and_steps_have_streams_of_their_own():
 
 def test_a_permutation_holds_every_index_once():
     assert (Noise([3, 4], "order").permutation(100).sort(-1).values == torch.arange(100)).all()
+
+
+@pytest.mark.parametrize("make", [Noise, lambda seeds, purpose: CounterNoise(seeds, purpose, "cpu")])
+@pytest.mark.parametrize("divisor", [255, 256])
+def test_bits_are_on_as_often_as_their_grey_value_says(make, divisor):
+    grey = torch.tensor([0, 255, 51, 128], dtype=torch.uint8).expand(2, 20_000, 4)
+    bits = make([1, 2], "bits").binarise(grey, divisor)
+    expected = torch.tensor([0, 255, 51, 128]).double() / divisor
+    error = (bits.double().mean(1) - expected).abs()
+    assert bits.dtype == torch.uint8 and (error <= 5 * (expected * (1 - expected) / 20_000).sqrt()).all()
+    assert not torch.equal(bits[0], bits[1])
+
+
+def test_counter_based_streams_keep_the_same_promises():
+    """Alone as among others, a step as if there had been none before, and no two draws of a step alike."""
+    together, alone = (CounterNoise(seeds, "training noise", "cpu") for seeds in ([0, 7, 2], [7]))
+    together.at(1).normal(9)
+    assert torch.equal(together.at(41).normal(5, 3)[1], alone.at(torch.tensor(41)).normal(5, 3)[0])
+    assert not torch.equal(alone.normal(5, 3), alone.at(41).normal(5, 3))
+    assert not torch.equal(CounterNoise([7], "another", "cpu").at(41).normal(9), alone.at(41).normal(9))
+    assert isinstance(noise_on("cpu", [0], "a"), Noise) and not isinstance(noise_on("cpu", [0], "a"), CounterNoise)

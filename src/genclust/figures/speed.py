@@ -12,7 +12,7 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 from genclust.figures.style import CLASSES, INK
 
 #: A peer's bars are in the ink of the page, ours are coloured.
-OTHERS = (INK, "#a8a8a8")
+OTHERS = (INK, "#a8a8a8", "#8d99ae", "#b5a48c")
 
 
 def bars(

@@ -100,8 +100,8 @@ class CapturedStep:
 
     def _graph(self, size: int) -> torch.cuda.CUDAGraph:
         if size not in self._graphs:
-            # Kernels are compiled and workspaces allocated by running once, off the record.
-            state = [t for t in self._state() if t.numel()]
+            # Kernels are compiled and workspaces allocated by running before, off the record.
+            state = list(self._state())
             kept = [t.clone() for t in state]
             side = torch.cuda.Stream()
             side.wait_stream(torch.cuda.current_stream())

@@ -68,6 +68,22 @@ class DataSet:
                     sha.update(np.ascontiguousarray(array).data)
         return sha.hexdigest()
 
+    def join(self, split: str) -> DataSet:
+        """Append the split to the training split, in which it disappears.
+
+        Raises:
+            DataError: if there is no such split.
+        """
+        if split == "train" or split not in self.splits:
+            raise DataError(
+                f"The data set {self.name} has no split {split!r} to train on as well, only {', '.join(self.splits)}."
+            )
+        kept = {name: part for name, part in self.splits.items() if name != split}
+        parts = self.splits["train"], self.splits[split]
+        labels = [part.y for part in parts if part.y is not None]
+        y = np.concatenate(labels) if len(labels) == len(parts) else None
+        return replace(self, splits={**kept, "train": Split(np.concatenate([part.x for part in parts]), y)})
+
     def hold_out(self, new: str, fraction: float, seed: int) -> DataSet:
         """Move a random ``fraction`` of the training split to a split called ``new``.
 

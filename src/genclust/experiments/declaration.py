@@ -24,17 +24,18 @@ PROFILES: tuple[Profile, ...] = ("paper", "quick", "demo")
 #: Settings of training that came after records were published, with the value that means what was done before: with
 #: that value they are left out of a configuration, so that its hash, and the records under it, stay.
 ADDED_LATER = {"clip_norm": 0.0}
-EVALUATIONS = ("clustering", "neighbours", "style", "projection", "latent")
+EVALUATIONS = ("clustering", "neighbours", "style", "projection", "latent", "samples", "walk")
 
 
 @dataclass(frozen=True)
 class DataSettings:
-    """Which data set, and what is held out of its training split."""
+    """Which data set, what is held out of its training split, and the split, if any, that joins it (SVHN's extra)."""
 
     name: str
     validation_fraction: float = within(0, 0.9, default=0.0)
     test_fraction: float = within(0, 0.9, default=0.0)
     split_seed: int = within(0, 2**31, default=0)
+    also_train_on: str = ""
     digest: str = ""  # of a user's own file, so that a changed file is another run
 
 
@@ -220,8 +221,9 @@ def resolve(settings: Mapping[str, Any]) -> RunConfig:
         if section not in ("data", "model", "training"):
             raise SettingError(nearest(section, ("data", "model", "training"), "section of settings called"))
     data = asdict(read(DataSettings, settings.get("data", {}), "data"))
-    if not data["digest"]:
-        del data["digest"]
+    for optional in ("also_train_on", "digest"):
+        if not data[optional]:
+            del data[optional]
     model = dict(settings.get("model", {}))
     name = model.pop("name", None)
     if name in BASELINES:
@@ -305,6 +307,7 @@ def parse_overrides(assignments: Sequence[str], row: Row, profile: Profile) -> d
     if not assignments:
         return {}
     config = asdict(row.config(profile))
+    config["data"] = {"also_train_on": ""} | config["data"]
     if config["training"]:
         config["training"] = ADDED_LATER | config["training"]
     valid = {f"{section}.{key}": (section, key) for section in config for key in config[section] if key != "revision"}

@@ -24,6 +24,8 @@ from genclust.training.loop import in_chunks
 SNAPSHOT_POINTS = 2000
 STYLE_IMAGES = 10
 SAMPLES_A_CLUSTER = 12
+#: Columns of the grids of a mixture's samples (Figures 3 and 4 of GMVAE have ten).
+COMPONENT_COLUMNS = 10
 
 
 @dataclass(frozen=True)
@@ -87,15 +89,27 @@ def style(model: Any, data: DataSet, seeds: list[int], device: torch.device) -> 
         _, n, _ = z.shape
         c = one_hot(torch.arange(n_clusters, device=device)).float().repeat(model.replicas, n, 1)
         decoded = model.decode(z.repeat_interleave(n_clusters, 1), c)
-        image = decoded.sigmoid() if model.settings.likelihood == "bernoulli" else decoded.clamp(0, 1)
-        return (255 * image).round().byte().cpu().numpy().reshape(model.replicas, n, n_clusters, -1)
+        image = decoded.sigmoid() if model.settings.likelihood == "bernoulli" else decoded
+        return as_bytes(image).reshape(model.replicas, n, n_clusters, -1)
 
     transfers, samples = decode_all(z), decode_all(noise)
-    inputs = x.cpu().numpy() if x.dtype == torch.uint8 else (255 * x).round().byte().cpu().numpy()
+    inputs = x.cpu().numpy() if x.dtype == torch.uint8 else as_bytes(x)
     return [
         {"style_inputs": inputs, "style_transfers": transfers[r], "cluster_samples": samples[r].swapaxes(0, 1)}
         for r in range(model.replicas)
     ]
+
+
+def as_bytes(images: Tensor) -> np.ndarray:
+    """Values from 0 to 1, clipped there, as grey values 0 … 255; what is not finite as 0."""
+    return (255 * images.nan_to_num(nan=0).clamp(0, 1)).round().byte().cpu().numpy()
+
+
+@torch.no_grad()
+def components(model: Any, seeds: list[int], device: torch.device, walk: bool = False) -> np.ndarray:
+    """A row of images for every component of a mixture, ``[R, K, n, D]``: samples, or a walk through w."""
+    noise = noise_on(device, seeds, "component samples")
+    return as_bytes((model.walk if walk else model.sample)(COMPONENT_COLUMNS, noise))
 
 
 @torch.no_grad()
@@ -172,6 +186,10 @@ def evaluate(
     if "style" in evaluations:
         for result, arrays in zip(results, style(model, data, seeds, device), strict=True):
             result.arrays.update(arrays)
+    for name in ("samples", "walk"):
+        if name in evaluations:
+            for result, images in zip(results, components(model, seeds, device, name == "walk"), strict=True):
+                result.arrays[f"component_{name}"] = images
     if "latent" in evaluations:
         for result, arrays in zip(results, latent(model, data, device), strict=True):
             result.arrays.update(arrays)

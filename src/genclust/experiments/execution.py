@@ -57,6 +57,8 @@ def prepare(config: RunConfig) -> tuple[DataSet, str]:
     digest = data.digest()
     if settings.get("digest", digest) != digest:
         raise DataError(f"The data set {settings['name']} has changed since the run was configured; start it anew.")
+    if "also_train_on" in settings:
+        data = data.join(settings["also_train_on"])
     if settings["test_fraction"] and "test" not in data.splits:
         data = data.hold_out("test", settings["test_fraction"], settings["split_seed"])
     if settings["validation_fraction"]:

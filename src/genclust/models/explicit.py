@@ -87,6 +87,12 @@ class ExplicitGMVAE(Model):
         """Bernoulli logits of p(x|z)."""
         return self.p_x(z.flatten(1, -2)).float().view(*z.shape[:-1], -1)
 
+    def sample(self, n: int, noise: Noise) -> Float[Tensor, "R K n D"]:
+        """Means of p(x|z) for n draws of z from each p(z|y)."""
+        mean, log_var = (parameter[:, :, None] for parameter in self.prior())
+        draws = noise.normal(self.settings.n_clusters, n, self.settings.z_dim)
+        return self.decode(mean + torch.exp(0.5 * log_var) * draws).sigmoid()
+
     def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
         """The negative bound."""
         logits = self.q_y(x).float()

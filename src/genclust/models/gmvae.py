@@ -244,6 +244,29 @@ class GMVAE(Model):
         K = self.settings.n_clusters
         return torch.full((K,), -math.log(K), device=self.q_x_mean.weight.device)
 
+    def sample(self, n: int, noise: Noise) -> Float[Tensor, "R K n D"]:
+        """Means of p(y|x) for n draws of x from each component at w = 0 (Figure 3a)."""
+        w = self.q_w_mean.weight.new_zeros(self.replicas, 1, self.settings.w_dim)
+        means, log_vars = (parameter.transpose(1, 2) for parameter in self.p_x(w))
+        draws = noise.normal(self.settings.n_clusters, n, self.settings.x_dim)
+        return self._mean_of_y(means + torch.exp(0.5 * log_vars) * draws)
+
+    def walk(self, n: int, noise: Noise) -> Float[Tensor, "R K n D"]:
+        """Means of p(y|x) at every component's mean while w goes half a circle from a draw of its prior to
+        the opposite one, in n steps (Figure 3b).
+
+        Each point of the circle is as likely under N(0, I) as any draw, which the points of a straight line
+        through the origin are not.
+        """
+        a, b = noise.normal(2, self.settings.w_dim).unsqueeze(2).unbind(1)
+        angle = torch.linspace(0, math.pi, n, device=a.device)[:, None]
+        means, _ = self.p_x(angle.cos() * a + angle.sin() * b)
+        return self._mean_of_y(means.transpose(1, 2))
+
+    def _mean_of_y(self, x: Float[Tensor, "R *B X"]) -> Float[Tensor, "R *B D"]:
+        mean, _ = self.decode(x)
+        return mean.sigmoid() if self.settings.likelihood == "bernoulli" else mean
+
     def cluster_posterior(self, y: Float[Tensor, "R B D"]) -> Float[Tensor, "R B K"]:
         """log q(z|y); in version 2, log p(z|x, w) at the means of q(x|y) and q(w|y)."""
         if self.settings.version == 1:

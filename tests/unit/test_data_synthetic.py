@@ -36,3 +36,10 @@ def test_arcs_are_loaded_by_name() -> None:
     loaded = data.load("arcs")
     assert np.array_equal(loaded.splits["train"].x, arcs(10_000, 0).x)
     assert data.verify("arcs").state == "unverified"
+
+
+def test_half_as_many_arcs_are_scored_on_the_same_points() -> None:
+    half, whole = data.load("arcs_5000"), data.load("arcs")
+    assert np.array_equal(half.splits["train"].x, arcs(5_000, 0).x)
+    for name in ("validation", "test"):
+        assert np.array_equal(half.splits[name].x, whole.splits[name].x)

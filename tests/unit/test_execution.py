@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_data as tiny
 import torch
 
+from genclust import data as datasets
 from genclust.data import DataError
 from genclust.experiments import declaration, execution
 from genclust.experiments.declaration import RunConfig
@@ -214,3 +216,29 @@ def test_the_splits_of_the_published_runs_have_not_moved():
     data = execution.prepare(MNIST.config("demo"))[0]
     first = {name: int(split.x.astype(np.int64)[:20].sum()) for name, split in data.splits.items()}
     assert first == {"test": 99922, "train": 96109, "validation": 98671}
+
+
+def test_another_split_can_join_the_training_split(cache, tmp_path, monkeypatch):
+    """SVHN's extra images: behind those of the training split, before anything is held out, and scored no more."""
+    (tmp_path / "svhn").mkdir()
+    tiny.write_svhn(tmp_path / "svhn", "train", "test", "extra")
+    tiny.write_sources(tmp_path / "sources.yaml", "svhn", tmp_path / "svhn")
+    monkeypatch.setenv("GENCLUST_DATA", str(tmp_path))
+    monkeypatch.setenv("GENCLUST_SOURCES", str(tmp_path / "sources.yaml"))
+    row = declaration.load("gmvae-figure4").row("alpha0")
+    alone, _ = execution.prepare(row.config("paper", {"data": {"also_train_on": ""}}))
+    joined, _ = execution.prepare(row.config("paper", {"data": {"validation_fraction": 0.5}}))
+    whole = datasets.load("svhn").join("extra")
+    assert set(alone.splits) == {"train", "validation", "test", "extra"}
+    assert {name: len(split) for name, split in joined.splits.items()} == {"train": 15, "validation": 15, "test": 10}
+    assert np.array_equal(whole.splits["train"].x[20:], datasets.load("svhn").splits["extra"].x)
+    assert np.array_equal(whole.splits["train"].y[20:], datasets.load("svhn").splits["extra"].y)
+    with pytest.raises(DataError, match="no split 'extro' to train on as well, only train, test, extra"):
+        execution.prepare(row.config("paper", {"data": {"also_train_on": "extro"}}))
+
+
+def test_a_split_that_does_not_join_leaves_no_trace_in_the_address():
+    """The setting came after records were published."""
+    assert "also_train_on" not in MNIST.config("paper").data
+    overrides = declaration.parse_overrides(["also_train_on=test"], MNIST, "paper")
+    assert MNIST.config("paper", overrides).hash != MNIST.config("paper").hash

@@ -79,3 +79,22 @@ def test_a_replica_has_the_terms_it_has_alone():
     posterior = together.cluster_posterior(x)
     torch.testing.assert_close(posterior.logsumexp(-1), torch.zeros(2, 5), atol=1e-5, rtol=0)
     assert together.embed(x)["z_mean"].shape == (2, 5, 2)
+
+
+@torch.no_grad()
+def test_samples_are_draws_of_their_own_component():
+    explicit, draws = model(replicas=2), torch.randn(2, 3, 5, 2)
+
+    class Fixed(Noise):
+        def __init__(self) -> None:
+            pass
+
+        def normal(self, *shape):
+            assert shape == (3, 5, 2)
+            return draws
+
+    found = explicit.sample(5, Fixed())
+    means, log_vars = explicit.prior()
+    for k in range(3):
+        z = means[:, k, None] + (0.5 * log_vars[:, k, None]).exp() * draws[:, k]
+        torch.testing.assert_close(found[:, k], explicit.decode(z).sigmoid())

@@ -20,7 +20,8 @@ from matplotlib.text import Text
 from genclust.figures import latent, style
 from genclust.figures.curves import accuracy_curves
 from genclust.figures.diagrams import HIDDEN, STOCHASTIC, architecture, gmvae_graphical_model, graphical_model
-from genclust.figures.images import image_grid
+from genclust.figures.heat import heat_map
+from genclust.figures.images import as_squares, image_grid
 from genclust.figures.scatter import class_scatter
 
 
@@ -346,3 +347,33 @@ def test_every_seed_is_a_dot(ax: Axes) -> None:
     dots = [line.get_ydata() for line in ax.lines]
     assert sorted(np.concatenate(dots).tolist()) == [1, 2, 3, 5]
     assert [segment[0][1] for c in ax.collections for segment in c.get_segments()] == [2, 5]  # medians
+
+
+# ---- heat maps
+
+
+def test_a_heat_map_writes_every_number_into_its_cell(ax: Axes) -> None:
+    heat_map(ax, np.array([[0.0, 41.7], [np.nan, 100.0]]), rows=(0, 0.5), cols=(1, 8), limits=(0, 100))
+    written = {text.get_text(): text.get_position() for text in ax.texts}
+    assert written == {"0": (0.5, 0.5), "42": (1.5, 0.5), "100": (1.5, 1.5)}
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["0", "0.5"]
+    with pytest.raises(ValueError, match="3 rows and 2 columns"):
+        heat_map(ax, np.zeros((2, 2)), (1, 2, 3), (1, 2), (0, 1))
+
+
+def test_every_value_can_be_read_on_its_colour(ax: Axes) -> None:
+    heat_map(ax, np.linspace(0, 100, 51)[None], rows=(0,), cols=range(51), limits=(0, 100))
+    shades = mpl.colormaps["cividis"](np.linspace(0, 1, 51))
+    assert min(contrast(to_hex(s), to_hex(t.get_color())) for s, t in zip(shades, ax.texts, strict=True)) > 4
+
+
+# ---- images in rows of a data set
+
+
+def test_rows_become_square_images_grey_or_coloured() -> None:
+    grey = as_squares(np.arange(8).reshape(1, 2, 4))
+    assert grey.shape == (1, 2, 2, 2, 1) and grey[0, 1, 1, 0, 0] == 6 / 255
+    colour = as_squares(np.arange(12).reshape(1, 1, 12))
+    assert colour.shape == (1, 1, 2, 2, 3) and list(colour[0, 0, 0, 1] * 255) == [3, 4, 5]
+    with pytest.raises(ValueError, match="rows of 6 values"):
+        as_squares(np.zeros((1, 1, 6)))

@@ -11,6 +11,7 @@ from torch.distributions import Categorical, Independent, Normal
 from genclust import data as datasets
 from genclust.experiments import declaration, execution
 from genclust.experiments.store import Store
+from genclust.kernels import mixture
 from genclust.models.gmvae import GMVAE, GMVAESettings
 from genclust.settings import SettingError, read
 from genclust.streams import Noise
@@ -194,3 +195,90 @@ def test_the_latent_map_of_a_run(tmp_path, monkeypatch):
         expected = 100 * adjusted_rand_score(datasets.load("arcs").splits["test"].y, arrays["latent_clusters"])
         assert record.metrics["test.ari"] == pytest.approx(expected)
     assert not np.allclose(records[0].arrays()["latent_x"], records[1].arrays()["latent_x"])
+
+
+# ---- numerical integration in two dimensions
+
+
+@torch.no_grad()
+def test_responsibilities_and_violation_by_integration_over_the_plane():
+    """On a grid in float64, with densities written out: each component owns 1/K of the mass of p(x|w), and the
+    violation of 100,000 samples is the integral of q(x|y) H(p(z|x, w))."""
+    n = 100_000
+    gmvae, y = model(samples=n, likelihood="gaussian"), torch.tensor([[[0.7, -0.4]]])
+    h = gmvae.recognition(y)
+    gmvae.q_w_log_var.weight.zero_()
+    gmvae.q_w_log_var.bias.fill_(-80)  # w is known, so that x alone is integrated over
+    terms = gmvae.loss(y, {}, Fixed(torch.randn(1, n, 1, 2), torch.zeros(1, n, 1, 2))).terms
+
+    side = torch.linspace(-12, 12, 1201, dtype=torch.float64)
+    grid = torch.cartesian_prod(side, side)
+    cell = float((side[1] - side[0]) ** 2)
+
+    def density(mean, log_var):  # of a diagonal Gaussian, at every point of the grid
+        mean, var = mean.double(), log_var.double().exp()
+        return torch.exp(-((grid - mean) ** 2 / (2 * var)).sum(-1)) / (2 * math.pi * var.prod().sqrt())
+
+    means, log_vars = (t[0, 0] for t in gmvae.p_x(gmvae.q_w_mean(h)))
+    p_x_given_z = torch.stack([density(m, v) for m, v in zip(means, log_vars, strict=True)], -1)
+    p_x = p_x_given_z.mean(-1)
+    responsibilities = p_x_given_z / p_x_given_z.sum(-1, keepdim=True).clamp_min(1e-300)
+    assert float(p_x.sum()) * cell == pytest.approx(1, abs=1e-6)
+    owned = (p_x[:, None] * responsibilities).sum(0) * cell
+    torch.testing.assert_close(owned, torch.full((3,), 1 / 3, dtype=torch.float64), rtol=1e-6, atol=1e-6)
+    found = mixture(grid.float(), gmvae.log_prior(), means[None], log_vars[None])
+    seen = p_x > 1e-9
+    torch.testing.assert_close(
+        found.log_responsibilities.exp().double()[seen], responsibilities[seen], rtol=1e-4, atol=1e-6
+    )
+    entropy = -torch.xlogy(responsibilities, responsibilities).sum(-1)
+    q_x = density(gmvae.q_x_mean(h)[0, 0], gmvae.q_x_log_var(h)[0, 0])
+    expected = float((q_x * entropy).sum()) * cell
+    assert float(terms["consistency_violation"]) == pytest.approx(expected, abs=4 * math.log(3) / n**0.5)
+    assert 0.05 < expected < math.log(3)
+
+
+# ---- what Figures 3 and 4 show
+
+
+@torch.no_grad()
+def test_samples_are_draws_of_their_own_component():
+    """Component k at w = 0, decoded: with noise 0 its mean, with noise e its mean and e standard deviations."""
+    gmvae = model(replicas=2, y_dim=5)
+    draws = torch.randn(2, 3, 4, 2)
+    draws[:, :, 0] = 0
+    found = gmvae.sample(4, Fixed(draws))
+    assert found.shape == (2, 3, 4, 5)
+    means, log_vars = gmvae.p_x(torch.zeros(2, 1, 2))
+    for r in range(2):
+        for k in range(3):
+            x = means[r, 0, k] + (0.5 * log_vars[r, 0, k]).exp() * draws[r, k]
+            expected = gmvae.decode(x.expand(2, 4, 2))[0].sigmoid()[r]
+            torch.testing.assert_close(found[r, k], expected)
+
+
+@torch.no_grad()
+def test_a_walk_goes_from_a_style_to_the_opposite_one_on_a_circle_of_equal_density():
+    gmvae, ends = model(y_dim=5), torch.tensor([[[3.0, 0.0], [0.0, 3.0]]])
+    seen = []
+    prior = gmvae.p_x
+    gmvae.p_x = lambda w: seen.append(w) or prior(w)
+    found = gmvae.walk(7, Fixed(ends))
+    (w,) = seen
+    torch.testing.assert_close(w[0, 0], ends[0, 0])
+    torch.testing.assert_close(w[0, -1], -ends[0, 0])
+    torch.testing.assert_close(w.norm(dim=-1), torch.full((1, 7), 3.0))
+    for k in range(3):
+        expected = gmvae.decode(prior(w)[0][:, :, k])[0].sigmoid()
+        torch.testing.assert_close(found[:, k], expected)
+
+
+def test_images_of_components_lie_in_the_record(tmp_path, monkeypatch):
+    """Samples and walk of Table 1's runs are bytes, a row a component, and each seed has its own."""
+    monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path))
+    row = declaration.load("gmvae-table1").row("gmvae-k16-m1")
+    task = execution.task_for(row, "demo", [0, 1], {"training": {"epochs": 1}})
+    images = [record.arrays() for record in execution.run(task, Store(tmp_path / "records"), progress=False)]
+    for name in ("component_samples", "component_walk"):
+        assert images[0][name].shape == (16, 10, 64) and images[0][name].dtype == np.uint8
+        assert (images[0][name] != images[1][name]).any()

@@ -18,6 +18,7 @@ HEADINGS = {
     "acc_hungarian": "ACC (Hungarian)",
     "acc_many_to_one": "ACC (many-to-one)",
     "acc_exemplar": "ACC (exemplar)",
+    "acc_exemplar_best": "best run, ACC (exemplar)",
     "nmi_geometric": "NMI (geometric)",
     "nmi_arithmetic": "NMI (arithmetic)",
     "clusters_used": "clusters used",
@@ -31,7 +32,7 @@ def show(table: pd.DataFrame) -> HTML:
 
 def measured(found: Sequence[Record], metric: str, digits: int = 2) -> str:
     """``mean ± sd`` over the records, or a dash where nothing was measured."""
-    if not found or metric not in found[0].metrics:
+    if not found or metric.removesuffix("_best") not in found[0].metrics:
         return "–"
     summary = summarise(found, metric)
     return f"{summary.mean:.{digits}f}" + ("" if summary.sd is None else f" ± {summary.sd:.{digits}f}")
@@ -72,10 +73,12 @@ def comparison(
 
 
 def _unlike(number: Reported | None, metric: str) -> str:
-    """A mark where the paper's number is of another kind: ``a`` scored on all points, ``e`` exemplar accuracy."""
+    """A mark where the paper's number is of another kind: ``e`` exemplar accuracy, ``u`` an accuracy whose kind is not
+    stated, ``a`` scored on all points."""
     if number is None or number.metric == metric:
         return ""
-    return f"<sup>{'e' if number.metric.endswith('exemplar') else number.metric[0]}</sup>"
+    marks = {"exemplar": "e", "unstated": "u"}
+    return f"<sup>{marks.get(number.metric.rpartition('_')[2], 'a')}</sup>"
 
 
 def _seeds(row: Row, found: Sequence[Record], profile: str) -> str:

@@ -59,14 +59,15 @@ def image_grid(
     ax.grid(False)
 
 
-def as_squares(images: Num[np.ndarray, "rows cols D"]) -> Float[np.ndarray, "rows cols H W"]:
-    """Flattened grey images 0 … 255 as square ones from 0 to 1.
+def as_squares(images: Num[np.ndarray, "rows cols D"]) -> Float[np.ndarray, "rows cols H W C"]:
+    """Flattened images 0 … 255, grey or with red, green and blue of a pixel side by side, as square ones from 0 to 1.
 
     Raises:
-        ValueError: if D is not a square number.
+        ValueError: if D is neither a square number nor three times one.
     """
     rows, cols, size = images.shape
-    side = round(size**0.5)
-    if side * side != size:
-        raise ValueError(f"images of {size} pixels are not square")
-    return images.reshape(rows, cols, side, side) / 255
+    for channels in (1, 3):  # no number is both: 3 is no square of a fraction
+        side = round((size / channels) ** 0.5)
+        if channels * side * side == size:
+            return images.reshape(rows, cols, side, side, channels) / 255
+    raise ValueError(f"rows of {size} values are no square images, grey or in three colours")

@@ -14,7 +14,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Generator, Tensor, nn
 
 Init = Literal["pytorch", "torch7", "glorot"]
@@ -144,6 +144,56 @@ class BatchNorm(nn.Module):
             self.weight.data.fill_(1)
 
 
+class WeightedBatchNorm(BatchNorm):
+    r"""Batch normalisation of rows that stand for fractions of an example.
+
+    Where a class y is enumerated, the K copies of an example enter the statistics with their weights
+    q(y|·), which sum to one, as if each copy occurred that often in the batch:
+    :math:`m = \frac1B \sum_{b,y} q_{by} x_{by}`, :math:`v = \frac1B \sum_{b,y} q_{by} (x_{by} - m)^2`.  With
+    equal weights improbable classes, whose activations mean nothing, would decide how the probable ones are
+    scaled.  No gradient flows from the statistics to the weights: how a layer is scaled is no reason to
+    believe in a class.
+    """
+
+    def forward(
+        self, x: Float[Tensor, "R *B D"], weights: Float[Tensor, "R ..."] | None = None
+    ) -> Float[Tensor, "R *B D"]:
+        """Normalise over all axes but the first and the last, each row counting ``weights`` (1 if None)."""
+        shape, x = x.shape, x.flatten(1, -2)
+        if weights is None or not self.training:
+            return super().forward(x).view(shape)
+        w = weights.detach().flatten(1)[..., None]
+        size = w.sum(1)
+        mean = (w * x).sum(1) / size
+        centred = x - mean[:, None]
+        var = (w * centred.square()).sum(1) / size
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(var * size / (size - 1), self.momentum)
+        scale = self.weight * torch.rsqrt(var + 1e-5)
+        return (centred * scale[:, None] + self.bias[:, None]).view(shape)
+
+
+class ClassBias(nn.Module):
+    """One bias for each of K classes, ``[R, K, H]``: the part of a layer that sees the one-hot y."""
+
+    def __init__(self, replicas: int, classes: int, features: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(replicas, classes, features))
+
+    def of(self, y: Int[Tensor, "R ..."]) -> Float[Tensor, "R *B H"]:
+        """The bias of each row's class."""
+        rows = torch.arange(len(y), device=y.device).view(-1, *[1] * (y.ndim - 1))
+        return self.weight[rows, y]
+
+    def initialise(self, generators: Sequence[Generator], init: Init) -> None:
+        """Draw replica r's biases from ``generators[r]`` as the weights of a linear layer with K inputs."""
+        _, classes, features = self.weight.shape
+        bound = math.sqrt(6 / (classes + features)) if init == "glorot" else 1 / math.sqrt(classes)
+        for weight, generator in zip(self.weight.data, generators, strict=True):
+            weight.uniform_(-bound, bound, generator=generator)
+
+
 class MLP(nn.Sequential):
     """Hidden layers of ``sizes``, each followed by batch normalisation (unless ``momentum`` is None) and ReLU."""
 
@@ -160,5 +210,5 @@ class MLP(nn.Sequential):
 def initialise(module: nn.Module, generators: Sequence[Generator], init: Init) -> None:
     """Initialise every layer of ``module``, replica r from ``generators[r]``, in a fixed order."""
     for layer in module.modules():
-        if isinstance(layer, (Linear, Convolution, BatchNorm)):
+        if isinstance(layer, (Linear, Convolution, BatchNorm, ClassBias)):
             layer.initialise(generators, init)

@@ -36,6 +36,7 @@ METRICS = {
     "acc_unstated": "accuracy, kind not stated (%)",
     "nmi_geometric": "NMI, geometric (%)",
     "nmi_arithmetic": "NMI, arithmetic (%)",
+    "ari": "adjusted Rand index (%)",
     "log_likelihood": "log-likelihood (nats)",
 }
 DATASETS = {
@@ -46,6 +47,8 @@ DATASETS = {
     "omniglot": "OMNIGLOT",
     "svhn": "SVHN",
     "digits": "digits",
+    "arcs": "arcs",
+    "house_numbers": "house numbers",
 }
 FEATURES = {"x_hat": "x̂", "z_mean": "the mean of z"}
 PAPERS = {"simple": "Is Simple Better?", "cagem": "CaGeM", "gmvae": "GMVAE", "vlac": "VLAC"}

@@ -18,8 +18,8 @@ WARM = {"warm_up": 1.0}
 def model(replicas=1, x_dim=4, **settings) -> CaGeM:
     built = CaGeM(replicas, x_dim, CaGeMSettings(**(SMALL | settings)))
     built.initialise(Noise(range(replicas), "test").generators)
-    with torch.no_grad():  # networks as initialised are nearly constant; make the generative ones depend on their input
-        for network in (built.p_y, built.p_z1, built.p_x):
+    with torch.no_grad():  # networks as initialised are nearly constant; make what y says matter
+        for network in (built.p_y, built.p_x):
             for parameter in network.parameters():
                 parameter.mul_(2)
     return built
@@ -78,9 +78,8 @@ def test_the_bound_is_the_sum_over_y_of_the_poster():
 @pytest.mark.parametrize("enumerate_y", [True, False])
 def test_the_likelihood_is_that_of_draws_from_the_prior(enumerate_y):
     """log p(x) of two images within 0.01 nat, against two million draws of z2, y and z1, y summed out there."""
+    torch.manual_seed(0)
     cagem, x = model(), torch.tensor([[1.0, 0, 0, 1], [0, 1, 1, 1]])
-    for network in (cagem.q_z1, cagem.q_z2):  # wider than the posterior, or the variance of the weights is infinite
-        network.heads["raw_variance"].bias.add_(3)
     n, parts = 200_000, []
     for _ in range(10):
         z2 = torch.randn(1, n, 2)
@@ -100,7 +99,7 @@ def test_the_likelihood_is_that_of_draws_from_the_prior(enumerate_y):
         def log_weights(x, inferred, n, noise):
             return cagem.log_weights(x, inferred, n, noise, enumerate_y=enumerate_y)
 
-    found = log_likelihood(Estimated(), x, [0], 200_000, samples_at_once=20_000)
+    found = log_likelihood(Estimated(), x, [0], 400_000, samples_at_once=20_000)
     torch.testing.assert_close(found.log_prob[0].double(), truth, rtol=0, atol=0.01)
     assert (found.elbo[0] < truth - 0.05).all()
 

@@ -4,7 +4,7 @@ A notebook needs three functions: :func:`records` asks for the runs of a row, :f
 compares them with the paper, :func:`number` gives one of them to the prose.
 """
 
-from genclust.experiments.access import records
+from genclust.experiments.access import common_profile, records
 from genclust.experiments.declaration import PROFILES, Experiment, Profile, Row, load, names
 from genclust.experiments.store import Record
 from genclust.experiments.verdicts import number, published_records, summarise, verdicts
@@ -15,6 +15,7 @@ __all__ = [
     "Profile",
     "Record",
     "Row",
+    "common_profile",
     "load",
     "names",
     "number",

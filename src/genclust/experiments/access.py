@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from genclust.experiments.declaration import load, parse_profile, parse_seeds
+from genclust.experiments.declaration import PROFILES, Profile, load, parse_profile, parse_seeds
 from genclust.experiments.execution import run, task_for
 from genclust.experiments.store import Record, own, published
 from genclust.experiments.verdicts import published_records
@@ -49,3 +49,18 @@ def records(
     wanted = parse_seeds(seeds) if isinstance(seeds, str) and seeds else seeds or None
     task = task_for(declared, parse_profile(profile), wanted, changes)
     return run(task, own(), device=device, also_look_in=[published()])
+
+
+def common_profile(experiment: str) -> Profile | None:
+    """The most faithful profile in which every row of an experiment is published, for pictures of all rows together.
+
+    Row by row, `records` may find one row under ``paper`` and its neighbour under ``quick``.
+    """
+    rows = load(experiment).runnable
+    for profile in PROFILES:
+        if all(
+            profile in row.profiles and len(published_records(row, profile)[1]) == len(row.seeds(profile))
+            for row in rows
+        ):
+            return profile
+    return None

@@ -6,6 +6,9 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from genclust.models.cagem import CaGeM, CaGeMSettings
+from genclust.models.explicit import ExplicitGMVAE, ExplicitSettings
+from genclust.models.gmvae import GMVAE, GMVAESettings
 from genclust.models.gumbel import GumbelClustering, GumbelSettings
 from genclust.settings import SettingError
 from genclust.streams import CounterNoise
@@ -226,6 +229,32 @@ def test_the_captured_step_never_waits_for_the_device():
     run._captured.at.zero_()
     with NoWaiting():
         run._captured._one(32)
+
+
+MODELS = {
+    "gmvae": lambda: GMVAE(2, 20, GMVAESettings(4, 3, 3, 8, samples=2, alpha=0.4)),
+    "gmvae, gaussian": lambda: GMVAE(2, 20, GMVAESettings(4, 3, 3, 8, likelihood="gaussian", batch_norm=False)),
+    "gmvae, version 2": lambda: GMVAE(2, 20, GMVAESettings(4, 3, 3, 8, version=2, free_bits=0.5)),
+    "gmvae, mnist": lambda: GMVAE(2, 784, GMVAESettings(4, 3, 3, 8, network="mnist", init="torch7")),
+    "gmvae, svhn": lambda: GMVAE(2, 3072, GMVAESettings(4, 3, 3, 8, network="svhn", init="torch7")),
+    "explicit": lambda: ExplicitGMVAE(2, 20, ExplicitSettings(4, 3, 8)),
+    "cagem": lambda: CaGeM(2, 20, CaGeMSettings(4, 3, 3, 8)),
+}
+
+
+@pytest.mark.parametrize("build", MODELS.values(), ids=MODELS)
+def test_no_models_step_waits_for_the_device(build):
+    model = build()
+    d = {"mnist": 784, "svhn": 3072}.get(getattr(model.settings, "network", ""), 20)
+    x = torch.randint(0, 256, (33, d), dtype=torch.uint8)
+    settings = TrainingSettings({name: Schedule.of(1e-3) for name in ("learning_rate", *model.schedules)}, 1, 16)
+    run = Training(model, [5, 6], x, settings, capture=True)
+    run.noise = CounterNoise([5, 6], "training noise", "cpu")
+    run._captured.epoch()
+    run._captured.at.zero_()
+    with NoWaiting():
+        run._captured._one(16)
+    assert run._captured.objective.isfinite().all()
 
 
 def test_captured_training_goes_on_from_a_checkpoint():

@@ -90,7 +90,7 @@ def _table(*columns: str) -> Table:
 
 
 def _print_records(title: str, row: declaration.Row, records: list[store.Record]) -> None:
-    metrics = [reported.metric for reported in row.reported] or ["test.acc_hungarian", "test.nmi_geometric"]
+    metrics = [reported.metric for reported in row.reported] or ["test.acc_hungarian", "test.nmi_geometric", "test.ari"]
     table = Table(title=title, title_justify="left")
     table.add_column("seed", justify="right")
     for metric in metrics:
@@ -113,21 +113,34 @@ def _cell(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
 
 
+#: An experiment with more rows than this is listed in one line, unless it is asked for.
+LISTED_ROWS = 20
+
+
 @app.command("list")
-def list_() -> None:
+def list_(
+    experiment: Annotated[str | None, typer.Argument(help="Only this experiment, with all its rows.")] = None,
+) -> None:
     """The declared experiments, their rows, and what is published of each."""
     with _one_sentence():
         table = _table("experiment", "row", "data set", "published")
-        for name in declaration.names():
-            experiment = declaration.load(name)
-            for row in experiment.rows.values():
-                if row.quoted:
-                    continue
-                profile, records = published_records(row)
-                seeds = f"{len(records)} seed{'s' * (len(records) > 1)}"
-                status = f"{profile}, {seeds}" if records else "–" if row.settings else "not built yet"
-                table.add_row(name, row.name, row.dataset, status)
+        for name in [experiment] if experiment else declaration.names():
+            rows = [row for row in declaration.load(name).rows.values() if not row.quoted]
+            lines = [(row.name, row.dataset, _published(row)) for row in rows]
+            if len(lines) > LISTED_ROWS and not experiment:
+                datasets = ", ".join(dict.fromkeys(dataset for _, dataset, _ in lines))
+                done = sum(status[0].isalpha() for _, _, status in lines)
+                lines = [(f"{len(lines)} rows", datasets, f"{done} rows; see genclust list {name}")]
+            for line in lines:
+                table.add_row(name, *line)
         console.print(table)
+
+
+def _published(row: declaration.Row) -> str:
+    profile, records = published_records(row)
+    if records:
+        return f"{profile}, {len(records)} seed{'s' * (len(records) > 1)}"
+    return "–" if row.settings else "not built yet"
 
 
 @app.command()

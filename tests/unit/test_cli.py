@@ -19,6 +19,7 @@ MISTAKES = {
     ("run", "simple-table1", "--row", "proposed-mnist", "--device", "gpu"): "cpu",
     ("run", "simple-table1", "--row", "proposed-mnist", "--minutes", "-1"): "positive",
     ("run", "cagem-table1"): "no rows to run yet",
+    ("list", "gmvae-phase"): "did you mean 'gmvae-phases'",
     ("show", "simple-table1", "--profile", "papr"): "did you mean 'paper'",
     ("data", "fetch", "mnits"): "mnist",
 }
@@ -71,6 +72,13 @@ def test_list_names_every_experiment(invoke):
     for name in ("simple-table1", "proposed-mnist", "cagem-table1", "not built yet"):
         assert name in output
     assert "dec-mnist" not in output  # quoted rows cannot be run
+
+
+def test_list_folds_a_long_experiment_until_it_is_asked_for(invoke):
+    assert "bn-eta4-alpha8" not in invoke("list").stdout
+    assert "75 rows" in invoke("list").stdout
+    alone = invoke("list", "gmvae-phases").stdout
+    assert "bn-eta4-alpha8" in alone and "simple-table1" not in alone
 
 
 def test_show_gives_settings_and_the_command_that_runs_them(invoke):

@@ -1,7 +1,9 @@
 """Tables of the book: numbers of different kinds are marked, and pictures of many rows are of one profile."""
 
+import pandas as pd
+
 from genclust.experiments import common_profile, load, published_records, records
-from genclust.experiments.tables import comparison, measured
+from genclust.experiments.tables import comparison, measured, show
 
 SCORES = {"test.acc_exemplar": "ACC", "test.acc_exemplar_best": "best ACC"}
 
@@ -35,3 +37,9 @@ def test_the_phase_map_is_of_one_profile():
 def test_no_profile_is_common_where_a_row_lacks_all():
     assert common_profile("gmvae-figure2") == "paper"
     assert common_profile("simple-figure3") is None
+
+
+def test_equations_and_spreads_are_not_broken_over_lines():
+    html = show(pd.DataFrame([{"": "K = 10, M = 1", "ACC": "65.1 ± 7.2"}])).data
+    assert "K&nbsp;=&nbsp;10, M&nbsp;=&nbsp;1" in html and "65.1&nbsp;±&nbsp;7.2" in html
+    assert html.startswith('<div class="scrolls"><table')

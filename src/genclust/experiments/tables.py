@@ -26,8 +26,11 @@ HEADINGS = {
 
 
 def show(table: pd.DataFrame) -> HTML:
-    """The table as HTML that scrolls sideways on a narrow page."""
-    return HTML(f'<div class="scrolls">{table.to_html(index=False, escape=False, border=0)}</div>')
+    """The table as HTML that scrolls sideways on a narrow page; "K = 10" and "67 ± 6" are not broken over lines."""
+    html = table.to_html(index=False, escape=False, border=0)
+    for sign in "=±":
+        html = html.replace(f" {sign} ", f"&nbsp;{sign}&nbsp;")
+    return HTML(f'<div class="scrolls">{html}</div>')
 
 
 def measured(found: Sequence[Record], metric: str, digits: int = 2) -> str:

@@ -40,5 +40,5 @@ def seeds_against_paper(
         ax.errorbar(i + 0.3, mean, yerr=sd, fmt="D", color="C1", markersize=5, capsize=3)
     ax.plot([], [], "o", color="C0", label="each seed, and their mean")
     ax.plot([], [], "D", color="C1", label="paper, mean ± sd")
-    ax.legend(loc="lower left", labelcolor=INK)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, labelcolor=INK)  # above, where no seed lies
     ax.margins(x=0.02)

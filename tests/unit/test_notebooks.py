@@ -50,5 +50,5 @@ def test_a_notebook_really_trains_with_new_parameters(tmp_path: Path, monkeypatc
     parameters = {"profile": "demo", "seeds": "40-41", "epochs": 2, "weights": "w1", "w_categorical": 0.5}
     execute(ROOT / "notebooks" / "simple-figure3.ipynb", tmp_path / "figure3.ipynb", parameters)
     outputs = nbformat.read(tmp_path / "figure3.ipynb", as_version=4).cells[-1].outputs
-    assert "w_G = 1" in str(outputs)
+    assert "w_G&nbsp;=&nbsp;1" in str(outputs)
     assert len(list((tmp_path / "cache" / "results").rglob("seed-004?.json"))) == 2

@@ -101,7 +101,7 @@ def style(model: Any, data: DataSet, seeds: list[int], device: torch.device) -> 
 
 
 def as_bytes(images: Tensor) -> np.ndarray:
-    """Values from 0 to 1, clipped there, as grey values 0 … 255; what is not finite as 0."""
+    """Values from 0 to 1, clipped there, as grey values 0 … 255; NaN as 0."""
     return (255 * images.nan_to_num(nan=0).clamp(0, 1)).round().byte().cpu().numpy()
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
 from torch import Generator, Tensor, nn
 
 from genclust.streams import Noise
@@ -26,6 +27,21 @@ class Terms:
     terms: Mapping[str, Float[Tensor, "R B"]]
 
 
+@dataclass(frozen=True)
+class Labelled:
+    """The labelled examples that a step sees beside its batch.
+
+    Attributes:
+        x: ``[R, L, D]``.
+        y: their classes, ``[R, L]``.
+        stands_for: examples of the training split for each labelled one, N / N_l.
+    """
+
+    x: Float[Tensor, "R L D"]
+    y: Int[Tensor, "R L"]
+    stands_for: float
+
+
 class Model(nn.Module):
     """A generative model p and an inference model q, R replicas side by side."""
 
@@ -33,6 +49,10 @@ class Model(nn.Module):
     revision: ClassVar[int] = 1
     #: Schedules that :meth:`loss` asks for.
     schedules: ClassVar[tuple[str, ...]] = ()
+    #: Whether :meth:`loss` takes a further argument, :class:`Labelled`.
+    learns_from_labels: ClassVar[bool] = False
+    #: Whether there are clusters, and so a :meth:`cluster_posterior`.
+    clusters: ClassVar[bool] = True
     replicas: int
 
     @abstractmethod
@@ -44,10 +64,48 @@ class Model(nn.Module):
         """The training objective on one batch; ``scheduled`` holds the schedules' present values,
         as numbers or, in a captured step, as 0-dim tensors."""
 
-    @abstractmethod
     def cluster_posterior(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B K"]:
         """log q(y|x), normalised over the clusters."""
+        raise NotImplementedError(f"{type(self).__name__} has no clusters.")
 
     @abstractmethod
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
         """The representations that neighbours, k-means and t-SNE see, by name."""
+
+
+class BernoulliModel(Model):
+    """A model of bits, trained on fresh draws from grey values, whose likelihood can be estimated.
+
+    Its settings have a ``divisor``: of the grey values 0 … 255, before a pixel is drawn.
+    """
+
+    settings: Any
+
+    def binarise(self, x: Float[Tensor, "R B D"], noise: Noise) -> Float[Tensor, "R B D"]:
+        """Bits that are 1 with probability of the grey value over the divisor, x being in units of 255."""
+        return (noise.uniform(*x.shape[1:]) < x * (255 / self.settings.divisor)).to(x.dtype)
+
+    @abstractmethod
+    def infer(self, x: Float[Tensor, "R B D"]) -> Any:
+        """What q needs of bits x alone, computed once however many samples follow."""
+
+    @abstractmethod
+    def log_weights(self, x: Float[Tensor, "R B D"], inferred: Any, n: int, noise: Noise) -> Float[Tensor, "n R B"]:
+        """log p(x, h) - log q(h|x) of ``n`` fresh samples h ~ q(h|x), in nats, unbiased: E[w] = p(x).
+
+        ``noise.normal(n, B, Z)`` draws ``[R, n, B, Z]``, replicas first; the result has the samples first.
+        """
+
+    @abstractmethod
+    def reconstruct(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B D"]:
+        """Means of p(x|h) at the means of q, for bits x."""
+
+    @abstractmethod
+    def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:
+        """Means of p(x|h) of ``n`` draws from the prior."""
+
+
+@torch.no_grad()
+def categorical(log_probs: Float[Tensor, "R *B K"], uniform: Float[Tensor, "R *B K"]) -> Int[Tensor, R *B]:
+    """Draws from Cat(exp log_probs), by the Gumbel-max trick."""
+    return (log_probs - uniform.clamp_min(1e-20).log().neg().log()).argmax(-1)

@@ -17,32 +17,45 @@ importance weights:
         \log\frac{p(x, y, z_1, z_2)}{q(y, z_1, z_2|x)}\Big]\Big]
 
 The bound of a labelled point, :math:`\mathcal L(x, y)`, is the inner expectation at the y given, without
-:math:`\log q(y|z_1, x)`; the poster does not print it.
+:math:`\log q(y|z_1, x)`; the poster does not print it.  It has two classifiers:
+
+.. math::
+
+    q(y|x) &= E_{q(z_1|x)}[q(y|z_1, x)] \\
+    p(y|x) &\approx E_{q(z_1|x)}\Big[\sum_{\tilde y} q(\tilde y|z_1, x)\,
+        E_{q(z_2|x, \tilde y, z_1)}[p(y|z_2)]\Big]
+
+and does not say how labels enter the objective.  Here that is a setting: the cross-entropies of one
+classifier or both, with or without the bound of the labelled points, are added to the unlabelled bound of
+all points, the labelled ones among them.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from genclust.kernels import bernoulli_log_prob
-from genclust.kernels.dispatch import precise
-from genclust.models.base import Model, Terms
-from genclust.models.layers import ClassBias, Init, Linear, WeightedBatchNorm, initialise
+from genclust.models.base import BernoulliModel, Labelled, Terms, categorical
+from genclust.models.layers import Init, initialise
+from genclust.models.networks import (
+    Network,
+    draw,
+    gaussian,
+    gaussian_heads,
+    log_normal,
+    log_standard_normal,
+    repeat_rows,
+)
 from genclust.settings import within
 from genclust.streams import Noise
 
-#: Lasagne's leaky rectifier, in which the group's code is written.
-SLOPE = 0.01
-#: Added to every variance, as in the group's code.
-LEAST_VARIANCE = 1e-5
+#: What is added to the unlabelled bound: cross-entropies of the classifiers q, or p and q, and the labelled bound.
+LabelObjective = Literal["ce_pq", "ce_q", "elbo_l+ce_q", "elbo_l+ce_pq"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +69,8 @@ class CaGeMSettings:
         hidden: width of the two hidden layers of every network.
         batch_norm: of hidden layers and of means and variances, the statistics weighted by q(y|·).
         divisor: of the grey values, before a pixel is drawn: 255, or 256 as in a file of the time.
+        label_objective: how labels enter, if there are any.
+        alpha: weight of the mean cross-entropy of the labelled points, in units of N / N_l.
     """
 
     n_clusters: int = within(1, 10_000)
@@ -66,83 +81,11 @@ class CaGeMSettings:
     divisor: Literal[255, 256] = 255
     init: Init = "glorot"
     bn_momentum: float = within(0, 1, default=0.1)
+    label_objective: LabelObjective = "ce_pq"
+    alpha: float = within(0, 1e6, default=0.1)
 
 
-class Network(nn.Module):
-    """Two hidden layers on the sum of what each input says to the first one, and linear heads.
-
-    What does not depend on y is projected once and shared by all y; y adds a bias of its own.
-    """
-
-    def __init__(
-        self, replicas: int, inputs: Mapping[str, int], classes: int, heads: Mapping[str, int], s: CaGeMSettings
-    ) -> None:
-        super().__init__()
-        H = s.hidden
-        self.inputs = nn.ModuleDict({name: Linear(replicas, size, H) for name, size in inputs.items()})
-        self.of_y = ClassBias(replicas, classes, H) if classes else None
-        self.second = Linear(replicas, H, H)
-        self.heads = nn.ModuleDict({name: Linear(replicas, H, size) for name, size in heads.items()})
-
-        def norm(size: int) -> nn.Module:
-            return WeightedBatchNorm(replicas, size, s.bn_momentum)
-
-        normalised = {"first": H, "second": H} | {name: size for name, size in heads.items() if "logits" not in name}
-        self.norms = nn.ModuleDict({name: norm(size) for name, size in normalised.items() if s.batch_norm})
-
-    def project(self, **inputs: Float[Tensor, "R *B d"]) -> Float[Tensor, "R *B H"]:
-        """What the inputs say to the first layer."""
-        return torch.stack([_rows(self.inputs[name], value) for name, value in inputs.items()]).sum(0)
-
-    def forward(
-        self,
-        projected: Float[Tensor, "R *B H"],
-        y: Int[Tensor, "R ..."] | None = None,
-        q_y: Float[Tensor, "R B K"] | None = None,
-    ) -> dict[str, Float[Tensor, "R *B F"]]:
-        """The heads' outputs.
-
-        Args:
-            projected: the sum of all inputs but y, see :meth:`project`; with an axis of K classes if it
-                depends on y itself.
-            y: the class of every row, or None: then every class, on an axis of its own.
-            q_y: the weights of the classes in batch statistics, where y is enumerated.
-        """
-        if self.of_y is not None and y is not None:
-            projected = projected + self.of_y.of(y)
-        elif self.of_y is not None:
-            projected = projected if projected.ndim == 4 else projected[:, :, None]
-            projected = projected + self.of_y.weight[:, None]
-        h = F.leaky_relu(self._norm("first", projected, q_y), SLOPE)
-        h = F.leaky_relu(self._norm("second", _rows(self.second, h), q_y), SLOPE)
-        return {name: self._norm(name, precise(_rows(head, h)), q_y) for name, head in self.heads.items()}
-
-    def _norm(self, name: str, x: Tensor, weights: Tensor | None) -> Tensor:
-        return self.norms[name](x, weights) if name in self.norms else x
-
-
-def _rows(layer: nn.Module, h: Float[Tensor, "R *B d"]) -> Float[Tensor, "R *B F"]:
-    return layer(h.flatten(1, -2)).unflatten(1, h.shape[1:-1])
-
-
-def _gaussian(heads: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Mean and variance."""
-    return heads["mean"], F.softplus(heads["raw_variance"]) + LEAST_VARIANCE
-
-
-def _draw(mean: Tensor, variance: Tensor, noise: Tensor) -> Tensor:
-    return mean + variance.sqrt() * noise
-
-
-def _log_normal(z: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-    return -0.5 * ((z - mean).square() / variance + variance.log() + math.log(2 * math.pi)).sum(-1)
-
-
-def _log_standard_normal(z: Tensor) -> Tensor:
-    return -0.5 * (z.square() + math.log(2 * math.pi)).sum(-1)
-
-
-class CaGeM(Model):
+class CaGeM(BernoulliModel):
     """Two stochastic layers with a cluster between them.
 
     Args:
@@ -152,26 +95,23 @@ class CaGeM(Model):
     """
 
     schedules = ("warm_up",)
+    learns_from_labels = True
 
     def __init__(self, replicas: int, x_dim: int, settings: CaGeMSettings) -> None:
         super().__init__()
         self.replicas, self.settings = replicas, settings
         s, K = settings, settings.n_clusters
-        z1 = {"mean": s.z1_dim, "raw_variance": s.z1_dim}
-        z2 = {"mean": s.z2_dim, "raw_variance": s.z2_dim}
-        self.q_z1 = Network(replicas, {"x": x_dim}, 0, z1, s)
-        self.q_y = Network(replicas, {"x": x_dim, "z1": s.z1_dim}, 0, {"logits": K}, s)
-        self.q_z2 = Network(replicas, {"x": x_dim, "z1": s.z1_dim}, K, z2, s)
-        self.p_y = Network(replicas, {"z2": s.z2_dim}, 0, {"logits": K}, s)
-        self.p_z1 = Network(replicas, {"z2": s.z2_dim}, K, z1, s)
-        self.p_x = Network(replicas, {"z1": s.z1_dim}, K, {"logits": x_dim}, s)
+        z1, z2 = gaussian_heads(s.z1_dim), gaussian_heads(s.z2_dim)
+        common = {"hidden": s.hidden, "momentum": s.bn_momentum if s.batch_norm else None}
+        self.q_z1 = Network(replicas, {"x": x_dim}, z1, **common)
+        self.q_y = Network(replicas, {"x": x_dim, "z1": s.z1_dim}, {"logits": K}, **common)
+        self.q_z2 = Network(replicas, {"x": x_dim, "z1": s.z1_dim}, z2, classes=K, **common)
+        self.p_y = Network(replicas, {"z2": s.z2_dim}, {"logits": K}, **common)
+        self.p_z1 = Network(replicas, {"z2": s.z2_dim}, z1, classes=K, **common)
+        self.p_x = Network(replicas, {"z1": s.z1_dim}, {"logits": x_dim}, classes=K, **common)
 
     def initialise(self, generators: Sequence[Generator]) -> None:
         initialise(self, generators, self.settings.init)
-
-    def binarise(self, x: Float[Tensor, "R B D"], noise: Noise) -> Float[Tensor, "R B D"]:
-        """Bits that are 1 with probability of the grey value over the divisor."""
-        return (noise.uniform(*x.shape[1:]) < x * (255 / self.settings.divisor)).to(x.dtype)
 
     def joint(
         self,
@@ -190,10 +130,10 @@ class CaGeM(Model):
         q_y = None if log_q_y is None else log_q_y.exp()
         if projected_x is None:
             projected_x = self.q_z2.project(x=x)
-        z2_mean, z2_variance = _gaussian(self.q_z2(projected_x + self.q_z2.project(z1=z1), y, q_y))
-        z2 = _draw(z2_mean, z2_variance, noise)
+        z2_mean, z2_variance = gaussian(self.q_z2(projected_x + self.q_z2.project(z1=z1), y, q_y))
+        z2 = draw(z2_mean, z2_variance, noise)
         log_p_y = self.p_y(self.p_y.project(z2=z2), q_y=q_y)["logits"].log_softmax(-1)
-        mean, variance = _gaussian(self.p_z1(self.p_z1.project(z2=z2), y, q_y))
+        mean, variance = gaussian(self.p_z1(self.p_z1.project(z2=z2), y, q_y))
         logits = self.p_x(self.p_x.project(z1=z1), y, q_y)["logits"]
         if y is None:
             x, z1 = x[:, :, None], z1[:, :, None]
@@ -202,19 +142,28 @@ class CaGeM(Model):
             log_p_y = log_p_y.gather(-1, y[..., None]).squeeze(-1)
         return {
             "p_x": bernoulli_log_prob(logits, x),
-            "p_z1": _log_normal(z1, mean, variance),
+            "p_z1": log_normal(z1, mean, variance),
             "p_y": log_p_y,
-            "p_z2": _log_standard_normal(z2),
-            "q_z2": _log_normal(z2, z2_mean, z2_variance),
+            "p_z2": log_standard_normal(z2),
+            "q_z2": log_normal(z2, z2_mean, z2_variance),
         }
 
-    def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
-        """The negative of the unlabelled bound; ``warm_up`` weighs every log p - log q of a latent variable."""
+    def loss(
+        self,
+        x: Float[Tensor, "R B D"],
+        scheduled: Mapping[str, float | Tensor],
+        noise: Noise,
+        labelled: Labelled | None = None,
+    ) -> Terms:
+        """The negative of the unlabelled bound of x, and what labels add to it.
+
+        ``warm_up`` weighs every log p - log q of a latent variable.
+        """
         s, (_, B, _) = self.settings, x.shape
         x = self.binarise(x, noise)
-        mean, variance = _gaussian(self.q_z1(self.q_z1.project(x=x)))
-        z1 = _draw(mean, variance, noise.normal(B, s.z1_dim))
-        log_q_z1 = _log_normal(z1, mean, variance)
+        mean, variance = gaussian(self.q_z1(self.q_z1.project(x=x)))
+        z1 = draw(mean, variance, noise.normal(B, s.z1_dim))
+        log_q_z1 = log_normal(z1, mean, variance)
         log_q_y = self.q_y(self.q_y.project(x=x, z1=z1))["logits"].log_softmax(-1)
         log = self.joint(x, z1, noise.normal(B, s.n_clusters, s.z2_dim), log_q_y)
         q_y = log_q_y.exp()
@@ -229,12 +178,46 @@ class CaGeM(Model):
             "kl_z2": expected(log["q_z2"] - log["p_z2"]),
         }
         latent = terms["kl_z1"] + terms["kl_y"] + terms["kl_z2"]
-        objective = terms["reconstruction"] + scheduled["warm_up"] * latent
-        return Terms(objective.mean(-1), terms)
+        objective = (terms["reconstruction"] + scheduled["warm_up"] * latent).mean(-1)
+        if labelled is not None:
+            objective = objective + self.label_loss(labelled, scheduled["warm_up"], noise)
+        return Terms(objective, terms)
+
+    def label_loss(self, labelled: Labelled, warm_up: float | Tensor, noise: Noise) -> Float[Tensor, " R"]:
+        """What ``label_objective`` adds, averaged over the labelled points."""
+        s, L = self.settings, labelled.y.shape[1]
+        x, y = self.binarise(labelled.x, noise), labelled.y
+        mean, variance = gaussian(self.q_z1(self.q_z1.project(x=x)))
+        z1 = draw(mean, variance, noise.normal(L, s.z1_dim))
+        q_x, q_z2_x = self.q_y.project(x=x), self.q_z2.project(x=x)
+        log_q_y = self.q_y(q_x + self.q_y.project(z1=z1))["logits"].log_softmax(-1)
+        cross_entropy = -log_q_y.gather(-1, y[..., None]).squeeze(-1)
+        if s.label_objective.endswith("pq"):
+            log_p_y = self.p_classifier(q_z2_x, z1, log_q_y, noise.normal(L, s.n_clusters, s.z2_dim))
+            cross_entropy = cross_entropy - log_p_y.gather(-1, y[..., None]).squeeze(-1)
+        added = s.alpha * labelled.stands_for * cross_entropy
+        if s.label_objective.startswith("elbo_l"):
+            log = self.joint(x, z1, noise.normal(L, s.z2_dim), y=y, projected_x=q_z2_x)
+            latent = log_normal(z1, mean, variance) - log["p_z1"] - log["p_y"] + log["q_z2"] - log["p_z2"]
+            added = added - log["p_x"] + warm_up * latent
+        return added.mean(-1)
+
+    def p_classifier(
+        self,
+        projected_x: Float[Tensor, "R B H"],
+        z1: Float[Tensor, "R B Z1"],
+        log_q_y: Float[Tensor, "R B K"],
+        noise: Float[Tensor, "R B K Z2"],
+    ) -> Float[Tensor, "R B K"]:
+        """log of the second classifier at one z1: the inferred class is summed out, each with one z2 of its own."""
+        q_y = log_q_y.exp()
+        z2 = draw(*gaussian(self.q_z2(projected_x + self.q_z2.project(z1=z1), q_y=q_y)), noise)
+        log_p_y = self.p_y(self.p_y.project(z2=z2), q_y=q_y)["logits"].log_softmax(-1)
+        return (log_q_y[..., None] + log_p_y).logsumexp(-2)
 
     def infer(self, x: Float[Tensor, "R B D"]) -> dict[str, Tensor]:
         """q(z1|x), and what x says to the networks that also see z1."""
-        mean, variance = _gaussian(self.q_z1(self.q_z1.project(x=x)))
+        mean, variance = gaussian(self.q_z1(self.q_z1.project(x=x)))
         return {
             "mean": mean,
             "variance": variance,
@@ -250,35 +233,60 @@ class CaGeM(Model):
         Both are unbiased for p(x); summing out costs K times as much and has the smaller variance.
         """
         s, (R, B, _) = self.settings, x.shape
-
-        def repeated(t: Tensor) -> Tensor:  # the n samples of an image lie side by side
-            return t[:, None].expand(-1, n, *t.shape[1:]).flatten(1, 2)
-
-        mean, variance = repeated(inferred["mean"]), repeated(inferred["variance"])
-        z1 = _draw(mean, variance, noise.normal(n, B, s.z1_dim).flatten(1, 2))
-        log_q_z1 = _log_normal(z1, mean, variance)
-        log_q_y = self.q_y(repeated(inferred["q_y"]) + self.q_y.project(z1=z1))["logits"].log_softmax(-1)
-        common = {"x": repeated(x), "z1": z1, "projected_x": repeated(inferred["q_z2"])}
+        mean, variance = repeat_rows(n, inferred["mean"]), repeat_rows(n, inferred["variance"])
+        z1 = draw(mean, variance, noise.normal(n, B, s.z1_dim).flatten(1, 2))
+        log_q_z1 = log_normal(z1, mean, variance)
+        log_q_y = self.q_y(repeat_rows(n, inferred["q_y"]) + self.q_y.project(z1=z1))["logits"].log_softmax(-1)
+        common = {"x": repeat_rows(n, x), "z1": z1, "projected_x": repeat_rows(n, inferred["q_z2"])}
         if enumerate_y:
             draws = noise.normal(n, B, s.n_clusters, s.z2_dim).flatten(1, 2)
             log = self.joint(noise=draws, log_q_y=log_q_y, **common)
             log_w = (log["p_x"] + log["p_z1"] + log["p_y"] + log["p_z2"] - log["q_z2"]).logsumexp(-1)
         else:
-            gumbel = -noise.uniform(n, B, s.n_clusters).clamp_min(1e-20).log().neg().log().flatten(1, 2)
-            y = (log_q_y + gumbel).argmax(-1)
+            y = categorical(log_q_y, noise.uniform(n, B, s.n_clusters).flatten(1, 2))
             log = self.joint(noise=noise.normal(n, B, s.z2_dim).flatten(1, 2), y=y, **common)
             log_w = log["p_x"] + log["p_z1"] + log["p_y"] + log["p_z2"] - log["q_z2"]
             log_w = log_w - log_q_y.gather(-1, y[..., None]).squeeze(-1)
         return (log_w - log_q_z1).view(R, n, B).transpose(0, 1)
 
+    def classifiers(self, x: Float[Tensor, "R B D"], n: int, noise: Noise) -> dict[str, Float[Tensor, "R B K"]]:
+        """log q(y|x) and log p(y|x) of bits x, each averaged over n samples."""
+        s, (R, B, _) = self.settings, x.shape
+        inferred = {name: repeat_rows(n, value) for name, value in self.infer(x).items()}
+        z1 = draw(inferred["mean"], inferred["variance"], noise.normal(n, B, s.z1_dim).flatten(1, 2))
+        log_q_y = self.q_y(inferred["q_y"] + self.q_y.project(z1=z1))["logits"].log_softmax(-1)
+        draws = noise.normal(n, B, s.n_clusters, s.z2_dim).flatten(1, 2)
+        log_p_y = self.p_classifier(inferred["q_z2"], z1, log_q_y, draws)
+        both = {"q": log_q_y, "p": log_p_y}
+        return {name: each.view(R, n, B, -1).logsumexp(1).log_softmax(-1) for name, each in both.items()}
+
     def cluster_posterior(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B K"]:
         """log q(y|z1, x) at the mean of q(z1|x)."""
-        mean, _ = _gaussian(self.q_z1(self.q_z1.project(x=x)))
+        mean, _ = gaussian(self.q_z1(self.q_z1.project(x=x)))
         return self.q_y(self.q_y.project(x=x, z1=mean))["logits"].log_softmax(-1)
 
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
         """The mean of q(z1|x), and that of q(z2|x, y, z1) at it, averaged over q(y|z1, x)."""
-        z1, _ = _gaussian(self.q_z1(self.q_z1.project(x=x)))
+        z1, _ = gaussian(self.q_z1(self.q_z1.project(x=x)))
         q_y = self.q_y(self.q_y.project(x=x, z1=z1))["logits"].softmax(-1)
-        z2, _ = _gaussian(self.q_z2(self.q_z2.project(x=x, z1=z1), q_y=q_y))
+        z2, _ = gaussian(self.q_z2(self.q_z2.project(x=x, z1=z1), q_y=q_y))
         return {"z1_mean": z1, "z2_mean": (q_y[..., None] * z2).sum(2)}
+
+    def reconstruct(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B D"]:
+        """Means of p(x|y, z1) at the mean of q(z1|x), averaged over q(y|z1, x)."""
+        z1, _ = gaussian(self.q_z1(self.q_z1.project(x=x)))
+        q_y = self.q_y(self.q_y.project(x=x, z1=z1))["logits"].softmax(-1)
+        return (q_y[..., None] * self.p_x(self.p_x.project(z1=z1), q_y=q_y)["logits"].sigmoid()).sum(2)
+
+    def decode(self, z2: Float[Tensor, "R B Z2"], y: Int[Tensor, "R B"] | None, noise: Noise) -> Float[Tensor, "R B D"]:
+        """Means of p(x|y, z1) for one z1 of p(z1|y, z2), y as given or, for None, drawn from p(y|z2)."""
+        B, s = z2.shape[1], self.settings
+        if y is None:
+            log_p_y = self.p_y(self.p_y.project(z2=z2))["logits"].log_softmax(-1)
+            y = categorical(log_p_y, noise.uniform(B, s.n_clusters))
+        z1 = draw(*gaussian(self.p_z1(self.p_z1.project(z2=z2), y)), noise.normal(B, s.z1_dim))
+        return self.p_x(self.p_x.project(z1=z1), y)["logits"].sigmoid()
+
+    def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:
+        """Means of p(x|y, z1) for n draws of z2, y and z1."""
+        return self.decode(noise.normal(n, self.settings.z2_dim), None, noise)

@@ -1,0 +1,121 @@
+"""Networks of the likelihood models: several inputs, one of which may be a class, and Gaussian or other heads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from genclust.kernels.dispatch import precise
+from genclust.models.layers import ClassBias, Linear, WeightedBatchNorm
+
+#: Lasagne's leaky rectifier, in which the code of CaGeM's authors is written.
+SLOPE = 0.01
+#: Added to every variance, as in that code.
+LEAST_VARIANCE = 1e-5
+
+
+class Network(nn.Module):
+    """Two hidden layers on the sum of what each input says to the first one, and linear heads.
+
+    What does not depend on y is projected once and shared by all y; y adds a bias of its own.
+
+    Args:
+        replicas: R.
+        inputs: names and dimensions of all inputs but y.
+        heads: names and dimensions of what comes out; ``logits`` are not normalised.
+        hidden: width of both hidden layers.
+        momentum: of the batch statistics, or None for no batch normalisation.
+        classes: K if y is an input, or 0.
+    """
+
+    def __init__(
+        self,
+        replicas: int,
+        inputs: Mapping[str, int],
+        heads: Mapping[str, int],
+        hidden: int,
+        momentum: float | None,
+        classes: int = 0,
+    ) -> None:
+        super().__init__()
+        self.inputs = nn.ModuleDict({name: Linear(replicas, size, hidden) for name, size in inputs.items()})
+        self.of_y = ClassBias(replicas, classes, hidden) if classes else None
+        self.second = Linear(replicas, hidden, hidden)
+        self.heads = nn.ModuleDict({name: Linear(replicas, hidden, size) for name, size in heads.items()})
+        normalised = {"first": hidden, "second": hidden} | {n: size for n, size in heads.items() if n != "logits"}
+        self.norms = nn.ModuleDict(
+            {}
+            if momentum is None
+            else {name: WeightedBatchNorm(replicas, size, momentum) for name, size in normalised.items()}
+        )
+
+    def project(self, **inputs: Float[Tensor, "R *B d"]) -> Float[Tensor, "R *B H"]:
+        """What the inputs say to the first layer."""
+        projections = [rows(self.inputs[name], value) for name, value in inputs.items()]
+        return projections[0] if len(projections) == 1 else torch.stack(projections).sum(0)
+
+    def forward(
+        self,
+        projected: Float[Tensor, "R *B H"],
+        y: Int[Tensor, "R ..."] | None = None,
+        q_y: Float[Tensor, "R B K"] | None = None,
+    ) -> dict[str, Float[Tensor, "R *B F"]]:
+        """The heads' outputs.
+
+        Args:
+            projected: the sum of all inputs but y, see :meth:`project`; with an axis of K classes if it
+                depends on y itself.
+            y: the class of every row, or None: then every class, on an axis of its own.
+            q_y: the weights of the classes in batch statistics, where y is enumerated.
+        """
+        if self.of_y is not None and y is not None:
+            projected = projected + self.of_y.of(y)
+        elif self.of_y is not None:
+            projected = projected if projected.ndim == 4 else projected[:, :, None]
+            projected = projected + self.of_y.weight[:, None]
+        h = F.leaky_relu(self._norm("first", projected, q_y), SLOPE)
+        h = F.leaky_relu(self._norm("second", rows(self.second, h), q_y), SLOPE)
+        return {name: self._norm(name, precise(rows(head, h)), q_y) for name, head in self.heads.items()}
+
+    def _norm(self, name: str, x: Tensor, weights: Tensor | None) -> Tensor:
+        return self.norms[name](x, weights) if name in self.norms else x
+
+
+def rows(layer: nn.Module, h: Float[Tensor, "R *B d"]) -> Float[Tensor, "R *B F"]:
+    """A layer of rows, over any axes between the replicas and the features."""
+    return layer(h.flatten(1, -2)).unflatten(1, h.shape[1:-1])
+
+
+def gaussian_heads(dimension: int) -> dict[str, int]:
+    """The heads of a :class:`Network` from which :func:`gaussian` takes a mean and a variance."""
+    return {"mean": dimension, "raw_variance": dimension}
+
+
+def gaussian(heads: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Mean and variance."""
+    return heads["mean"], F.softplus(heads["raw_variance"]) + LEAST_VARIANCE
+
+
+def draw(mean: Tensor, variance: Tensor, noise: Tensor) -> Tensor:
+    """A sample, differentiable in mean and variance."""
+    return mean + variance.sqrt() * noise
+
+
+def log_normal(z: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+    """log N(z; mean, diag variance), in nats, summed over the last axis."""
+    return -0.5 * ((z - mean).square() / variance + variance.log() + math.log(2 * math.pi)).sum(-1)
+
+
+def log_standard_normal(z: Tensor) -> Tensor:
+    """log N(z; 0, I), in nats, summed over the last axis."""
+    return -0.5 * (z.square() + math.log(2 * math.pi)).sum(-1)
+
+
+def repeat_rows(n: int, t: Float[Tensor, "R B *rest"]) -> Float[Tensor, "R nB *rest"]:
+    """``n`` copies of a batch one after the other: sample s of image b is row s B + b."""
+    return t[:, None].expand(-1, n, *t.shape[1:]).flatten(1, 2)

@@ -58,7 +58,7 @@ def test_published_records_are_complete_and_consistent(row):
     for profile in row.profiles:
         _, records = published_records(row, profile)
         for record in records:
-            assert set(row.evaluate) <= set(record.evaluations) or record.config["model"]["name"] != "gumbel"
+            assert set(row.evaluated) <= set(record.evaluations) or record.config["model"]["name"] != "gumbel"
             assert all(np.isfinite(value) for value in record.metrics.values())
             if record.curve and record.failed_at_step is None:
                 assert record.curve[-1]["epoch"] == record.config["training"]["epochs"]

@@ -34,7 +34,7 @@ def short_task(seeds, evaluations=("clustering",), **changes) -> Task:
 
 
 def test_a_record_holds_what_the_design_asks_for(cache, tmp_path):
-    (record,) = run(short_task([0], MNIST.evaluate), Store(tmp_path / "records"), progress=False)
+    (record,) = run(short_task([0], MNIST.evaluated), Store(tmp_path / "records"), progress=False)
     assert record.config["training"]["epochs"] == 6
     assert record.data["name"] == "digits"
     assert len(record.data["digest"]) == 64

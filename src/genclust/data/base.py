@@ -84,6 +84,30 @@ class DataSet:
         y = np.concatenate(labels) if len(labels) == len(parts) else None
         return replace(self, splits={**kept, "train": Split(np.concatenate([part.x for part in parts]), y)})
 
+    def labelled(self, n: int, seed: int) -> Int[np.ndarray, " n"]:
+        """Rows of the training split whose labels a model may see: as many of each class, drawn at random.
+
+        Raises:
+            DataError: if the split has no labels, ``n`` is no multiple of its classes, or a class has too few rows.
+        """
+        y = self.splits["train"].y
+        if y is None:
+            raise DataError(f"The data set {self.name} has no labels, so none can be shown to a model.")
+        classes, counts = np.unique(y, return_counts=True)
+        each, left = divmod(n, len(classes))
+        if left or not each:
+            raise DataError(
+                f"{n} labels cannot be drawn evenly from the {len(classes)} classes of {self.name}; "
+                f"set data.n_labels to a multiple of {len(classes)}."
+            )
+        if counts.min() < each:
+            raise DataError(
+                f"A class of {self.name} has only {counts.min()} rows to train on; "
+                f"{n} labels would take {each} of each class."
+            )
+        rng = np.random.default_rng(seed)
+        return np.concatenate([rng.choice(np.flatnonzero(y == c), each, replace=False) for c in classes])
+
     def hold_out(self, new: str, fraction: float, seed: int) -> DataSet:
         """Move a random ``fraction`` of the training split to a split called ``new``.
 

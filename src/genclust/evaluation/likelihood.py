@@ -9,10 +9,11 @@ through a running log-mean-exp, so memory depends on how many are taken at once 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -89,6 +90,63 @@ def log_likelihood(
         ValueError: for no images, fewer than one sample, NaN in x, another precision, seeds that do not match the
             replicas, or a model whose log-weights have another shape or are in half precision.
     """
+    log_probs, elbos = [], []
+    chunks = _chunks(model, x, seeds, n_samples, samples_at_once, images_at_once, precision, {})
+    for of_images in chunks:
+        log_prob, elbo = LogMeanExp(), torch.zeros(())
+        for log_w in of_images:
+            log_prob.update(log_w)
+            elbo = elbo.to(log_w) + log_w.sum(0)
+        log_probs.append(log_prob.result().cpu())
+        elbos.append((elbo / n_samples).cpu())
+    return LogLikelihood(torch.cat(log_probs, 1), torch.cat(elbos, 1), n_samples)
+
+
+@torch.no_grad()
+def log_weights(
+    model: LikelihoodModel,
+    x: Float[Tensor, "N D"],
+    seeds: Sequence[int],
+    n_samples: int,
+    *,
+    samples_at_once: int = 100,
+    images_at_once: int = 100,
+    precision: Literal["float32", "bf16"] = "float32",
+    **options: Any,
+) -> Float[Tensor, "S R N"]:
+    """All log-weights themselves, on the CPU: for few images.
+
+    Args:
+        model, x, seeds, n_samples, samples_at_once, images_at_once, precision: as for :func:`log_likelihood`.
+        options: what the model's ``log_weights`` takes besides, such as ``enumerate_y``.
+
+    Raises:
+        ValueError: as :func:`log_likelihood`.
+    """
+    chunks = _chunks(model, x, seeds, n_samples, samples_at_once, images_at_once, precision, options)
+    return torch.cat([torch.cat([log_w.cpu() for log_w in of_images]) for of_images in chunks], 2)
+
+
+def bound(log_w: Float[Tensor, "S N"], samples: Sequence[int]) -> Float[np.ndarray, " n"]:
+    """The bound with n samples for every n of ``samples``, in nats, mean over images and disjoint sets of samples."""
+    found = []
+    for size in samples:
+        sets = log_w[: len(log_w) // size * size].unflatten(0, (-1, size)).double()
+        found.append(float((sets.logsumexp(1) - np.log(size)).mean()))
+    return np.array(found)
+
+
+def _chunks(
+    model: LikelihoodModel,
+    x: Tensor,
+    seeds: Sequence[int],
+    n_samples: int,
+    samples_at_once: int,
+    images_at_once: int,
+    precision: str,
+    options: dict[str, Any],
+) -> Iterator[Iterator[Float[Tensor, "n R B"]]]:
+    """Some images at a time, and of these some log-weights at a time."""
     if min(n_samples, samples_at_once, images_at_once) < 1 or len(x) == 0:
         raise ValueError("A likelihood needs at least one image, and one sample and one image at once.")
     if len(seeds) != model.replicas:
@@ -100,25 +158,24 @@ def log_likelihood(
     if not bool(x.isfinite().all()):
         raise ValueError("The images hold values that are not finite.")
     noise = noise_on(x.device, seeds, "likelihood samples")
-    counter = 0
-    log_probs, elbos = [], []
-    for images in x.split(images_at_once):
-        batch = images.expand(model.replicas, *images.shape)
-        log_prob, elbo = LogMeanExp(), torch.zeros(batch.shape[:2], device=x.device)
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bf16"):
+    n_chunks = -(-n_samples // samples_at_once)
+
+    def half() -> torch.autocast:
+        return torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bf16")
+
+    def of(batch: Tensor, first: int) -> Iterator[Tensor]:
+        with half():
             inferred = model.infer(batch)
-        for start in range(0, n_samples, samples_at_once):
-            n = min(samples_at_once, n_samples - start)
-            with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bf16"):
-                log_weights = model.log_weights(batch, inferred, n, noise.at(counter))
-            if log_weights.shape != (n, *batch.shape[:2]) or log_weights.dtype in (torch.bfloat16, torch.float16):
+        for i in range(n_chunks):
+            n = min(samples_at_once, n_samples - i * samples_at_once)
+            with half():
+                log_w = model.log_weights(batch, inferred, n, noise.at(first + i), **options)
+            if log_w.shape != (n, *batch.shape[:2]) or log_w.dtype in (torch.bfloat16, torch.float16):
                 raise ValueError(
-                    f"log_weights gives {log_weights.dtype} {list(log_weights.shape)}; samples, replicas and images "
+                    f"log_weights gives {log_w.dtype} {list(log_w.shape)}; samples, replicas and images "
                     f"are {[n, *batch.shape[:2]]}, in float32 or better."
                 )
-            log_prob.update(log_weights)
-            elbo += log_weights.sum(0)
-            counter += 1
-        log_probs.append(log_prob.result().cpu())
-        elbos.append((elbo / n_samples).cpu())
-    return LogLikelihood(torch.cat(log_probs, 1), torch.cat(elbos, 1), n_samples)
+            yield log_w
+
+    for i, images in enumerate(x.split(images_at_once)):
+        yield of(images.expand(model.replicas, *images.shape), i * n_chunks)

@@ -23,19 +23,24 @@ Profile = Literal["demo", "quick", "paper"]
 PROFILES: tuple[Profile, ...] = ("paper", "quick", "demo")
 #: Settings of training that came after records were published, with the value that means what was done before: with
 #: that value they are left out of a configuration, so that its hash, and the records under it, stay.
-ADDED_LATER = {"clip_norm": 0.0}
-EVALUATIONS = ("clustering", "neighbours", "style", "projection", "latent", "samples", "walk")
+ADDED_LATER = {"clip_norm": 0.0, "adam_beta1": 0.9, "adam_epsilon": 1e-8}
+EVALUATIONS = (
+    *("clustering", "neighbours", "style", "projection", "latent", "samples", "walk"),
+    *("likelihood", "bound", "units", "classifiers", "generation", "map"),
+)
 
 
 @dataclass(frozen=True)
 class DataSettings:
-    """Which data set, what is held out of its training split, and the split, if any, that joins it (SVHN's extra)."""
+    """Which data set, what is held out of its training split, the split, if any, that joins it (SVHN's extra),
+    and how many of its labels a model sees."""
 
     name: str
     validation_fraction: float = within(0, 0.9, default=0.0)
     test_fraction: float = within(0, 0.9, default=0.0)
     split_seed: int = within(0, 2**31, default=0)
     also_train_on: str = ""
+    n_labels: int = within(0, 2**31, default=0)
     digest: str = ""  # of a user's own file, so that a changed file is another run
 
 
@@ -88,12 +93,16 @@ class Row:
     reported: tuple[Reported, ...]
     settings: Mapping[str, Any] | None
     quoted: bool
-    evaluate: tuple[str, ...]
+    evaluated: tuple[str, ...]
     profiles: Mapping[str, Mapping[str, Any]] = field(repr=False)
 
     def seeds(self, profile: Profile) -> list[int]:
         """The seeds that the profile asks for."""
         return parse_seeds(str(self._profile(profile).get("seeds", "0-4")))
+
+    def evaluations(self, profile: Profile) -> tuple[str, ...]:
+        """What is measured at the end of a run; a profile may ask for less than the paper."""
+        return tuple(self._profile(profile).get("evaluate", self.evaluated))
 
     def config(self, profile: Profile, overrides: Mapping[str, Any] | None = None) -> RunConfig:
         """The resolved, checked configuration.
@@ -184,13 +193,14 @@ def _row(experiment: str, name: str, row: Mapping[str, Any], declared: Mapping[s
     if "same_run_as" in row:
         other_experiment, other_row = row["same_run_as"].split("/")
         other = load(other_experiment).row(other_row)
-        settings, profiles, evaluate = other.settings, other.profiles, other.evaluate
+        settings, profiles, evaluate = other.settings, other.profiles, other.evaluated
     else:
         settings = merge(declared.get("settings", {}), row["settings"]) if "settings" in row else None
         profiles = merge(declared.get("profiles", {}), row.get("profiles", {}))
         evaluate = tuple(row.get("evaluate", declared.get("evaluate", ("clustering",))))
-    for evaluation in evaluate:
-        if evaluation not in EVALUATIONS:
+    for evaluation in (*evaluate, *(e for profile in profiles.values() for e in profile.get("evaluate", ()))):
+        kind, _, samples = evaluation.partition("-")  # such as likelihood-5000
+        if kind not in EVALUATIONS or (samples.isdigit() is not (kind in ("likelihood", "bound"))):
             raise SettingError(nearest(evaluation, EVALUATIONS, f"evaluation, asked for by {where},"))
     return Row(
         experiment,
@@ -221,7 +231,7 @@ def resolve(settings: Mapping[str, Any]) -> RunConfig:
         if section not in ("data", "model", "training"):
             raise SettingError(nearest(section, ("data", "model", "training"), "section of settings called"))
     data = asdict(read(DataSettings, settings.get("data", {}), "data"))
-    for optional in ("also_train_on", "digest"):
+    for optional in ("also_train_on", "n_labels", "digest"):
         if not data[optional]:
             del data[optional]
     model = dict(settings.get("model", {}))
@@ -231,6 +241,8 @@ def resolve(settings: Mapping[str, Any]) -> RunConfig:
     if name not in MODELS:
         raise SettingError(nearest(str(name), [*MODELS, *BASELINES], "model"))
     kind, settings_type = MODELS[name]
+    if "n_labels" in data and not kind.learns_from_labels:
+        raise SettingError(f"The model {name} learns without labels; leave data.n_labels at 0.")
     model = {"name": name, "revision": kind.revision, **_plain(read(settings_type, model, "model"))}
     training = _plain(training_settings(name, settings.get("training", {})))
     schedules = training.pop("schedules")
@@ -260,7 +272,8 @@ def training_settings(model: str, declared: Mapping[str, Any]) -> TrainingSettin
             schedules[name] = Schedule.of(declared[name])
         except (ValueError, TypeError) as error:
             raise SettingError(f"training.{name}: {error}") from error
-        if min(schedules[name].start, schedules[name].end) <= 0:
+        least = min(schedules[name].start, schedules[name].end)
+        if least < 0 or (least == 0 and name != "warm_up"):
             raise SettingError(f"training.{name} must be positive, not {declared[name]!r}.")
     for key in plain:
         if key not in TrainingSettings.__dataclass_fields__ or key == "schedules":
@@ -307,7 +320,7 @@ def parse_overrides(assignments: Sequence[str], row: Row, profile: Profile) -> d
     if not assignments:
         return {}
     config = asdict(row.config(profile))
-    config["data"] = {"also_train_on": ""} | config["data"]
+    config["data"] = {"also_train_on": "", "n_labels": 0} | config["data"]
     if config["training"]:
         config["training"] = ADDED_LATER | config["training"]
     valid = {f"{section}.{key}": (section, key) for section in config for key in config[section] if key != "revision"}

@@ -24,12 +24,13 @@ from genclust.experiments import evaluations, workers
 from genclust.experiments.declaration import Profile, Row, RunConfig, root, training_settings
 from genclust.experiments.store import Record, Store, find
 from genclust.experiments.workers import Unfinished
-from genclust.models import BASELINES, MODELS, Model
+from genclust.models import BASELINES, MODELS, BernoulliModel, Model
 from genclust.paths import cache_folder
 from genclust.settings import SettingError, read
-from genclust.streams import noise_on
+from genclust.streams import noise_on, stream_seed
 from genclust.training import checkpoints
 from genclust.training.loop import Training, as_float, in_chunks
+from genclust.training.statistics import recollect
 
 #: Networks below this many parameters gain from training side by side in one process on a CPU; larger ones, a
 #: process a core each, gain as much without waiting for one another (see the page on speed).
@@ -69,14 +70,27 @@ def prepare(config: RunConfig) -> tuple[DataSet, str]:
                 f"The data set {settings['name']} has no {needed} split; "
                 f"set data.{needed}_fraction, to 0.2 for example."
             )
-    if config.model.get("likelihood") == "bernoulli":
+    if "n_labels" in settings:
+        data.labelled(settings["n_labels"], 0)
+        if (classes := len(np.unique(data.splits["train"].y))) > config.model["n_clusters"]:  # type: ignore[arg-type]
+            raise DataError(
+                f"{settings['name']} has {classes} classes, more than the {config.model['n_clusters']} of the model; "
+                f"set model.n_clusters to {classes} or more."
+            )
+    of_bits = _draws_bits(config)
+    if config.model.get("likelihood") == "bernoulli" or of_bits:
+        cure = "scale it" if of_bits else "set model.likelihood to gaussian"
         for name, split in data.splits.items():
             if split.x.dtype != np.uint8 and (split.x.min() < 0 or split.x.max() > 1):
                 raise DataError(
                     f"The Bernoulli likelihood needs values in [0, 1], but {settings['name']} ({name}) spans "
-                    f"{split.x.min():g} to {split.x.max():g}; set model.likelihood to gaussian."
+                    f"{split.x.min():g} to {split.x.max():g}; {cure}."
                 )
     return data, digest
+
+
+def _draws_bits(config: RunConfig) -> bool:
+    return config.model["name"] in MODELS and issubclass(MODELS[config.model["name"]][0], BernoulliModel)
 
 
 def run(
@@ -165,7 +179,13 @@ def _train_and_evaluate(
     data, _ = prepare(task.config)
     model, states = train(task.config, seeds, data, watch, device, deadline)
     snapshots = [state.pop("snapshots") for state in states]
-    results = evaluations.evaluate(model, data, seeds, snapshots, task.evaluations, torch.device(device))
+    if isinstance(model, BernoulliModel):
+        train_x = torch.from_numpy(data.splits["train"].x).to(device)
+        recollect(model, train_x, seeds, task.config.training["batch_size"])
+    # Without labels, cluster k is not class k, and a classifier has no error.
+    asked = tuple(e for e in task.evaluations if e != "classifiers" or "n_labels" in task.config.data)
+    precision = task.config.training["precision"]
+    results = evaluations.evaluate(model, data, seeds, snapshots, asked, torch.device(device), precision)
     return seeds, results, [{key: state[key] for key in ("curve", "failed_at_step", "seconds")} for state in states]
 
 
@@ -226,7 +246,7 @@ def train(
     settings = training_settings(config.model["name"], declared)
     train_x = torch.from_numpy(data.splits["train"].x)
     model = build(config, len(seeds), train_x.shape[1])
-    training = Training(model, seeds, train_x, settings, device)
+    training = Training(model, seeds, train_x, settings, device, labelled=labelled_rows(config, data, seeds))
     paths = [checkpoint_path(config, seed) for seed in seeds]
     snapshots: list[dict[str, torch.Tensor]] = [{} for _ in seeds]
     if all(path.exists() for path in paths):
@@ -236,7 +256,8 @@ def train(
 
     validation = data.splits["validation"]
     validation_x = torch.from_numpy(validation.x).to(device)
-    followed = torch.from_numpy(data.splits["test"].x[evaluations.snapshot_rows(data)]).to(device)
+    seen_by_q = evaluations.observed(model, data, "validation").to(device)
+    followed = evaluations.observed(model, data, "test")[evaluations.snapshot_rows(data)].to(device)
     validation_noise = noise_on(device, seeds, "validation noise")
     seen: dict[str, float] = {}
 
@@ -246,8 +267,8 @@ def train(
         batch = as_float(validation_x).expand(len(seeds), *validation_x.shape)
         terms = model.loss(batch, scheduled, validation_noise.at(epoch)).terms
         points = [{name: float(term[r].mean()) for name, term in terms.items()} for r in range(len(seeds))]
-        if validation.y is not None:
-            clusters = in_chunks(model.cluster_posterior, validation_x, len(seeds)).nan_to_num().argmax(-1).numpy()
+        if validation.y is not None and model.clusters:
+            clusters = in_chunks(model.cluster_posterior, seen_by_q, len(seeds)).nan_to_num().argmax(-1).numpy()
             for point, assigned in zip(points, clusters, strict=True):
                 point["acc_hungarian"] = hungarian_accuracy(validation.y, assigned)
             seen["acc"] = float(np.mean([point["acc_hungarian"] for point in points]))
@@ -298,6 +319,15 @@ def train(
             "checkpoints are written, and the same command goes on from there."
         )
     return model, states()
+
+
+def labelled_rows(config: RunConfig, data: DataSet, seeds: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Rows of the training split whose labels each seed's model sees, and these labels, ``[R, N_l]``; None without."""
+    labels = data.splits["train"].y
+    if "n_labels" not in config.data or labels is None:
+        return None
+    rows = np.stack([data.labelled(config.data["n_labels"], stream_seed(seed, "labelled points")) for seed in seeds])
+    return torch.from_numpy(rows), torch.from_numpy(labels[rows])
 
 
 def curve_epochs(epochs: int, snapshots: Sequence[int]) -> list[int]:
@@ -363,5 +393,5 @@ def task_for(
     return Task(
         config,
         row.seeds(profile) if seeds is None else list(seeds),
-        ("clustering",) if baseline else row.evaluate,
+        ("clustering",) if baseline else row.evaluations(profile),
     )

@@ -59,6 +59,9 @@ class Model(nn.Module):
     def initialise(self, generators: Sequence[Generator]) -> None:
         """Draw the parameters of replica r from ``generators[r]``."""
 
+    def adapt(self, x: Float[Tensor, "N D"]) -> None:
+        """What the initial parameters owe to the training split; nothing unless a model says so."""
+
     @abstractmethod
     def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
         """The training objective on one batch; ``scheduled`` holds the schedules' present values,
@@ -106,6 +109,6 @@ class BernoulliModel(Model):
 
 
 @torch.no_grad()
-def categorical(log_probs: Float[Tensor, "R *B K"], uniform: Float[Tensor, "R *B K"]) -> Int[Tensor, R *B]:
+def categorical(log_probs: Float[Tensor, "R *B K"], uniform: Float[Tensor, "R *B K"]) -> Int[Tensor, R * B]:
     """Draws from Cat(exp log_probs), by the Gumbel-max trick."""
     return (log_probs - uniform.clamp_min(1e-20).log().neg().log()).argmax(-1)

@@ -34,6 +34,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from jaxtyping import Float, Int
@@ -41,7 +42,7 @@ from torch import Generator, Tensor
 
 from genclust.kernels import bernoulli_log_prob
 from genclust.models.base import BernoulliModel, Labelled, Terms, categorical
-from genclust.models.layers import Init, initialise
+from genclust.models.layers import Init, initialise, running_statistics_kept
 from genclust.models.networks import (
     Network,
     draw,
@@ -102,13 +103,13 @@ class CaGeM(BernoulliModel):
         self.replicas, self.settings = replicas, settings
         s, K = settings, settings.n_clusters
         z1, z2 = gaussian_heads(s.z1_dim), gaussian_heads(s.z2_dim)
-        common = {"hidden": s.hidden, "momentum": s.bn_momentum if s.batch_norm else None}
-        self.q_z1 = Network(replicas, {"x": x_dim}, z1, **common)
-        self.q_y = Network(replicas, {"x": x_dim, "z1": s.z1_dim}, {"logits": K}, **common)
-        self.q_z2 = Network(replicas, {"x": x_dim, "z1": s.z1_dim}, z2, classes=K, **common)
-        self.p_y = Network(replicas, {"z2": s.z2_dim}, {"logits": K}, **common)
-        self.p_z1 = Network(replicas, {"z2": s.z2_dim}, z1, classes=K, **common)
-        self.p_x = Network(replicas, {"z1": s.z1_dim}, {"logits": x_dim}, classes=K, **common)
+        network = partial(Network, replicas, hidden=s.hidden, momentum=s.bn_momentum if s.batch_norm else None)
+        self.q_z1 = network({"x": x_dim}, z1)
+        self.q_y = network({"x": x_dim, "z1": s.z1_dim}, {"logits": K})
+        self.q_z2 = network({"x": x_dim, "z1": s.z1_dim}, z2, classes=K)
+        self.p_y = network({"z2": s.z2_dim}, {"logits": K})
+        self.p_z1 = network({"z2": s.z2_dim}, z1, classes=K)
+        self.p_x = network({"z1": s.z1_dim}, {"logits": x_dim}, classes=K)
 
     def initialise(self, generators: Sequence[Generator]) -> None:
         initialise(self, generators, self.settings.init)
@@ -180,7 +181,8 @@ class CaGeM(BernoulliModel):
         latent = terms["kl_z1"] + terms["kl_y"] + terms["kl_z2"]
         objective = (terms["reconstruction"] + scheduled["warm_up"] * latent).mean(-1)
         if labelled is not None:
-            objective = objective + self.label_loss(labelled, scheduled["warm_up"], noise)
+            with running_statistics_kept(self):
+                objective = objective + self.label_loss(labelled, scheduled["warm_up"], noise)
         return Terms(objective, terms)
 
     def label_loss(self, labelled: Labelled, warm_up: float | Tensor, noise: Noise) -> Float[Tensor, " R"]:

@@ -8,7 +8,8 @@ was never slower than separate runs, where ``vmap`` lost up to 45 per cent.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Literal
 
@@ -172,6 +173,23 @@ class WeightedBatchNorm(BatchNorm):
             self.running_var.lerp_(var * size / (size - 1), self.momentum)
         scale = self.weight * torch.rsqrt(var + 1e-5)
         return (centred * scale[:, None] + self.bias[:, None]).view(shape)
+
+
+@contextmanager
+def running_statistics_kept(module: nn.Module) -> Iterator[None]:
+    """Forward passes in here normalise by their own batch and leave the running statistics alone.
+
+    For the labelled points of a step: few, and chosen evenly from the classes, they are not the data.
+    """
+    layers = [layer for layer in module.modules() if isinstance(layer, BatchNorm)]
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = 0.0
+    try:
+        yield
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
 
 
 class ClassBias(nn.Module):

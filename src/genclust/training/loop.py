@@ -16,11 +16,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from genclust.models.base import Model
+from genclust.models.base import Labelled, Model
 from genclust.settings import SettingError, within
 from genclust.streams import Noise, noise_on
 from genclust.training.capture import CapturedStep
 from genclust.training.schedules import Schedule
+
+#: Labelled examples a step, drawn with replacement; where there are fewer, each step sees them all.
+LABELLED_A_STEP = 100
 
 #: Called after the epochs that are measured; returns what the learning curve keeps, one mapping a replica.
 Measure = Callable[[int], list[dict[str, float]]]
@@ -36,6 +39,8 @@ class TrainingSettings:
         batch_size: examples a step; the last batch of an epoch may be smaller.
         precision: ``float32``, or ``bf16`` for bfloat16 matrix products; likelihoods, divergences,
             batch statistics and Adam stay in float32.
+        adam_beta1: decay of the mean gradient.
+        adam_epsilon: added to the root of the mean square gradient.
         clip_norm: each replica's gradient is scaled down to this norm over all parameters; 0 leaves it as it is.
         snapshots: epochs after which the embedding of some test points is kept.
     """
@@ -44,6 +49,8 @@ class TrainingSettings:
     epochs: int = within(1, 1_000_000)
     batch_size: int = within(2, 1_000_000)
     precision: Literal["float32", "bf16"] = "float32"
+    adam_beta1: float = within(0, 1, default=0.9)
+    adam_epsilon: float = within(0, 1, default=1e-8)
     clip_norm: float = within(0, 1e9, default=0.0)
     snapshots: tuple[int, ...] = within(1, 1_000_000, default=())
 
@@ -80,6 +87,7 @@ class Training:
         seeds: one a replica.
         x: the training split ``[N, D]``, uint8 grey values or float32, kept on ``device``.
         settings: see :class:`TrainingSettings`.
+        labelled: for each replica the rows of ``x`` whose labels it knows, and their labels, both ``[R, L]``.
         device: where the model and the data live.
         capture: take the whole step as a CUDA graph; by default on a GPU.  On a CPU the same code
             runs without a graph, which is how it is tested.
@@ -93,6 +101,7 @@ class Training:
         settings: TrainingSettings,
         device: torch.device | str = "cpu",
         capture: bool | None = None,
+        labelled: tuple[Int[Tensor, "R L"], Int[Tensor, "R L"]] | None = None,
     ) -> None:
         self.seeds = list(seeds)
         self.settings = settings
@@ -101,15 +110,19 @@ class Training:
             torch.cuda.set_device(self.device)  # Triton launches, and graphs are captured, on the current device
             torch.backends.cudnn.allow_tf32 = False  # float32 means float32, in convolutions too
         model.initialise(Noise(self.seeds, "initial weights").generators)  # on the CPU: one seed, one start
+        model.adapt(as_float(x))
         self.model = model.to(self.device)
         self.x = x.to(self.device)
+        self.labelled = None if labelled is None else tuple(t.to(self.device) for t in labelled)
         # A last batch of one example has no variance to normalise by, and is left out.
         self.steps_per_epoch = len(x) // settings.batch_size + (len(x) % settings.batch_size > 1)
         self.total_steps = settings.epochs * self.steps_per_epoch
         self.step = 0
         self.progress = [Progress() for _ in self.seeds]
         self.noise = noise_on(self.device, self.seeds, "training noise")
-        self.optimiser = torch.optim.Adam(model.parameters(), fused=True)
+        self.optimiser = torch.optim.Adam(
+            model.parameters(), betas=(settings.adam_beta1, 0.999), eps=settings.adam_epsilon, fused=True
+        )
         self._order = Noise(self.seeds, "order of examples")
         self._permutation: tuple[int, Tensor] | None = None
         self._frozen: dict[int, dict[str, Tensor]] = {}
@@ -179,7 +192,7 @@ class Training:
         """
         enabled = self.settings.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=enabled, cache_enabled=self._captured is None):
-            terms = self.model.loss(as_float(self.x[index]), scheduled, self.noise)
+            terms = self.model.loss(as_float(self.x[index]), scheduled, self.noise, *self._labels())
         objective = terms.objective.detach()
         inspect(objective)
         self.optimiser.zero_grad()
@@ -188,6 +201,17 @@ class Training:
             clip_norm(list(self.model.parameters()), self.settings.clip_norm)
         self.optimiser.step()
         return objective
+
+    def _labels(self) -> tuple[Labelled, ...]:
+        """What a model that learns from labels is told beside its batch."""
+        if self.labelled is None:
+            return ()
+        index, y = self.labelled
+        known = index.shape[1]
+        if known > LABELLED_A_STEP:
+            chosen = (self.noise.uniform(LABELLED_A_STEP) * known).long().clamp_max(known - 1)
+            index, y = index.gather(1, chosen), y.gather(1, chosen)
+        return (Labelled(as_float(self.x[index]), y, len(self.x) / known),)
 
     def _one_step(self) -> Tensor:
         epoch, at = divmod(self.step, self.steps_per_epoch)

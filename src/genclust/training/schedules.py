@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-SHAPES = ("constant", "linear", "exponential")
+SHAPES = ("constant", "linear", "exponential", "stages")
+#: Stage i of Burda, Grosse, Salakhutdinov (2016) makes 3^i passes over the data, i = 0 ... 7.
+STAGES = 8
 
 
 @dataclass(frozen=True)
@@ -15,17 +17,23 @@ class Schedule:
     """From ``start`` to ``end`` over the first ``epochs`` epochs, then constant.
 
     ``exponential`` interpolates the logarithm, so 1 to 0.5 over 100 epochs is
-    exp(-0.00693 epoch).  The epoch is fractional: a schedule moves with every step.
+    exp(-0.00693 epoch).  The epoch is fractional: a schedule moves with every step.  ``stages`` are
+    eight constant values, equally spaced on the logarithm from ``start`` to ``end``, each held three
+    times as long as the one before; in their paper ``epochs`` is 3,280.
     """
 
-    shape: Literal["constant", "linear", "exponential"]
+    shape: Literal["constant", "linear", "exponential", "stages"]
     start: float
     end: float
     epochs: float
 
     def __call__(self, epoch: float) -> float:
         done = min(epoch / self.epochs, 1.0) if self.epochs else 1.0
-        if self.shape == "exponential":
+        if self.shape == "stages":
+            passed = done * (3**STAGES - 1) / 2
+            stage = int(math.log(2 * passed + 1, 3) + 1e-9)  # the logarithm of 3^5 is a little less than 5
+            done = min(stage, STAGES - 1) / (STAGES - 1)
+        if self.shape in ("exponential", "stages"):
             return math.exp((1 - done) * math.log(self.start) + done * math.log(self.end))
         return (1 - done) * self.start + done * self.end
 
@@ -46,8 +54,8 @@ class Schedule:
         schedule = cls(declared["shape"], *(float(declared[name]) for name in ("start", "end", "epochs")))
         if schedule.shape not in SHAPES:
             raise ValueError(f"Schedule shape {schedule.shape!r} is unknown; the shapes are {', '.join(SHAPES)}.")
-        if schedule.shape == "exponential" and min(schedule.start, schedule.end) <= 0:
-            raise ValueError("An exponential schedule needs a positive start and end.")
+        if schedule.shape in ("exponential", "stages") and min(schedule.start, schedule.end) <= 0:
+            raise ValueError(f"A schedule of shape {schedule.shape} needs a positive start and end.")
         if schedule.epochs < 0:
             raise ValueError(f"A schedule cannot last {schedule.epochs} epochs; give 0 or more.")
         return schedule

@@ -1,0 +1,376 @@
+r"""Deep generative models with an auxiliary variable.
+
+Maaløe, Sønderby, Sønderby, Winther, "Auxiliary Deep Generative Models", ICML 2016, arXiv 1602.05473.
+The auxiliary variable a leaves p(x) as it is, for p(a|·) integrates to one, and makes q(z|x) a mixture:
+
+.. math::
+
+    p(x) = \int p(x, z)\, p(a|x, z)\, da\, dz, \qquad q(z|x) = \int q(z|a, x)\, q(a|x)\, da
+
+So an importance weight with a in it, :math:`p(x, z)\,p(a|x, z) / q(a, z|x)`, is unbiased for p(x).
+
+:class:`AVAE` has two layers of z and no classes, :class:`ADGM` one layer and a class y:
+
+.. math::
+
+    \text{AVAE:}\quad p(x, a, z_1, z_2) &= p_\theta(x|z_1)\, p_\theta(z_1|z_2)\, p(z_2)\, p_\theta(a|x, z_1, z_2) \\
+    q(a, z_1, z_2|x) &= q_\phi(a|x)\, q_\phi(z_1|a, x)\, q_\phi(z_2|a, x, z_1) \\
+    \text{ADGM:}\quad p(x, y, a, z) &= p_\theta(x|y, z)\, p(z)\, p(y)\, p_\theta(a|x, y, z), \quad p(y) = 1/K \\
+    q(y, a, z|x) &= q_\phi(a|x)\, q_\phi(y|a, x)\, q_\phi(z|a, y, x)
+
+ADGM is trained on bounds for labelled and for unlabelled points, in the second of which y is summed out:
+
+.. math::
+
+    \mathcal L(x, y) &= E_{q(a|x)\,q(z|a, y, x)}\Big[\log\frac{p(x, y, a, z)}{q(a|x)\, q(z|a, y, x)}\Big] \\
+    \mathcal U(x) &= E_{q(a|x)}\Big[\sum_y q(y|a, x)\, E_{q(z|a, y, x)}\Big[
+        \log\frac{p(x, y, a, z)}{q(y, a, z|x)}\Big]\Big] \\
+    \mathcal J &= \frac1N\sum_{\text{all}} \mathcal U(x) + \frac1{N_l} \sum_{\text{labelled}} \Big[
+        \mathcal L(x, y) + \alpha \frac N{N_l}\, E_{q(a|x)}[\log q(y|a, x)]\Big]
+
+:math:`\mathcal J` and a prior on the weights is what the authors' code maximises, labelled points being unlabelled
+ones as well; its model is the variant with skip connections, :math:`p(x|a, y, z)\,p(a|y, z)`.
+
+How the paper's AVAE with two layers distributes its auxiliary variables is not known here: one a, seen by every
+network of q, is the simplest that has the idea.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Generator, Tensor
+
+from genclust.kernels import bernoulli_log_prob
+from genclust.models.base import BernoulliModel, Labelled, Terms, categorical
+from genclust.models.layers import Init, initialise, running_statistics_kept
+from genclust.models.networks import (
+    Network,
+    draw,
+    gaussian,
+    gaussian_heads,
+    log_normal,
+    log_standard_normal,
+    repeat_rows,
+)
+from genclust.settings import within
+from genclust.streams import Noise
+
+
+@dataclass(frozen=True)
+class AVAESettings:
+    """Hyper-parameters of :class:`AVAE`; those of the paper are not known, and the defaults are CaGeM's.
+
+    Attributes:
+        a_dim: dimension of the auxiliary variable.
+        z1_dim: dimension of the lower latent layer.
+        z2_dim: dimension of the upper one.
+        hidden: width of the two hidden layers of every network.
+        batch_norm: of hidden layers and of means and variances.
+        divisor: of the grey values, before a pixel is drawn.
+    """
+
+    a_dim: int = within(1, 10_000, default=64)
+    z1_dim: int = within(1, 10_000, default=64)
+    z2_dim: int = within(1, 10_000, default=32)
+    hidden: int = within(1, 100_000, default=1024)
+    batch_norm: bool = True
+    divisor: Literal[255, 256] = 255
+    init: Init = "glorot"
+    bn_momentum: float = within(0, 1, default=0.1)
+
+
+class AVAE(BernoulliModel):
+    """Two stochastic layers and one auxiliary variable.
+
+    Args:
+        replicas: number R of independently seeded copies.
+        x_dim: dimension D of the data, grey values in [0, 1] that are drawn to bits at every step.
+        settings: hyper-parameters.
+    """
+
+    schedules = ("warm_up",)
+    clusters = False
+
+    def __init__(self, replicas: int, x_dim: int, settings: AVAESettings) -> None:
+        super().__init__()
+        self.replicas, self.settings = replicas, settings
+        s = settings
+        a, z1, z2 = {"a": s.a_dim}, {"z1": s.z1_dim}, {"z2": s.z2_dim}
+        network = partial(Network, replicas, hidden=s.hidden, momentum=s.bn_momentum if s.batch_norm else None)
+        self.q_a = network({"x": x_dim}, gaussian_heads(s.a_dim))
+        self.q_z1 = network({"x": x_dim, **a}, gaussian_heads(s.z1_dim))
+        self.q_z2 = network({"x": x_dim, **a, **z1}, gaussian_heads(s.z2_dim))
+        self.p_z1 = network(z2, gaussian_heads(s.z1_dim))
+        self.p_x = network(z1, {"logits": x_dim})
+        self.p_a = network({"x": x_dim, **z1, **z2}, gaussian_heads(s.a_dim))
+
+    def initialise(self, generators: Sequence[Generator]) -> None:
+        initialise(self, generators, self.settings.init)
+
+    def infer(self, x: Float[Tensor, "R B D"]) -> dict[str, Tensor]:
+        """q(a|x), and what x says to the networks that also see latent variables."""
+        mean, variance = gaussian(self.q_a(self.q_a.project(x=x)))
+        seen = {"q_z1": self.q_z1.project(x=x), "q_z2": self.q_z2.project(x=x), "p_a": self.p_a.project(x=x)}
+        return {"mean": mean, "variance": variance, **seen}
+
+    def terms(
+        self,
+        x: Float[Tensor, "R B D"],
+        inferred: Mapping[str, Tensor],
+        noises: Sequence[Float[Tensor, "R B F"]],
+    ) -> dict[str, Float[Tensor, "R B"]]:
+        """-log p(x|z1), and log q - log p of a, z1 and z2, at one sample of every row, in nats."""
+        of_a, of_z1, of_z2 = noises
+        q_a = inferred["mean"], inferred["variance"]
+        a = draw(*q_a, of_a)
+        q_z1 = gaussian(self.q_z1(inferred["q_z1"] + self.q_z1.project(a=a)))
+        z1 = draw(*q_z1, of_z1)
+        q_z2 = gaussian(self.q_z2(inferred["q_z2"] + self.q_z2.project(a=a, z1=z1)))
+        z2 = draw(*q_z2, of_z2)
+        p_a = gaussian(self.p_a(inferred["p_a"] + self.p_a.project(z1=z1, z2=z2)))
+        p_z1 = gaussian(self.p_z1(self.p_z1.project(z2=z2)))
+        return {
+            "reconstruction": -bernoulli_log_prob(self.logits(z1), x),
+            "kl_a": log_normal(a, *q_a) - log_normal(a, *p_a),
+            "kl_z1": log_normal(z1, *q_z1) - log_normal(z1, *p_z1),
+            "kl_z2": log_normal(z2, *q_z2) - log_standard_normal(z2),
+        }
+
+    def logits(self, z1: Float[Tensor, "R B Z1"]) -> Float[Tensor, "R B D"]:
+        """Of p(x|z1)."""
+        return self.p_x(self.p_x.project(z1=z1))["logits"]
+
+    def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
+        """The negative of the bound; ``warm_up`` weighs every log q - log p of a latent variable."""
+        s, (_, B, _) = self.settings, x.shape
+        x = self.binarise(x, noise)
+        terms = self.terms(x, self.infer(x), [noise.normal(B, dim) for dim in (s.a_dim, s.z1_dim, s.z2_dim)])
+        latent = terms["kl_a"] + terms["kl_z1"] + terms["kl_z2"]
+        return Terms((terms["reconstruction"] + scheduled["warm_up"] * latent).mean(-1), terms)
+
+    def log_weights(
+        self, x: Float[Tensor, "R B D"], inferred: Mapping[str, Tensor], n: int, noise: Noise
+    ) -> Float[Tensor, "n R B"]:
+        s, (R, B, _) = self.settings, x.shape
+        noises = [noise.normal(n, B, dim).flatten(1, 2) for dim in (s.a_dim, s.z1_dim, s.z2_dim)]
+        repeated = {name: repeat_rows(n, value) for name, value in inferred.items()}
+        terms = self.terms(repeat_rows(n, x), repeated, noises)
+        return -torch.stack(list(terms.values())).sum(0).view(R, n, B).transpose(0, 1)
+
+    def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
+        """Means of q(a|x), q(z1|a, x) and q(z2|a, x, z1), each at the means before it."""
+        a, _ = gaussian(self.q_a(self.q_a.project(x=x)))
+        z1, _ = gaussian(self.q_z1(self.q_z1.project(x=x, a=a)))
+        z2, _ = gaussian(self.q_z2(self.q_z2.project(x=x, a=a, z1=z1)))
+        return {"a_mean": a, "z1_mean": z1, "z2_mean": z2}
+
+    def reconstruct(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B D"]:
+        return self.logits(self.embed(x)["z1_mean"]).sigmoid()
+
+    def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:
+        z2 = noise.normal(n, self.settings.z2_dim)
+        z1 = draw(*gaussian(self.p_z1(self.p_z1.project(z2=z2))), noise.normal(n, self.settings.z1_dim))
+        return self.logits(z1).sigmoid()
+
+
+@dataclass(frozen=True)
+class ADGMSettings:
+    """Hyper-parameters of :class:`ADGM`; the defaults are those of the authors' code for MNIST.
+
+    Attributes:
+        n_clusters: K.
+        a_dim: dimension of the auxiliary variable.
+        z_dim: dimension of z.
+        hidden: width of the two hidden layers of every network.
+        batch_norm: of hidden layers and of means and variances, the statistics weighted by q(y|a, x).
+        divisor: of the grey values, before a pixel is drawn.
+        alpha: weight of the mean cross-entropy of the labelled points, in units of N / N_l.
+    """
+
+    n_clusters: int = within(1, 10_000)
+    a_dim: int = within(1, 10_000, default=100)
+    z_dim: int = within(1, 10_000, default=100)
+    hidden: int = within(1, 100_000, default=500)
+    batch_norm: bool = False
+    divisor: Literal[255, 256] = 255
+    init: Init = "glorot"
+    bn_momentum: float = within(0, 1, default=0.1)
+    alpha: float = within(0, 1e6, default=0.1)
+
+
+class ADGM(BernoulliModel):
+    """A class, one stochastic layer and an auxiliary variable.
+
+    Args:
+        replicas: number R of independently seeded copies.
+        x_dim: dimension D of the data, grey values in [0, 1] that are drawn to bits at every step.
+        settings: hyper-parameters.
+    """
+
+    schedules = ("warm_up",)
+    learns_from_labels = True
+
+    def __init__(self, replicas: int, x_dim: int, settings: ADGMSettings) -> None:
+        super().__init__()
+        self.replicas, self.settings = replicas, settings
+        s, K = settings, settings.n_clusters
+        network = partial(Network, replicas, hidden=s.hidden, momentum=s.bn_momentum if s.batch_norm else None)
+        self.q_a = network({"x": x_dim}, gaussian_heads(s.a_dim))
+        self.q_y = network({"x": x_dim, "a": s.a_dim}, {"logits": K})
+        self.q_z = network({"x": x_dim, "a": s.a_dim}, gaussian_heads(s.z_dim), classes=K)
+        self.p_x = network({"z": s.z_dim}, {"logits": x_dim}, classes=K)
+        self.p_a = network({"x": x_dim, "z": s.z_dim}, gaussian_heads(s.a_dim), classes=K)
+
+    def initialise(self, generators: Sequence[Generator]) -> None:
+        initialise(self, generators, self.settings.init)
+
+    def infer(self, x: Float[Tensor, "R B D"]) -> dict[str, Tensor]:
+        """q(a|x), and what x says to the networks that also see latent variables."""
+        mean, variance = gaussian(self.q_a(self.q_a.project(x=x)))
+        seen = {"q_y": self.q_y.project(x=x), "q_z": self.q_z.project(x=x), "p_a": self.p_a.project(x=x)}
+        return {"mean": mean, "variance": variance, **seen}
+
+    def classify(
+        self, inferred: Mapping[str, Tensor], noise: Float[Tensor, "R B A"]
+    ) -> tuple[Float[Tensor, "R B A"], Float[Tensor, "R B K"]]:
+        """One a ~ q(a|x) for every row, and log q(y|a, x) there."""
+        a = draw(inferred["mean"], inferred["variance"], noise)
+        return a, self.q_y(inferred["q_y"] + self.q_y.project(a=a))["logits"].log_softmax(-1)
+
+    def joint(
+        self,
+        x: Float[Tensor, "R B D"],
+        inferred: Mapping[str, Tensor],
+        a: Float[Tensor, "R B A"],
+        noise: Float[Tensor, "R B K Z"] | Float[Tensor, "R B Z"],
+        log_q_y: Float[Tensor, "R B K"] | None = None,
+        y: Int[Tensor, "R B"] | None = None,
+    ) -> dict[str, Float[Tensor, "R B *K"]]:
+        """Every log-density that hangs on y, in nats, for one z drawn for each y (or for the y given).
+
+        Returns:
+            ``p_x``, ``p_a``, ``p_z`` and ``q_z``, each ``[R, B, K]``, or ``[R, B]`` for a given y.
+        """
+        q_y = None if log_q_y is None else log_q_y.exp()
+        q_z = gaussian(self.q_z(inferred["q_z"] + self.q_z.project(a=a), y, q_y))
+        z = draw(*q_z, noise)
+        p_a = inferred["p_a"]
+        if y is None:
+            x, a, p_a = x[:, :, None], a[:, :, None], p_a[:, :, None]
+        logits = self.p_x(self.p_x.project(z=z), y, q_y)["logits"]
+        return {
+            "p_x": bernoulli_log_prob(logits, x),
+            "p_a": log_normal(a, *gaussian(self.p_a(p_a + self.p_a.project(z=z), y, q_y))),
+            "p_z": log_standard_normal(z),
+            "q_z": log_normal(z, *q_z),
+        }
+
+    def loss(
+        self,
+        x: Float[Tensor, "R B D"],
+        scheduled: Mapping[str, float | Tensor],
+        noise: Noise,
+        labelled: Labelled | None = None,
+    ) -> Terms:
+        """The negative of the unlabelled bound of x, and what labels add to it.
+
+        ``warm_up`` weighs every log q - log p of a latent variable.
+        """
+        s, (_, B, _) = self.settings, x.shape
+        x = self.binarise(x, noise)
+        inferred = self.infer(x)
+        a, log_q_y = self.classify(inferred, noise.normal(B, s.a_dim))
+        log = self.joint(x, inferred, a, noise.normal(B, s.n_clusters, s.z_dim), log_q_y)
+        q_y = log_q_y.exp()
+
+        def expected(each: Float[Tensor, "R B K"]) -> Float[Tensor, "R B"]:
+            return (q_y * each).sum(-1)
+
+        terms = {
+            "reconstruction": -expected(log["p_x"]),
+            "kl_a": log_normal(a, inferred["mean"], inferred["variance"]) - expected(log["p_a"]),
+            "kl_y": expected(log_q_y) + math.log(s.n_clusters),
+            "kl_z": expected(log["q_z"] - log["p_z"]),
+        }
+        latent = terms["kl_a"] + terms["kl_y"] + terms["kl_z"]
+        objective = (terms["reconstruction"] + scheduled["warm_up"] * latent).mean(-1)
+        if labelled is not None:
+            with running_statistics_kept(self):
+                objective = objective + self.label_loss(labelled, scheduled["warm_up"], noise)
+        return Terms(objective, terms)
+
+    def label_loss(self, labelled: Labelled, warm_up: float | Tensor, noise: Noise) -> Float[Tensor, " R"]:
+        """The negative labelled bound and the classifier's cross-entropy, averaged over the labelled points."""
+        s, L = self.settings, labelled.y.shape[1]
+        x, y = self.binarise(labelled.x, noise), labelled.y
+        inferred = self.infer(x)
+        a, log_q_y = self.classify(inferred, noise.normal(L, s.a_dim))
+        cross_entropy = -log_q_y.gather(-1, y[..., None]).squeeze(-1)
+        log = self.joint(x, inferred, a, noise.normal(L, s.z_dim), y=y)
+        latent = log_normal(a, inferred["mean"], inferred["variance"]) - log["p_a"] + log["q_z"] - log["p_z"]
+        bound = log["p_x"] - warm_up * (latent + math.log(s.n_clusters))
+        return (s.alpha * labelled.stands_for * cross_entropy - bound).mean(-1)
+
+    def log_weights(
+        self, x: Float[Tensor, "R B D"], inferred: Mapping[str, Tensor], n: int, noise: Noise, enumerate_y: bool = False
+    ) -> Float[Tensor, "n R B"]:
+        """log w of n samples, in nats, of bits x; y drawn from q(y|a, x), or summed out within each weight.
+
+        Both are unbiased for p(x); summing out costs K times as much and has the smaller variance.
+        """
+        s, (R, B, _) = self.settings, x.shape
+        x, inferred = repeat_rows(n, x), {name: repeat_rows(n, value) for name, value in inferred.items()}
+        a, log_q_y = self.classify(inferred, noise.normal(n, B, s.a_dim).flatten(1, 2))
+        if enumerate_y:
+            log = self.joint(x, inferred, a, noise.normal(n, B, s.n_clusters, s.z_dim).flatten(1, 2), log_q_y)
+            log_w = (log["p_x"] + log["p_a"] + log["p_z"] - log["q_z"]).logsumexp(-1)
+        else:
+            y = categorical(log_q_y, noise.uniform(n, B, s.n_clusters).flatten(1, 2))
+            log = self.joint(x, inferred, a, noise.normal(n, B, s.z_dim).flatten(1, 2), y=y)
+            log_w = log["p_x"] + log["p_a"] + log["p_z"] - log["q_z"] - log_q_y.gather(-1, y[..., None]).squeeze(-1)
+        log_w = log_w - math.log(s.n_clusters) - log_normal(a, inferred["mean"], inferred["variance"])
+        return log_w.view(R, n, B).transpose(0, 1)
+
+    def classifiers(self, x: Float[Tensor, "R B D"], n: int, noise: Noise) -> dict[str, Float[Tensor, "R B K"]]:
+        """log q(y|x) of bits x, averaged over n samples of a."""
+        R, B, _ = x.shape
+        inferred = {name: repeat_rows(n, value) for name, value in self.infer(x).items()}
+        _, log_q_y = self.classify(inferred, noise.normal(n, B, self.settings.a_dim).flatten(1, 2))
+        return {"q": log_q_y.view(R, n, B, -1).logsumexp(1).log_softmax(-1)}
+
+    def cluster_posterior(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B K"]:
+        """log q(y|a, x) at the mean of q(a|x)."""
+        a, _ = gaussian(self.q_a(self.q_a.project(x=x)))
+        return self.q_y(self.q_y.project(x=x, a=a))["logits"].log_softmax(-1)
+
+    def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
+        """The mean of q(a|x), and that of q(z|a, y, x) at it, averaged over q(y|a, x)."""
+        a, q_y, z = self._means(x)
+        return {"a_mean": a, "z_mean": (q_y[..., None] * z).sum(2)}
+
+    def reconstruct(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B D"]:
+        """Means of p(x|y, z) at the mean of q(z|a, y, x) for each y, averaged over q(y|a, x)."""
+        _, q_y, z = self._means(x)
+        return (q_y[..., None] * self.p_x(self.p_x.project(z=z), q_y=q_y)["logits"].sigmoid()).sum(2)
+
+    def _means(
+        self, x: Float[Tensor, "R B D"]
+    ) -> tuple[Float[Tensor, "R B A"], Float[Tensor, "R B K"], Float[Tensor, "R B K Z"]]:
+        """The mean of q(a|x), and q(y|a, x) and the mean of q(z|a, y, x) for each y at it."""
+        a, _ = gaussian(self.q_a(self.q_a.project(x=x)))
+        q_y = self.q_y(self.q_y.project(x=x, a=a))["logits"].softmax(-1)
+        z, _ = gaussian(self.q_z(self.q_z.project(x=x, a=a), q_y=q_y))
+        return a, q_y, z
+
+    def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:
+        """Means of p(x|y, z) for n draws of y and z."""
+        s, z = self.settings, noise.normal(n, self.settings.z_dim)
+        y = (noise.uniform(n) * s.n_clusters).long().clamp_max(s.n_clusters - 1)
+        return self.p_x(self.p_x.project(z=z), y)["logits"].sigmoid()

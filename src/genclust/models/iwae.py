@@ -1,0 +1,184 @@
+r"""Variational and importance-weighted autoencoders with one or more stochastic layers.
+
+Burda, Grosse, Salakhutdinov, "Importance weighted autoencoders", ICLR 2016, arXiv 1509.00519:
+
+.. math::
+
+    p(x, h) &= p(h^L)\, p_\theta(h^{L-1}|h^L) \cdots p_\theta(x|h^1), \quad
+    q(h|x) = q_\phi(h^1|x)\, q_\phi(h^2|h^1) \cdots q_\phi(h^L|h^{L-1}) \\
+    \mathcal L_k^{\mathrm{IWAE}} &= E\Big[\log\frac1k\sum_{i=1}^k w_i\Big] \quad (8), \qquad
+    \mathcal L_k^{\mathrm{VAE}} = E\Big[\frac1k\sum_{i=1}^k \log w_i\Big], \quad
+    w_i = \frac{p(x, h_i)}{q(h_i|x)}
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from genclust.kernels import bernoulli_log_prob
+from genclust.kernels.dispatch import precise
+from genclust.models.base import BernoulliModel, Terms
+from genclust.models.layers import Init, Linear, initialise
+from genclust.models.networks import draw, log_normal, log_standard_normal, repeat_rows
+from genclust.settings import SettingError, within
+from genclust.streams import Noise
+
+
+@dataclass(frozen=True)
+class IWAESettings:
+    """Hyper-parameters of :class:`IWAE`; the defaults are the paper's single layer on MNIST.
+
+    Attributes:
+        objective: ``vae`` averages the logarithms of k weights, ``iwae`` takes the logarithm of their average.
+        samples: k.
+        z_dims: dimensions of the stochastic layers, from the data upwards.
+        hidden: width of the two deterministic layers below each of them.
+        divisor: of the grey values, before a pixel is drawn.
+    """
+
+    objective: Literal["vae", "iwae"] = "iwae"
+    samples: int = within(1, 100_000, default=1)
+    z_dims: tuple[int, ...] = within(1, 10_000, default=(50,))
+    hidden: tuple[int, ...] = within(1, 100_000, default=(200,))
+    divisor: Literal[255, 256] = 255
+    init: Init = "glorot"
+
+
+class GaussianLayer(nn.Module):
+    """Two tanh layers, then a mean and the logarithm of a standard deviation."""
+
+    def __init__(self, replicas: int, d_in: int, hidden: int, d_out: int) -> None:
+        super().__init__()
+        self.hidden = nn.Sequential(
+            Linear(replicas, d_in, hidden), nn.Tanh(), Linear(replicas, hidden, hidden), nn.Tanh()
+        )
+        self.mean, self.log_sd = Linear(replicas, hidden, d_out), Linear(replicas, hidden, d_out)
+
+    def forward(self, x: Float[Tensor, "R B D"]) -> tuple[Float[Tensor, "R B Z"], Float[Tensor, "R B Z"]]:
+        """Mean and variance."""
+        h = self.hidden(x)
+        return precise(self.mean(h)), (2 * precise(self.log_sd(h))).exp()
+
+
+class IWAE(BernoulliModel):
+    """Layers of Gaussians under Bernoulli pixels, trained on one of the two bounds.
+
+    Args:
+        replicas: number R of independently seeded copies.
+        x_dim: dimension D of the data, grey values in [0, 1] that are drawn to bits at every step.
+        settings: hyper-parameters.
+
+    Raises:
+        SettingError: if the layers have no or more than one width each.
+    """
+
+    clusters = False
+
+    def __init__(self, replicas: int, x_dim: int, settings: IWAESettings) -> None:
+        super().__init__()
+        self.replicas, self.settings = replicas, settings
+        s = settings
+        if len(s.z_dims) != len(s.hidden) or not s.z_dims:
+            raise SettingError(
+                f"model.hidden gives one width for each layer of model.z_dims, not {len(s.hidden)} for {len(s.z_dims)}."
+            )
+        dims = list(zip(pairwise((x_dim, *s.z_dims)), s.hidden, strict=True))
+        self.q = nn.ModuleList(GaussianLayer(replicas, below, width, above) for (below, above), width in dims)
+        self.p = nn.ModuleList(GaussianLayer(replicas, above, width, below) for (below, above), width in dims[1:])
+        width = s.hidden[0]
+        self.p_x_hidden = nn.Sequential(
+            Linear(replicas, s.z_dims[0], width), nn.Tanh(), Linear(replicas, width, width), nn.Tanh()
+        )
+        self.p_x_logits = Linear(replicas, width, x_dim)
+
+    def initialise(self, generators: Sequence[Generator]) -> None:
+        initialise(self, generators, self.settings.init)
+
+    @torch.no_grad()
+    def adapt(self, x: Float[Tensor, "N D"]) -> None:
+        """Start with the mean of each pixel, as the paper's code does: the output's bias is its logit."""
+        mean = (x.mean(0) * (255 / self.settings.divisor)).clamp(0.001, 0.999)
+        self.p_x_logits.bias.copy_(mean.logit().expand_as(self.p_x_logits.bias))
+
+    def p_x(self, h: Float[Tensor, "R B Z"]) -> Float[Tensor, "R B D"]:
+        """Logits of p(x|h1)."""
+        return precise(self.p_x_logits(self.p_x_hidden(h)))
+
+    def layers(
+        self, x: Float[Tensor, "R nB D"], first: tuple[Tensor, Tensor], noises: Sequence[Float[Tensor, "R nB Z"]]
+    ) -> dict[str, Float[Tensor, "R nB"]]:
+        """log p(x|h1), and log q - log p of every layer, at one sample of every row, in nats.
+
+        Args:
+            x: bits.
+            first: mean and variance of q(h1|x).
+            noises: standard normal, one tensor a layer.
+        """
+        h, log_q, upper = [], [], first
+        for layer, noise in enumerate(noises):
+            h.append(draw(*upper, noise))
+            log_q.append(log_normal(h[layer], *upper))
+            if layer + 1 < len(noises):
+                upper = self.q[layer + 1](h[layer])
+        log_p = [log_normal(below, *p(above)) for p, (below, above) in zip(self.p, pairwise(h), strict=True)]
+        log_p.append(log_standard_normal(h[-1]))
+        ratios = {f"kl_z{i}": q - p for i, (q, p) in enumerate(zip(log_q, log_p, strict=True), start=1)}
+        return {"p_x": bernoulli_log_prob(self.p_x(h[0]), x)} | ratios
+
+    def _draws(self, n: int, B: int, noise: Noise) -> list[Float[Tensor, "R nB Z"]]:
+        return [noise.normal(n, B, dim).flatten(1, 2) for dim in self.settings.z_dims]
+
+    def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
+        """The negative of the bound that ``objective`` names."""
+        (R, B, _), k = x.shape, self.settings.samples
+        x = self.binarise(x, noise)
+        first = self.q[0](x)
+        found = self.layers(repeat_rows(k, x), tuple(repeat_rows(k, t) for t in first), self._draws(k, B, noise))  # type: ignore[arg-type]
+        found = {name: value.view(R, k, B) for name, value in found.items()}
+        terms = {"reconstruction": -found.pop("p_x")} | found
+        negative_log_w = torch.stack(list(terms.values())).sum(0)
+        if self.settings.objective == "vae":
+            objective = negative_log_w.mean(1)
+        else:
+            objective = math.log(k) - (-negative_log_w).logsumexp(1)
+        return Terms(objective.mean(-1), {name: value.mean(1) for name, value in terms.items()})
+
+    def infer(self, x: Float[Tensor, "R B D"]) -> tuple[Tensor, Tensor]:
+        """Mean and variance of q(h1|x)."""
+        return self.q[0](x)
+
+    def log_weights(
+        self, x: Float[Tensor, "R B D"], inferred: tuple[Tensor, Tensor], n: int, noise: Noise
+    ) -> Float[Tensor, "n R B"]:
+        R, B, _ = x.shape
+        first = repeat_rows(n, inferred[0]), repeat_rows(n, inferred[1])
+        found = self.layers(repeat_rows(n, x), first, self._draws(n, B, noise))
+        log_w = found.pop("p_x") - torch.stack(list(found.values())).sum(0)
+        return log_w.view(R, n, B).transpose(0, 1)
+
+    def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
+        """Means of q, each layer at the mean of the one below."""
+        means, h = {}, x
+        for i, q in enumerate(self.q, start=1):
+            h = means[f"z{i}_mean"] = q(h)[0]
+        return means
+
+    def reconstruct(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B D"]:
+        """Means of p(x|h1) at the mean of q(h1|x)."""
+        return self.p_x(self.q[0](x)[0]).sigmoid()
+
+    def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:
+        """Means of p(x|h1) of n draws from the layers above."""
+        h = noise.normal(n, self.settings.z_dims[-1])
+        for p in reversed(self.p):
+            mean, variance = p(h)
+            h = draw(mean, variance, noise.normal(n, mean.shape[-1]))
+        return self.p_x(h).sigmoid()

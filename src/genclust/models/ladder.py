@@ -1,0 +1,200 @@
+r"""The ladder variational autoencoder.
+
+Sønderby, Raiko, Maaløe, Sønderby, Winther, "Ladder Variational Autoencoders", NIPS 2016, arXiv 1602.02282.
+The generative model is that of any deep VAE; the inference model corrects, from the top layer down, a
+Gaussian t by what a deterministic pass upwards made of x:
+
+.. math::
+
+    p(x, z) &= p_\theta(x|z_1)\, p_\theta(z_1|z_2) \cdots p_\theta(z_{L-1}|z_L)\, p(z_L), \qquad p(z_L) = N(0, I) \\
+    d_1 &= \mathrm{MLP}(x), \quad d_l = \mathrm{MLP}(\hat\mu_{l-1}), \quad
+    \hat\mu_l = \mathrm{Linear}(d_l), \quad \hat\sigma^2_l = \mathrm{Softplus}(\mathrm{Linear}(d_l)) \\
+    q(z|x) &= q_\phi(z_L|x) \prod_{l<L} q_\phi(z_l|z_{l+1}, x), \qquad
+    q_\phi(z_L|x) = N(\hat\mu_L, \hat\sigma_L^2), \quad q_\phi(z_l|z_{l+1}, x) = N(\mu_l, \sigma_l^2) \\
+    \sigma_l^2 &= \frac{1}{\hat\sigma_l^{-2} + \sigma_{t,l}^{-2}}, \qquad
+    \mu_l = \frac{\hat\mu_l \hat\sigma_l^{-2} + \mu_{t,l}\, \sigma_{t,l}^{-2}}{\hat\sigma_l^{-2} + \sigma_{t,l}^{-2}},
+    \qquad t_l = N(\mu_{t,l}(z_{l+1}), \sigma_{t,l}^2(z_{l+1}))
+
+Paper and code of the authors differ in two places, where this module follows the code, as its README calls it:
+
+* the paper's :math:`d_l` is a function of :math:`d_{l-1}`; in the code only the mean is passed upwards;
+* in the paper :math:`t_l` is :math:`p_\theta(z_l|z_{l+1})` itself; in the code it has a network of its own, as
+  wide as layer l + 1 where that of p is as wide as layer l.  The bound holds for any q, so either is one.
+
+The code adds its least variance to the merged variance, within log-densities only; here it is part of every
+variance that a network gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from genclust.kernels import bernoulli_log_prob
+from genclust.models.base import BernoulliModel, Terms
+from genclust.models.layers import Init, initialise
+from genclust.models.networks import (
+    Network,
+    draw,
+    gaussian,
+    gaussian_heads,
+    log_normal,
+    log_standard_normal,
+    repeat_rows,
+)
+from genclust.settings import SettingError, within
+from genclust.streams import Noise
+
+#: Mean and variance.
+Gaussian: TypeAlias = tuple[Float[Tensor, "R B Z"], Float[Tensor, "R B Z"]]
+
+
+@dataclass(frozen=True)
+class LVAESettings:
+    """Hyper-parameters of :class:`LVAE`; the defaults are the five layers of the authors.
+
+    Attributes:
+        z_dims: dimensions of the stochastic layers, from the data upwards.
+        hidden: width of the two deterministic layers that belong to each of them.
+        divisor: of the grey values, before a pixel is drawn.
+        batch_norm: of hidden layers and of means and variances.
+    """
+
+    z_dims: tuple[int, ...] = within(1, 10_000, default=(64, 32, 16, 8, 4))
+    hidden: tuple[int, ...] = within(1, 100_000, default=(512, 256, 128, 64, 32))
+    divisor: Literal[255, 256] = 255
+    init: Init = "glorot"
+    batch_norm: bool = True
+    bn_momentum: float = within(0, 1, default=0.1)
+
+
+class GaussianLayer(nn.Module):
+    """A :class:`~genclust.models.networks.Network` of one input with a mean and a variance."""
+
+    def __init__(self, replicas: int, d_in: int, hidden: int, d_out: int, momentum: float | None) -> None:
+        super().__init__()
+        self.network = Network(replicas, {"h": d_in}, gaussian_heads(d_out), hidden, momentum)
+
+    def forward(self, h: Float[Tensor, "R B d"]) -> Gaussian:
+        return gaussian(self.network(self.network.project(h=h)))
+
+
+def merge(a: Gaussian, b: Gaussian) -> Gaussian:
+    """The normalised product of two Gaussian densities: precisions add up and weigh the means."""
+    (mean_a, variance_a), (mean_b, variance_b) = a, b
+    variance = 1 / (1 / variance_a + 1 / variance_b)
+    return (mean_a / variance_a + mean_b / variance_b) * variance, variance
+
+
+class LVAE(BernoulliModel):
+    """Layers of Gaussians under Bernoulli pixels, inferred from the top down.
+
+    Args:
+        replicas: number R of independently seeded copies.
+        x_dim: dimension D of the data, grey values in [0, 1] that are drawn to bits at every step.
+        settings: hyper-parameters.
+
+    Raises:
+        SettingError: if the layers have no or more than one width each.
+    """
+
+    schedules = ("warm_up",)
+    clusters = False
+
+    def __init__(self, replicas: int, x_dim: int, settings: LVAESettings) -> None:
+        super().__init__()
+        self.replicas, self.settings = replicas, settings
+        s, momentum = settings, settings.bn_momentum if settings.batch_norm else None
+        if len(s.z_dims) != len(s.hidden) or not s.z_dims:
+            raise SettingError(
+                f"model.hidden gives one width for each layer of model.z_dims, not {len(s.hidden)} for {len(s.z_dims)}."
+            )
+
+        def layers(d_in: tuple[int, ...], widths: tuple[int, ...], d_out: tuple[int, ...]) -> nn.ModuleList:
+            sizes = zip(d_in, widths, d_out, strict=True)
+            return nn.ModuleList(GaussianLayer(replicas, *size, momentum) for size in sizes)
+
+        self.q_hat = layers((x_dim, *s.z_dims[:-1]), s.hidden, s.z_dims)
+        self.t = layers(s.z_dims[1:], s.hidden[1:], s.z_dims[:-1])
+        self.p = layers(s.z_dims[1:], s.hidden[:-1], s.z_dims[:-1])
+        self.p_x = Network(replicas, {"z1": s.z_dims[0]}, {"logits": x_dim}, s.hidden[0], momentum)
+
+    def initialise(self, generators: Sequence[Generator]) -> None:
+        initialise(self, generators, self.settings.init)
+
+    def infer(self, x: Float[Tensor, "R B D"]) -> list[Gaussian]:
+        """Means and variances of the pass upwards, from the data to the top."""
+        inferred, below = [], x
+        for layer in self.q_hat:
+            inferred.append(layer(below))
+            below, _ = inferred[-1]
+        return inferred
+
+    def descend(
+        self, inferred: Sequence[Gaussian], noises: Sequence[Float[Tensor, "R B Z"]]
+    ) -> tuple[list[Float[Tensor, "R B Z"]], list[Gaussian]]:
+        """z of every layer, drawn from the top down, and the Gaussian q from which it was drawn; lowest layer first."""
+        q = [inferred[-1]]
+        z = [draw(*q[0], noises[-1])]
+        for own, t, noise in reversed(list(zip(inferred[:-1], self.t, noises[:-1], strict=True))):
+            q.insert(0, merge(own, t(z[0])))
+            z.insert(0, draw(*q[0], noise))
+        return z, q
+
+    def logits(self, z1: Float[Tensor, "R B Z"]) -> Float[Tensor, "R B D"]:
+        """Of p(x|z1)."""
+        return self.p_x(self.p_x.project(z1=z1))["logits"]
+
+    def terms(
+        self, x: Float[Tensor, "R B D"], inferred: Sequence[Gaussian], noises: Sequence[Float[Tensor, "R B Z"]]
+    ) -> dict[str, Float[Tensor, "R B"]]:
+        """-log p(x|z1), and log q - log p of every layer, at one sample of every row, in nats."""
+        z, q = self.descend(inferred, noises)
+        log_p = [log_normal(below, *p(above)) for p, (below, above) in zip(self.p, pairwise(z), strict=True)]
+        log_p.append(log_standard_normal(z[-1]))
+        terms = {"reconstruction": -bernoulli_log_prob(self.logits(z[0]), x)}
+        for layer in range(len(z)):
+            terms[f"kl_z{layer + 1}"] = log_normal(z[layer], *q[layer]) - log_p[layer]
+        return terms
+
+    def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
+        """The negative of the bound; ``warm_up`` weighs every log q - log p of a latent variable."""
+        x = self.binarise(x, noise)
+        noises = [noise.normal(x.shape[1], dim) for dim in self.settings.z_dims]
+        terms = self.terms(x, self.infer(x), noises)
+        latent = torch.stack([term for name, term in terms.items() if name != "reconstruction"]).sum(0)
+        return Terms((terms["reconstruction"] + scheduled["warm_up"] * latent).mean(-1), terms)
+
+    def log_weights(
+        self, x: Float[Tensor, "R B D"], inferred: Sequence[Gaussian], n: int, noise: Noise
+    ) -> Float[Tensor, "n R B"]:
+        R, B, _ = x.shape
+        noises = [noise.normal(n, B, dim).flatten(1, 2) for dim in self.settings.z_dims]
+        repeated = [(repeat_rows(n, mean), repeat_rows(n, variance)) for mean, variance in inferred]
+        terms = self.terms(repeat_rows(n, x), repeated, noises)
+        return -torch.stack(list(terms.values())).sum(0).view(R, n, B).transpose(0, 1)
+
+    def means(self, x: Float[Tensor, "R B D"]) -> list[Float[Tensor, "R B Z"]]:
+        """Means of q, each at the mean of the layer above; lowest layer first."""
+        inferred = self.infer(x)
+        return self.descend(inferred, [torch.zeros_like(mean) for mean, _ in inferred])[0]
+
+    def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
+        """Means of q, each at the mean of the layer above."""
+        return {f"z{i}_mean": mean for i, mean in enumerate(self.means(x), start=1)}
+
+    def reconstruct(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B D"]:
+        return self.logits(self.means(x)[0]).sigmoid()
+
+    def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:
+        z = noise.normal(n, self.settings.z_dims[-1])
+        for p in reversed(self.p):
+            mean, variance = p(z)
+            z = draw(mean, variance, noise.normal(n, mean.shape[-1]))
+        return self.logits(z).sigmoid()

@@ -1,0 +1,41 @@
+"""Batch statistics of a trained network over the whole training split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from genclust.models.base import Model
+from genclust.models.layers import BatchNorm
+from genclust.streams import noise_on
+from genclust.training.loop import as_float
+
+
+@torch.no_grad()
+def recollect(model: Model, x: Tensor, seeds: Sequence[int], batch_size: int) -> None:
+    """Replace the running statistics by their averages over one pass through ``x``.
+
+    The running ones follow the last batches of a network that still moved.  The
+    authors of CaGeM collect theirs anew before every evaluation, in their ladder VAE's code.
+
+    Args:
+        model: left in evaluation mode.
+        x: the training split ``[N, D]``, on the model's device.
+        seeds: one a replica, of the draws that the forward passes make.
+        batch_size: as in training; a smaller last batch is left out.
+    """
+    layers = [layer for layer in model.modules() if isinstance(layer, BatchNorm)]
+    momenta = [layer.momentum for layer in layers]
+    noise = noise_on(x.device, seeds, "batch statistics")
+    warm = dict.fromkeys(model.schedules, 1.0)
+    model.train()
+    for i in range(max(1, len(x) // batch_size)):
+        for layer in layers:
+            layer.momentum = 1 / (i + 1)  # the running value is then the mean of all so far
+        batch = as_float(x[i * batch_size : (i + 1) * batch_size])
+        model.loss(batch.expand(model.replicas, *batch.shape), warm, noise.at(i))
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
+    model.eval()

@@ -45,6 +45,8 @@ DATASETS = {
     "reuters10k": "REUTERS-10K",
     "rcv1_10k": "RCV1-10k",
     "omniglot": "OMNIGLOT",
+    "omniglot (bicubic)": "official drawings, bicubic",
+    "binarized_mnist": "MNIST, static bits",
     "svhn": "SVHN",
     "digits": "digits",
     "arcs": "arcs",

@@ -1,5 +1,6 @@
-"""The cluster-aware model: its bound by brute force, enumerated against given and sampled y, weighted statistics."""
+"""The cluster-aware model: bounds and labels by brute force, enumerated against sampled y, weighted statistics."""
 
+import copy
 import math
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from torch.distributions import Bernoulli, Categorical, Independent, Normal
 
 from genclust.evaluation.likelihood import log_likelihood
+from genclust.models.base import Labelled
 from genclust.models.cagem import CaGeM, CaGeMSettings
 from genclust.models.layers import BatchNorm, WeightedBatchNorm
 from genclust.streams import Noise
@@ -174,3 +176,185 @@ def test_an_impossible_class_leaves_the_statistics_alone():
     usual = norm(x, q_y)[:, :, :2]
     x[:, :, 2] = 1e6
     torch.testing.assert_close(norm(x, q_y)[:, :, :2], usual)
+
+
+# ---- labels
+
+
+def labels_by_hand(cagem: CaGeM, labelled: Labelled, draws: list[torch.Tensor], warm_up: float) -> torch.Tensor:
+    """What the labels add, ``[L]``: in float64 with torch's distributions, one inferred class at a time."""
+    u, e1, *more = (draw.double() for draw in draws)
+    s, m, y = cagem.settings, copy.deepcopy(cagem).double(), labelled.y
+    x = (u < labelled.x).double()
+    q_z1 = gaussian(m.q_z1(m.q_z1.project(x=x)))
+    z1 = q_z1.mean + q_z1.stddev * e1
+    q_y = Categorical(logits=m.q_y(m.q_y.project(x=x, z1=z1))["logits"])
+
+    def of_class(k: torch.Tensor, e: torch.Tensor) -> tuple[Independent, torch.Tensor, Categorical]:
+        q_z2 = gaussian(m.q_z2(m.q_z2.project(x=x, z1=z1), k))
+        z2 = q_z2.mean + q_z2.stddev * e
+        return q_z2, z2, Categorical(logits=m.p_y(m.p_y.project(z2=z2))["logits"])
+
+    cross_entropy = -q_y.log_prob(y)
+    if s.label_objective in ("ce_pq", "elbo_l+ce_pq"):
+        e, *more = more
+        p_of_y = 0
+        for k in range(3):
+            _, _, p_y = of_class(torch.full_like(y, k), e[:, :, k])
+            p_of_y = p_of_y + q_y.probs[..., k] * p_y.log_prob(y).exp()
+        cross_entropy = cross_entropy - p_of_y.log()
+    added = s.alpha * labelled.stands_for * cross_entropy
+    if s.label_objective in ("elbo_l+ce_q", "elbo_l+ce_pq"):
+        e, *more = more
+        q_z2, z2, p_y = of_class(y, e)
+        p_z1 = gaussian(m.p_z1(m.p_z1.project(z2=z2), y))
+        p_x = Independent(Bernoulli(logits=m.p_x(m.p_x.project(z1=z1), y)["logits"]), 1)
+        log_p = p_z1.log_prob(z1) + p_y.log_prob(y) + Normal(0.0, 1.0).log_prob(z2).sum(-1)
+        added = added - p_x.log_prob(x) - warm_up * (log_p - q_z1.log_prob(z1) - q_z2.log_prob(z2))
+    assert not more
+    return added[0]
+
+
+def label_draws(objective: str, L: int) -> list[torch.Tensor]:
+    """What the label terms draw, in order."""
+    draws = [torch.rand(1, L, 4), torch.randn(1, L, 2)]
+    if objective.endswith("pq"):
+        draws.append(torch.randn(1, L, 3, 2))
+    if objective.startswith("elbo_l"):
+        draws.append(torch.randn(1, L, 2))
+    return draws
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("warm_up", [1.0, 0.3])
+@pytest.mark.parametrize("objective", ["ce_pq", "ce_q", "elbo_l+ce_q", "elbo_l+ce_pq"])
+def test_what_each_label_objective_adds(objective, warm_up):
+    """Through the loss, whose draws for the unlabelled batch come first; the reported terms stay those of x."""
+    torch.manual_seed(0)
+    cagem, x = model(label_objective=objective, alpha=0.7), bits(1, 5, 4)
+    labelled = Labelled(torch.rand(1, 4, 4), torch.tensor([[0, 2, 1, 2]]), stands_for=30.0)
+    draws = [torch.rand(1, 5, 4), torch.randn(1, 5, 2), torch.randn(1, 5, 3, 2)]
+    more = label_draws(objective, 4)
+    expected = labels_by_hand(cagem, labelled, more, warm_up)
+    found = cagem.label_loss(labelled, warm_up, Fixed(*more))
+    torch.testing.assert_close(found.double(), expected.mean(-1, keepdim=True), rtol=2e-5, atol=2e-5)
+    without = cagem.loss(x, {"warm_up": warm_up}, Fixed(*draws))
+    with_labels = cagem.loss(x, {"warm_up": warm_up}, Fixed(*draws, *more), labelled)
+    torch.testing.assert_close(with_labels.objective - without.objective, found, rtol=2e-5, atol=2e-5)
+    for name, term in without.terms.items():
+        assert torch.equal(term, with_labels.terms[name])
+
+
+@torch.no_grad()
+def test_the_classifiers_average_probabilities_over_samples():
+    """Four samples one by one, the inferred class summed out by hand; both are normalised."""
+    torch.manual_seed(0)
+    cagem, x = model(), bits(1, 5, 4)
+    e1, e2 = torch.randn(1, 4, 5, 2), torch.randn(1, 4, 5, 3, 2)
+    found = cagem.classifiers(x, 4, Fixed(e1, e2))
+    m, x = copy.deepcopy(cagem).double(), x.double()
+    q_z1, q, p = gaussian(m.q_z1(m.q_z1.project(x=x))), [], []
+    for i in range(4):
+        z1 = q_z1.mean + q_z1.stddev * e1[:, i].double()
+        q.append(m.q_y(m.q_y.project(x=x, z1=z1))["logits"].softmax(-1))
+        p.append(torch.zeros_like(q[-1]))
+        for k in range(3):
+            q_z2 = gaussian(m.q_z2(m.q_z2.project(x=x, z1=z1), torch.full((1, 5), k)))
+            z2 = q_z2.mean + q_z2.stddev * e2[:, i, :, k].double()
+            p[i] += q[i][..., k, None] * m.p_y(m.p_y.project(z2=z2))["logits"].softmax(-1)
+    for name, each in (("q", q), ("p", p)):
+        torch.testing.assert_close(found[name].exp().sum(-1), torch.ones(1, 5))
+        torch.testing.assert_close(found[name].exp().double(), sum(each) / 4, rtol=2e-5, atol=1e-6)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_the_second_classifier_never_sees_the_label(batch_norm, monkeypatch):
+    """Another label changes what is added, and not what p(y|x) is computed from or comes to."""
+    cagem, x = model(batch_norm=batch_norm), torch.rand(1, 4, 4)
+    seen, real = [], cagem.p_classifier
+
+    def watched(*inputs):
+        seen.append((*inputs, real(*inputs)))
+        return seen[-1][-1]
+
+    monkeypatch.setattr(cagem, "p_classifier", watched)
+    added = [
+        cagem.label_loss(Labelled(x, torch.tensor([y]), 30.0), 1.0, Noise([3], "draws"))
+        for y in ([0, 1, 2, 0], [1, 2, 2, 1])
+    ]
+    assert (added[0] - added[1]).abs() > 0.01
+    assert len(seen) == 2
+    for one, other in zip(*seen, strict=True):
+        assert torch.equal(one, other)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("objective", ["ce_pq", "elbo_l+ce_pq"])
+def test_labelled_points_leave_the_running_statistics_alone(objective):
+    """Buffers move with the batch exactly as without labels, and the momenta are what they were."""
+    torch.manual_seed(0)
+    without, x = model(batch_norm=True, label_objective=objective), torch.rand(1, 9, 4)
+    told, before = copy.deepcopy(without), copy.deepcopy(dict(without.named_buffers()))
+    labelled = Labelled(torch.rand(1, 4, 4) / 9, torch.tensor([[0, 2, 1, 2]]), 30.0)
+    a = without.loss(x, WARM, Noise([3], "draws"))
+    b = told.loss(x, WARM, Noise([3], "draws"), labelled)
+    assert not torch.equal(a.objective, b.objective)
+    assert len(before) == 36  # mean and variance of two layers in six networks, and of two heads in three
+    for name, buffer in without.named_buffers():
+        assert not torch.equal(buffer, before[name]), name
+        assert torch.equal(buffer, told.get_buffer(name)), name
+    assert {layer.momentum for layer in told.modules() if isinstance(layer, BatchNorm)} == {0.1}
+
+
+# ---- images
+
+
+@torch.no_grad()
+def test_an_image_is_decoded_under_the_class_given():
+    """One z1 of p(z1|y, z2), then p(x|y, z1): by hand, for every class."""
+    torch.manual_seed(0)
+    cagem, z2, e = model(), torch.randn(1, 5, 2), torch.randn(1, 5, 2)
+    images = []
+    for k in range(3):
+        y = torch.full((1, 5), k)
+        p_z1 = gaussian(cagem.p_z1(cagem.p_z1.project(z2=z2), y))
+        z1 = p_z1.mean + p_z1.stddev * e
+        expected = Bernoulli(logits=cagem.p_x(cagem.p_x.project(z1=z1), y)["logits"]).mean
+        images.append(cagem.decode(z2, y, Fixed(e)))
+        torch.testing.assert_close(images[k], expected)
+    assert (images[0] - images[1]).abs().max() > 0.01
+
+
+@torch.no_grad()
+def test_classes_are_drawn_as_often_as_p_says():
+    """Frequencies over 60,000 draws at each of three z2, within four standard errors."""
+    torch.manual_seed(0)
+    cagem, n = model(x_dim=3), 60_000
+    for layer in (cagem.p_x.inputs["z1"], cagem.p_x.second, cagem.p_x.heads["logits"]):
+        layer.weight.zero_(), layer.bias.zero_()
+    cagem.p_x.of_y.weight.zero_()
+    for k in range(3):  # an image whose pixel y is the brightest
+        cagem.p_x.of_y.weight[0, k, k] = cagem.p_x.second.weight[0, k, k] = 2
+        cagem.p_x.heads["logits"].weight[0, k, k] = 2
+    z2 = 2 * torch.randn(1, 3, 2)
+    p = cagem.p_y(cagem.p_y.project(z2=z2))["logits"][0].double().softmax(-1)
+    assert (p.std(0) > 0.01).all()
+    y = cagem.decode(z2.repeat_interleave(n, 1), None, Noise([3], "images"))[0].argmax(-1).view(3, n)
+    frequencies = torch.stack([y.eq(k).double().mean(-1) for k in range(3)], -1)
+    assert ((frequencies - p).abs() < 4 * (p * (1 - p) / n).sqrt()).all()
+
+
+@torch.no_grad()
+def test_samples_have_the_means_of_the_prior():
+    """The mean image over many samples, against draws of z2 and z1 with y summed out; standard errors below 0.001."""
+    torch.manual_seed(0)
+    cagem, n, expected = model(), 200_000, torch.zeros(4)
+    z2 = torch.randn(1, n, 2)
+    p_y = cagem.p_y(cagem.p_y.project(z2=z2))["logits"].softmax(-1)
+    for k in range(3):
+        y = torch.full((1, n), k)
+        z1 = gaussian(cagem.p_z1(cagem.p_z1.project(z2=z2), y)).sample()
+        image = cagem.p_x(cagem.p_x.project(z1=z1), y)["logits"].sigmoid()
+        expected += (p_y[..., k, None] * image)[0].mean(0)
+    torch.testing.assert_close(cagem.sample(n, Noise([5], "images"))[0].mean(0), expected, rtol=0, atol=0.003)

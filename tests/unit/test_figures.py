@@ -14,15 +14,24 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
-from matplotlib.patches import Circle, Ellipse, FancyArrowPatch
+from matplotlib.patches import Circle, Ellipse, FancyArrowPatch, Rectangle
 from matplotlib.text import Text
 
 from genclust.figures import latent, style
+from genclust.figures.bounds import bound_curves
 from genclust.figures.curves import accuracy_curves
-from genclust.figures.diagrams import HIDDEN, STOCHASTIC, architecture, gmvae_graphical_model, graphical_model
+from genclust.figures.diagrams import (
+    HIDDEN,
+    STOCHASTIC,
+    architecture,
+    cagem_graphical_model,
+    gmvae_graphical_model,
+    graphical_model,
+)
 from genclust.figures.heat import heat_map
 from genclust.figures.images import as_squares, image_grid
 from genclust.figures.scatter import class_scatter
+from genclust.figures.seeds import seed_rows, seeds_against_paper
 
 
 @pytest.fixture
@@ -302,7 +311,6 @@ def test_architecture_texts_do_not_overlap(ax: Axes) -> None:
 
 
 def test_seeds_against_paper_draws_every_seed_and_the_papers_number():
-    from genclust.figures.seeds import seeds_against_paper
 
     _, ax = plt.subplots()
     seeds_against_paper(ax, {"ACC": [70.0, 80.0, 84.0], "NMI": [60.0]}, {"ACC": (85.75, 8.0), "NMI": (50.0, None)})
@@ -321,6 +329,50 @@ def test_gmvaes_graphical_models_have_the_papers_edges(ax: Axes) -> None:
     gmvae_graphical_model(ax, other)
     for axes in (ax, other):  # w and z lead to x and x to y; or y to all three
         assert sum(isinstance(patch, FancyArrowPatch) for patch in axes.patches) == 3
+
+
+def test_the_arrows_of_cagem_are_its_factors(ax: Axes) -> None:
+    """p(z2) p(y|z2) p(z1|y, z2) p(x|y, z1) has five arrows, q(z1|x) q(y|z1, x) q(z2|x, y, z1) has six."""
+    other = ax.figure.add_subplot()
+    cagem_graphical_model(ax, other)
+    places = {"x": (1.5, 0.55), "z1": (0.65, 1.75), "y": (2.35, 2.15), "z2": (1.1, 3.45)}
+    names = {place: name for name, place in places.items()}
+
+    def arrows(axes: Axes) -> set[tuple[str, str]]:
+        ends = [patch._posA_posB for patch in axes.patches if isinstance(patch, FancyArrowPatch)]
+        return {(names[tuple(start)], names[tuple(end)]) for start, end in ends}
+
+    assert arrows(ax) == {("z2", "y"), ("z2", "z1"), ("y", "z1"), ("y", "x"), ("z1", "x")}
+    assert arrows(other) == {("x", "z1"), ("x", "y"), ("z1", "y"), ("x", "z2"), ("y", "z2"), ("z1", "z2")}
+
+
+def test_a_box_encloses_its_points(ax: Axes) -> None:
+    latent.box(ax, np.array([[0.0, 2.0], [3.0, -1.0], [1.0, 1.0]]))
+    (drawn,) = (patch for patch in ax.patches if isinstance(patch, Rectangle))
+    assert drawn.get_xy() == (0, -1) and (drawn.get_width(), drawn.get_height()) == (3, 3)
+
+
+def test_a_bound_is_drawn_at_its_samples_and_its_second_form_dashed(ax: Axes) -> None:
+    samples = np.array([1, 10, 100])
+    curves = {
+        "a": (samples, np.array([[-3.0, -2.0, -1.0], [-5.0, -4.0, -3.0]])),
+        "summed: a": (samples[:2], np.array([[-2.0, -1.5]])),
+        "b": (samples, np.array([[-9.0, -8.0, -7.0]])),
+    }
+    bound_curves(ax, curves, dashed="summed")
+    a, summed, b = ax.get_lines()
+    assert a.get_ydata().tolist() == [-4, -3, -2] and a.get_xdata().tolist() == [1, 10, 100]
+    assert (a.get_color(), a.get_linestyle()) == (summed.get_color(), "-") and summed.get_linestyle() == "--"
+    assert b.get_color() != a.get_color() and ax.get_xscale() == "log"
+
+
+def test_seeds_lie_in_rows_from_the_top(ax: Axes) -> None:
+    seed_rows(ax, {"first": [1.0, 3.0], "second": [5.0]}, "nats")
+    first, second = ax.get_lines()
+    assert first.get_xdata() == [1, 3] and second.get_ydata() == [1]
+    bars = [collection.get_segments()[0][0][0] for collection in ax.collections]
+    assert bars == [2, 5]  # at the means
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]
 
 
 def test_contours_are_ellipses_of_two_standard_deviations(ax: Axes) -> None:

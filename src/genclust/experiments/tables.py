@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from IPython.display import HTML
+from scipy import stats
 
 from genclust.experiments.access import records
 from genclust.experiments.declaration import Reported, Row, load
 from genclust.experiments.store import Record
-from genclust.experiments.verdicts import published_records, summarise
+from genclust.experiments.verdicts import MINUS, published_records, summarise
 
 #: Headings of metrics; the accuracy is always named.
 HEADINGS = {
@@ -22,6 +24,10 @@ HEADINGS = {
     "nmi_geometric": "NMI (geometric)",
     "nmi_arithmetic": "NMI (arithmetic)",
     "clusters_used": "clusters used",
+    "log_likelihood": "log-likelihood",
+    "elbo": "one-sample bound",
+    "error_q": "error of q(y|x)",
+    "error_p": "error of p(y|x)",
 }
 
 
@@ -38,14 +44,25 @@ def measured(found: Sequence[Record], metric: str, digits: int = 2) -> str:
     if not found or metric.removesuffix("_best") not in found[0].metrics:
         return "–"
     summary = summarise(found, metric)
-    return f"{summary.mean:.{digits}f}" + ("" if summary.sd is None else f" ± {summary.sd:.{digits}f}")
+    mean = f"{summary.mean:.{digits}f}".replace("-", MINUS)
+    return mean + ("" if summary.sd is None else f" ± {summary.sd:.{digits}f}")
 
 
 def reported(number: Reported | None) -> str:
     """The paper's number with its spread, if it gives one."""
     if number is None or number.mean is None:
         return "–"
-    return f"{number.mean:.2f}" + ("" if number.sd is None else f" ± {number.sd:g}")
+    return f"{number.mean:.2f}".replace("-", MINUS) + ("" if number.sd is None else f" ± {number.sd:g}")
+
+
+def difference(better: Sequence[Record], worse: Sequence[Record], metric: str) -> str:
+    """How far the first mean lies above the second, with Welch's 95 % interval; a dash without two seeds each."""
+    if min(len(better), len(worse)) < 2:
+        return "–"
+    values = [[record.metrics[metric] for record in found] for found in (better, worse)]
+    low, high = stats.ttest_ind(*values, equal_var=False).confidence_interval()
+    apart = float(np.mean(values[0]) - np.mean(values[1]))
+    return f"{apart:.2f} [{low:.2f}, {high:.2f}]".replace("-", MINUS)
 
 
 def comparison(

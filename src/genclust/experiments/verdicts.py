@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from genclust.data.catalogue import source_of
 from genclust.experiments import declaration
 from genclust.experiments.declaration import Profile, Reported, Row
 from genclust.experiments.store import Record, find, published
@@ -121,7 +122,7 @@ def _line(
     experiment: declaration.Experiment, row: Row, reported: Reported, profile: Profile | None, records: list[Record]
 ) -> dict[str, object]:
     measured = summarise(records, reported.metric) if records else None
-    surrogate = records[0].data["name"] if records and records[0].data["name"] != row.dataset else None
+    surrogate = _surrogate(row, records[0]) if records else None
     if measured is None or profile != "paper":
         verdict = "not run"  # at the paper's settings; a smaller profile's numbers are shown, not judged
     elif surrogate:
@@ -156,6 +157,16 @@ def _line(
     }
 
 
+def _surrogate(row: Row, record: Record) -> str | None:
+    """The data that stood in for the paper's, or None: another data set, or another form of the same."""
+    name, variant = record.data["name"], record.data["variant"]
+    if name != row.dataset:
+        return name
+    stands_in = variant and source_of(name).variant(variant).surrogate_for
+    return f"{name} ({variant})" if stands_in else None
+
+
+MINUS = "\N{MINUS SIGN}"
 STATISTICS = ("mean", "mean±sd", "median", "best", "n", "seeds", "reported")
 
 
@@ -182,7 +193,7 @@ def number(key: str) -> str:
         reported = [r.mean for r in row.reported if r.metric == metric and r.mean is not None]
         if not reported:
             raise KeyError(f"The paper reports no number for {key!r}.")
-        return f"{reported[0]:.2f}"
+        return f"{reported[0]:.2f}".replace("-", MINUS)
     _, records = published_records(row, asked)
     if not records:
         raise KeyError(f"Nothing is published for {key!r}.")
@@ -191,7 +202,7 @@ def number(key: str) -> str:
     summary = summarise(records, metric)
     if statistic == "mean±sd" and summary.sd is None:
         raise KeyError(f"A single seed has no standard deviation: {key!r}.")
-    digits = 2 if "error" in metric else 1
+    digits = 2 if any(kind in metric for kind in ("error", "likelihood", "elbo")) else 1
     return {
         "mean": f"{summary.mean:.{digits}f}",
         "mean±sd": f"{summary.mean:.{digits}f} ± {summary.sd or 0:.{digits}f}",
@@ -199,4 +210,4 @@ def number(key: str) -> str:
         "best": f"{summary.best:.{digits}f}",
         "n": str(summary.n),
         "seeds": ", ".join(f"{record.metrics[metric]:.{digits}f}" for record in records),
-    }[statistic]
+    }[statistic].replace("-", MINUS)

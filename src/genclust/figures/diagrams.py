@@ -1,4 +1,4 @@
-"""Graphical models and architectures: Figures 1 and 2 of "Is Simple Better?", Figure 1 of GMVAE.
+"""Graphical models and architectures: Figures 1 and 2 of "Is Simple Better?", Figure 1 of GMVAE and of CaGeM.
 
 Filled shapes carry white text, so that they read alike on light and dark pages; the rest is in the page's ink.
 """
@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
-from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Patch
+from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Patch, Wedge
 
 from genclust.figures.style import INK
 
@@ -141,6 +141,28 @@ def gmvae_graphical_model(generation: Axes, inference: Axes) -> None:
             labels = [(0.65, 2.0, r"$\phi_w$"), (1.75, 2.3, r"$\phi_x$"), (2.35, 2.0, r"$\phi_z$")]
         for at_x, at_y, text in labels:
             ax.text(at_x, at_y, text, ha="center", va="center")
+
+
+def cagem_graphical_model(generation: Axes, inference: Axes) -> None:
+    r"""Figure 1 of CaGeM: :math:`p(z_2)\,p(y|z_2)\,p(z_1|y, z_2)\,p(x|y, z_1)`, and the family q.
+
+    Circles are random variables; x is observed, and so is y of the labelled points, which is half filled in the
+    page's ink. Drawn for axes of about 2.4 by 3.2 inches.
+
+    Args:
+        generation: where to draw the generative model.
+        inference: where to draw :math:`q(z_1|x)\,q(y|z_1, x)\,q(z_2|x, y, z_1)`.
+    """
+    for ax, title in ((generation, "Generative model"), (inference, "Inference model")):
+        _canvas(ax, 3, 4)
+        ax.set_title(title)
+        x = _node(ax, 1.5, 0.55, "$x$", fill=INK)
+        z1, y, z2 = _node(ax, 0.65, 1.75, "$z_1$"), _node(ax, 2.35, 2.15, "$y$"), _node(ax, 1.1, 3.45, "$z_2$")
+        ax.add_patch(Wedge((y.x, y.y), 0.36, 180, 360, facecolor=INK, alpha=0.35, linewidth=0))
+        generated = ((z2, y), (z2, z1), (y, z1), (y, x), (z1, x))
+        inferred = ((x, z1), (x, y), (z1, y), (x, z2), (y, z2), (z1, z2))
+        for start, end in generated if ax is generation else inferred:
+            _arrow(ax, start, end)
 
 
 def _canvas(ax: Axes, width: float, height: float) -> None:

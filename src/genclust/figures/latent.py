@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
-from matplotlib.patches import Ellipse
+from matplotlib.patches import Ellipse, Rectangle
 
 from genclust.figures.style import CLASSES, INK
 
@@ -37,6 +37,12 @@ def contours(ax: Axes, means: Float[np.ndarray, "K 2"], sds: Float[np.ndarray, "
     for k, (mean, sd) in enumerate(zip(means, sds, strict=True)):
         ax.add_patch(Ellipse(mean, *(2 * width * sd), fill=False, color=CLASSES[k], linewidth=1.5))
     ax.autoscale_view()
+
+
+def box(ax: Axes, corners: Float[np.ndarray, "N 2"]) -> None:
+    """The rectangle that encloses the points."""
+    low, high = corners.min(0), corners.max(0)
+    ax.add_patch(Rectangle(low, *(high - low), fill=False, color=INK, linewidth=1.5))
 
 
 def seed_dots(ax: Axes, values: Mapping[str, Sequence[float]], ylabel: str) -> None:

@@ -1,4 +1,4 @@
-"""Every seed beside what the paper reports."""
+"""Every seed, alone or beside what the paper reports."""
 
 from __future__ import annotations
 
@@ -9,6 +9,23 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from genclust.figures.style import INK
+
+
+def seed_rows(ax: Axes, measured: Mapping[str, Sequence[float]], xlabel: str) -> None:
+    """One row a name, from the top: a dot a seed, and a bar at their mean.
+
+    Args:
+        ax: where to draw.
+        measured: the seeds' values by name.
+        xlabel: what they are, with their unit.
+    """
+    for place, values in enumerate(measured.values()):
+        ax.plot(values, [place] * len(values), "o", color="C0", alpha=0.7, markersize=5)
+        mean = sum(values) / len(values)
+        ax.vlines(mean, place - 0.3, place + 0.3, color=INK, linewidth=2)
+    ax.set(xlabel=xlabel, yticks=range(len(measured)), yticklabels=list(measured))
+    ax.set_ylim(len(measured) - 0.5, -0.5)
+    ax.grid(axis="y", visible=False)
 
 
 def seeds_against_paper(

@@ -1,0 +1,29 @@
+"""Bounds on a likelihood against the number of importance samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+
+
+def bound_curves(
+    ax: Axes, curves: Mapping[str, tuple[Int[np.ndarray, " n"], Float[np.ndarray, "seeds n"]]], dashed: str = ""
+) -> None:
+    """One line a model, the mean over seeds, with a dot at every number of samples that was taken.
+
+    Args:
+        ax: where to draw; samples are on a logarithmic axis.
+        curves: for each name the numbers of samples, and the bounds in nats.
+        dashed: the beginning of names whose lines are dashed, in the colour of the line before.
+    """
+    color = -1
+    for name, (samples, bounds) in curves.items():
+        second = bool(dashed) and name.startswith(dashed)
+        color += not second
+        line, dot = ("--", "s") if second else ("-", "o")
+        ax.plot(samples, bounds.mean(0), color=f"C{color}", linestyle=line, marker=dot, markersize=4, label=name)
+    ax.set(xscale="log", xlabel="importance samples $S$", ylabel="bound on $\\log p(x)$ (nats)")
+    ax.legend(loc="lower right", fontsize="small")

@@ -369,7 +369,7 @@ def test_a_bound_is_drawn_at_its_samples_and_its_second_form_dashed(ax: Axes) ->
 def test_seeds_lie_in_rows_from_the_top(ax: Axes) -> None:
     seed_rows(ax, {"first": [1.0, 3.0], "second": [5.0]}, "nats")
     first, second = ax.get_lines()
-    assert first.get_xdata() == [1, 3] and second.get_ydata() == [1]
+    assert list(first.get_xdata()) == [1, 3] and list(second.get_ydata()) == [1]
     bars = [collection.get_segments()[0][0][0] for collection in ax.collections]
     assert bars == [2, 5]  # at the means
     assert ax.get_ylim()[0] > ax.get_ylim()[1]

@@ -39,20 +39,20 @@ class TrainingSettings:
         batch_size: examples a step; the last batch of an epoch may be smaller.
         precision: ``float32``, or ``bf16`` for bfloat16 matrix products; likelihoods, divergences,
             batch statistics and Adam stay in float32.
-        adam_beta1: decay of the mean gradient.
-        adam_epsilon: added to the root of the mean square gradient.
         clip_norm: each replica's gradient is scaled down to this norm over all parameters; 0 leaves it as it is.
         snapshots: epochs after which the embedding of some test points is kept.
+        adam_beta1: decay of the mean gradient.
+        adam_epsilon: added to the root of the mean square gradient.
     """
 
     schedules: Mapping[str, Schedule]
     epochs: int = within(1, 1_000_000)
     batch_size: int = within(2, 1_000_000)
     precision: Literal["float32", "bf16"] = "float32"
-    adam_beta1: float = within(0, 1, default=0.9)
-    adam_epsilon: float = within(0, 1, default=1e-8)
     clip_norm: float = within(0, 1e9, default=0.0)
     snapshots: tuple[int, ...] = within(1, 1_000_000, default=())
+    adam_beta1: float = within(0, 0.9999, default=0.9)
+    adam_epsilon: float = within(0, 1, default=1e-8)
 
 
 @dataclass

@@ -14,6 +14,7 @@ from genclust.data import DataError
 from genclust.experiments import declaration, execution, published_records, verdicts, workers
 from genclust.experiments.store import Store, published
 from genclust.experiments.verdicts import as_plain
+from genclust.models import BASELINES
 
 PINNED = Path(__file__).with_name("reported.json")
 ROWS = [row for name in declaration.names() for row in declaration.load(name).runnable]
@@ -58,12 +59,18 @@ def test_published_records_are_complete_and_consistent(row):
     for profile in row.profiles:
         _, records = published_records(row, profile)
         for record in records:
-            assert set(row.evaluated) <= set(record.evaluations) or record.config["model"]["name"] != "gumbel"
+            baseline = record.config["model"]["name"] in BASELINES
+            expected = ("clustering",) if baseline else row.evaluations(profile)
+            # some evaluations of GMVAE came after its runs, and are of some seeds only
+            assert set(expected) <= set(record.evaluations) or record.config["model"]["name"] == "gmvae"
             assert all(np.isfinite(value) for value in record.metrics.values())
             if record.curve and record.failed_at_step is None:
                 assert record.curve[-1]["epoch"] == record.config["training"]["epochs"]
-                # the score at the end of the curve is the one in the metrics, computed on its own
-                assert record.curve[-1]["acc_hungarian"] == pytest.approx(record.metrics["validation.acc_hungarian"])
+                if "warm_up" not in record.config["training"] and "acc_hungarian" in record.curve[-1]:
+                    # the score at the end of the curve is the one in the metrics, computed on its own (where batch
+                    # statistics are collected anew between the two, it need not be)
+                    at_end = record.metrics["validation.acc_hungarian"]
+                    assert record.curve[-1]["acc_hungarian"] == pytest.approx(at_end)
         assert len({record.data["digest"] for record in records}) <= 1
 
 
@@ -85,6 +92,20 @@ def test_a_demo_run_anew_gives_the_published_numbers(tmp_path, monkeypatch):
     for metric in ("test.acc_hungarian", "test.nmi_geometric"):
         means = [np.mean([r.metrics[metric] for r in records]) for records in (expected, anew)]
         assert means[1] == pytest.approx(means[0], abs=4)
+
+
+def test_a_likelihood_of_a_demo_run_anew_is_the_published_one(tmp_path, monkeypatch):
+    """CaGeM-100: labels, training, batch statistics and 500 samples; seeds differ by 0.1 nat and the mean moves less."""
+    monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path))
+    row = declaration.load("cagem-table1").row("cagem-100")
+    _, expected = published_records(row, "demo")
+    assert len(expected) == 3
+    task = execution.Task(row.config("demo"), row.seeds("demo"), ("likelihood-500",))
+    anew = execution.run(task, Store(tmp_path / "records"), progress=False)
+    for old, new in zip(expected, anew, strict=True):
+        assert new.curve[0]["reconstruction"] == pytest.approx(old.curve[0]["reconstruction"], rel=0.002)
+    means = [np.mean([r.metrics["test.log_likelihood"] for r in records]) for records in (expected, anew)]
+    assert means[1] == pytest.approx(means[0], abs=0.15)
 
 
 @pytest.mark.data

@@ -137,3 +137,31 @@ def test_a_setting_added_later_leaves_the_hash_of_former_runs_alone():
     assert "clip_norm" not in before.training
     assert row.config("demo", declaration.parse_overrides(["clip_norm=0"], row, "demo")).hash == before.hash
     assert row.config("demo", declaration.parse_overrides(["clip_norm=5"], row, "demo")).training["clip_norm"] == 5
+
+
+@pytest.mark.parametrize("setting", ["adam_beta1=0.9", "adam_epsilon=1e-8", "clip_norm=0"])
+def test_adam_as_it_was_before_it_could_be_set_leaves_no_trace(setting):
+    name, _ = setting.split("=")
+    before = MNIST.config("demo")
+    assert name not in before.training
+    assert MNIST.config("demo", parse_overrides([setting], MNIST, "demo")).hash == before.hash
+    other = MNIST.config("demo", parse_overrides([f"{name}=0.5"], MNIST, "demo"))
+    assert other.hash != before.hash
+    assert other.training[name] == 0.5
+
+
+def test_only_a_warm_up_may_be_zero():
+    """It weighs a term, from 0 to 1 in the papers; a rate of 0 would train nothing."""
+    row = declaration.load("cagem-table1").row("cagem-100")
+
+    def linear(start, end):
+        return {"shape": "linear", "start": start, "end": end, "epochs": 5}
+
+    for warm_up in (linear(0, 1), linear(1, 0), 0):
+        row.config("demo", {"training": {"warm_up": warm_up}})
+    for rate in (linear(0, 1e-3), linear(1e-3, 0), 0, -1e-3):
+        with pytest.raises(SettingError, match=r"training\.learning_rate must be positive"):
+            row.config("demo", {"training": {"learning_rate": rate}})
+    for warm_up in (linear(-0.1, 1), -1):
+        with pytest.raises(SettingError, match=r"training\.warm_up must be positive"):
+            row.config("demo", {"training": {"warm_up": warm_up}})

@@ -72,6 +72,16 @@ def test_a_model_with_fewer_clusters_than_classes_is_refused():
     assert execution.prepare(CAGEM.config("demo", unlabelled))[0].name == "digits"
 
 
+@pytest.mark.parametrize("y", [[0, 7], [1, 2]], ids=str)
+def test_labels_that_name_no_cluster_of_the_model_are_refused(tmp_path, y):
+    """Two classes and two clusters, but a label of 2 or 7: it would be looked up behind the last cluster."""
+    x = np.random.default_rng(0).random((60, 5)).astype(np.float32)
+    np.savez(tmp_path / "own.npz", x_train=x, y_train=np.resize(y, 60), x_test=x, y_test=np.resize(y, 60))
+    changes = {"data": {"name": str(tmp_path / "own.npz"), "n_labels": 10}, "model": {"n_clusters": 2}}
+    with pytest.raises(DataError, match=r"set model\.n_clusters to"):
+        execution.prepare(CAGEM.config("demo", changes))
+
+
 @pytest.mark.parametrize(
     ("experiment", "name", "model"), [("simple-table1", "proposed-mnist", "gumbel"), ("cagem-others", "avae", "avae")]
 )
@@ -186,16 +196,15 @@ def test_a_test_or_validation_label_never_reaches_training(tmp_path, monkeypatch
 
 
 def test_only_the_labels_that_were_drawn_reach_training(tmp_path, monkeypatch):
-    """Whatever the other training points are labelled as: of this many of each class, the same hundred are told."""
+    """Labels of all other training points permuted, nothing changes; the draw itself, which looks at them, is kept."""
     config = CAGEM.config("demo", SMALL)
     data, _ = execution.prepare(config)
-    rows, _ = execution.labelled_rows(config, data, [3])
-    others = np.setdiff1d(np.arange(len(data.splits["train"])), rows[0].numpy())
+    told = execution.labelled_rows(config, data, [3])
+    others = np.setdiff1d(np.arange(len(data.splits["train"])), told[0][0].numpy())
     y = data.splits["train"].y.copy()
     y[others] = np.random.default_rng(0).permutation(y[others])
     states = []
-    told = execution.labelled_rows(config, data, [3])
-    monkeypatch.setattr(execution, "labelled_rows", lambda *_: told)  # for the draw itself looks at the classes
+    monkeypatch.setattr(execution, "labelled_rows", lambda *_: told)
     for labels in (data.splits["train"].y, y):
         monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path / str(len(states))))
         variant = replace(data, splits={**data.splits, "train": replace(data.splits["train"], y=labels)})

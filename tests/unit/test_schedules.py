@@ -1,4 +1,5 @@
 import math
+from collections import Counter
 
 import pytest
 
@@ -33,3 +34,39 @@ def test_a_number_is_constant():
 def test_a_wrong_schedule_is_refused(declared, message):
     with pytest.raises(ValueError, match=message):
         Schedule.of(declared)
+
+
+STEPS = 2970  # an epoch of 59,400 images in batches of 20
+
+
+@pytest.mark.parametrize("epochs", [3280, 328])
+def test_the_stages_of_the_iwae_paper(epochs):
+    """1e-3 · 10^(-i/7) over 3^i of 3,280 epochs, and over the same fractions of fewer: every boundary to the step."""
+    schedule = Schedule.of({"shape": "stages", "start": 1e-3, "end": 1e-4, "epochs": epochs})
+    rates = [pytest.approx(1e-3 * 10 ** (-i / 7), rel=1e-12) for i in range(8)]
+    assert schedule(0) == rates[0]
+    boundary = 0
+    for i in range(8):
+        first = boundary * STEPS * epochs // 3280  # of the stage
+        assert first * 3280 == boundary * STEPS * epochs  # no step lies across it
+        boundary += 3**i
+        last = boundary * STEPS * epochs // 3280 - 1
+        for step in (first, first + 1, (first + last) // 2, last - 1, last):
+            assert schedule(step / STEPS) == rates[i], (i, step)
+        assert schedule((last + 1) / STEPS) == rates[min(i + 1, 7)]
+    assert boundary == 3280
+    assert schedule(epochs) == schedule(10 * epochs) == rates[7]
+
+
+def test_every_stage_is_held_three_times_as_long_as_the_one_before():
+    """Epoch by epoch, the rates rounded as in the code of the paper's authors."""
+    schedule = Schedule.of({"shape": "stages", "start": 1e-3, "end": 1e-4, "epochs": 3280})
+    held = Counter(round(schedule(epoch), 5) for epoch in range(3280))
+    rates = (1e-3, 7.2e-4, 5.2e-4, 3.7e-4, 2.7e-4, 1.9e-4, 1.4e-4, 1e-4)
+    assert held == {rate: 3**i for i, rate in enumerate(rates)}
+
+
+def test_stages_need_a_positive_start_and_end():
+    for start, end in ((0, 1e-4), (1e-3, 0)):
+        with pytest.raises(ValueError, match="positive start and end"):
+            Schedule.of({"shape": "stages", "start": start, "end": end, "epochs": 3280})

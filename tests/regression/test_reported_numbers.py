@@ -95,7 +95,7 @@ def test_a_demo_run_anew_gives_the_published_numbers(tmp_path, monkeypatch):
 
 
 def test_a_likelihood_of_a_demo_run_anew_is_the_published_one(tmp_path, monkeypatch):
-    """CaGeM-100: labels, training, batch statistics and 500 samples; seeds differ by 0.1 nat and the mean moves less."""
+    """CaGeM-100: labels, training, batch statistics, 500 samples; seeds differ by 0.1 nat and the mean moves less."""
     monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path))
     row = declaration.load("cagem-table1").row("cagem-100")
     _, expected = published_records(row, "demo")

@@ -153,6 +153,21 @@ def test_units_are_active_whose_posterior_means_vary():
     ]
 
 
+@torch.no_grad()
+def test_an_error_counts_over_all_images():
+    """More than are classified at once; one classifier made to answer 0 throughout, the other 2."""
+    model = cagem()
+    model.q_y.heads["logits"].bias[..., 0] += 50
+    model.p_y.heads["logits"].bias[..., 2] += 50
+    y = np.repeat([0, 1, 2], [600, 300, 221])
+    data = DataSet("many", {"test": Split(np.zeros((1121, 4), np.uint8), y)})
+    (found,) = evaluations.classifiers(model, data, torch.zeros(1121, 4), [3], torch.device("cpu"))
+    assert found == {
+        "test.error_q": pytest.approx(100 * 521 / 1121),
+        "test.error_p": pytest.approx(100 * 900 / 1121),
+    }
+
+
 # ---- what a declaration may ask for
 
 

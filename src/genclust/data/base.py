@@ -92,7 +92,7 @@ class DataSet:
         """
         y = self.splits["train"].y
         if y is None:
-            raise DataError(f"The data set {self.name} has no labels, so none can be shown to a model.")
+            raise DataError(f"The data set {self.name} has no labels to show to a model; leave data.n_labels at 0.")
         classes, counts = np.unique(y, return_counts=True)
         each, left = divmod(n, len(classes))
         if left or not each:
@@ -103,7 +103,7 @@ class DataSet:
         if counts.min() < each:
             raise DataError(
                 f"A class of {self.name} has only {counts.min()} rows to train on; "
-                f"{n} labels would take {each} of each class."
+                f"data.n_labels = {n} would take {each} of each class, so set {counts.min() * len(classes)} or fewer."
             )
         rng = np.random.default_rng(seed)
         return np.concatenate([rng.choice(np.flatnonzero(y == c), each, replace=False) for c in classes])

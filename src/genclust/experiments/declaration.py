@@ -199,8 +199,9 @@ def _row(experiment: str, name: str, row: Mapping[str, Any], declared: Mapping[s
         profiles = merge(declared.get("profiles", {}), row.get("profiles", {}))
         evaluate = tuple(row.get("evaluate", declared.get("evaluate", ("clustering",))))
     for evaluation in (*evaluate, *(e for profile in profiles.values() for e in profile.get("evaluate", ()))):
-        kind, _, samples = evaluation.partition("-")  # such as likelihood-5000
-        if kind not in EVALUATIONS or (samples.isdigit() is not (kind in ("likelihood", "bound"))):
+        kind = evaluation.partition("-")[0]
+        form = f"{kind}-[1-9][0-9]*" if kind in ("likelihood", "bound") else kind  # as in likelihood-5000
+        if kind not in EVALUATIONS or not re.fullmatch(form, evaluation):
             raise SettingError(nearest(evaluation, EVALUATIONS, f"evaluation, asked for by {where},"))
     return Row(
         experiment,
@@ -274,7 +275,8 @@ def training_settings(model: str, declared: Mapping[str, Any]) -> TrainingSettin
             raise SettingError(f"training.{name}: {error}") from error
         least = min(schedules[name].start, schedules[name].end)
         if least < 0 or (least == 0 and name != "warm_up"):
-            raise SettingError(f"training.{name} must be positive, not {declared[name]!r}.")
+            right = "0 or more" if name == "warm_up" else "positive"
+            raise SettingError(f"training.{name} must be {right}, not {declared[name]!r}.")
     for key in plain:
         if key not in TrainingSettings.__dataclass_fields__ or key == "schedules":
             valid = (*scheduled, *(k for k in TrainingSettings.__dataclass_fields__ if k != "schedules"))

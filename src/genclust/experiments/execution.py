@@ -72,7 +72,7 @@ def prepare(config: RunConfig) -> tuple[DataSet, str]:
             )
     if "n_labels" in settings:
         data.labelled(settings["n_labels"], 0)
-        if (classes := len(np.unique(data.splits["train"].y))) > config.model["n_clusters"]:  # type: ignore[arg-type]
+        if (classes := 1 + int(data.splits["train"].y.max())) > config.model["n_clusters"]:  # type: ignore[union-attr]
             raise DataError(
                 f"{settings['name']} has {classes} classes, more than the {config.model['n_clusters']} of the model; "
                 f"set model.n_clusters to {classes} or more."

@@ -163,5 +163,5 @@ def test_only_a_warm_up_may_be_zero():
         with pytest.raises(SettingError, match=r"training\.learning_rate must be positive"):
             row.config("demo", {"training": {"learning_rate": rate}})
     for warm_up in (linear(-0.1, 1), -1):
-        with pytest.raises(SettingError, match=r"training\.warm_up must be positive"):
+        with pytest.raises(SettingError, match=r"training\.warm_up must be 0 or more"):
             row.config("demo", {"training": {"warm_up": warm_up}})

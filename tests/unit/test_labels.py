@@ -52,7 +52,7 @@ def test_every_row_of_a_class_is_drawn_as_often_as_the_others():
     [
         (10, Y, "10 labels cannot be drawn evenly from the 3 classes of three"),
         (2, Y, "2 labels cannot be drawn evenly from the 3 classes of three"),
-        (18, Y, "A class of three has only 5 rows to train on; 18 labels would take 6 of each class"),
+        (18, Y, "A class of three has only 5 rows to train on; data.n_labels = 18 would take 6 .* set 15 or fewer"),
         (6, None, "The data set three has no labels"),
     ],
 )

@@ -24,6 +24,7 @@ def measured() -> list[dict]:
     kept = (
         "row",
         "metric",
+        "name",
         "reported_mean",
         "measured_mean",
         "measured_sd",
@@ -40,8 +41,8 @@ def measured() -> list[dict]:
 
 def test_no_reported_number_has_moved():
     """After a deliberate change: python tests/regression/test_reported_numbers.py, and look at the difference."""
-    pinned = {(line["row"], line["metric"]): line for line in json.loads(PINNED.read_text())}
-    present = {(line["row"], line["metric"]): line for line in measured()}
+    pinned = {(line["row"], line["metric"], line["name"]): line for line in json.loads(PINNED.read_text())}
+    present = {(line["row"], line["metric"], line["name"]): line for line in measured()}
     assert present.keys() == pinned.keys()
     moved = [(pinned[key], line) for key, line in present.items() if line != pinned[key]]
     assert not moved

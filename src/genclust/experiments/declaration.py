@@ -48,6 +48,7 @@ class DataSettings:
 class Reported:
     """A number the paper reports, or a claim of it as a bound of ours that a number stays ``below`` or ``above``.
 
+    With ``over``, another row of the experiment, the claim is about the difference of the two means.
     ``sd`` is None where the paper gives none; ``tolerance`` is what counts as reproduced, declared
     before the runs.
     """
@@ -59,6 +60,7 @@ class Reported:
     tolerance: float | None = None
     below: float | None = None
     above: float | None = None
+    over: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from IPython.display import HTML
-from scipy import stats
 
 from genclust.experiments.access import records
 from genclust.experiments.declaration import Reported, Row, load
 from genclust.experiments.store import Record
-from genclust.experiments.verdicts import MINUS, published_records, summarise
+from genclust.experiments.verdicts import MINUS, exceeding, published_records, summarise
 
 #: Headings of metrics; the accuracy is always named.
 HEADINGS = {
@@ -59,10 +58,9 @@ def difference(better: Sequence[Record], worse: Sequence[Record], metric: str) -
     """How far the first mean lies above the second, with Welch's 95 % interval; a dash without two seeds each."""
     if min(len(better), len(worse)) < 2:
         return "–"
-    values = [[record.metrics[metric] for record in found] for found in (better, worse)]
-    low, high = stats.ttest_ind(*values, equal_var=False).confidence_interval()
-    apart = float(np.mean(values[0]) - np.mean(values[1]))
-    return f"{apart:.2f} [{low:.2f}, {high:.2f}]".replace("-", MINUS)
+    found = exceeding(better, worse, metric)
+    low, high = found.interval or (math.nan, math.nan)
+    return f"{found.mean:.2f} [{low:.2f}, {high:.2f}]".replace("-", MINUS)
 
 
 def comparison(

@@ -323,7 +323,7 @@ class ADGM(BernoulliModel):
     ) -> Float[Tensor, "n R B"]:
         """log w of n samples, in nats, of bits x; y drawn from q(y|a, x), or summed out within each weight.
 
-        Both are unbiased for p(x); summing out costs K times as much and has the smaller variance.
+        Both are unbiased for p(x); summing out costs up to K times as much and has the smaller variance.
         """
         s, (R, B, _) = self.settings, x.shape
         x, inferred = repeat_rows(n, x), {name: repeat_rows(n, value) for name, value in inferred.items()}

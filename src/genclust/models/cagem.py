@@ -26,8 +26,8 @@ The bound of a labelled point, :math:`\mathcal L(x, y)`, is the inner expectatio
         E_{q(z_2|x, \tilde y, z_1)}[p(y|z_2)]\Big]
 
 and does not say how labels enter the objective.  Here that is a setting: the cross-entropies of one
-classifier or both, with or without the bound of the labelled points, are added to the unlabelled bound of
-all points, the labelled ones among them.
+classifier or both are added to the loss, the negative unlabelled bound of all points, the labelled ones
+among them; with or without the negative bound of the labelled points.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ from genclust.models.networks import (
 from genclust.settings import within
 from genclust.streams import Noise
 
-#: What is added to the unlabelled bound: cross-entropies of the classifiers q, or p and q, and the labelled bound.
+#: What is added to the loss: cross-entropies of the classifiers q, or p and q, and the negative labelled bound.
 LabelObjective = Literal["ce_pq", "ce_q", "elbo_l+ce_q", "elbo_l+ce_pq"]
 
 
@@ -232,7 +232,7 @@ class CaGeM(BernoulliModel):
     ) -> Float[Tensor, "n R B"]:
         """log w of n samples, in nats, of bits x; y drawn from q(y|z1, x), or summed out within each weight.
 
-        Both are unbiased for p(x); summing out costs K times as much and has the smaller variance.
+        Both are unbiased for p(x); summing out costs up to K times as much and has the smaller variance.
         """
         s, (R, B, _) = self.settings, x.shape
         mean, variance = repeat_rows(n, inferred["mean"]), repeat_rows(n, inferred["variance"])

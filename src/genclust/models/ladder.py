@@ -15,7 +15,7 @@ Gaussian t by what a deterministic pass upwards made of x:
     \mu_l = \frac{\hat\mu_l \hat\sigma_l^{-2} + \mu_{t,l}\, \sigma_{t,l}^{-2}}{\hat\sigma_l^{-2} + \sigma_{t,l}^{-2}},
     \qquad t_l = N(\mu_{t,l}(z_{l+1}), \sigma_{t,l}^2(z_{l+1}))
 
-Paper and code of the authors differ in two places, where this module follows the code, as its README calls it:
+Paper and code of the authors differ in two places, where this module follows the code:
 
 * the paper's :math:`d_l` is a function of :math:`d_{l-1}`; in the code only the mean is passed upwards;
 * in the paper :math:`t_l` is :math:`p_\theta(z_l|z_{l+1})` itself; in the code it has a network of its own, as

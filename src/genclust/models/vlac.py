@@ -1,0 +1,649 @@
+r"""Ladders of latent variables with clusters at every layer, and what they are compared with.
+
+Willetts, Roberts, Holmes, "Disentangling to Cluster: Gaussian Mixture Variational Ladder Autoencoders", arXiv
+1909.11501, 2019; the ladder without clusters, the VLAE, is from Zhao, Song, Ermon, "Learning Hierarchical
+Features from Generative Models", ICML 2017.
+
+Generative model (equations 1 to 3), a flat prior under a ladder of functions:
+
+.. math::
+
+    p(x, z, y) &= p_\theta(x|z) \prod_{l=1}^L p(z_l|y_l)\, p(y_l), \qquad
+    p(z_l|y_l) = N(\mu_{y_l}, \mathrm{diag}\,\sigma_{y_l}^2), \quad p(y_l) = \mathrm{Cat}(1/K_l) \\
+    \tilde z_L &= f_L(z_L), \qquad \tilde z_l = f_l(z_l, \tilde z_{l+1}), \qquad x \sim p(x|f_0(\tilde z_1))
+
+Inference model (equations 6 to 8):
+
+.. math::
+
+    q(z, y|x) &= \prod_l q(z_l|x, y_{\le l})\, q(y_l|x), \qquad q(y_l|x) = \mathrm{Cat}(\pi_l(x)) \\
+    h_1 &= g_1(x), \qquad h_l = g_l(h_{l-1}, y_{l-1}), \qquad
+    z_l \sim N(\mu_l(h_l, y_l), \mathrm{diag}\,\sigma_l^2(h_l, y_l))
+
+Bound (equation 9):
+
+.. math::
+
+    \mathcal L(x) = E_q[\log p_\theta(x|z)] - \sum_l E_{q(y|x)} \mathrm{KL}(q(z_l|x, y_{\le l})\,\|\,p(z_l|y_l))
+    - \sum_l \mathrm{KL}(q(y_l|x)\,\|\,p(y_l))
+
+A layer with :math:`K_l = 1` has no y and the prior N(0, I); with no other layers this is the VLAE.
+
+The paper leaves the details to a code that was never published.  The networks here are those of the VLAE's
+code for SVHN, convolutions of 4 × 4, and the rest is chosen:
+
+* As in that code :math:`g_l` has two parts of equal depth: one goes on to :math:`g_{l+1}`, the other is read
+  by :math:`\mu_l` and :math:`\sigma_l`.
+* y enters as one bias a class, added in every place before batch normalisation: :math:`y_{l-1}` in the first
+  layer of both parts of :math:`g_l`, :math:`y_l` in the last one below :math:`\mu_l` and :math:`\sigma_l`.
+* :math:`\pi_l` has convolutions of its own, as deep as those below :math:`z_l` and shared by all :math:`\pi`:
+  on the way through the g, which know :math:`y_{l-1}`, there would be nothing that depends on x alone.
+* Where y is relaxed (Gumbel-softmax), it mixes means and log-variances of p(z|y) and the biases alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import pairwise
+from typing import ClassVar, Literal, cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from genclust.kernels import gaussian_kl, gumbel_softmax
+from genclust.kernels.dispatch import precise
+from genclust.models.base import Model, Terms, categorical
+from genclust.models.distributions import categorical_kl
+from genclust.models.layers import BatchNorm, ClassBias, Convolution, Init, Linear, WeightedBatchNorm, initialise
+from genclust.settings import SettingError, within
+from genclust.streams import Noise
+
+#: Of the VLAE's code: side of a kernel, slope of the rectifier after convolutions (0 after dense layers), least
+#: standard deviation of q(z|·), and scale b of the Laplace likelihood (a weight of 8 on every absolute error).
+KERNEL = 4
+SLOPE = 0.1
+LEAST_SD = 1e-3
+LAPLACE_SCALE = 1 / 8
+
+#: Planes, height and width of what a convolution gives, or the width of a dense layer.
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSettings:
+    """What all models of this module have: images, convolutions, likelihood.
+
+    Attributes:
+        height, width: of the images, in pixels.
+        colours: values a pixel.
+        channels: planes of the convolutions, a level of halved height and width each.
+        sigma: standard deviation of the Gaussian likelihood, of values in [0, 1].
+        likelihood: ``gaussian``, or ``l1``: the VLAE's Laplace distribution.
+    """
+
+    height: int = within(1, 10_000, default=32)
+    width: int = within(1, 10_000, default=32)
+    colours: int = within(1, 100, default=3)
+    channels: tuple[int, ...] = within(1, 10_000, default=(64, 128, 256))
+    sigma: float = within(1e-3, 1e3, default=0.3)
+    likelihood: Literal["gaussian", "l1"] = "gaussian"
+    init: Init = "glorot"
+    bn_momentum: float = within(0, 1, default=0.1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VLAESettings(ImageSettings):
+    """Hyper-parameters of :class:`VLAE`; the defaults are the authors' for SVHN.
+
+    Attributes:
+        z_dims: dimensions of z, from the data upwards; 0 for a layer without z.  A layer has a level of
+            convolutions, but the top one may be dense instead.
+        dense: width of the dense layers.
+    """
+
+    z_dims: tuple[int, ...] = within(0, 10_000, default=(5, 5, 5, 10))
+    dense: int = within(1, 100_000, default=1024)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VLACSettings(VLAESettings):
+    """Hyper-parameters of :class:`VLAC`.
+
+    Attributes:
+        n_clusters: K of every layer, 1 for a layer without clusters.
+        marginalise: sum over all y exactly instead of relaxing it; costs the product of all K.
+        scored_layer: whose clusters are compared with labels; 0 for (the uppermost of) those with the largest K.
+    """
+
+    n_clusters: tuple[int, ...] = within(1, 10_000)
+    marginalise: bool = False
+    scored_layer: int = within(0, 100, default=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GMDGMSettings(ImageSettings):
+    """Hyper-parameters of :class:`GMDGM`.
+
+    Attributes:
+        n_clusters: K.
+        z_dim: dimension of z.
+        marginalise: sum over y exactly instead of relaxing it.
+    """
+
+    n_clusters: int = within(1, 10_000, default=50)
+    z_dim: int = within(1, 10_000, default=5)
+    marginalise: bool = False
+
+
+class SameConvolution(Convolution):
+    """A convolution of 4 × 4 whose output has the height and width of its input over the stride, rounded up.
+
+    Padding is TensorFlow's: what cannot be even goes to the right and the bottom.
+    """
+
+    def __init__(self, replicas: int, channels_in: int, channels_out: int, stride: int) -> None:
+        super().__init__(replicas, channels_in, channels_out, KERNEL, stride, padding=1)
+
+    def forward(self, x: Float[Tensor, "R B C H W"]) -> Float[Tensor, "R B O P Q"]:
+        down, right = (self.stride * (-(-n // self.stride) - 1) + 2 - n for n in x.shape[-2:])
+        return super().forward(F.pad(x, (0, right, 0, down)) if down or right else x)
+
+
+class Doubling(Convolution):
+    """The transposed convolution from the output of a :class:`SameConvolution` of stride 2 to the size of its input."""
+
+    def __init__(self, replicas: int, channels_in: int, channels_out: int, height: int, width: int) -> None:
+        super().__init__(replicas, channels_in, channels_out, KERNEL, 2, padding=1, transposed=True)
+        self.height, self.width = height, width
+
+    def forward(self, x: Float[Tensor, "R B C P Q"]) -> Float[Tensor, "R B O H W"]:
+        return super().forward(x)[..., : self.height, : self.width]
+
+
+class Hidden(nn.Module):
+    """An affine map, to which a class may add its bias, batch normalisation and a rectifier.
+
+    Args:
+        replicas: R.
+        affine: of images or of rows.
+        features: planes or values that come out.
+        momentum: of the batch statistics.
+        classes: K of the y that adds a bias; none if 1.
+    """
+
+    def __init__(self, replicas: int, affine: nn.Module, features: int, momentum: float, classes: int = 1) -> None:
+        super().__init__()
+        self.affine = affine
+        self.of_y = ClassBias(replicas, classes, features) if classes > 1 else None
+        self.norm = WeightedBatchNorm(replicas, features, momentum)
+        self.slope = SLOPE if isinstance(affine, Convolution) else 0.0
+
+    def forward(
+        self,
+        x: Float[Tensor, "R N ..."],
+        y: Float[Tensor, "R M K"] | None = None,
+        weights: Float[Tensor, "R M"] | None = None,
+    ) -> Float[Tensor, "R M ..."]:
+        """Row n of x meets rows n M/N, …, (n+1) M/N - 1 of y.
+
+        Args:
+            x: images or rows.
+            y: one-hot, or relaxed.
+            weights: of the rows in the batch statistics, 1 if None.
+        """
+        x = self.affine(x)
+        if self.of_y is not None:
+            assert y is not None
+            places = (1,) * (x.ndim - 3)
+            bias = torch.bmm(y, self.of_y.weight)
+            x = _repeat_each(x, y.shape[1] // x.shape[1]) + bias.view(*bias.shape, *places)
+        return F.leaky_relu(normalise(self.norm, x, weights), self.slope)
+
+
+def normalise(
+    norm: WeightedBatchNorm, x: Float[Tensor, "R N C *places"], weights: Float[Tensor, "R N"] | None
+) -> Float[Tensor, "R N C *places"]:
+    """Batch normalisation of images or rows that count ``weights``, 1 if None."""
+    if weights is None:
+        return BatchNorm.forward(norm, x)
+    places = x.shape[3:]
+    weights = weights.view(*weights.shape, *(1,) * len(places)).expand(*weights.shape, *places)
+    return norm(x.movedim(2, -1), weights).movedim(-1, 2)
+
+
+def _repeat_each(x: Float[Tensor, "R N *rest"], n: int) -> Float[Tensor, "R Nn *rest"]:
+    """``n`` copies of every row beside each other."""
+    return x if n == 1 else x.repeat_interleave(n, 1)
+
+
+class Level(nn.Module):
+    """Two hidden layers upwards: convolutions of stride 2 and 1 or, for one width in ``shape``, dense.
+
+    Args:
+        replicas: R.
+        below: shape of the input.
+        shape: of the output.
+        momentum: of the batch statistics.
+        below_classes: K of the y that the first layer sees; none if 1.
+        classes: K of the y that the second layer sees; none if 1.
+    """
+
+    def __init__(
+        self, replicas: int, below: Shape, shape: Shape, momentum: float, below_classes: int = 1, classes: int = 1
+    ) -> None:
+        super().__init__()
+        width = shape[0]
+        if len(shape) == 1:
+            first: nn.Module = nn.Sequential(nn.Flatten(2), Linear(replicas, math.prod(below), width))
+            second: nn.Module = Linear(replicas, width, width)
+        else:
+            first = SameConvolution(replicas, below[0], width, stride=2)
+            second = SameConvolution(replicas, width, width, stride=1)
+        self.first = Hidden(replicas, first, width, momentum, below_classes)
+        self.second = Hidden(replicas, second, width, momentum, classes)
+
+    def forward(
+        self,
+        x: Float[Tensor, "R N ..."],
+        below_y: Float[Tensor, "R M J"] | None = None,
+        y: Float[Tensor, "R P K"] | None = None,
+        below_weights: Float[Tensor, "R M"] | None = None,
+        weights: Float[Tensor, "R P"] | None = None,
+    ) -> Float[Tensor, "R P ..."]:
+        return self.second(self.first(x, below_y, below_weights), y, weights)
+
+
+class Descent(nn.Module):
+    r""":math:`f_l` of a level of convolutions: :math:`z_l` is made an image of the level's shape and joined to
+    :math:`\tilde z_{l+1}` by concatenation; a dense :math:`\tilde z_{l+1}` is joined to :math:`z_l` before.
+
+    The last convolution of :math:`f_1` is :math:`f_0`, which is not here.
+    """
+
+    def __init__(
+        self, replicas: int, z_dim: int, above: Shape | None, shape: Shape, out: Shape, momentum: float
+    ) -> None:
+        super().__init__()
+        planes, *_ = self.shape = shape
+        self.dense_above = above is not None and len(above) == 1
+        d_in = z_dim + (above[0] if above is not None and self.dense_above else 0)
+        size = math.prod(shape)
+        self.entry = Hidden(replicas, Linear(replicas, d_in, size), size, momentum) if d_in else None
+        joined = planes * ((self.entry is not None) + (above is not None and not self.dense_above))
+        _, height, width = out
+        self.deconvolve = Hidden(replicas, Doubling(replicas, joined, planes, height, width), planes, momentum)
+
+    def forward(
+        self,
+        z: Float[Tensor, "R N Z"] | None,
+        above: Float[Tensor, "R N ..."] | None,
+        weights: Float[Tensor, "R N"] | None,
+    ) -> Float[Tensor, "R N C H W"]:
+        rows: list[Tensor] = []
+        images: list[Tensor] = []
+        if above is not None:
+            (rows if self.dense_above else images).append(above)
+        if z is not None:
+            rows.append(z)
+        if self.entry is not None:
+            images.append(self.entry(torch.cat(rows, -1), weights=weights).unflatten(2, self.shape))
+        return self.deconvolve(torch.cat(images, 2), weights=weights)
+
+
+class PosteriorHead(nn.Module):
+    r""":math:`\mu_l` and :math:`\log\sigma_l^2` from the features below them; σ between 0.001 and 1.001."""
+
+    def __init__(self, replicas: int, d_in: int, z_dim: int) -> None:
+        super().__init__()
+        self.mean, self.raw_sd = Linear(replicas, d_in, z_dim), Linear(replicas, d_in, z_dim)
+
+    def forward(self, h: Float[Tensor, "R N ..."]) -> tuple[Float[Tensor, "R N Z"], Float[Tensor, "R N Z"]]:
+        h = h.flatten(2)
+        return precise(self.mean(h)), 2 * (precise(self.raw_sd(h)).sigmoid() + LEAST_SD).log()
+
+
+class Components(nn.Module):
+    """p(z|y) of one layer: means and log-variances of K Gaussians, or of N(0, I) without parameters for K = 1."""
+
+    def __init__(self, replicas: int, n_clusters: int, z_dim: int) -> None:
+        super().__init__()
+        self.n_clusters, self.z_dim = n_clusters, z_dim
+        if n_clusters > 1:
+            self.mean = nn.Parameter(torch.empty(replicas, n_clusters, z_dim))
+            self.log_var = nn.Parameter(torch.empty(replicas, n_clusters, z_dim))
+
+    def forward(
+        self, y: Float[Tensor, "R N K"] | None
+    ) -> tuple[Float[Tensor, "R N Z"], Float[Tensor, "R N Z"]] | tuple[()]:
+        """Mean and log-variance under y, mixed by a relaxed one; nothing for N(0, I)."""
+        if y is None:
+            return ()
+        with torch.autocast(y.device.type, enabled=False):  # no divergence in 16 bits
+            return torch.bmm(y, self.mean), torch.bmm(y, self.log_var)
+
+    def initialise(self, generators: Sequence[Generator]) -> None:
+        """Means from N(0, 1), variances 1."""
+        if self.n_clusters > 1:
+            self.log_var.data.zero_()
+            for mean, generator in zip(self.mean.data, generators, strict=True):
+                mean.normal_(generator=generator)
+
+    def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n Z"]:
+        """Draws from the mixture p(z)."""
+        draws = noise.normal(n, self.z_dim)
+        if self.n_clusters == 1:
+            return draws
+        uniform = noise.uniform(n, self.n_clusters)
+        y = categorical(uniform.new_zeros(self.n_clusters), uniform)[..., None].expand(-1, -1, self.z_dim)
+        return self.mean.gather(1, y) + (0.5 * self.log_var.gather(1, y)).exp() * draws
+
+    def sample_each(self, n: int, noise: Noise) -> Float[Tensor, "R K n Z"]:
+        """Draws from every p(z|y)."""
+        draws = noise.normal(self.n_clusters, n, self.z_dim)
+        if self.n_clusters == 1:
+            return draws
+        return self.mean[:, :, None] + (0.5 * self.log_var[:, :, None]).exp() * draws
+
+
+#: A y a layer, from the data upwards: one-hot or relaxed ``[R, N, K]``, or None where K = 1.
+Clusters = list[Float[Tensor, "R N K"] | None]
+
+
+class VLAC(Model):
+    """The variational ladder autoencoder for clustering.
+
+    Args:
+        replicas: number R of independently seeded copies.
+        x_dim: dimension D of the data: images with the colours of a pixel side by side, values in [0, 1].
+        settings: hyper-parameters.
+
+    Raises:
+        SettingError: if images, levels and layers do not fit each other.
+    """
+
+    schedules: ClassVar[tuple[str, ...]] = ("temperature", "warm_up")
+
+    def __init__(self, replicas: int, x_dim: int, settings: VLACSettings) -> None:
+        super().__init__()
+        self.replicas, self.settings = replicas, settings
+        s, R, momentum, K = settings, replicas, settings.bn_momentum, settings.n_clusters
+        _refuse(x_dim, settings)
+        L, levels = len(K), len(s.channels)
+        #: Shapes from the image upwards: entry l is that of level l.
+        shapes: list[Shape] = [(s.colours, s.height, s.width)]
+        for planes in s.channels:
+            _, height, width = shapes[-1]
+            shapes.append((planes, -(-height // 2), -(-width // 2)))
+        shapes += [(s.dense,)] * (L - levels)
+
+        def level(layer: int, **classes: int) -> Level:
+            return Level(R, shapes[layer - 1], shapes[layer], momentum, **classes)
+
+        # Layer l is entry l - 1 of every list; y_0 is one of K = 1.
+        seen = dict(enumerate((1, *K[:-1]), start=1))
+        self.g = nn.ModuleList(level(layer, below_classes=seen[layer]) for layer in range(1, L))
+        self.g_z, self.q_z, self.p_z = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
+        for layer, (n, z_dim) in enumerate(zip(K, s.z_dims, strict=True), start=1):
+            if z_dim:
+                self.g_z[str(layer)] = level(layer, below_classes=seen[layer], classes=n)
+                self.q_z[str(layer)] = PosteriorHead(R, math.prod(shapes[layer]), z_dim)
+                self.p_z[str(layer)] = Components(R, n, z_dim)
+        #: The layers that have clusters.
+        self.clustered = [layer for layer, n in enumerate(K, start=1) if n > 1]
+        self.g_y = nn.ModuleList(level(layer) for layer in range(1, max(self.clustered, default=0) + 1))
+        self.q_y = nn.ModuleDict(
+            {str(layer): Linear(R, math.prod(shapes[layer]), K[layer - 1]) for layer in self.clustered}
+        )
+        self.scored_layer = s.scored_layer or max(range(1, L + 1), key=lambda layer: (K[layer - 1], layer))
+
+        if levels < L:
+            widths = pairwise((s.z_dims[-1], s.dense, s.dense, s.dense))
+            self.f_dense = nn.ModuleList(Hidden(R, Linear(R, *sizes), s.dense, momentum) for sizes in widths)
+        else:
+            self.f_dense = nn.ModuleList()
+        self.f, self.f_last = nn.ModuleList(), nn.ModuleList()
+        for layer in range(1, levels + 1):
+            above = shapes[layer + 1] if layer == levels < L else shapes[layer] if layer < levels else None
+            self.f.append(Descent(R, s.z_dims[layer - 1], above, shapes[layer], shapes[layer - 1], momentum))
+            # A transposed convolution of stride 1 is a convolution with the kernel turned round.
+            last = SameConvolution(R, shapes[layer][0], shapes[layer - 1][0], stride=1)
+            self.f_last.append(last if layer == 1 else Hidden(R, last, shapes[layer - 1][0], momentum))
+
+    def initialise(self, generators: Sequence[Generator]) -> None:
+        initialise(self, generators, self.settings.init)
+        for layer in self.p_z:
+            self._components(int(layer)).initialise(generators)
+
+    def images(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B C H W"]:
+        """A plane a colour, as convolutions want it."""
+        s = self.settings
+        return x.unflatten(-1, (s.height, s.width, s.colours)).movedim(-1, 2)
+
+    # ---- inference
+
+    def y_logits(self, x: Float[Tensor, "R B D"]) -> dict[int, Float[Tensor, "R B K"]]:
+        r""":math:`\log\pi_l(x)`, not normalised, of every layer that has clusters."""
+        logits, c = {}, self.images(x)
+        for layer, level in enumerate(self.g_y, start=1):
+            c = level(c)
+            if layer in self.clustered:
+                logits[layer] = precise(self.q_y[str(layer)](c.flatten(2)))
+        return logits
+
+    def infer_z(
+        self, x: Float[Tensor, "R B D"], y: Clusters, weights: Sequence[Float[Tensor, "R N"] | None]
+    ) -> dict[int, tuple[Float[Tensor, "R N Z"], Float[Tensor, "R N Z"]]]:
+        r"""Mean and log-variance of :math:`q(z_l|x, y_{\le l})`, equations 6 to 8, of every layer that has z.
+
+        Args:
+            x: images.
+            y: of every layer, with a row for each row of the layer below or K rows beside each other.
+            weights: of the rows of :math:`y_l` in batch statistics.
+        """
+        q, h = {}, self.images(x)
+        pairs = zip(pairwise([None, *y]), pairwise([None, *weights]), strict=True)
+        for layer, (y_pair, weight_pair) in enumerate(pairs, start=1):
+            if str(layer) in self.g_z:
+                q[layer] = self.q_z[str(layer)](self.g_z[str(layer)](h, *y_pair, *weight_pair))
+            if layer < len(y):
+                h = self.g[layer - 1](h, y_pair[0], None, weight_pair[0], weight_pair[0])
+        return q
+
+    # ---- generation
+
+    def decode(
+        self, z: Mapping[int, Float[Tensor, "R N Z"]], weights: Float[Tensor, "R N"] | None = None
+    ) -> Float[Tensor, "R N D"]:
+        """Means of p(x|z), equations 1 to 3; z by layer, ``weights`` of the rows in batch statistics."""
+        above: Tensor | None = None
+        if self.f_dense:
+            above = z[len(self.settings.n_clusters)]
+            for hidden in self.f_dense:
+                above = hidden(above, weights=weights)
+        for layer, f, last in reversed(list(zip(range(1, len(self.f) + 1), self.f, self.f_last, strict=True))):
+            image = f(z.get(layer), above, weights)
+            above = last(image) if layer == 1 else last(image, weights=weights)
+        assert above is not None
+        return precise(above).sigmoid().movedim(2, -1).flatten(2)
+
+    def log_prob(self, x: Float[Tensor, "R N D"], mean: Float[Tensor, "R N D"]) -> Float[Tensor, "R N"]:
+        """log p(x|z) in nats, normalised over the reals."""
+        s, D = self.settings, x.shape[-1]
+        if s.likelihood == "l1":
+            return -(x - mean).abs().sum(-1) / LAPLACE_SCALE - D * math.log(2 * LAPLACE_SCALE)
+        return -(x - mean).square().sum(-1) / (2 * s.sigma**2) - D * (math.log(s.sigma) + 0.5 * math.log(2 * math.pi))
+
+    # ---- training
+
+    def relaxed_y(
+        self, logits: Mapping[int, Float[Tensor, "R B K"]], scheduled: Mapping[str, float | Tensor], noise: Noise
+    ) -> Clusters:
+        """A Gumbel-softmax sample of every y."""
+        y: Clusters = [None] * len(self.settings.n_clusters)
+        for layer, each in logits.items():
+            y[layer - 1], _ = gumbel_softmax(each, noise.uniform(*each.shape[1:]), scheduled["temperature"])
+        return y
+
+    def every_y(
+        self, logits: Mapping[int, Float[Tensor, "R B K"]], like: Float[Tensor, "R B D"]
+    ) -> tuple[Clusters, list[Float[Tensor, "R B P"]]]:
+        r"""All combinations of y: one-hot, those of one image beside each other and :math:`y_1` the slowest.
+
+        Returns:
+            y of every layer, and :math:`q(y_{\le l}|x)` of all combinations up to each layer.
+        """
+        y: Clusters = []
+        log_q, q = like.new_zeros(*like.shape[:2], 1), []
+        for layer, K in enumerate(self.settings.n_clusters, start=1):
+            y.append(None)
+            if layer in logits:
+                one_hot = torch.eye(K, device=like.device, dtype=like.dtype)
+                y[-1] = one_hot.repeat(math.prod(log_q.shape[1:]), 1).expand(self.replicas, -1, -1)
+                log_q = (log_q[..., None] + logits[layer].log_softmax(-1)[:, :, None]).flatten(2)
+            q.append(log_q.exp())
+        return y, q
+
+    def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
+        """The negative of equation 9; ``warm_up`` weighs all divergences, as in the VLAE's code.
+
+        One sample of y, relaxed, and of z; or all y, with a sample of z for each.
+        """
+        s, (_, B, _) = self.settings, x.shape
+        logits = self.y_logits(x)
+        if s.marginalise:
+            y, q = self.every_y(logits, x)
+        else:
+            y = self.relaxed_y(logits, scheduled, noise)
+            q = [x.new_ones(*x.shape[:2], 1)] * len(y)
+        weights = [None if each.shape[-1] == 1 else each.flatten(1) for each in q]
+        terms, z, total = {}, {}, q[-1].shape[-1]
+        for layer, (mean, log_var) in self.infer_z(x, y, weights).items():
+            P = q[layer - 1].shape[-1]
+            draws = noise.normal(B, P, mean.shape[-1]).flatten(1, 2)
+            z[layer] = _repeat_each(mean + (0.5 * log_var).exp() * draws, total // P)
+            kl = gaussian_kl(mean, log_var, *self.p_z[str(layer)](y[layer - 1]))
+            terms[f"kl_z{layer}"] = (q[layer - 1] * kl.unflatten(1, (B, P))).sum(-1)
+        terms |= {f"kl_y{layer}": categorical_kl(each) for layer, each in logits.items()}
+        log_p = self.log_prob(_repeat_each(x, total), self.decode(z, weights[-1])).unflatten(1, (B, total))
+        reconstruction = -(q[-1] * log_p).sum(-1)
+        latent = torch.stack(list(terms.values())).sum(0)
+        objective = (reconstruction + scheduled["warm_up"] * latent).mean(-1)
+        return Terms(objective, {"reconstruction": reconstruction, **terms})
+
+    # ---- what is made of it
+
+    def cluster_posteriors(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B K"]]:
+        """log q(y|x) of every layer that has clusters, by the names ``y1``, ``y2``, …"""
+        return {f"y{layer}": each.log_softmax(-1) for layer, each in self.y_logits(x).items()}
+
+    def cluster_posterior(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B K"]:
+        """log q(y|x) of the scored layer; of K = 1, all zero, if no layer has clusters."""
+        found = self.cluster_posteriors(x)
+        return found[f"y{self.scored_layer}"] if found else x.new_zeros(*x.shape[:2], 1)
+
+    def means(self, x: Float[Tensor, "R B D"]) -> dict[int, Float[Tensor, "R B Z"]]:
+        """Means of q(z|x, y) at the most probable y, by layer."""
+        y: Clusters = [None] * len(self.settings.n_clusters)
+        for layer, each in self.y_logits(x).items():
+            y[layer - 1] = F.one_hot(each.argmax(-1), each.shape[-1]).to(each.dtype)
+        return {layer: mean for layer, (mean, _) in self.infer_z(x, y, [None] * len(y)).items()}
+
+    def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
+        """Means of q(z|x, y) at the most probable y."""
+        return {f"z{layer}_mean": mean for layer, mean in self.means(x).items()}
+
+    def reconstruct(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B D"]:
+        """Means of p(x|z) at the means of q(z|x, y) at the most probable y."""
+        return self.decode(self.means(x))
+
+    def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:
+        """Means of p(x|z) for ``n`` draws from the prior."""
+        return self.decode(self._prior(n, noise))
+
+    def _prior(self, n: int, noise: Noise) -> dict[int, Float[Tensor, "R n Z"]]:
+        return {int(layer): self._components(int(layer)).sample(n, noise) for layer in self.p_z}
+
+    def resample_layer(self, x: Float[Tensor, "R B D"], layer: int, n: int, noise: Noise) -> Float[Tensor, "R B n D"]:
+        """Means of p(x|z) with ``n`` draws from p(z) in one layer and the means of q in all others (Figure 2)."""
+        z = {other: _repeat_each(mean, n) for other, mean in self.means(x).items()}
+        z[layer] = self._components(layer).sample(x.shape[1] * n, noise)
+        return self.decode(z).unflatten(1, (x.shape[1], n))
+
+    def components(self, layer: int, n: int, noise: Noise) -> Float[Tensor, "R K n D"]:
+        """Means of p(x|z) for ``n`` draws from every p(z|y) of one layer, all others being one draw from their
+        prior (Figure 3)."""
+        each = self._components(layer).sample_each(n, noise)
+        _, K, _, _ = each.shape
+        z = {other: one.expand(-1, K * n, -1) for other, one in self._prior(1, noise).items()}
+        return self.decode(z | {layer: each.flatten(1, 2)}).unflatten(1, (K, n))
+
+    def _components(self, layer: int) -> Components:
+        if str(layer) not in self.p_z:
+            raise SettingError(f"There is no z in layer {layer}, only in {', '.join(self.p_z)}.")
+        return cast(Components, self.p_z[str(layer)])
+
+
+def _refuse(x_dim: int, s: VLACSettings) -> None:
+    """Settings that do not fit each other."""
+    L, levels = len(s.n_clusters), len(s.channels)
+    if s.height * s.width * s.colours != x_dim:
+        raise SettingError(
+            f"Images of {s.height} × {s.width} pixels and {s.colours} colours have {s.height * s.width * s.colours} "
+            f"values, not {x_dim}; set model.height, model.width and model.colours to those of the data."
+        )
+    if not L or len(s.z_dims) != L:
+        raise SettingError(
+            f"model.n_clusters and model.z_dims give one number for each layer, not {L} and {len(s.z_dims)}."
+        )
+    if not levels or levels not in (L - 1, L):
+        raise SettingError(
+            f"model.channels gives one number for each of {L} layers, or leaves out the top one, not {levels} numbers."
+        )
+    if not s.z_dims[-1] or any(K > 1 and not z for K, z in zip(s.n_clusters, s.z_dims, strict=True)):
+        raise SettingError(
+            "The top layer and every layer with clusters need a z; set their entries of model.z_dims to 1 or more."
+        )
+    if s.scored_layer > L or (s.scored_layer and s.n_clusters[s.scored_layer - 1] == 1):
+        raise SettingError(
+            f"model.scored_layer must be a layer with clusters, or 0 for the one with most, not {s.scored_layer}."
+        )
+
+
+class VLAE(VLAC):
+    """The variational ladder autoencoder: no layer has clusters."""
+
+    schedules = ("warm_up",)
+    clusters = False
+
+    def __init__(self, replicas: int, x_dim: int, settings: VLAESettings) -> None:
+        super().__init__(replicas, x_dim, VLACSettings(**vars(settings), n_clusters=(1,) * len(settings.z_dims)))
+
+
+class GMDGM(VLAC):
+    r"""The Gaussian mixture deep generative model that VLAC is compared with: one z under the sub-networks of a layer.
+
+    .. math::
+
+        p(x, z, y) = p(x|z)\, p(z|y)\, p(y), \qquad q(z, y|x) = q(z|x, y)\, q(y|x)
+
+    It is the ladder whose top layer alone has z and y, with as many layers as levels of convolutions: three for
+    the third layer of VLAC.  Terms and embeddings carry that layer's number.
+    """
+
+    def __init__(self, replicas: int, x_dim: int, settings: GMDGMSettings) -> None:
+        s, empty = settings, len(settings.channels) - 1
+        images = {field.name: getattr(s, field.name) for field in fields(ImageSettings)}
+        super().__init__(
+            replicas,
+            x_dim,
+            VLACSettings(
+                **images,
+                z_dims=(0,) * empty + (s.z_dim,),
+                n_clusters=(1,) * empty + (s.n_clusters,),
+                marginalise=s.marginalise,
+            ),
+        )

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from by_hand import Fixed, mlp
 from torch.distributions import Bernoulli, Categorical, Independent, Normal
 
 from genclust.evaluation.likelihood import log_likelihood
@@ -38,18 +39,6 @@ def bits(*shape: int) -> torch.Tensor:
     return torch.randint(2, shape).float()
 
 
-def mlp(network, y: int | None = None, **inputs: torch.Tensor) -> dict[str, torch.Tensor]:
-    """A network without batch normalisation of one replica, written out."""
-    assert set(inputs) == set(network.inputs)
-    h = sum(value @ network.inputs[name].weight[0] + network.inputs[name].bias[0] for name, value in inputs.items())
-    if network.of_y is not None:
-        h = h + network.of_y.weight[0, y]
-    h = torch.where(h > 0, h, 0.01 * h)
-    h = h @ network.second.weight[0] + network.second.bias[0]
-    h = torch.where(h > 0, h, 0.01 * h)
-    return {name: h @ head.weight[0] + head.bias[0] for name, head in network.heads.items()}
-
-
 def gaussian(network, y: int | None = None, **inputs: torch.Tensor) -> Independent:
     heads = mlp(network, y, **inputs)
     variance = torch.nn.functional.softplus(heads["raw_variance"]) + 1e-5
@@ -62,19 +51,6 @@ def bernoulli(network, y: int | None = None, **inputs: torch.Tensor) -> Independ
 
 def standard(z: torch.Tensor) -> torch.Tensor:
     return Normal(0.0, 1.0).log_prob(z).sum(-1)
-
-
-class Fixed(Noise):
-    """Replays given draws: normal and uniform from one list."""
-
-    def __init__(self, *draws: torch.Tensor) -> None:
-        self.draws = list(draws)
-
-    def normal(self, *shape: int) -> torch.Tensor:
-        assert self.draws[0].shape[1:] == shape
-        return self.draws.pop(0)
-
-    uniform = normal
 
 
 # ---- the bounds

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from by_hand import Fixed
 from torch.distributions import Bernoulli, Categorical, Independent, Normal
 
 from genclust.evaluation.likelihood import log_likelihood
@@ -34,19 +35,6 @@ def bits(*shape: int) -> torch.Tensor:
 def gaussian(heads: dict[str, torch.Tensor]) -> Independent:
     variance = torch.nn.functional.softplus(heads["raw_variance"]) + 1e-5
     return Independent(Normal(heads["mean"], variance.sqrt()), 1)
-
-
-class Fixed(Noise):
-    """Replays given draws: normal and uniform from one list."""
-
-    def __init__(self, *draws: torch.Tensor) -> None:
-        self.draws = list(draws)
-
-    def normal(self, *shape: int) -> torch.Tensor:
-        assert self.draws[0].shape[1:] == shape
-        return self.draws.pop(0)
-
-    uniform = normal
 
 
 @torch.no_grad()

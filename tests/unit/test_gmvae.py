@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from by_hand import Fixed
 from sklearn.metrics import adjusted_rand_score
 from torch.distributions import Categorical, Independent, Normal
 
@@ -26,16 +27,6 @@ def model(replicas=1, y_dim=2, **settings) -> GMVAE:
         for parameter in built.parameters():
             parameter.mul_(2)
     return built
-
-
-class Fixed(Noise):
-    """Replays given normal draws."""
-
-    def __init__(self, *draws: torch.Tensor) -> None:
-        self.draws = list(draws)
-
-    def normal(self, *shape: int) -> torch.Tensor:
-        return self.draws.pop(0)
 
 
 @torch.no_grad()

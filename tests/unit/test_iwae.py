@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from by_hand import Fixed
 from torch.distributions import Bernoulli, Independent, Normal
 
 from genclust.evaluation.likelihood import log_likelihood
@@ -40,19 +41,6 @@ def gaussian(layer, h: torch.Tensor) -> Independent:
 def pixels(m: IWAE, h: torch.Tensor) -> Independent:
     h = tanh_layers(m.p_x_hidden, h)
     return Independent(Bernoulli(logits=h @ m.p_x_logits.weight[0] + m.p_x_logits.bias[0]), 1)
-
-
-class Fixed(Noise):
-    """Replays given draws: normal and uniform from one list."""
-
-    def __init__(self, *draws: torch.Tensor) -> None:
-        self.draws = list(draws)
-
-    def normal(self, *shape: int) -> torch.Tensor:
-        assert self.draws[0].shape[1:] == shape
-        return self.draws.pop(0)
-
-    uniform = normal
 
 
 def draws(m: IWAE, B: int) -> list[torch.Tensor]:

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from by_hand import Fixed, mlp
 from torch.distributions import Bernoulli, Independent, Normal
 
 from genclust.evaluation.likelihood import log_likelihood
@@ -26,35 +27,9 @@ def model(replicas=1, x_dim=4, **settings) -> LVAE:
     return built
 
 
-def mlp(network, h: torch.Tensor) -> dict[str, torch.Tensor]:
-    """A network without batch normalisation of one replica and one input, written out."""
-
-    def affine(layer, h):
-        return h @ layer.weight[0] + layer.bias[0]
-
-    (first,) = network.inputs.values()
-    for layer in (first, network.second):
-        h = affine(layer, h)
-        h = torch.where(h > 0, h, 0.01 * h)
-    return {name: affine(head, h) for name, head in network.heads.items()}
-
-
 def normal(layer, h: torch.Tensor) -> Normal:
-    heads = mlp(layer.network, h)
+    heads = mlp(layer.network, h=h)
     return Normal(heads["mean"], (torch.nn.functional.softplus(heads["raw_variance"]) + 1e-5).sqrt())
-
-
-class Fixed(Noise):
-    """Replays given draws: normal and uniform from one list."""
-
-    def __init__(self, *draws: torch.Tensor) -> None:
-        self.draws = list(draws)
-
-    def normal(self, *shape: int) -> torch.Tensor:
-        assert self.draws[0].shape[1:] == shape
-        return self.draws.pop(0)
-
-    uniform = normal
 
 
 @torch.no_grad()
@@ -81,7 +56,7 @@ def test_the_bound_is_that_of_the_paper(warm_up):
     z1 = q1.mean + q1.stddev * e1
     p1, p2, p3 = normal(ladder.p[0], z2), normal(ladder.p[1], z3), Normal(0.0, 1.0)
     expected = {
-        "reconstruction": -Bernoulli(logits=mlp(ladder.p_x, z1)["logits"]).log_prob(x).sum(-1),
+        "reconstruction": -Bernoulli(logits=mlp(ladder.p_x, z1=z1)["logits"]).log_prob(x).sum(-1),
         "kl_z1": (q1.log_prob(z1) - p1.log_prob(z1)).sum(-1),
         "kl_z2": (q2.log_prob(z2) - p2.log_prob(z2)).sum(-1),
         "kl_z3": (hat3.log_prob(z3) - p3.log_prob(z3)).sum(-1),
@@ -119,7 +94,7 @@ def test_the_likelihood_is_that_of_draws_from_the_prior():
     for _ in range(10):
         z2 = normal(ladder.p[1], torch.randn(200_000, 2)).sample()
         z1 = normal(ladder.p[0], z2).sample()
-        p_x = Independent(Bernoulli(logits=mlp(ladder.p_x, z1)["logits"]), 1)
+        p_x = Independent(Bernoulli(logits=mlp(ladder.p_x, z1=z1)["logits"]), 1)
         parts.append(torch.stack([p_x.log_prob(image) for image in x]))
     truth = torch.cat(parts, 1).double().logsumexp(1) - math.log(2_000_000)
     found = log_likelihood(ladder, x, [0], 400_000, samples_at_once=20_000)

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from by_hand import Fixed
 from torch.distributions import Categorical, Independent, Laplace, Normal, kl_divergence
 
 from genclust.models.layers import BatchNorm, Convolution, WeightedBatchNorm
@@ -59,19 +60,6 @@ def model(replicas: int = 1, **settings) -> VLAC:
 def gmdgm(**settings) -> GMDGM:
     s = IMAGE | {"channels": (3, 4), "n_clusters": 3, "z_dim": 2} | settings
     return prepared(GMDGM(1, 16, GMDGMSettings(**s)))
-
-
-class Fixed(Noise):
-    """Replays given draws: normal and uniform from one list."""
-
-    def __init__(self, *draws: torch.Tensor) -> None:
-        self.draws = list(draws)
-
-    def normal(self, *shape: int) -> torch.Tensor:
-        assert self.draws[0].shape[1:] == shape
-        return self.draws.pop(0)
-
-    uniform = normal
 
 
 def normal_of(mean: torch.Tensor, log_var: torch.Tensor) -> Independent:

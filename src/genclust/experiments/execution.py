@@ -71,8 +71,9 @@ def prepare(config: RunConfig) -> tuple[DataSet, str]:
                 f"set data.{needed}_fraction, to 0.2 for example."
             )
     if "n_labels" in settings:
-        data.labelled(settings["n_labels"], 0)
-        if (classes := 1 + int(data.splits["train"].y.max())) > config.model["n_clusters"]:  # type: ignore[union-attr]
+        rows = data.labelled(settings["n_labels"], 0)
+        labels = data.splits["train"].rows(rows).y
+        if labels is not None and (classes := 1 + int(labels.max())) > config.model["n_clusters"]:
             raise DataError(
                 f"{settings['name']} has {classes} classes, more than the {config.model['n_clusters']} of the model; "
                 f"set model.n_clusters to {classes} or more."

@@ -39,19 +39,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
-from torch import Generator, Tensor
+from torch import Tensor
 
 from genclust.kernels import bernoulli_log_prob
 from genclust.models.base import BernoulliModel, Labelled, Terms, categorical
-from genclust.models.layers import Init, initialise, running_statistics_kept
+from genclust.models.layers import running_statistics_kept
 from genclust.models.networks import (
     Network,
+    NetworkSettings,
     draw,
     gaussian,
     gaussian_heads,
@@ -64,7 +64,7 @@ from genclust.streams import Noise
 
 
 @dataclass(frozen=True)
-class AVAESettings:
+class AVAESettings(NetworkSettings):
     """Hyper-parameters of :class:`AVAE`; those of the paper are not known, and the defaults are CaGeM's.
 
     Attributes:
@@ -72,18 +72,12 @@ class AVAESettings:
         z1_dim: dimension of the lower latent layer.
         z2_dim: dimension of the upper one.
         hidden: width of the two hidden layers of every network.
-        batch_norm: of hidden layers and of means and variances.
-        divisor: of the grey values, before a pixel is drawn.
     """
 
     a_dim: int = within(1, 10_000, default=64)
     z1_dim: int = within(1, 10_000, default=64)
     z2_dim: int = within(1, 10_000, default=32)
     hidden: int = within(1, 100_000, default=1024)
-    batch_norm: bool = True
-    divisor: Literal[255, 256] = 255
-    init: Init = "glorot"
-    bn_momentum: float = within(0, 1, default=0.1)
 
 
 class AVAE(BernoulliModel):
@@ -103,16 +97,13 @@ class AVAE(BernoulliModel):
         self.replicas, self.settings = replicas, settings
         s = settings
         a, z1, z2 = {"a": s.a_dim}, {"z1": s.z1_dim}, {"z2": s.z2_dim}
-        network = partial(Network, replicas, hidden=s.hidden, momentum=s.bn_momentum if s.batch_norm else None)
+        network = partial(Network, replicas, hidden=s.hidden, momentum=s.momentum)
         self.q_a = network({"x": x_dim}, gaussian_heads(s.a_dim))
         self.q_z1 = network({"x": x_dim, **a}, gaussian_heads(s.z1_dim))
         self.q_z2 = network({"x": x_dim, **a, **z1}, gaussian_heads(s.z2_dim))
         self.p_z1 = network(z2, gaussian_heads(s.z1_dim))
         self.p_x = network(z1, {"logits": x_dim})
         self.p_a = network({"x": x_dim, **z1, **z2}, gaussian_heads(s.a_dim))
-
-    def initialise(self, generators: Sequence[Generator]) -> None:
-        initialise(self, generators, self.settings.init)
 
     def infer(self, x: Float[Tensor, "R B D"]) -> dict[str, Tensor]:
         """q(a|x), and what x says to the networks that also see latent variables."""
@@ -181,7 +172,7 @@ class AVAE(BernoulliModel):
 
 
 @dataclass(frozen=True)
-class ADGMSettings:
+class ADGMSettings(NetworkSettings):
     """Hyper-parameters of :class:`ADGM`; the defaults are those of the authors' code for MNIST.
 
     Attributes:
@@ -189,8 +180,7 @@ class ADGMSettings:
         a_dim: dimension of the auxiliary variable.
         z_dim: dimension of z.
         hidden: width of the two hidden layers of every network.
-        batch_norm: of hidden layers and of means and variances, the statistics weighted by q(y|a, x).
-        divisor: of the grey values, before a pixel is drawn.
+        batch_norm: as elsewhere, but not by default.
         alpha: weight of the mean cross-entropy of the labelled points, in units of N / N_l.
     """
 
@@ -198,10 +188,7 @@ class ADGMSettings:
     a_dim: int = within(1, 10_000, default=100)
     z_dim: int = within(1, 10_000, default=100)
     hidden: int = within(1, 100_000, default=500)
-    batch_norm: bool = False
-    divisor: Literal[255, 256] = 255
-    init: Init = "glorot"
-    bn_momentum: float = within(0, 1, default=0.1)
+    batch_norm: bool = field(default=False, kw_only=True)
     alpha: float = within(0, 1e6, default=0.1)
 
 
@@ -221,15 +208,12 @@ class ADGM(BernoulliModel):
         super().__init__()
         self.replicas, self.settings = replicas, settings
         s, K = settings, settings.n_clusters
-        network = partial(Network, replicas, hidden=s.hidden, momentum=s.bn_momentum if s.batch_norm else None)
+        network = partial(Network, replicas, hidden=s.hidden, momentum=s.momentum)
         self.q_a = network({"x": x_dim}, gaussian_heads(s.a_dim))
         self.q_y = network({"x": x_dim, "a": s.a_dim}, {"logits": K})
         self.q_z = network({"x": x_dim, "a": s.a_dim}, gaussian_heads(s.z_dim), classes=K)
         self.p_x = network({"z": s.z_dim}, {"logits": x_dim}, classes=K)
         self.p_a = network({"x": x_dim, "z": s.z_dim}, gaussian_heads(s.a_dim), classes=K)
-
-    def initialise(self, generators: Sequence[Generator]) -> None:
-        initialise(self, generators, self.settings.init)
 
     def infer(self, x: Float[Tensor, "R B D"]) -> dict[str, Tensor]:
         """q(a|x), and what x says to the networks that also see latent variables."""

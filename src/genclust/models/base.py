@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor, nn
 
+from genclust.models.layers import Init, initialise
 from genclust.streams import Noise
 
 
@@ -76,13 +77,26 @@ class Model(nn.Module):
         """The representations that neighbours, k-means and t-SNE see, by name."""
 
 
-class BernoulliModel(Model):
-    """A model of bits, trained on fresh draws from grey values, whose likelihood can be estimated.
+@dataclass(frozen=True, kw_only=True)
+class BernoulliSettings:
+    """What every :class:`BernoulliModel` has.
 
-    Its settings have a ``divisor``: of the grey values 0 … 255, before a pixel is drawn.
+    Attributes:
+        divisor: of the grey values 0 … 255, before a pixel is drawn: 255, or 256 as in a file of the time.
+        init: how weights are drawn.
     """
 
+    divisor: Literal[255, 256] = 255
+    init: Init = "glorot"
+
+
+class BernoulliModel(Model):
+    """A model of bits, trained on fresh draws from grey values, whose likelihood can be estimated."""
+
     settings: Any
+
+    def initialise(self, generators: Sequence[Generator]) -> None:
+        initialise(self, generators, self.settings.init)
 
     def binarise(self, x: Float[Tensor, "R B D"], noise: Noise) -> Float[Tensor, "R B D"]:
         """Bits that are 1 with probability of the grey value over the divisor, x being in units of 255."""

@@ -32,19 +32,20 @@ among them; with or without the negative bound of the labelled points.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
 from jaxtyping import Float, Int
-from torch import Generator, Tensor
+from torch import Tensor
 
 from genclust.kernels import bernoulli_log_prob
 from genclust.models.base import BernoulliModel, Labelled, Terms, categorical
-from genclust.models.layers import Init, initialise, running_statistics_kept
+from genclust.models.layers import running_statistics_kept
 from genclust.models.networks import (
     Network,
+    NetworkSettings,
     draw,
     gaussian,
     gaussian_heads,
@@ -60,7 +61,7 @@ LabelObjective = Literal["ce_pq", "ce_q", "elbo_l+ce_q", "elbo_l+ce_pq"]
 
 
 @dataclass(frozen=True)
-class CaGeMSettings:
+class CaGeMSettings(NetworkSettings):
     """Hyper-parameters of :class:`CaGeM`; the poster states none but K.
 
     Attributes:
@@ -68,8 +69,6 @@ class CaGeMSettings:
         z1_dim: dimension of the lower latent layer.
         z2_dim: dimension of the upper one.
         hidden: width of the two hidden layers of every network.
-        batch_norm: of hidden layers and of means and variances, the statistics weighted by q(y|·).
-        divisor: of the grey values, before a pixel is drawn: 255, or 256 as in a file of the time.
         label_objective: how labels enter, if there are any.
         alpha: weight of the mean cross-entropy of the labelled points, in units of N / N_l.
     """
@@ -78,10 +77,6 @@ class CaGeMSettings:
     z1_dim: int = within(1, 10_000, default=64)
     z2_dim: int = within(1, 10_000, default=32)
     hidden: int = within(1, 100_000, default=1024)
-    batch_norm: bool = True
-    divisor: Literal[255, 256] = 255
-    init: Init = "glorot"
-    bn_momentum: float = within(0, 1, default=0.1)
     label_objective: LabelObjective = "ce_pq"
     alpha: float = within(0, 1e6, default=0.1)
 
@@ -103,16 +98,13 @@ class CaGeM(BernoulliModel):
         self.replicas, self.settings = replicas, settings
         s, K = settings, settings.n_clusters
         z1, z2 = gaussian_heads(s.z1_dim), gaussian_heads(s.z2_dim)
-        network = partial(Network, replicas, hidden=s.hidden, momentum=s.bn_momentum if s.batch_norm else None)
+        network = partial(Network, replicas, hidden=s.hidden, momentum=s.momentum)
         self.q_z1 = network({"x": x_dim}, z1)
         self.q_y = network({"x": x_dim, "z1": s.z1_dim}, {"logits": K})
         self.q_z2 = network({"x": x_dim, "z1": s.z1_dim}, z2, classes=K)
         self.p_y = network({"z2": s.z2_dim}, {"logits": K})
         self.p_z1 = network({"z2": s.z2_dim}, z1, classes=K)
         self.p_x = network({"z1": s.z1_dim}, {"logits": x_dim}, classes=K)
-
-    def initialise(self, generators: Sequence[Generator]) -> None:
-        initialise(self, generators, self.settings.init)
 
     def joint(
         self,

@@ -21,19 +21,19 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from genclust.kernels import bernoulli_log_prob
 from genclust.kernels.dispatch import precise
-from genclust.models.base import BernoulliModel, Terms
-from genclust.models.layers import Init, Linear, initialise
-from genclust.models.networks import draw, log_normal, log_standard_normal, repeat_rows
-from genclust.settings import SettingError, within
+from genclust.models.base import BernoulliModel, BernoulliSettings, Terms
+from genclust.models.layers import Linear
+from genclust.models.networks import check_layers, draw, log_normal, log_standard_normal, repeat_rows
+from genclust.settings import within
 from genclust.streams import Noise
 
 
 @dataclass(frozen=True)
-class IWAESettings:
+class IWAESettings(BernoulliSettings):
     """Hyper-parameters of :class:`IWAE`; the defaults are the paper's single layer on MNIST.
 
     Attributes:
@@ -41,15 +41,12 @@ class IWAESettings:
         samples: k.
         z_dims: dimensions of the stochastic layers, from the data upwards.
         hidden: width of the two deterministic layers below each of them.
-        divisor: of the grey values, before a pixel is drawn.
     """
 
     objective: Literal["vae", "iwae"] = "iwae"
     samples: int = within(1, 100_000, default=1)
     z_dims: tuple[int, ...] = within(1, 10_000, default=(50,))
     hidden: tuple[int, ...] = within(1, 100_000, default=(200,))
-    divisor: Literal[255, 256] = 255
-    init: Init = "glorot"
 
 
 class GaussianLayer(nn.Module):
@@ -86,10 +83,7 @@ class IWAE(BernoulliModel):
         super().__init__()
         self.replicas, self.settings = replicas, settings
         s = settings
-        if len(s.z_dims) != len(s.hidden) or not s.z_dims:
-            raise SettingError(
-                f"model.hidden gives one width for each layer of model.z_dims, not {len(s.hidden)} for {len(s.z_dims)}."
-            )
+        check_layers(s.z_dims, s.hidden)
         dims = list(zip(pairwise((x_dim, *s.z_dims)), s.hidden, strict=True))
         self.q = nn.ModuleList(GaussianLayer(replicas, below, width, above) for (below, above), width in dims)
         self.p = nn.ModuleList(GaussianLayer(replicas, above, width, below) for (below, above), width in dims[1:])
@@ -98,9 +92,6 @@ class IWAE(BernoulliModel):
             Linear(replicas, s.z_dims[0], width), nn.Tanh(), Linear(replicas, width, width), nn.Tanh()
         )
         self.p_x_logits = Linear(replicas, width, x_dim)
-
-    def initialise(self, generators: Sequence[Generator]) -> None:
-        initialise(self, generators, self.settings.init)
 
     @torch.no_grad()
     def adapt(self, x: Float[Tensor, "N D"]) -> None:
@@ -140,8 +131,9 @@ class IWAE(BernoulliModel):
         """The negative of the bound that ``objective`` names."""
         (R, B, _), k = x.shape, self.settings.samples
         x = self.binarise(x, noise)
-        first = self.q[0](x)
-        found = self.layers(repeat_rows(k, x), tuple(repeat_rows(k, t) for t in first), self._draws(k, B, noise))  # type: ignore[arg-type]
+        mean, variance = self.q[0](x)
+        first = repeat_rows(k, mean), repeat_rows(k, variance)
+        found = self.layers(repeat_rows(k, x), first, self._draws(k, B, noise))
         found = {name: value.view(R, k, B) for name, value in found.items()}
         terms = {"reconstruction": -found.pop("p_x")} | found
         negative_log_w = torch.stack(list(terms.values())).sum(0)

@@ -30,17 +30,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from genclust.kernels import bernoulli_log_prob
 from genclust.models.base import BernoulliModel, Terms
-from genclust.models.layers import Init, initialise
 from genclust.models.networks import (
     Network,
+    NetworkSettings,
+    check_layers,
     draw,
     gaussian,
     gaussian_heads,
@@ -48,7 +49,7 @@ from genclust.models.networks import (
     log_standard_normal,
     repeat_rows,
 )
-from genclust.settings import SettingError, within
+from genclust.settings import within
 from genclust.streams import Noise
 
 #: Mean and variance.
@@ -56,22 +57,16 @@ Gaussian: TypeAlias = tuple[Float[Tensor, "R B Z"], Float[Tensor, "R B Z"]]
 
 
 @dataclass(frozen=True)
-class LVAESettings:
+class LVAESettings(NetworkSettings):
     """Hyper-parameters of :class:`LVAE`; the defaults are the five layers of the authors.
 
     Attributes:
         z_dims: dimensions of the stochastic layers, from the data upwards.
         hidden: width of the two deterministic layers that belong to each of them.
-        divisor: of the grey values, before a pixel is drawn.
-        batch_norm: of hidden layers and of means and variances.
     """
 
     z_dims: tuple[int, ...] = within(1, 10_000, default=(64, 32, 16, 8, 4))
     hidden: tuple[int, ...] = within(1, 100_000, default=(512, 256, 128, 64, 32))
-    divisor: Literal[255, 256] = 255
-    init: Init = "glorot"
-    batch_norm: bool = True
-    bn_momentum: float = within(0, 1, default=0.1)
 
 
 class GaussianLayer(nn.Module):
@@ -110,11 +105,8 @@ class LVAE(BernoulliModel):
     def __init__(self, replicas: int, x_dim: int, settings: LVAESettings) -> None:
         super().__init__()
         self.replicas, self.settings = replicas, settings
-        s, momentum = settings, settings.bn_momentum if settings.batch_norm else None
-        if len(s.z_dims) != len(s.hidden) or not s.z_dims:
-            raise SettingError(
-                f"model.hidden gives one width for each layer of model.z_dims, not {len(s.hidden)} for {len(s.z_dims)}."
-            )
+        s, momentum = settings, settings.momentum
+        check_layers(s.z_dims, s.hidden)
 
         def layers(d_in: tuple[int, ...], widths: tuple[int, ...], d_out: tuple[int, ...]) -> nn.ModuleList:
             sizes = zip(d_in, widths, d_out, strict=True)
@@ -124,9 +116,6 @@ class LVAE(BernoulliModel):
         self.t = layers(s.z_dims[1:], s.hidden[1:], s.z_dims[:-1])
         self.p = layers(s.z_dims[1:], s.hidden[:-1], s.z_dims[:-1])
         self.p_x = Network(replicas, {"z1": s.z_dims[0]}, {"logits": x_dim}, s.hidden[0], momentum)
-
-    def initialise(self, generators: Sequence[Generator]) -> None:
-        initialise(self, generators, self.settings.init)
 
     def infer(self, x: Float[Tensor, "R B D"]) -> list[Gaussian]:
         """Means and variances of the pass upwards, from the data to the top."""

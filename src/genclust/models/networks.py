@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -11,12 +12,40 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from genclust.kernels.dispatch import precise
+from genclust.models.base import BernoulliSettings
 from genclust.models.layers import ClassBias, Linear, WeightedBatchNorm
+from genclust.settings import SettingError, within
 
 #: Lasagne's leaky rectifier, in which the code of CaGeM's authors is written.
 SLOPE = 0.01
 #: Added to every variance, as in that code.
 LEAST_VARIANCE = 1e-5
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings(BernoulliSettings):
+    """What every model made of :class:`Network` has.
+
+    Attributes:
+        batch_norm: of hidden layers and of means and variances, statistics weighted by q(y|·) where y is enumerated.
+        bn_momentum: weight of the newest batch in the running statistics.
+    """
+
+    batch_norm: bool = True
+    bn_momentum: float = within(0, 1, default=0.1)
+
+    @property
+    def momentum(self) -> float | None:
+        """``bn_momentum``, or None without batch normalisation."""
+        return self.bn_momentum if self.batch_norm else None
+
+
+def check_layers(z_dims: Sequence[int], hidden: Sequence[int]) -> None:
+    """Raise a SettingError unless there is one width for each of one or more stochastic layers."""
+    if len(z_dims) != len(hidden) or not z_dims:
+        raise SettingError(
+            f"model.hidden gives one width for each layer of model.z_dims, not {len(hidden)} for {len(z_dims)}."
+        )
 
 
 class Network(nn.Module):

@@ -38,20 +38,24 @@ def show(table: pd.DataFrame) -> HTML:
     return HTML(f'<div class="scrolls">{html}</div>')
 
 
+def signed(value: float, digits: int = 2) -> str:
+    """The number, with a minus sign and not a hyphen."""
+    return f"{value:.{digits}f}".replace("-", MINUS)
+
+
 def measured(found: Sequence[Record], metric: str, digits: int = 2) -> str:
     """``mean ± sd`` over the records, or a dash where nothing was measured."""
     if not found or metric.removesuffix("_best") not in found[0].metrics:
         return "–"
     summary = summarise(found, metric)
-    mean = f"{summary.mean:.{digits}f}".replace("-", MINUS)
-    return mean + ("" if summary.sd is None else f" ± {summary.sd:.{digits}f}")
+    return signed(summary.mean, digits) + ("" if summary.sd is None else f" ± {summary.sd:.{digits}f}")
 
 
 def reported(number: Reported | None) -> str:
     """The paper's number with its spread, if it gives one."""
     if number is None or number.mean is None:
         return "–"
-    return f"{number.mean:.2f}".replace("-", MINUS) + ("" if number.sd is None else f" ± {number.sd:g}")
+    return signed(number.mean) + ("" if number.sd is None else f" ± {number.sd:g}")
 
 
 def difference(better: Sequence[Record], worse: Sequence[Record], metric: str) -> str:
@@ -60,7 +64,7 @@ def difference(better: Sequence[Record], worse: Sequence[Record], metric: str) -
         return "–"
     found = exceeding(better, worse, metric)
     low, high = found.interval or (math.nan, math.nan)
-    return f"{found.mean:.2f} [{low:.2f}, {high:.2f}]".replace("-", MINUS)
+    return f"{signed(found.mean)} [{signed(low)}, {signed(high)}]"
 
 
 def comparison(
@@ -85,7 +89,7 @@ def comparison(
             if name:
                 number = next((r for r in row.reported if r.name == name), None)
                 line[f"{name}, paper"] = reported(number) + _unlike(number, metric)
-        line["Seeds"] = _seeds(row, found, profile)
+        line["Seeds"] = seeds_of(row, found, profile)
         lines.append(line)
     return pd.DataFrame(lines)
 
@@ -99,7 +103,8 @@ def _unlike(number: Reported | None, metric: str) -> str:
     return f"<sup>{marks.get(number.metric.rpartition('_')[2], 'a')}</sup>"
 
 
-def _seeds(row: Row, found: Sequence[Record], profile: str) -> str:
+def seeds_of(row: Row, found: Sequence[Record], profile: str) -> str:
+    """How many seeds stand behind a line, with the profile unless it is ``paper``; or ``quoted``, or ``not run``."""
     if row.quoted:
         return "quoted"
     if not found:

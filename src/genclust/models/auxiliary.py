@@ -47,7 +47,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from genclust.kernels import bernoulli_log_prob
-from genclust.models.base import BernoulliModel, Labelled, Terms, categorical
+from genclust.models.base import BernoulliModel, Labelled, Terms
+from genclust.models.distributions import categorical
 from genclust.models.layers import running_statistics_kept
 from genclust.models.networks import (
     Network,

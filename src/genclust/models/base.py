@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor, nn
 
@@ -120,9 +119,3 @@ class BernoulliModel(Model):
     @abstractmethod
     def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:
         """Means of p(x|h) of ``n`` draws from the prior."""
-
-
-@torch.no_grad()
-def categorical(log_probs: Float[Tensor, "R *B K"], uniform: Float[Tensor, "R *B K"]) -> Int[Tensor, R * B]:
-    """Draws from Cat(exp log_probs), by the Gumbel-max trick."""
-    return (log_probs - uniform.clamp_min(1e-20).log().neg().log()).argmax(-1)

@@ -56,8 +56,8 @@ from torch import Generator, Tensor, nn
 
 from genclust.kernels import gaussian_kl, gumbel_softmax
 from genclust.kernels.dispatch import precise
-from genclust.models.base import Model, Terms, categorical
-from genclust.models.distributions import categorical_kl
+from genclust.models.base import Model, Terms
+from genclust.models.distributions import categorical, categorical_kl
 from genclust.models.layers import BatchNorm, ClassBias, Convolution, Init, Linear, WeightedBatchNorm, initialise
 from genclust.settings import SettingError, within
 from genclust.streams import Noise

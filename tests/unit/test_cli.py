@@ -18,7 +18,7 @@ MISTAKES = {
     ("run", "simple-table1", "--row", "dec-mnist"): "another's result",
     ("run", "simple-table1", "--row", "proposed-mnist", "--device", "gpu"): "cpu",
     ("run", "simple-table1", "--row", "proposed-mnist", "--minutes", "-1"): "positive",
-    ("run", "cagem-table1"): "no rows to run yet",
+    ("run", "vlac-table1"): "no rows to run yet",
     ("list", "gmvae-phase"): "did you mean 'gmvae-phases'",
     ("show", "simple-table1", "--profile", "papr"): "did you mean 'paper'",
     ("data", "fetch", "mnits"): "mnist",

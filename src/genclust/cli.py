@@ -63,8 +63,6 @@ def run(
     with _one_sentence():
         declared = declaration.load(experiment)
         rows = [declared.row(name) for name in row] if row else declared.runnable
-        if not rows:
-            raise SettingError(f"{experiment} has no rows to run yet; it only declares the paper's numbers.")
         known = declaration.parse_profile(profile)
         if minutes is not None and not minutes > 0:
             raise SettingError(f"--minutes must be positive, not {minutes:g}.")
@@ -140,7 +138,7 @@ def _published(row: declaration.Row) -> str:
     profile, records = published_records(row)
     if records:
         return f"{profile}, {len(records)} seed{'s' * (len(records) > 1)}"
-    return "–" if row.settings else "not built yet"
+    return "–"
 
 
 @app.command()

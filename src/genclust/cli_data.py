@@ -31,7 +31,7 @@ def list_() -> None:
         table.add_column(heading, justify="right" if heading == "rows" else "left")
     for name, source in known.items():
         rows = " + ".join(f"{n:,}" for n in source.splits.values())
-        here = "yes" if source.present(data.folder() / name) else "no"
+        here = "yes" if source.present(data.place(name)) else "no"
         table.add_row(name, source.what, rows, here, source.surrogate_for or "")
     Console().print(table)
 

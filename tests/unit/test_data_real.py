@@ -16,7 +16,7 @@ pytestmark = pytest.mark.data
 
 @functools.cache
 def real(name: str) -> data.DataSet:
-    if not data.sources()[name].present(data.folder() / name):
+    if not data.sources()[name].present(data.place(name)):
         pytest.skip(
             f"the data folder {data.folder()} has no {name}; set GENCLUST_DATA or run `genclust data fetch {name}`"
         )

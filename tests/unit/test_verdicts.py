@@ -78,7 +78,7 @@ def test_every_reported_number_has_a_line():
         "simple-table1/proposed-minst/test.acc_hungarian/mean",
         "simple-tabel1/proposed-mnist/test.acc_hungarian/mean",
         "simple-table1/proposed-mnist@papr/test.acc_hungarian/mean",
-        "vlac-table1/vlac-one/test.acc_many_to_one/mean",
+        "vlac-table1/imsat/test.acc_unstated/mean",
     ],
 )
 def test_a_number_that_is_not_there_is_an_error(key):

@@ -479,13 +479,27 @@ def test_doubling_is_the_transpose_of_halving(size):
     torch.testing.assert_close((halve(x) * y).sum(), (x * double(y)).sum())
 
 
+@pytest.mark.parametrize("size", [(4, 4), (5, 3)])
+def test_a_mirrored_convolution_is_the_transpose_of_one_with_stride_1(size):
+    """<convolve(x), y> = <x, mirrored(y)> for the kernel turned round: what TensorFlow's transposed one computes."""
+    convolve, mirrored = SameConvolution(1, 2, 3, 1).double(), SameConvolution(1, 3, 2, 1, mirrored=True).double()
+    convolve.initialise(Noise([0], "test").generators, "glorot")
+    with torch.no_grad():
+        mirrored.weight.copy_(convolve.weight.transpose(1, 2).flip(-1, -2))
+        mirrored.bias.zero_()
+    x = torch.randn(1, 1, 2, *size).double()
+    y = torch.randn_like(convolve(x))
+    torch.testing.assert_close((convolve(x) * y).sum(), (x * mirrored(y)).sum())
+
+
 def test_the_defaults_are_the_vlae_of_the_authors():
     """As many parameters as their network for SVHN has, 18.5 million; its rectifiers; standard deviations in
     (0.001, 1.001)."""
     vlae = VLAE(1, 3072, VLAESettings())
     assert sum(p.numel() for p in vlae.parameters()) == pytest.approx(18.5e6, rel=0.01)
-    slopes = {(isinstance(m.affine, Convolution), m.slope) for m in vlae.modules() if isinstance(m, Hidden)}
-    assert slopes == {(True, 0.1), (False, 0.0)}
+    for part, dense_slope in ((vlae.g_z, 0.1), (vlae.f, 0.0), (vlae.f_dense, 0.0)):
+        slopes = {(isinstance(m.affine, Convolution), m.slope) for m in part.modules() if isinstance(m, Hidden)}
+        assert slopes - {(True, 0.1)} == {(False, dense_slope)}
     small = prepared(VLAE(1, 16, VLAESettings(**(IMAGE | {"channels": (3,), "z_dims": (2,)}))))
     with torch.no_grad():
         for bias, sd in ((-1e3, 1e-3), (1e3, 1.001), (0.0, 0.501)):

@@ -10,7 +10,7 @@ Example:
 from typing import Any
 
 from genclust.data.base import DataError, DataSet, MissingData, Split
-from genclust.data.catalogue import Report, folder, load, names, verify
+from genclust.data.catalogue import Report, folder, load, names, place, verify
 from genclust.data.provenance import Source, sources
 
 
@@ -34,6 +34,7 @@ __all__ = [
     "folder",
     "load",
     "names",
+    "place",
     "sources",
     "verify",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -25,17 +25,20 @@ class Split:
     Attributes:
         x: uint8 grey values 0 … 255 or float32 features, ``[N, D]``.
         y: int64 labels ``[N]``, or None where the data set has none.
+        factors: further int64 labels ``[N]`` by what they are about, such as ``ink``; nothing where only y is known.
     """
 
     x: UInt8[np.ndarray, "N D"] | Float[np.ndarray, "N D"]
     y: Int[np.ndarray, " N"] | None
+    factors: Mapping[str, Int[np.ndarray, " N"]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.x)
 
     def rows(self, index: np.ndarray) -> Split:
         """The rows at ``index``, in its order."""
-        return Split(self.x[index], None if self.y is None else self.y[index])
+        factors = {name: labels[index] for name, labels in self.factors.items()}
+        return Split(self.x[index], None if self.y is None else self.y[index], factors)
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class DataSet:
         """SHA-256 over names, shapes, types and contents of all arrays."""
         sha = hashlib.sha256()
         for split_name, split in sorted(self.splits.items()):
-            for array_name, array in (("x", split.x), ("y", split.y)):
+            for array_name, array in (("x", split.x), ("y", split.y), *sorted(split.factors.items())):
                 if array is not None:
                     sha.update(f"{split_name}.{array_name} {array.dtype.str} {array.shape}".encode())
                     sha.update(np.ascontiguousarray(array).data)
@@ -82,7 +85,9 @@ class DataSet:
         parts = self.splits["train"], self.splits[split]
         labels = [part.y for part in parts if part.y is not None]
         y = np.concatenate(labels) if len(labels) == len(parts) else None
-        return replace(self, splits={**kept, "train": Split(np.concatenate([part.x for part in parts]), y)})
+        shared = parts[0].factors.keys() & parts[1].factors.keys()
+        factors = {name: np.concatenate([part.factors[name] for part in parts]) for name in sorted(shared)}
+        return replace(self, splits={**kept, "train": Split(np.concatenate([part.x for part in parts]), y, factors)})
 
     def labelled(self, n: int, seed: int) -> Int[np.ndarray, " n"]:
         """Rows of the training split whose labels a model may see: as many of each class, drawn at random.

@@ -36,14 +36,14 @@ class Report:
 def folder() -> Path:
     """The data folder: ``GENCLUST_DATA``, or ``data`` in the user's cache folder (`genclust.paths`).
 
-    The files of a data set are in a folder of its name below it.
+    The files of a data set are in a folder of its name below it, but for those drawn from another one's files.
     """
     return Path(os.environ.get("GENCLUST_DATA") or cache_folder() / "data").expanduser()
 
 
-def place(name: str, root: Path | str | None) -> Path:
-    """The folder of the data set ``name`` below the data folder ``root``, by default `folder`."""
-    return (folder() if root is None else Path(root)) / name
+def place(name: str, root: Path | str | None = None) -> Path:
+    """Where the files of the data set ``name`` are, below the data folder ``root``, by default `folder`."""
+    return (folder() if root is None else Path(root)) / (sources()[name].folder or name)
 
 
 def names() -> list[str]:
@@ -77,6 +77,8 @@ def check(data: DataSet) -> None:
     for name, split in data.splits.items():
         if split.y is not None and split.y.shape != (len(split),):
             raise DataError(f"its split {name} has {len(split)} rows but {len(split.y)} labels")
+        if any(labels.shape != (len(split),) for labels in split.factors.values()):
+            raise DataError(f"its split {name} has {len(split)} rows but factors of another length")
         if split.x.dtype.kind == "f" and not np.isfinite(split.x).all():
             raise DataError(f"its split {name} has values that are not finite (NaN or infinite)")
 

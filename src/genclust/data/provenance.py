@@ -30,6 +30,7 @@ class Source:
         instead: a file that is read in place of ``files`` where a user has put it.
         beside: a file that is read as well where a user has put it.
         obtain: how to come by files that have no public address.
+        folder: the name of the folder of its files, where they are another data set's.
         variants: what is different when the data set is read from another form of the source.
     """
 
@@ -45,6 +46,7 @@ class Source:
     instead: str | None = None
     beside: str | None = None
     obtain: str | None = None
+    folder: str | None = None
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def variant(self, name: str) -> Source:

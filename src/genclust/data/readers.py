@@ -26,6 +26,7 @@ from sklearn.datasets import load_digits
 
 from genclust.data import synthetic
 from genclust.data.base import DataError, DataSet, MissingData, Split
+from genclust.data.coloured import coloured_digits as draw_in_colour
 
 DIGITS = tuple("0123456789")
 
@@ -125,6 +126,29 @@ def _idx(path: Path, n_dims: int) -> np.ndarray:
             raise ValueError(f"not an IDX file of bytes with {n_dims} dimensions")
         # A copy, because an array over `bytes` cannot be written to, which PyTorch warns of.
         return np.frombuffer(content, np.uint8, offset=4 + 4 * n_dims).reshape(shape).copy()
+
+
+def coloured_digits(folder: Path) -> DataSet:
+    """The digits of scikit-learn drawn in colour, 16 x 16: training shapes six times, test shapes three times."""
+    return _coloured("coloured_digits", digits(folder), 16, {"train": 6, "test": 3})
+
+
+def coloured_mnist(folder: Path) -> DataSet:
+    """MNIST drawn in colour, 32 x 32, every shape once."""
+    return _coloured("coloured_mnist", mnist(folder), 32, {"train": 1, "test": 1})
+
+
+def _coloured(name: str, shapes: DataSet, size: int, times: Mapping[str, int]) -> DataSet:
+    """Each split drawn from a seed of its own; the label is the digit."""
+    splits = {}
+    for seed, (split, n) in enumerate(times.items()):
+        every = shapes.splits[split]
+        assert every.y is not None and shapes.image_shape is not None
+        x = np.tile(every.x.reshape(-1, *shapes.image_shape[:2]), (n, 1, 1))
+        images, factors = draw_in_colour(x, np.tile(every.y, n), size, seed)
+        y = factors.pop("identity")
+        splits[split] = Split(images.reshape(len(images), size * size * 3), y, factors)
+    return DataSet(name, splits, (size, size, 3), DIGITS)
 
 
 def binarized_mnist(folder: Path) -> DataSet:
@@ -290,7 +314,10 @@ def _npz(path: Path, *keys: str) -> dict[str, np.ndarray]:
 
 READERS: Mapping[str, Callable[[Path], DataSet]] = {
     reader.__name__: reader
-    for reader in (digits, arcs, arcs_5000, mnist, binarized_mnist, omniglot, usps, rcv1_10k, house_numbers, svhn)
+    for reader in (
+        *(digits, arcs, arcs_5000, coloured_digits, mnist, coloured_mnist, binarized_mnist, omniglot, usps),
+        *(rcv1_10k, house_numbers, svhn),
+    )
 }
 
 

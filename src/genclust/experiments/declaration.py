@@ -27,6 +27,7 @@ ADDED_LATER = {"clip_norm": 0.0, "adam_beta1": 0.9, "adam_epsilon": 1e-8}
 EVALUATIONS = (
     *("clustering", "neighbours", "style", "projection", "latent", "samples", "walk"),
     *("likelihood", "bound", "units", "classifiers", "generation", "map"),
+    *("layers", "kmeans", "resampling"),
 )
 
 
@@ -113,8 +114,7 @@ class Row:
             SettingError: if the row cannot be run, or a setting is unknown or out of range.
         """
         if self.settings is None:
-            why = "is another's result, quoted" if self.quoted else "is not built yet: its reported numbers stand alone"
-            raise SettingError(f"{self.experiment}/{self.name} cannot be run; it {why}.")
+            raise SettingError(f"{self.experiment}/{self.name} cannot be run; it is another's result, quoted.")
         layers = [self.settings, self._profile(profile).get("settings", {})]
         if self.settings["model"]["name"] in BASELINES:  # a profile's settings are for models that train
             layers[1] = {"data": layers[1].get("data", {})}
@@ -202,7 +202,7 @@ def _row(experiment: str, name: str, row: Mapping[str, Any], declared: Mapping[s
         evaluate = tuple(row.get("evaluate", declared.get("evaluate", ("clustering",))))
     for evaluation in (*evaluate, *(e for profile in profiles.values() for e in profile.get("evaluate", ()))):
         kind = evaluation.partition("-")[0]
-        form = f"{kind}-[1-9][0-9]*" if kind in ("likelihood", "bound") else kind  # as in likelihood-5000
+        form = f"{kind}-[1-9][0-9]*" if kind in ("likelihood", "bound", "kmeans") else kind  # as in likelihood-5000
         if kind not in EVALUATIONS or not re.fullmatch(form, evaluation):
             raise SettingError(nearest(evaluation, EVALUATIONS, f"evaluation, asked for by {where},"))
     return Row(

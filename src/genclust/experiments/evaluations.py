@@ -17,13 +17,15 @@ from genclust.evaluation.clustering import clustering_scores
 from genclust.evaluation.likelihood import bound, log_likelihood, log_weights
 from genclust.evaluation.neighbours import knn_errors
 from genclust.evaluation.projection import PERPLEXITY, tsne
+from genclust.experiments import layerwise
+from genclust.experiments.images import as_bytes, one_of_each_class
 from genclust.models import BernoulliModel, Model
+from genclust.models.vlac import VLAC
 from genclust.streams import Noise, noise_on
 from genclust.training.loop import as_float, in_chunks
 
-#: Test points whose embedding is followed through training, and test images in the style grid.
+#: Test points whose embedding is followed through training.
 SNAPSHOT_POINTS = 2000
-STYLE_IMAGES = 10
 SAMPLES_A_CLUSTER = 12
 #: Columns of the grids of a mixture's samples (Figures 3 and 4 of GMVAE have ten).
 COMPONENT_COLUMNS = 10
@@ -106,7 +108,7 @@ def style(model: Any, data: DataSet, seeds: list[int], device: torch.device) -> 
     """Images for Figure 4: test styles decoded under every cluster, and samples of each cluster."""
     n_clusters = model.settings.n_clusters
     test = data.splits["test"]
-    x = torch.from_numpy(test.x[_one_of_each_class(test.y)]).to(device)
+    x = torch.from_numpy(test.x[one_of_each_class(test.y)]).to(device)
     z = in_chunks(model.embed, x, model.replicas)["z_mean"].to(device)
     noise = noise_on(device, seeds, "style samples").normal(SAMPLES_A_CLUSTER, z.shape[-1])
 
@@ -124,11 +126,6 @@ def style(model: Any, data: DataSet, seeds: list[int], device: torch.device) -> 
         {"style_inputs": inputs, "style_transfers": transfers[r], "cluster_samples": samples[r].swapaxes(0, 1)}
         for r in range(model.replicas)
     ]
-
-
-def as_bytes(images: Tensor) -> np.ndarray:
-    """Values from 0 to 1, clipped there, as grey values 0 … 255; NaN as 0."""
-    return (255 * images.nan_to_num(nan=0).clamp(0, 1)).round().byte().cpu().numpy()
 
 
 @torch.no_grad()
@@ -157,14 +154,6 @@ def latent(model: Any, data: DataSet, device: torch.device) -> list[dict[str, np
         }
         for r in range(model.replicas)
     ]
-
-
-def _one_of_each_class(labels: np.ndarray | None) -> np.ndarray:
-    """The first test point of each class, or the first points of data without labels."""
-    if labels is None:
-        return np.arange(STYLE_IMAGES)
-    firsts = [int(np.flatnonzero(labels == c)[0]) for c in np.unique(labels)]
-    return np.array(firsts[:STYLE_IMAGES])
 
 
 def projection(snapshots: Mapping[str, Tensor], data: DataSet, seed: int) -> dict[str, np.ndarray]:
@@ -338,6 +327,12 @@ def evaluate(
         ):
             result.metrics.update(metrics)
             result.arrays.update(arrays)
+    if isinstance(model, VLAC):
+        for result, (metrics, arrays) in zip(
+            results, _of_layers(model, data, parts, seeds, evaluations, device), strict=True
+        ):
+            result.metrics.update(metrics)
+            result.arrays.update(arrays)
     if "projection" in evaluations:
         for result, kept, seed in zip(results, snapshots, seeds, strict=True):
             result.arrays.update(projection(kept, data, seed))
@@ -370,6 +365,28 @@ def _of_bits(
             _add(arrays, generation(model, bits, seeds, device))
         elif kind == "map":
             _add(arrays, latent_map(model, data, bits, seeds, device))
+    return list(zip(metrics, arrays, strict=True))
+
+
+def _of_layers(
+    model: VLAC,
+    data: DataSet,
+    parts: Mapping[str, Tensor],
+    seeds: list[int],
+    evaluations: tuple[str, ...],
+    device: torch.device,
+) -> list[tuple[dict[str, float], dict[str, np.ndarray]]]:
+    """Metrics and arrays of every replica of a ladder of latent variables."""
+    metrics: list[dict[str, float]] = [{} for _ in seeds]
+    arrays: list[dict[str, np.ndarray]] = [{} for _ in seeds]
+    for evaluation in evaluations:
+        kind, _, n_clusters = evaluation.partition("-")
+        if kind == "layers":
+            _add(metrics, layerwise.clusters_by_layer(model, data, parts["test"]))
+        elif kind == "kmeans":
+            _add(metrics, layerwise.kmeans_by_layer(model, data, parts, seeds, int(n_clusters)))
+        elif kind == "resampling":
+            _add(arrays, layerwise.images_by_layer(model, data, seeds, device))
     return list(zip(metrics, arrays, strict=True))
 
 

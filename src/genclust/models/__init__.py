@@ -11,6 +11,7 @@ from genclust.models.gmvae import GMVAE, GMVAESettings
 from genclust.models.gumbel import GumbelClustering, GumbelSettings
 from genclust.models.iwae import IWAE, IWAESettings
 from genclust.models.ladder import LVAE, LVAESettings
+from genclust.models.vlac import GMDGM, VLAC, VLAE, GMDGMSettings, VLACSettings, VLAESettings
 
 #: Models that train in the loop: name -> (module, its settings).
 MODELS: dict[str, tuple[type[Model], type]] = {
@@ -22,6 +23,9 @@ MODELS: dict[str, tuple[type[Model], type]] = {
     "lvae": (LVAE, LVAESettings),
     "avae": (AVAE, AVAESettings),
     "adgm": (ADGM, ADGMSettings),
+    "vlac": (VLAC, VLACSettings),
+    "vlae": (VLAE, VLAESettings),
+    "gmdgm": (GMDGM, GMDGMSettings),
 }
 
 #: Baselines that scikit-learn fits: name -> settings.

@@ -29,8 +29,9 @@ Bound (equation 9):
 
 A layer with :math:`K_l = 1` has no y and the prior N(0, I); with no other layers this is the VLAE.
 
-The paper leaves the details to a code that was never published.  The networks here are those of the VLAE's
-code for SVHN, convolutions of 4 × 4, and the rest is chosen:
+The paper leaves the details to a code that was never published.  The networks here have the layers of the VLAE's
+code for SVHN, convolutions of 4 × 4, but not its initial weights, N(0, 0.02), nor TensorFlow's constants of batch
+normalisation; the rest is chosen:
 
 * As in that code :math:`g_l` has two parts of equal depth: one goes on to :math:`g_{l+1}`, the other is read
   by :math:`\mu_l` and :math:`\sigma_l`.
@@ -62,7 +63,7 @@ from genclust.models.layers import BatchNorm, ClassBias, Convolution, Init, Line
 from genclust.settings import SettingError, within
 from genclust.streams import Noise
 
-#: Of the VLAE's code: side of a kernel, slope of the rectifier after convolutions (0 after dense layers), least
+#: Of the VLAE's code: side of a kernel, slope of the rectifiers (but 0 after the generative model's dense layers), least
 #: standard deviation of q(z|·), and scale b of the Laplace likelihood (a weight of 8 on every absolute error).
 KERNEL = 4
 SLOPE = 0.1
@@ -142,15 +143,18 @@ class GMDGMSettings(ImageSettings):
 class SameConvolution(Convolution):
     """A convolution of 4 × 4 whose output has the height and width of its input over the stride, rounded up.
 
-    Padding is TensorFlow's: what cannot be even goes to the right and the bottom.
+    Padding is TensorFlow's: what cannot be even goes to the right and the bottom, or to the left and the top in its
+    transposed convolutions of stride 1, which ``mirrored`` ones are but for the naming of their weights.
     """
 
-    def __init__(self, replicas: int, channels_in: int, channels_out: int, stride: int) -> None:
+    def __init__(self, replicas: int, channels_in: int, channels_out: int, stride: int, mirrored: bool = False) -> None:
         super().__init__(replicas, channels_in, channels_out, KERNEL, stride, padding=1)
+        self.mirrored = mirrored
 
     def forward(self, x: Float[Tensor, "R B C H W"]) -> Float[Tensor, "R B O P Q"]:
         down, right = (self.stride * (-(-n // self.stride) - 1) + 2 - n for n in x.shape[-2:])
-        return super().forward(F.pad(x, (0, right, 0, down)) if down or right else x)
+        uneven = (right, 0, down, 0) if self.mirrored else (0, right, 0, down)
+        return super().forward(F.pad(x, uneven) if any(uneven) else x)
 
 
 class Doubling(Convolution):
@@ -173,14 +177,23 @@ class Hidden(nn.Module):
         features: planes or values that come out.
         momentum: of the batch statistics.
         classes: K of the y that adds a bias; none if 1.
+        slope: of the rectifier below zero.
     """
 
-    def __init__(self, replicas: int, affine: nn.Module, features: int, momentum: float, classes: int = 1) -> None:
+    def __init__(
+        self,
+        replicas: int,
+        affine: nn.Module,
+        features: int,
+        momentum: float,
+        classes: int = 1,
+        slope: float = SLOPE,
+    ) -> None:
         super().__init__()
         self.affine = affine
         self.of_y = ClassBias(replicas, classes, features) if classes > 1 else None
         self.norm = WeightedBatchNorm(replicas, features, momentum)
-        self.slope = SLOPE if isinstance(affine, Convolution) else 0.0
+        self.slope = slope
 
     def forward(
         self,
@@ -272,7 +285,7 @@ class Descent(nn.Module):
         self.dense_above = above is not None and len(above) == 1
         d_in = z_dim + (above[0] if above is not None and self.dense_above else 0)
         size = math.prod(shape)
-        self.entry = Hidden(replicas, Linear(replicas, d_in, size), size, momentum) if d_in else None
+        self.entry = Hidden(replicas, Linear(replicas, d_in, size), size, momentum, slope=0) if d_in else None
         joined = planes * ((self.entry is not None) + (above is not None and not self.dense_above))
         _, height, width = out
         self.deconvolve = Hidden(replicas, Doubling(replicas, joined, planes, height, width), planes, momentum)
@@ -402,15 +415,14 @@ class VLAC(Model):
 
         if levels < L:
             widths = pairwise((s.z_dims[-1], s.dense, s.dense, s.dense))
-            self.f_dense = nn.ModuleList(Hidden(R, Linear(R, *sizes), s.dense, momentum) for sizes in widths)
+            self.f_dense = nn.ModuleList(Hidden(R, Linear(R, *sizes), s.dense, momentum, slope=0) for sizes in widths)
         else:
             self.f_dense = nn.ModuleList()
         self.f, self.f_last = nn.ModuleList(), nn.ModuleList()
         for layer in range(1, levels + 1):
             above = shapes[layer + 1] if layer == levels < L else shapes[layer] if layer < levels else None
             self.f.append(Descent(R, s.z_dims[layer - 1], above, shapes[layer], shapes[layer - 1], momentum))
-            # A transposed convolution of stride 1 is a convolution with the kernel turned round.
-            last = SameConvolution(R, shapes[layer][0], shapes[layer - 1][0], stride=1)
+            last = SameConvolution(R, shapes[layer][0], shapes[layer - 1][0], stride=1, mirrored=True)
             self.f_last.append(last if layer == 1 else Hidden(R, last, shapes[layer - 1][0], momentum))
 
     def initialise(self, generators: Sequence[Generator]) -> None:
@@ -510,7 +522,9 @@ class VLAC(Model):
     def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
         """The negative of equation 9; ``warm_up`` weighs all divergences, as in the VLAE's code.
 
-        One sample of y, relaxed, and of z; or all y, with a sample of z for each.
+        One sample of y, relaxed, and of z; or all y, with a sample of z for each.  Only the latter is a bound: the
+        divergence of z under mixed parameters is not the mixture of divergences, and approaches it as the
+        temperature falls.
         """
         s, (_, B, _) = self.settings, x.shape
         logits = self.y_logits(x)

@@ -7,28 +7,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-SHAPES = ("constant", "linear", "exponential", "stages")
+SHAPES = ("constant", "linear", "exponential", "saturating", "stages")
 #: Stage i of Burda, Grosse, Salakhutdinov (2016) makes 3^i passes over the data, i = 0 ... 7.
 STAGES = 8
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """From ``start`` to ``end`` over the first ``epochs`` epochs, then constant.
+    """From ``start`` to ``end`` over the first ``epochs`` epochs, then constant, but for ``saturating``.
 
     ``exponential`` interpolates the logarithm, so 1 to 0.5 over 100 epochs is
-    exp(-0.00693 epoch).  The epoch is fractional: a schedule moves with every step.  ``stages`` are
+    exp(-0.00693 epoch).  ``saturating`` never quite arrives: ``epochs`` is the time in which the distance
+    to ``end`` falls to 1/e, so 0 to 1 is 1 - exp(-epoch / epochs).  The epoch is fractional: a schedule moves
+    with every step.  ``stages`` are
     eight constant values, equally spaced on the logarithm from ``start`` to ``end``, each held three
     times as long as the one before; in their paper ``epochs`` is 3,280.
     """
 
-    shape: Literal["constant", "linear", "exponential", "stages"]
+    shape: Literal["constant", "linear", "exponential", "saturating", "stages"]
     start: float
     end: float
     epochs: float
 
     def __call__(self, epoch: float) -> float:
-        done = min(epoch / self.epochs, 1.0) if self.epochs else 1.0
+        progress = epoch / self.epochs if self.epochs else math.inf
+        done = 1 - math.exp(-progress) if self.shape == "saturating" else min(progress, 1.0)
         if self.shape == "stages":
             passed = done * (3**STAGES - 1) / 2
             stage = int(math.log(2 * passed + 1, 3) + 1e-9)  # the logarithm of 3^5 is a little less than 5

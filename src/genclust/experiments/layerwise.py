@@ -1,0 +1,105 @@
+"""What is measured of models whose latent variables come in layers: which layer is about what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from genclust.data import DataSet, Split
+from genclust.evaluation.clustering import many_to_one_accuracy, nmi
+from genclust.experiments.images import as_bytes, one_of_each_class
+from genclust.models.baselines import KMeansSettings
+from genclust.models.vlac import VLAC
+from genclust.streams import noise_on
+from genclust.training.loop import as_float, in_chunks
+
+#: An attribute leads a layer if the layer's clusters have more mutual information with it than with any other,
+#: and at least this much, in per cent of the mean entropy.
+LEADING = 10.0
+#: Figures 2 and 3 of VLAC: test images, draws for each of them, and images of every component.
+RESAMPLED_IMAGES, RESAMPLED_DRAWS, COMPONENT_IMAGES = 3, 7, 4
+KMEANS_RESTARTS = 3
+
+
+def factors_of(split: Split) -> dict[str, Int[np.ndarray, " N"]]:
+    """Everything that is known of the rows of a split, its labels as ``identity``."""
+    return ({} if split.y is None else {"identity": split.y}) | dict(split.factors)
+
+
+def agreement(split: Split, clusters: Mapping[str, Int[np.ndarray, " N"]]) -> dict[str, float]:
+    """How well every layer's clusters agree with every factor, on the test split, in per cent.
+
+    Args:
+        split: of which the clusters are.
+        clusters: by layer, such as ``y3``.
+
+    Returns:
+        ``test.acc_many_to_one_y3_ink`` and ``test.nmi_arithmetic_y3_ink`` for all layers and factors; the accuracy
+        of a single cluster, ``test.floor_ink``; and ``test.leading``: how many different factors lead some layer.
+    """
+    factors = factors_of(split)
+    found = {
+        f"test.floor_{name}": 100 * float(np.bincount(labels).max()) / len(labels) for name, labels in factors.items()
+    }
+    leading = set()
+    for layer, assigned in clusters.items():
+        information = {name: nmi(labels, assigned, "arithmetic") for name, labels in factors.items()}
+        for name, labels in factors.items():
+            found[f"test.acc_many_to_one_{layer}_{name}"] = many_to_one_accuracy(labels, assigned)
+            found[f"test.nmi_arithmetic_{layer}_{name}"] = information[name]
+        found[f"test.clusters_used_{layer}"] = float(len(np.unique(assigned)))
+        first = max(information, key=information.__getitem__, default=None)
+        if first is not None and information[first] >= LEADING:
+            leading.add(first)
+    kind = next(iter(clusters))[0] if clusters else "y"
+    return found | ({f"test.leading_{kind}": float(len(leading))} if factors else {})
+
+
+def clusters_by_layer(model: VLAC, data: DataSet, x: Tensor) -> list[dict[str, float]]:
+    """The agreement of q(y|x) of every layer that has clusters, x being the test split."""
+    if not model.clustered:
+        return [{} for _ in range(model.replicas)]
+    posteriors = in_chunks(model.cluster_posteriors, x, model.replicas)
+    assigned = {name: log_q.nan_to_num().argmax(-1).numpy() for name, log_q in posteriors.items()}
+    return [
+        agreement(data.splits["test"], {name: each[r] for name, each in assigned.items()})
+        for r in range(model.replicas)
+    ]
+
+
+def kmeans_by_layer(
+    model: VLAC, data: DataSet, parts: Mapping[str, Tensor], seeds: list[int], n_clusters: int
+) -> list[dict[str, float]]:
+    """The agreement of k-means in every layer's posterior means, fitted to those of the training split."""
+    means = {name: in_chunks(model.embed, parts[name], model.replicas) for name in ("train", "test")}
+    found = []
+    for r, seed in enumerate(seeds):
+        assigned = {}
+        for name in means["train"]:
+            features = {split: means[split][name][r].nan_to_num().numpy() for split in means}
+            fitted = KMeansSettings(n_clusters, KMEANS_RESTARTS).fit(features["train"], seed)
+            assigned[name.removesuffix("_mean")] = fitted.estimator.predict(features["test"])
+        found.append(agreement(data.splits["test"], assigned))
+    return found
+
+
+@torch.no_grad()
+def images_by_layer(model: VLAC, data: DataSet, seeds: list[int], device: torch.device) -> list[dict[str, np.ndarray]]:
+    """Figures 2 and 3 of VLAC: one layer of test images drawn anew, and draws from every component of a layer."""
+    test = data.splits["test"]
+    shown = test.x[one_of_each_class(test.y)[:RESAMPLED_IMAGES]]
+    x = as_float(torch.from_numpy(shown).to(device)).expand(model.replicas, *shown.shape)
+    noise = noise_on(device, seeds, "layer samples")
+    arrays: list[dict[str, np.ndarray]] = [{"layer_inputs": as_bytes(x[0])} for _ in seeds]
+    for at, layer in enumerate(sorted(int(name) for name in model.p_z)):
+        pictures = {f"resampled_z{layer}": model.resample_layer(x, layer, RESAMPLED_DRAWS, noise.at(2 * at))}
+        if layer in model.clustered:
+            pictures[f"components_y{layer}"] = model.components(layer, COMPONENT_IMAGES, noise.at(2 * at + 1))
+        for name, images in pictures.items():
+            for r, kept in enumerate(arrays):
+                kept[name] = as_bytes(images[r])
+    return arrays

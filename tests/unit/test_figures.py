@@ -27,6 +27,7 @@ from genclust.figures.diagrams import (
     cagem_graphical_model,
     gmvae_graphical_model,
     graphical_model,
+    vlac_graphical_model,
 )
 from genclust.figures.heat import heat_map
 from genclust.figures.images import as_squares, image_grid
@@ -346,6 +347,27 @@ def test_the_arrows_of_cagem_are_its_factors(ax: Axes) -> None:
     assert arrows(other) == {("x", "z1"), ("x", "y"), ("z1", "y"), ("x", "z2"), ("y", "z2"), ("z1", "z2")}
 
 
+def test_the_arrows_of_vlac_are_its_equations(ax: Axes) -> None:
+    """Equations 6 to 8 for two layers have nine arrows, equations 1 to 3 with p(z|y) six."""
+    other = ax.figure.add_subplot()
+    vlac_graphical_model(ax, other)
+
+    def arrows(axes: Axes) -> set[tuple[str, str]]:
+        names = {text.get_position(): text.get_text().strip("$") for text in axes.texts}
+        ends = [patch._posA_posB for patch in axes.patches if isinstance(patch, FancyArrowPatch)]
+        return {(names[tuple(start)], names[tuple(end)]) for start, end in ends}
+
+    features = {("x", "h_1"), ("h_1", "h_2"), ("y_1", "h_2"), ("h_1", "z_1"), ("h_2", "z_2")}
+    assert arrows(ax) == features | {("x", "y_1"), ("x", "y_2"), ("y_1", "z_1"), ("y_2", "z_2")}
+    upper, lower = r"\tilde{z}_2", r"\tilde{z}_1"
+    assert arrows(other) == {("y_1", "z_1"), ("y_2", "z_2")} | {
+        ("z_2", upper),
+        (upper, lower),
+        ("z_1", lower),
+        (lower, "x"),
+    }
+
+
 def test_a_box_encloses_its_points(ax: Axes) -> None:
     latent.box(ax, np.array([[0.0, 2.0], [3.0, -1.0], [1.0, 1.0]]))
     (drawn,) = (patch for patch in ax.patches if isinstance(patch, Rectangle))
@@ -402,6 +424,12 @@ def test_every_seed_is_a_dot(ax: Axes) -> None:
 
 
 # ---- heat maps
+
+
+def test_a_heat_map_takes_names(ax: Axes) -> None:
+    heat_map(ax, np.array([[10.0, 90.0]]), rows=("y1",), cols=("ink", "weight"), limits=(0, 100))
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["ink", "weight"]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["y1"]
 
 
 def test_a_heat_map_writes_every_number_into_its_cell(ax: Axes) -> None:

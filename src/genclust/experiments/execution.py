@@ -384,12 +384,27 @@ def task_for(
 ) -> Task:
     """The task of a declared row.
 
-    A user's own file is addressed by its full path and its contents: changed, it is another run.
+    A user's own file is addressed by its full path and its contents: changed, it is another run.  Where it has no
+    test split, a fifth of its rows is set aside.  A model of images takes their size from data that is not the
+    declared one.
+
+    Raises:
+        SettingError: for settings that are unknown or out of range.
+        DataError: if data that is not the declared one cannot be read.
     """
     config = row.config(profile, overrides)
-    if config.data["name"].endswith(".npz"):
-        own = {"name": str(Path(config.data["name"]).expanduser().resolve())}
-        config = replace(config, data=config.data | own | {"digest": datasets.load(own["name"]).digest()})
+    name = config.data["name"]
+    image_size = {"height", "width", "colours"} & config.model.keys() - (overrides or {}).get("model", {}).keys()
+    if name.endswith(".npz"):
+        path = Path(name).expanduser().resolve()
+        own = datasets.load(str(path))
+        changes: dict[str, Any] = {"name": str(path), "digest": own.digest()}
+        if "test" not in own.splits and not config.data["test_fraction"]:
+            changes["test_fraction"] = 0.2
+        config = replace(config, data=config.data | changes)
+    if image_size and (overrides or {}).get("data", {}).get("name") and (shape := datasets.load(name).image_shape):
+        sizes = dict(zip(("height", "width", "colours"), shape, strict=True))
+        config = replace(config, model=config.model | {key: sizes[key] for key in image_size})
     baseline = config.model["name"] in BASELINES
     return Task(
         config,

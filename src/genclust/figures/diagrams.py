@@ -1,4 +1,4 @@
-"""Graphical models and architectures: Figures 1 and 2 of "Is Simple Better?", Figure 1 of GMVAE and of CaGeM.
+"""Graphical models and architectures: Figures 1 and 2 of "Is Simple Better?", Figure 1 of GMVAE, CaGeM and VLAC.
 
 Filled shapes carry white text, so that they read alike on light and dark pages; the rest is in the page's ink.
 """
@@ -162,6 +162,33 @@ def cagem_graphical_model(generation: Axes, inference: Axes) -> None:
         generated = ((z2, y), (z2, z1), (y, z1), (y, x), (z1, x))
         inferred = ((x, z1), (x, y), (z1, y), (x, z2), (y, z2), (z1, z2))
         for start, end in generated if ax is generation else inferred:
+            _arrow(ax, start, end)
+
+
+def vlac_graphical_model(inference: Axes, generation: Axes) -> None:
+    r"""Figure 1 of VLAC for L = 2: the recognition model, equations 6 to 8, and the generative model, equations 1 to 3.
+
+    Circles are random variables, the filled one is observed, and the double ones are the deterministic
+    :math:`h_l` and :math:`\tilde z_l`. Drawn for axes of about 2.6 by 3.6 inches.
+
+    Args:
+        inference: where to draw the recognition model.
+        generation: where to draw the generative model.
+    """
+    for ax, title in ((inference, "(a) Recognition model"), (generation, "(b) Generative model")):
+        _canvas(ax, 3.4, 4.2)
+        ax.set_title(title)
+        recognised = ax is inference
+        x = _node(ax, 1.75 if recognised else 0.55, 0.5, "$x$", fill=INK)
+        name = "h_{}" if recognised else r"\tilde{{z}}_{}"
+        below, above = (_node(ax, 0.55, height, f"${name.format(i)}$") for i, height in ((1, 1.95), (2, 3.6)))
+        for shape in (below, above):
+            ax.add_patch(Circle((shape.x, shape.y), 0.28, facecolor="none", edgecolor=INK, linewidth=1))
+        z1, z2 = _node(ax, 1.65, 1.95, "$z_1$"), _node(ax, 1.65, 3.6, "$z_2$")
+        y1, y2 = _node(ax, 2.9, 1.95, "$y_1$"), _node(ax, 2.9, 3.6, "$y_2$")
+        ladder = ((x, below), (below, above), (y1, above), (below, z1), (above, z2), (x, y1), (x, y2))
+        descent = ((z2, above), (above, below), (z1, below), (below, x))
+        for start, end in (*(ladder if recognised else descent), (y1, z1), (y2, z2)):
             _arrow(ax, start, end)
 
 

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 def heat_map(
     ax: Axes,
     values: Float[np.ndarray, "rows cols"],
-    rows: Sequence[float],
-    cols: Sequence[float],
+    rows: Sequence[float] | Sequence[str],
+    cols: Sequence[float] | Sequence[str],
     limits: tuple[float, float],
 ) -> None:
     """Cells coloured and labelled by their value, rounded to whole numbers; the first row lies at the bottom.
@@ -37,8 +37,8 @@ def heat_map(
         if np.isfinite(value):
             dark = scale(value) < 0.47  # beyond, black has more contrast with this map than white
             ax.text(j + 0.5, i + 0.5, f"{value:.0f}", ha="center", va="center", color="white" if dark else "black")
-    ax.set_xticks(np.arange(len(cols)) + 0.5, [f"{value:g}" for value in cols])
-    ax.set_yticks(np.arange(len(rows)) + 0.5, [f"{value:g}" for value in rows])
+    for set_ticks, names in ((ax.set_xticks, cols), (ax.set_yticks, rows)):
+        set_ticks(np.arange(len(names)) + 0.5, [name if isinstance(name, str) else f"{name:g}" for name in names])
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     ax.grid(False)

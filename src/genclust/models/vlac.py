@@ -63,8 +63,8 @@ from genclust.models.layers import BatchNorm, ClassBias, Convolution, Init, Line
 from genclust.settings import SettingError, within
 from genclust.streams import Noise
 
-#: Of the VLAE's code: side of a kernel, slope of the rectifiers (but 0 after the generative model's dense layers), least
-#: standard deviation of q(z|·), and scale b of the Laplace likelihood (a weight of 8 on every absolute error).
+#: Of the VLAE's code: side of a kernel, slope of the rectifiers (but 0 after the dense layers of p), least standard
+#: deviation of q(z|·), and scale b of the Laplace likelihood (a weight of 8 on every absolute error).
 KERNEL = 4
 SLOPE = 0.1
 LEAST_SD = 1e-3

@@ -88,7 +88,8 @@ def _table(*columns: str) -> Table:
 
 
 def _print_records(title: str, row: declaration.Row, records: list[store.Record]) -> None:
-    metrics = [reported.metric for reported in row.reported] or ["test.acc_hungarian", "test.nmi_geometric", "test.ari"]
+    numbers = {reported.metric: reported for reported in row.reported if not reported.over}
+    metrics = list(numbers) or ["test.acc_hungarian", "test.nmi_geometric", "test.ari"]
     table = Table(title=title, title_justify="left")
     table.add_column("seed", justify="right")
     for metric in metrics:
@@ -100,8 +101,11 @@ def _print_records(title: str, row: declaration.Row, records: list[store.Record]
     summaries = [summarise(records, m) if there else None for m, there in zip(metrics, known, strict=True)]
     table.add_section()
     table.add_row("mean ± sd", *("–" if s is None else f"{_cell(s.mean)} ± {_cell(s.sd)}" for s in summaries))
-    if row.reported:
-        table.add_row("paper", *(_reported(r.mean, r.sd, r.below, r.above) for r in row.reported))
+    if any(number.mean is not None for number in numbers.values()):
+        table.add_row("paper", *(_with_sd(number.mean, number.sd) for number in numbers.values()))
+    if any(number.mean is None for number in numbers.values()):
+        bounds = (_bound(number.below, number.above) for number in numbers.values())
+        table.add_row("our bound", *(bound or "–" for bound in bounds))
     console.print(table)
     if records[0].data["name"] != row.dataset:
         console.print(f"Measured on {records[0].data['name']}, not on the paper's {row.dataset}.")
@@ -135,9 +139,10 @@ def list_(
 
 
 def _published(row: declaration.Row) -> str:
-    profile, records = published_records(row)
-    if records:
-        return f"{profile}, {len(records)} seed{'s' * (len(records) > 1)}"
+    for asked in (None, declaration.parse_profile("demo")):
+        profile, records = published_records(row, asked)
+        if records:
+            return f"{profile}, {len(records)} seed{'s' * (len(records) > 1)}"
     return "–"
 
 
@@ -181,17 +186,18 @@ def verdicts(as_json: Annotated[bool, typer.Option("--json", help="Machine-reada
             if experiment != shown:
                 table.add_row(f"[bold]{experiment}[/]")
                 shown = experiment
-            reported = _reported(line["reported_mean"], line["reported_sd"], line["below"], line["above"])
+            bound = _bound(line["below"], line["above"])
+            reported = f"{bound} (ours)" if bound else _with_sd(line["reported_mean"], line["reported_sd"])
             measured = _with_sd(line["measured_mean"], line["measured_sd"])
             seeds = f"{line['n_seeds']}, {line['profile']}" if line["n_seeds"] else "–"
             table.add_row(f"  {row}", line["name"], reported, measured, seeds, line["verdict"])
         console.print(table)
 
 
-def _reported(mean: float | None, sd: float | None, below: float | None, above: float | None) -> str:
-    if below is not None or above is not None:
-        return f"< {below:g}" if below is not None else f"> {above:g}"
-    return _with_sd(mean, sd)
+def _bound(below: float | None, above: float | None) -> str:
+    if below is None and above is None:
+        return ""
+    return f"< {below:g}" if below is not None else f"> {above:g}"
 
 
 def _with_sd(mean: float | None, sd: float | None) -> str:

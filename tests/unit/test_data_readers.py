@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_data as tiny
+from typer.testing import CliRunner
 
 from genclust import data
+from genclust.cli import app
 from genclust.data import readers
+from genclust.data.coloured import HUES
 
 
 def test_every_named_data_set_has_a_reader() -> None:
@@ -142,6 +145,171 @@ def test_first_rows_are_a_fair_sample() -> None:
     order = readers.settled(np.arange(256, dtype=np.uint8)[:, None])
     assert sorted(order) == list(range(256))
     assert 96 < np.mean(order[:100]) < 160
+
+
+# ---- digits in colour
+
+
+RANGES = {"ink": 8, "background": 8, "weight": 3, "slant": 3, "left": 2, "right": 2}
+
+
+@pytest.fixture(scope="module")
+def coloured_digits() -> data.DataSet:
+    return data.load("coloured_digits")
+
+
+@pytest.fixture
+def tiny_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder that has small files of MNIST, with sources that tell so of the coloured images drawn from it."""
+    (tmp_path / "mnist").mkdir()
+    tiny.write_mnist(tmp_path / "mnist")
+    tiny.write_sources(tmp_path / "sources.yaml", "coloured_mnist", tmp_path / "mnist", digest=None)
+    monkeypatch.setenv("GENCLUST_SOURCES", str(tmp_path / "sources.yaml"))
+    monkeypatch.setenv("GENCLUST_DATA", str(tmp_path))
+    return tmp_path
+
+
+def assert_factors(split: data.Split) -> None:
+    assert split.factors.keys() == RANGES.keys()
+    for name, n in RANGES.items():
+        labels = split.factors[name]
+        assert labels.dtype == np.int64 and labels.shape == (len(split),)
+        assert labels.min() >= 0 and labels.max() < n
+    assert (split.factors["ink"] != split.factors["background"]).all()
+
+
+def drawn_from(split: data.Split, size: int, shapes: np.ndarray, row: int) -> int:
+    """Which of the shapes is most like the ink of an image, in the square that a shape fills, 13/16 of the side."""
+    ground, ink = (HUES[split.factors[name][row]].astype(float) for name in ("background", "ink"))
+    cover = (split.x[row].reshape(size, size, 3) - ground) @ (ink - ground)
+    margin = 3 * size // 2  # sixteen pixels for each pixel of the image
+    square = np.kron(cover, np.ones((16, 16)))[margin : 16 * size - margin, margin : 16 * size - margin].ravel()
+    side = round(len(square) ** 0.5)
+    nearest = (np.arange(side) * shapes.shape[1] // side)[:, None], np.arange(side) * shapes.shape[1] // side
+    return int(np.argmax([np.corrcoef(square, shape[nearest].ravel())[0, 1] for shape in shapes.astype(float)]))
+
+
+def test_coloured_digits_have_every_factor(coloured_digits: data.DataSet) -> None:
+    assert coloured_digits.image_shape == (16, 16, 3) and coloured_digits.class_names == tuple("0123456789")
+    for split, rows in (("train", 8628), ("test", 1077)):
+        part = coloured_digits.splits[split]
+        assert part.x.shape == (rows, 768) and part.x.dtype == np.uint8 and part.y.dtype == np.int64
+        assert_factors(part)
+        for name, n in RANGES.items():
+            assert np.unique(part.factors[name]).tolist() == list(range(n))
+
+
+def test_coloured_digits_are_the_shapes_of_their_split_time_after_time(coloured_digits: data.DataSet) -> None:
+    """Every shape six times or three, and labelled as the digit that is to be seen."""
+    digits = data.load("digits")
+    for split, times in (("train", 6), ("test", 3)):
+        part, grey = coloured_digits.splits[split], digits.splits[split]
+        assert np.bincount(part.y).tolist() == (times * np.bincount(grey.y)).tolist()
+        assert np.array_equal(part.y, np.tile(grey.y, times))
+        shapes = grey.x.reshape(-1, 8, 8)[:100]
+        upright = (part.factors["slant"] == 1) & (part.factors["weight"] == 1)
+        alone = part.factors["left"] + part.factors["right"] == 0
+        seen = [row for row in np.flatnonzero(upright & alone) if row % len(grey) < 100]
+        assert len({row // len(grey) for row in seen}) > 1
+        found = np.array([drawn_from(part, 16, shapes, row) for row in seen])
+        assert (found == np.array(seen) % len(grey)).mean() > 0.9
+        assert (grey.y[found] == part.y[seen]).mean() > 0.97
+
+
+def test_one_shape_is_drawn_anew_every_time(coloured_digits: data.DataSet) -> None:
+    train = coloured_digits.splits["train"]
+    every = np.stack([train.factors[name] for name in RANGES], 1).reshape(6, -1, len(RANGES))
+    same = (every[0] == every[1]).all(-1).mean()
+    assert same < 0.01  # one of 2,016 combinations
+
+
+def test_coloured_mnist_is_mnist_in_colour(tiny_mnist: Path) -> None:
+    coloured = data.load("coloured_mnist")
+    assert coloured.name == "coloured_mnist" and coloured.image_shape == (32, 32, 3)
+    assert {name: split.x.shape for name, split in coloured.splits.items()} == {"train": (20, 3072), "test": (10, 3072)}
+    for split, part in (("train", slice(20)), ("test", slice(20, 30))):
+        drawn, shapes = coloured.splits[split], tiny.GREY[part]
+        assert drawn.x.dtype == np.uint8
+        assert np.array_equal(drawn.y, tiny.LABELS[part])
+        assert_factors(drawn)
+        seen = np.flatnonzero((drawn.factors["slant"] == 1) & (drawn.factors["weight"] > 0))
+        assert len(seen) > 1
+        assert [drawn_from(drawn, 32, shapes, row) for row in seen] == seen.tolist()
+
+
+@pytest.mark.parametrize("name", ["coloured_mnist", "coloured_digits"])
+def test_splits_in_colour_are_drawn_from_seeds_of_their_own(
+    name: str, tiny_mnist: Path, request: pytest.FixtureRequest
+) -> None:
+    """With the same seed the first rows of both would have the same factors, whatever their shapes."""
+    coloured = data.load(name) if name == "coloured_mnist" else request.getfixturevalue(name)
+    train, test = (coloured.splits[split].rows(np.arange(10)) for split in ("train", "test"))
+    same = [(train.factors[factor] == test.factors[factor]).mean() for factor in RANGES]
+    assert np.mean(same) < 0.6
+    combined = [np.stack([split.factors[factor] for factor in RANGES]) for split in (train, test)]
+    assert (combined[0] == combined[1]).all(0).sum() == 0
+
+
+def test_coloured_mnist_is_the_same_every_time(tiny_mnist: Path) -> None:
+    first, again = data.load("coloured_mnist"), readers.coloured_mnist(tiny_mnist / "mnist")
+    assert first.digest() == again.digest()
+    for split, part in first.splits.items():
+        assert np.array_equal(part.x, again.splits[split].x)
+    tiny.write_sources(tiny_mnist / "sources.yaml", "coloured_mnist", tiny_mnist / "mnist")
+    assert data.verify("coloured_mnist").state == "ok"  # with the digest of a third time
+
+
+def test_coloured_mnist_is_read_from_the_files_of_mnist(tiny_mnist: Path) -> None:
+    assert data.place("coloured_mnist") == data.place("mnist") == tiny_mnist / "mnist"
+    assert data.place("coloured_mnist", "elsewhere") == Path("elsewhere") / "mnist"
+    assert data.place("usps") == tiny_mnist / "usps" and data.place("coloured_digits").name == "coloured_digits"
+    known = data.sources()
+    assert (known["coloured_mnist"].files, known["coloured_mnist"].mirrors) == (
+        known["mnist"].files,
+        known["mnist"].mirrors,
+    )
+    assert [name for name, source in known.items() if source.folder] == ["coloured_mnist"]
+    assert data.verify("coloured_mnist").state == "unverified"
+    assert data.fetch("coloured_mnist", progress=False) == tiny_mnist / "mnist"  # and nothing is downloaded
+    assert sorted(path.name for path in tiny_mnist.iterdir()) == ["mnist", "sources.yaml"]
+
+
+def test_files_that_coloured_mnist_misses_are_looked_for_in_the_folder_of_mnist(tiny_mnist: Path) -> None:
+    for path in sorted((tiny_mnist / "mnist").iterdir()):
+        content = path.read_bytes()
+        path.unlink()
+        with pytest.raises(data.MissingData) as missing:
+            data.load("coloured_mnist")
+        message = str(missing.value)
+        assert f"Data set 'coloured_mnist' is not in {tiny_mnist / 'mnist'}: {path.name} is missing" in message
+        assert "`genclust data fetch coloured_mnist`" in message and "\n" not in message
+        assert data.verify("coloured_mnist").state == "missing"
+        path.write_bytes(content[: len(content) // 2])
+        with pytest.raises(data.DataError, match=f"{path.name} is damaged or cut short"):
+            data.load("coloured_mnist")
+        path.write_bytes(content)
+    data.load("coloured_mnist")
+
+
+def test_the_list_of_data_sets_knows_whose_files_are_there(tiny_mnist: Path) -> None:
+    def here() -> dict[str, str]:
+        result = CliRunner().invoke(app, ["data", "list"], env={"COLUMNS": "250"})
+        assert result.exit_code == 0, result.output
+        lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in result.stdout.splitlines()]
+        return {cells[0]: cells[3] for cells in lines if len(cells) == 5}
+
+    assert here().keys() == set(data.names())
+    assert {name for name, there in here().items() if there == "yes"} == {
+        *("digits", "arcs", "arcs_5000", "coloured_digits", "mnist", "coloured_mnist")
+    }
+    (tiny_mnist / "mnist" / "t10k-labels-idx1-ubyte.gz").unlink()
+    assert here()["mnist"] == here()["coloured_mnist"] == "no"
+    (tiny_mnist / "coloured_mnist").mkdir()
+    tiny.write_mnist(tiny_mnist / "coloured_mnist")  # a folder that nobody reads
+    assert here()["coloured_mnist"] == "no"
+
+
+# ---- missing and damaged files
 
 
 @pytest.fixture(params=sorted(tiny.WRITERS))

@@ -167,6 +167,30 @@ def test_values_outside_the_unit_interval_are_refused_by_the_bernoulli_likelihoo
         run(short_task([0], data={"name": str(path)}), Store(tmp_path), progress=False)
 
 
+@pytest.mark.parametrize("experiment, row", [("cagem-table1", "cagem-0-k10"), ("vlac-table1", "gm-dgm-crops")])
+def test_values_outside_the_unit_interval_are_refused_by_models_that_cannot_make_them(cache, tmp_path, experiment, row):
+    path = tmp_path / "own.npz"
+    np.savez(path, x_train=np.random.default_rng(0).normal(size=(60, 8, 8, 3)).astype(np.float32))
+    task = task_for(declaration.load(experiment).row(row), "demo", [0], {"data": {"name": str(path)}})
+    with pytest.raises(DataError, match=r"needs values in \[0, 1\].*scale it"):
+        run(task, Store(tmp_path), progress=False)
+
+
+def test_images_of_ones_own_need_neither_a_test_split_nor_their_size_said(cache, tmp_path):
+    path = tmp_path / "own.npz"
+    np.savez(path, x=np.random.default_rng(0).random((50, 6, 9, 3)).astype(np.float32), y=np.arange(50) % 3)
+    row = declaration.load("vlac-table1").row("vlac-two-crops")
+    short = {"data": {"name": str(path)}, "model": {"channels": [2, 2, 2], "dense": 4}, "training": {"epochs": 1}}
+    task = task_for(row, "demo", [0], short)
+    assert [task.config.model[side] for side in ("height", "width", "colours")] == [6, 9, 3]
+    (record,) = run(task, Store(tmp_path / "records"), progress=False)
+    assert record.data["sizes"]["test"] == 10
+    assert {"test.acc_many_to_one", "test.floor_identity", "test.nmi_arithmetic_y3_identity"} <= record.metrics.keys()
+    assert record.arrays()["resampled_z1"].shape == (3, 7, 6 * 9 * 3)
+    said = task_for(row, "demo", [0], short | {"model": {"height": 8}})
+    assert said.config.model["height"] == 8 and said.config.model["width"] == 9
+
+
 def test_own_data_without_labels_can_be_clustered(cache, tmp_path):
     path = tmp_path / "own.npz"
     np.savez(path, x_train=np.random.default_rng(0).random((120, 6)).astype(np.float32))

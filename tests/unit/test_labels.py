@@ -1,5 +1,9 @@
-"""Labels: which are drawn, what is refused, what a step is told, and that no other label reaches training."""
+"""Labels: which are drawn, what is refused, what a step is told, and that no other label reaches training.
 
+And factors, which are further labels that go with the rows wherever these go.
+"""
+
+import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +11,7 @@ import pytest
 import torch
 
 from genclust.data import DataError, DataSet, Split
+from genclust.data.catalogue import check
 from genclust.experiments import declaration, execution, workers
 from genclust.models.cagem import CaGeM, CaGeMSettings
 from genclust.settings import SettingError
@@ -212,3 +217,93 @@ def test_only_the_labels_that_were_drawn_reach_training(tmp_path, monkeypatch):
             states.append(execution.train(config, [3], variant, watch)[0].state_dict())
     for key, value in states[0].items():
         assert torch.equal(value, states[1][key]), key
+
+
+# ---- factors
+
+
+def with_factors(n: int, *names: str, shift: int = 0) -> Split:
+    """Rows that say which they are, and so do all their labels."""
+    i = np.arange(shift, shift + n)
+    return Split(i[:, None].astype(np.float32), i % 5, {name: 10 * i + k for k, name in enumerate(names)})
+
+
+def assert_rows(split: Split, numbers: list[int], *names: str) -> None:
+    assert split.x[:, 0].tolist() == numbers
+    assert split.y.tolist() == [i % 5 for i in numbers]
+    assert split.factors.keys() == set(names)
+    for k, name in enumerate(names):
+        assert split.factors[name].tolist() == [10 * i + k for i in numbers]
+        assert split.factors[name].dtype == np.int64
+
+
+def test_factors_go_with_their_rows():
+    split = with_factors(9, "ink", "slant")
+    assert_rows(split.rows(np.array([7, 0, 0, 3])), [7, 0, 0, 3], "ink", "slant")
+    assert_rows(split.rows(np.arange(9) > 6), [7, 8], "ink", "slant")
+    without = Split(split.x, None).rows(np.array([2]))
+    assert without.y is None and dict(without.factors) == {}
+
+
+def test_factors_go_with_the_rows_that_are_held_out():
+    parts = DataSet("one", {"train": with_factors(20, "ink"), "test": with_factors(4, "ink")}).hold_out("new", 0.3, 5)
+    train, new = parts.splits["train"], parts.splits["new"]
+    numbers = [split.x[:, 0].astype(int).tolist() for split in (train, new)]
+    assert [len(each) for each in numbers] == [14, 6] and sorted(numbers[0] + numbers[1]) == list(range(20))
+    assert_rows(train, numbers[0], "ink")
+    assert_rows(new, numbers[1], "ink")
+    assert_rows(parts.splits["test"], [0, 1, 2, 3], "ink")
+
+
+def test_splits_that_are_joined_keep_the_factors_that_both_have():
+    train, extra = with_factors(6, "ink", "slant"), with_factors(3, "ink", "weight", shift=50)
+    joined = DataSet("two", {"train": train, "extra": extra, "test": train}).join("extra").splits
+    assert joined.keys() == {"train", "test"}
+    assert_rows(joined["train"], [0, 1, 2, 3, 4, 5, 50, 51, 52], "ink")
+    assert_rows(joined["test"], [0, 1, 2, 3, 4, 5], "ink", "slant")
+    for one, other in ((train, replace(extra, factors={})), (replace(train, factors={}), extra)):
+        assert_rows(
+            DataSet("two", {"train": one, "extra": other}).join("extra").splits["train"], [*range(6), 50, 51, 52]
+        )
+
+
+def test_the_digest_of_data_without_factors_is_what_it_was():
+    """Names, types, shapes and bytes, in the order of the names; those of the sources hold for this recipe."""
+    x = np.array([[0, 1], [2, 255], [3, 4]], np.uint8)
+    written = b"test.x |u1 (1, 2)" + bytes([3, 4])
+    written += (
+        b"train.x |u1 (2, 2)" + bytes([0, 1, 2, 255]) + b"train.y <i8 (2,)" + bytes([7] + 7 * [0] + [1] + 7 * [0])
+    )
+    data = DataSet("two", {"train": Split(x[:2], np.array([7, 1])), "test": Split(x[2:], None)})
+    assert data.digest() == hashlib.sha256(written).hexdigest()
+    spelt_out = {name: replace(split, factors={}) for name, split in data.splits.items()}
+    assert replace(data, splits=spelt_out).digest() == data.digest()
+
+
+def test_the_digest_covers_factors_by_name_type_and_content():
+    x, y, ink = np.array([[5]], np.uint8), np.array([2]), np.array([3])
+
+    def digest(**factors: np.ndarray) -> str:
+        return DataSet("one", {"train": Split(x, y, factors)}).digest()
+
+    written = b"train.x |u1 (1, 1)\x05train.y <i8 (1,)\x02" + bytes(7)
+    written += b"train.ink <i8 (1,)\x03" + bytes(7) + b"train.slant <i8 (1,)\x02" + bytes(7)
+    assert digest(slant=y, ink=ink) == digest(ink=ink, slant=y) == hashlib.sha256(written).hexdigest()
+    others = [
+        digest(),
+        digest(ink=ink),
+        digest(ink=ink, slant=y + 1),
+        digest(ink=y, slant=ink),
+        digest(ink=ink, weight=y),
+        digest(ink=ink, slant=y.astype(np.int32)),
+    ]
+    assert len({digest(ink=ink, slant=y), *others}) == 7
+
+
+def test_factors_of_another_length_than_the_rows_are_refused():
+    split = with_factors(6, "ink", "slant")
+    check(DataSet("one", {"train": split}))
+    for wrong in (np.arange(5), np.zeros((6, 1), np.int64)):
+        damaged = replace(split, factors={**split.factors, "slant": wrong})
+        with pytest.raises(DataError, match="its split train has 6 rows but factors of another length"):
+            check(DataSet("one", {"train": damaged}))

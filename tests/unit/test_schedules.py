@@ -18,6 +18,36 @@ def test_linear_warm_up():
     assert [schedule(e) for e in (0, 50, 200, 999)] == [0, 0.25, 1, 1]
 
 
+@pytest.mark.parametrize("tau", [0.2, 3.4, 50])
+def test_saturating_warm_up(tau):
+    """1 - exp(-t / tau): 63 % after tau, half after tau ln 2."""
+    schedule = Schedule.of({"shape": "saturating", "start": 0, "end": 1, "epochs": tau})
+    assert schedule(0) == 0
+    assert schedule(tau) == pytest.approx(0.6321205588)
+    assert schedule(tau * math.log(2)) == pytest.approx(0.5)
+    assert schedule(tau * math.log(1000)) == pytest.approx(0.999)
+    for epoch in (tau / 1000, tau / 3, 2.5 * tau, 10 * tau):
+        assert schedule(epoch) == pytest.approx(-math.expm1(-epoch / tau))
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 1), (0.25, 2), (2, 0.5), (1e-3, 1e-4), (0.3, 0.3), (1, 0)])
+def test_saturating_leaves_its_start_at_once_and_never_passes_its_end(start, end):
+    """What is left of the way falls to 1/e in every time constant; far out nothing is left of it, and no more."""
+    schedule = Schedule.of({"shape": "saturating", "start": start, "end": end, "epochs": 7})
+    values = [schedule(0.1 * i) for i in range(3000)]
+    assert values[0] == start
+    for i in range(700):
+        assert values[i + 70] - end == pytest.approx((values[i] - end) / math.e, abs=1e-12)
+    assert values == sorted(values, reverse=start > end)
+    assert all(min(start, end) <= value <= max(start, end) for value in [*values, schedule(1e4), schedule(1e12)])
+    assert schedule(1e12) == end
+
+
+def test_saturating_in_no_time_is_at_its_end():
+    schedule = Schedule.of({"shape": "saturating", "start": 0, "end": 0.7, "epochs": 0})
+    assert schedule(0) == schedule(3) == 0.7
+
+
 def test_a_number_is_constant():
     assert Schedule.of(0.001)(0) == Schedule.of(0.001)(1e6) == 0.001
 

@@ -143,7 +143,9 @@ def write_sources(path: Path, name: str, example: Path, **changes: object) -> No
     """A source list in which ``name`` is the small data set in ``example``, with ``changes`` to its entry."""
     package = resources.files("genclust.data") / "sources.yaml"
     entries = yaml.safe_load(package.read_text(encoding="utf-8"))
-    data = READERS[name](example)
-    counts = {split: len(rows) for split, rows in data.splits.items()}
-    entries[name] |= {"splits": counts, "digest": data.digest(), "variants": {}} | changes
+    for each in {name, entries[name].get("folder", name)}:  # and what it is drawn from
+        data = READERS[each](example)
+        counts = {split: len(rows) for split, rows in data.splits.items()}
+        entries[each] |= {"splits": counts, "digest": data.digest(), "variants": {}}
+    entries[name] |= changes
     path.write_text(yaml.safe_dump(entries, sort_keys=False), encoding="utf-8")

@@ -33,6 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
             print(notebooks.describe(source))
             return 0
         values = notebooks.parse_parameters(source, dict(chosen.parameter))
+        # A file is meant to lie where the command is given; the notebook runs in its own folder.
+        values |= {name: str(Path(v).resolve()) for name, v in values.items() if str(v).endswith(".npz")}
         target = (chosen.output or root / "_build" / "notebooks" / source.name).resolve()
         notebooks.execute(source, target, values, progress=True)
         print(f"notebook: wrote {target}")

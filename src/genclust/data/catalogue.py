@@ -42,8 +42,12 @@ def folder() -> Path:
 
 
 def place(name: str, root: Path | str | None = None) -> Path:
-    """Where the files of the data set ``name`` are, below the data folder ``root``, by default `folder`."""
-    return (folder() if root is None else Path(root)) / (sources()[name].folder or name)
+    """Where the files of the data set ``name`` are, below the data folder ``root``, by default `folder`.
+
+    Raises:
+        DataError: if the name is unknown.
+    """
+    return (folder() if root is None else Path(root)) / (source_of(name).folder or name)
 
 
 def names() -> list[str]:
@@ -94,6 +98,8 @@ def compare(data: DataSet, source: Source) -> None:
 
 def read(name: str, source: Source, where: Path) -> DataSet:
     """Read and check a data set; what is wrong is raised as a `DataError` with a short phrase."""
+    if source.folder:  # what it is drawn from has to be right as well
+        read(source.folder, source_of(source.folder), where)
     data = READERS[name](where)
     source = source.variant(data.variant)
     check(data)

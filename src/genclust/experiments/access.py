@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from genclust.experiments.declaration import PROFILES, Profile, load, parse_profile, parse_seeds
@@ -26,7 +27,8 @@ def records(
         experiment: the experiment's name, such as ``simple-table1``.
         row: the row's name, such as ``proposed-mnist``.
         profile: ``demo``, ``quick`` or ``paper``; or ``published``: the most faithful profile that
-            has been published, which never trains.
+            has been published, which never trains.  With other settings or seeds there is nothing published, and
+            ``demo`` is run, which is said.
         seeds: such as ``"0-9"``; those of the profile if None.
         overrides: settings by section, such as ``{"model": {"n_clusters": 14}}``.
         device: where missing runs are trained.
@@ -44,11 +46,18 @@ def records(
         if not changes and not seeds:
             return published_records(declared)[1]
         profile = "demo"
+        _say_that_it_is_demo()
     if declared.settings is not None and declared.settings["model"]["name"] in BASELINES:
         changes = {"data": changes["data"]} if "data" in changes else {}
     wanted = parse_seeds(seeds) if isinstance(seeds, str) and seeds else seeds or None
     task = task_for(declared, parse_profile(profile), wanted, changes)
     return run(task, own(), device=device, also_look_in=[published()])
+
+
+@cache
+def _say_that_it_is_demo() -> None:
+    """Once, however many rows a notebook asks for."""
+    print("Changed settings or seeds: run at profile demo, on small data; name a profile for the data of the paper.")
 
 
 def common_profile(experiment: str) -> Profile | None:

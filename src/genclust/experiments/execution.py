@@ -78,20 +78,21 @@ def prepare(config: RunConfig) -> tuple[DataSet, str]:
                 f"{settings['name']} has {classes} classes, more than the {config.model['n_clusters']} of the model; "
                 f"set model.n_clusters to {classes} or more."
             )
-    of_bits = _draws_bits(config)
-    if config.model.get("likelihood") == "bernoulli" or of_bits:
-        cure = "scale it" if of_bits else "set model.likelihood to gaussian"
+    kind = config.model["name"]
+    bounded = kind in MODELS and MODELS[kind][0].unit_interval
+    if config.model.get("likelihood") == "bernoulli" or bounded:
+        what, cure = (
+            (f"The model {kind}", "scale it")
+            if bounded
+            else ("The Bernoulli likelihood", "set model.likelihood to gaussian")
+        )
         for name, split in data.splits.items():
             if split.x.dtype != np.uint8 and (split.x.min() < 0 or split.x.max() > 1):
                 raise DataError(
-                    f"The Bernoulli likelihood needs values in [0, 1], but {settings['name']} ({name}) spans "
+                    f"{what} needs values in [0, 1], but {settings['name']} ({name}) spans "
                     f"{split.x.min():g} to {split.x.max():g}; {cure}."
                 )
     return data, digest
-
-
-def _draws_bits(config: RunConfig) -> bool:
-    return config.model["name"] in MODELS and issubclass(MODELS[config.model["name"]][0], BernoulliModel)
 
 
 def run(

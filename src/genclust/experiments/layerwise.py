@@ -39,7 +39,8 @@ def agreement(split: Split, clusters: Mapping[str, Int[np.ndarray, " N"]]) -> di
 
     Returns:
         ``test.acc_many_to_one_y3_ink`` and ``test.nmi_arithmetic_y3_ink`` for all layers and factors; the accuracy
-        of a single cluster, ``test.floor_ink``; and ``test.leading``: how many different factors lead some layer.
+        of a single cluster, ``test.floor_ink``; and ``test.leading_y`` (or ``_z``): how many different factors, of
+        those with more than one value, lead some layer.
     """
     factors = factors_of(split)
     found = {
@@ -52,7 +53,8 @@ def agreement(split: Split, clusters: Mapping[str, Int[np.ndarray, " N"]]) -> di
             found[f"test.acc_many_to_one_{layer}_{name}"] = many_to_one_accuracy(labels, assigned)
             found[f"test.nmi_arithmetic_{layer}_{name}"] = information[name]
         found[f"test.clusters_used_{layer}"] = float(len(np.unique(assigned)))
-        first = max(information, key=information.__getitem__, default=None)
+        telling = [name for name, labels in factors.items() if len(np.unique(labels)) > 1]
+        first = max(telling, key=information.__getitem__, default=None)
         if first is not None and information[first] >= LEADING:
             leading.add(first)
     kind = next(iter(clusters))[0] if clusters else "y"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from IPython.display import HTML
 
 from genclust.experiments.access import records
-from genclust.experiments.declaration import Reported, Row, load
+from genclust.experiments.declaration import PROFILES, Reported, Row, load
 from genclust.experiments.store import Record
-from genclust.experiments.verdicts import MINUS, exceeding, published_records, summarise
+from genclust.experiments.verdicts import MINUS, exceeding, summarise
 
 #: Headings of metrics; the accuracy is always named.
 HEADINGS = {
@@ -89,7 +91,7 @@ def comparison(
             if name:
                 number = next((r for r in row.reported if r.name == name), None)
                 line[f"{name}, paper"] = reported(number) + _unlike(number, metric)
-        line["Seeds"] = seeds_of(row, found, profile)
+        line["Seeds"] = seeds_of(row, found)
         lines.append(line)
     return pd.DataFrame(lines)
 
@@ -103,14 +105,33 @@ def _unlike(number: Reported | None, metric: str) -> str:
     return f"<sup>{marks.get(number.metric.rpartition('_')[2], 'a')}</sup>"
 
 
-def seeds_of(row: Row, found: Sequence[Record], profile: str) -> str:
-    """How many seeds stand behind a line, with the profile unless it is ``paper``; or ``quoted``, or ``not run``."""
+def seeds_of(row: Row, found: Sequence[Record]) -> str:
+    """How many seeds stand behind a line, with the profile unless it is ``paper``; or ``quoted``, or ``not run``.
+
+    What the records say counts, not what was asked for: runs of no profile are of ``changed settings``.
+    """
     if row.quoted:
         return "quoted"
     if not found:
         return "not run"
-    name = str(published_records(row)[0]) if profile == "published" else profile
-    return str(len(found)) + ("" if name == "paper" else f", {name}")
+    runs = found[0]
+    profile = next((p for p in PROFILES if p in row.profiles and asdict(row.config(p)) == runs.config), None)
+    if profile is None:
+        data = Path(runs.data["name"]).name
+        return f"{len(found)}, changed settings" + ("" if data == row.dataset else f", {data}")
+    return str(len(found)) + ("" if profile == "paper" else f", {profile}")
+
+
+def context(*groups: Sequence[Record]) -> str:
+    """What the records are of: data, epochs and seeds, for a line above a table."""
+    runs = [run for group in groups for run in group]
+    if not runs:
+        return "not run"
+    epochs = sorted({run.config["training"]["epochs"] for run in runs if run.config["training"]})
+    names = sorted({Path(run.data["name"]).name.replace("_", " ") for run in runs})
+    seeds = sorted({len(group) for group in groups if group})
+    parts = [", ".join(names), f"epochs: {', '.join(f'{n:,}' for n in epochs)}", f"seeds: {', '.join(map(str, seeds))}"]
+    return "; ".join(part for part in parts if not part.endswith(": "))
 
 
 def every_seed(found: Sequence[Record], metrics: Sequence[str]) -> pd.DataFrame:

@@ -53,6 +53,8 @@ class Model(nn.Module):
     learns_from_labels: ClassVar[bool] = False
     #: Whether there are clusters, and so a :meth:`cluster_posterior`.
     clusters: ClassVar[bool] = True
+    #: Whether what is generated lies in [0, 1] whatever the settings, so that the data must as well.
+    unit_interval: ClassVar[bool] = False
     replicas: int
 
     @abstractmethod
@@ -92,6 +94,7 @@ class BernoulliSettings:
 class BernoulliModel(Model):
     """A model of bits, trained on fresh draws from grey values, whose likelihood can be estimated."""
 
+    unit_interval = True
     settings: Any
 
     def initialise(self, generators: Sequence[Generator]) -> None:

@@ -2,7 +2,7 @@ r"""Ladders of latent variables with clusters at every layer, and what they are 
 
 Willetts, Roberts, Holmes, "Disentangling to Cluster: Gaussian Mixture Variational Ladder Autoencoders", arXiv
 1909.11501, 2019; the ladder without clusters, the VLAE, is from Zhao, Song, Ermon, "Learning Hierarchical
-Features from Generative Models", ICML 2017.
+Features from Deep Generative Models", ICML 2017.
 
 Generative model (equations 1 to 3), a flat prior under a ladder of functions:
 
@@ -379,6 +379,7 @@ class VLAC(Model):
     """
 
     schedules: ClassVar[tuple[str, ...]] = ("temperature", "warm_up")
+    unit_interval = True
 
     def __init__(self, replicas: int, x_dim: int, settings: VLACSettings) -> None:
         super().__init__()

@@ -9,7 +9,7 @@ from scipy import stats
 
 from genclust.experiments import declaration
 from genclust.experiments.declaration import Reported
-from genclust.experiments.verdicts import Summary, judge, number, published_records, summarise, verdicts
+from genclust.experiments.verdicts import Summary, exceeding, judge, number, published_records, summarise, verdicts
 
 
 def test_the_summary_against_scipy():
@@ -51,6 +51,18 @@ def test_a_claim():
     claim = Reported("succeeds", "m", above=40)
     assert judge(claim, Summary.of([30, 75])) == "reproduced"
     assert judge(claim, Summary.of([20, 50])) == "not reproduced"
+
+
+def test_a_difference_within_the_spread_is_a_claim_met_partly():
+    claim = Reported("ACC", "m", over="other", above=5)
+
+    def apart(values, others):
+        found = ([SimpleNamespace(metrics={"m": float(value)}) for value in part] for part in (values, others))
+        return judge(claim, exceeding(*found, "m"))
+
+    assert apart([30, 31, 32], [20, 21, 22]) == "reproduced"
+    assert apart([10, 30, 50], [20, 21, 22]) == "partly"
+    assert apart([23, 24, 25], [20, 21, 22]) == "not reproduced"
 
 
 def test_the_best_of_all_seeds():

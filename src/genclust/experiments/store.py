@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 import zipfile
@@ -49,6 +50,10 @@ class Record:
     provenance: dict[str, Any]
     seconds: float
     path: Path | None = field(default=None, compare=False)
+
+    def metric(self, name: str) -> float:
+        """The final number of that name; NaN where it was not measured, such as a score of data without labels."""
+        return self.metrics.get(name, math.nan)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays that figures need.

@@ -61,8 +61,9 @@ def reported(number: Reported | None) -> str:
 
 
 def difference(better: Sequence[Record], worse: Sequence[Record], metric: str) -> str:
-    """How far the first mean lies above the second, with Welch's 95 % interval; a dash without two seeds each."""
-    if min(len(better), len(worse)) < 2:
+    """How far the first mean lies above the second, with Welch's 95 % interval; a dash without two seeds each, or
+    without the metric."""
+    if min(len(better), len(worse)) < 2 or metric not in better[0].metrics:
         return "–"
     found = exceeding(better, worse, metric)
     low, high = found.interval or (math.nan, math.nan)

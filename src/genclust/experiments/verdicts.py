@@ -73,12 +73,16 @@ def judge(reported: Reported, measured: Summary) -> str:
 
     Reproduced: the means differ by no more than the declared tolerance (1 without one).
     Partly: they differ by more, but Welch's 95 % interval of their difference holds zero.
-    A claim that the mean stays below or above a bound holds or does not.
+    A claim that the mean stays below or above a bound holds or does not; one about the difference of two means holds
+    only partly where the interval of the difference holds zero.
     """
     if reported.mean is None:
         low = -math.inf if reported.above is None else reported.above
         high = math.inf if reported.below is None else reported.below
-        return "reproduced" if low < measured.mean < high else "not reproduced"
+        if not low < measured.mean < high:
+            return "not reproduced"
+        scattered = reported.over and measured.interval and measured.interval[0] <= 0 <= measured.interval[1]
+        return "partly" if scattered else "reproduced"
     difference = measured.mean - reported.mean
     if abs(difference) <= (1.0 if reported.tolerance is None else reported.tolerance):
         return "reproduced"

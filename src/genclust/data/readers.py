@@ -15,6 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,7 @@ def coloured_digits(folder: Path) -> DataSet:
     return _coloured("coloured_digits", digits(folder), 16, {"train": 6, "test": 3})
 
 
+@lru_cache(maxsize=1)  # a minute's work, and a run asks for its data twice
 def coloured_mnist(folder: Path) -> DataSet:
     """MNIST drawn in colour, 32 x 32, every shape once."""
     return _coloured("coloured_mnist", mnist(folder), 32, {"train": 1, "test": 1})

@@ -187,7 +187,7 @@ def verdict_table(title: str, rows: Iterable[dict[str, Any]]) -> str:
         f"<caption>{escape(title)}</caption><thead><tr>{head}</tr></thead><tbody>",
     ]
     for row in rows:
-        verdict = "quoted" if row.get("quoted") and row["verdict"] == "not run" else str(row["verdict"])
+        verdict = str(row["verdict"])
         badge = f'<span class="verdict {verdict.replace(" ", "-")}">{escape(verdict)}</span>'
         cells = {
             "Row": escape(text(row, "label") or text(row, "row")),

@@ -76,7 +76,8 @@ def run(
             records = execution.run(
                 task, target, device=device, minutes=left, progress=not quiet, also_look_in=[store.published()]
             )
-            _print_records(f"{experiment}/{one.name}, {profile}", one, records)
+            changed = ", changed settings" if set_ else ""
+            _print_records(f"{experiment}/{one.name}, {profile}{changed}", one, records)
 
 
 def _table(*columns: str) -> Table:
@@ -87,9 +88,16 @@ def _table(*columns: str) -> Table:
     return table
 
 
+#: What is shown of a row for which nothing is reported.
+UNREPORTED = (
+    *("test.acc_hungarian", "test.nmi_geometric", "test.ari", "test.log_likelihood"),
+    *("test.leading_y", "test.leading_z"),
+)
+
+
 def _print_records(title: str, row: declaration.Row, records: list[store.Record]) -> None:
     numbers = {reported.metric: reported for reported in row.reported if not reported.over}
-    metrics = list(numbers) or ["test.acc_hungarian", "test.nmi_geometric", "test.ari"]
+    metrics = list(numbers) or [metric for metric in UNREPORTED if metric in records[0].metrics]
     table = Table(title=title, title_justify="left")
     table.add_column("seed", justify="right")
     for metric in metrics:

@@ -63,7 +63,8 @@ def _checked(name: str, value: Any, kind: Any, limits: Mapping[str, float]) -> A
     if get_origin(kind) is tuple:
         entry = get_args(kind)[0]
         if not isinstance(value, (list, tuple)):
-            raise SettingError(f"{name} must be a list of {entry.__name__}, not {value!r}.")
+            example = [entry(64), entry(32)]
+            raise SettingError(f"{name} must be a list, such as {example}, not {value!r}.")
         return tuple(_checked(f"an entry of {name}", item, entry, limits) for item in value)
     if get_origin(kind) is not None:  # built by the caller, such as the mapping of schedules
         return value

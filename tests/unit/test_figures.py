@@ -30,7 +30,7 @@ from genclust.figures.diagrams import (
     vlac_graphical_model,
 )
 from genclust.figures.heat import heat_map
-from genclust.figures.images import as_squares, image_grid
+from genclust.figures.images import as_images, as_squares, image_grid
 from genclust.figures.scatter import class_scatter
 from genclust.figures.seeds import seed_rows, seeds_against_paper
 
@@ -424,6 +424,13 @@ def test_every_seed_is_a_dot(ax: Axes) -> None:
 
 
 # ---- heat maps
+
+
+def test_flattened_images_get_their_sides_back() -> None:
+    images = np.arange(2 * 3 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 3, 4, 5, 3)
+    assert np.array_equal(as_images(images.reshape(2, 3, 60), 4, 5, 3) * 255, images)
+    with pytest.raises(ValueError):
+        as_images(images.reshape(2, 3, 60), 4, 4, 3)
 
 
 def test_a_heat_map_takes_names(ax: Axes) -> None:

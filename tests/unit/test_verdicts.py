@@ -74,11 +74,14 @@ def test_the_best_of_all_seeds():
 def test_every_reported_number_has_a_line():
     lines = verdicts()
     assert set(lines.paper) == {"simple", "gmvae", "cagem", "vlac"}
-    assert set(lines.verdict) <= {"reproduced", "partly", "not reproduced", "surrogate data", "not run"}
+    assert set(lines.verdict) <= {"reproduced", "partly", "not reproduced", "surrogate data", "not run", "quoted"}
     proposed = lines[(lines.table == "Table 1") & (lines.paper == "simple") & (lines.label == "Proposed")]
     assert set(proposed.dataset) == {"mnist", "usps", "reuters10k"}
     assert set(proposed.name) == {"ACC", "NMI"}
     assert not lines[lines.quoted.astype(bool)].measured_mean.notna().any()
+    assert set(lines[lines.quoted.astype(bool)].verdict) == {"quoted"} and set(
+        lines[lines.verdict == "quoted"].quoted
+    ) == {True}
     json.dumps(lines.astype(object).to_dict("records"))
 
 

@@ -30,6 +30,8 @@ from genclust.data.base import DataError, DataSet, MissingData, Split
 from genclust.data.coloured import coloured_digits as draw_in_colour
 
 DIGITS = tuple("0123456789")
+#: With transparency.  More are taken for a side of the image that stands where the colours should.
+MOST_COLOURS = 4
 
 # What the readers of gzip, zip, PNG, NumPy, Matlab and text files raise when bytes are wrong or lacking.
 DAMAGE = (
@@ -342,12 +344,17 @@ def own(path: Path) -> DataSet:
         content["x_train"] = content["x"]
     if "y_train" not in content and "y" in content:
         content["y_train"] = content["y"]
+    shape = content["x_train"].shape[1:]
+    if len(shape) == 3 and shape[2] > MOST_COLOURS >= shape[0]:
+        raise DataError(
+            f"x_train has the shape {content['x_train'].shape}, but images are [N, height, width, colours]; "
+            "move the colours to the end"
+        )
     splits = {
         split: Split(_rows(f"x_{split}", content[f"x_{split}"]), _labels(f"y_{split}", content.get(f"y_{split}")))
         for split in ("train", "test")
         if f"x_{split}" in content
     }
-    shape = content["x_train"].shape[1:]
     n_classes = max((split.y.max() + 1 for split in splits.values() if split.y is not None), default=0)
     return DataSet(
         str(path),

@@ -141,7 +141,9 @@ def _line(
         _, others = published_records(experiment.row(reported.over), profile)
         measured = exceeding(records, others, reported.metric) if others else None
     surrogate = _surrogate(row, records[0]) if records else None
-    if measured is None or profile != "paper":
+    if row.quoted:
+        verdict = "quoted"
+    elif measured is None or profile != "paper":
         verdict = "not run"  # at the paper's settings; a smaller profile's numbers are shown, not judged
     elif surrogate:
         verdict = "surrogate data"

@@ -59,6 +59,17 @@ def image_grid(
     ax.grid(False)
 
 
+def as_images(
+    images: Num[np.ndarray, "*grid D"], height: int, width: int, colours: int
+) -> Float[np.ndarray, "*grid H W C"]:
+    """Flattened images 0 … 255, the colours of a pixel side by side, as images from 0 to 1.
+
+    Raises:
+        ValueError: if D is not the product of the sizes.
+    """
+    return images.reshape(*images.shape[:-1], height, width, colours) / 255
+
+
 def as_squares(images: Num[np.ndarray, "rows cols D"]) -> Float[np.ndarray, "rows cols H W C"]:
     """Flattened images 0 … 255, grey or with red, green and blue of a pixel side by side, as square ones from 0 to 1.
 

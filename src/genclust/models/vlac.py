@@ -608,7 +608,8 @@ def _refuse(x_dim: int, s: VLACSettings) -> None:
     if s.height * s.width * s.colours != x_dim:
         raise SettingError(
             f"Images of {s.height} × {s.width} pixels and {s.colours} colours have {s.height * s.width * s.colours} "
-            f"values, not {x_dim}; set model.height, model.width and model.colours to those of the data."
+            f"values, not {x_dim}; set model.height, model.width and model.colours to those of the data, "
+            "which must be images."
         )
     if not L or len(s.z_dims) != L:
         raise SettingError(

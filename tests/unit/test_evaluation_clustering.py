@@ -10,6 +10,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from genclust.evaluation.clustering import (
+    chance_level,
     clustering_scores,
     exemplar_accuracy,
     hungarian_accuracy,
@@ -194,3 +195,24 @@ def test_bad_posteriors_are_refused(score, bad: np.ndarray, message: str) -> Non
 def test_unknown_normaliser_is_refused() -> None:
     with pytest.raises(ValueError, match="max"):
         nmi(GOOD, GOOD, "max")  # type: ignore[arg-type]
+
+
+def test_the_chance_level_of_many_clusters_is_far_above_the_floor():
+    """Of 50 clusters on 1,600 points of ten classes, against fresh random partitions; of one cluster, the floor."""
+    rng = np.random.default_rng(1)
+    labels, clusters = np.repeat(np.arange(10), 160), np.tile(np.arange(50), 32)
+    fresh = np.mean([many_to_one_accuracy(labels, rng.permutation(clusters)) for _ in range(200)])
+    level = chance_level(many_to_one_accuracy, labels, rng.permutation(clusters))
+    assert level == pytest.approx(fresh, abs=0.3) and level > 18
+    assert chance_level(many_to_one_accuracy, labels, np.zeros(1600, int)) == 10
+    # the mutual information of independent tables: (K - 1)(T - 1) / 2N nats in the leading order
+    bits = chance_level(lambda t, k: nmi(t, k, "arithmetic"), labels, clusters)
+    expected = 100 * (49 * 9 / 3200) / ((np.log(50) + np.log(10)) / 2)
+    assert bits == pytest.approx(expected, rel=0.1)
+
+
+def test_the_chance_level_does_not_depend_on_how_good_the_clusters_are():
+    labels = np.repeat(np.arange(5), 40)
+    at_random = np.random.default_rng(7).permutation(labels)  # not the seed of the level's own
+    perfect, poor = (chance_level(many_to_one_accuracy, labels, clusters) for clusters in (labels, at_random))
+    assert perfect == pytest.approx(poor, abs=1.5) and perfect < 40

@@ -17,6 +17,7 @@ from genclust.experiments import declaration
 from genclust.experiments.evaluations import Results, evaluate
 from genclust.experiments.layerwise import (
     agreement,
+    by_chance,
     clusters_by_layer,
     factors_of,
     images_by_layer,
@@ -479,3 +480,15 @@ def test_evaluations_of_layers_are_taken():
     asked = ["clustering", "layers", "kmeans-20", "kmeans-3", "resampling"]
     row = {"label": "a", "dataset": "mnist", "settings": {}, "evaluate": asked}
     assert declaration._row("here", "this", row, {}).evaluated == tuple(asked)
+
+
+def test_chance_is_given_for_every_layer_and_factor_and_stays_below_what_is_known():
+    y = np.arange(300) % 3
+    split = Split(np.zeros((300, D), np.uint8), y, {"ink": (y + np.arange(300) // 150) % 2})
+    found = by_chance(split, {"y1": y, "y2": np.zeros(300, int)})
+    layers_and_factors = [(layer, factor) for layer in ("y1", "y2") for factor in ("identity", "ink")]
+    assert found.keys() == {f"test.chance_{k}_{a}_{f}" for k in ("many_to_one", "nmi") for a, f in layers_and_factors}
+    assert 33.3 < found["test.chance_many_to_one_y1_identity"] < 45 and found["test.chance_nmi_y1_identity"] < 3
+    assert found["test.chance_many_to_one_y2_identity"] == pytest.approx(100 / 3)
+    by_the_model = clusters_by_layer(vlac(), DataSet("d", {"test": pictures(40, 0)}), torch.rand(40, D), by_chance)
+    assert all("test.chance_nmi_y2_identity" in each for each in by_the_model) and len(by_the_model) == len(SEEDS)

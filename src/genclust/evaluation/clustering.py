@@ -13,6 +13,7 @@ Classes and clusters are numbered from zero. All scores are in per cent.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -121,6 +122,27 @@ def nmi(labels: Int[np.ndarray, " N"], clusters: Int[np.ndarray, " N"], normalis
     if normaliser not in ("geometric", "arithmetic"):
         raise ValueError(f"normaliser must be 'geometric' or 'arithmetic', not {normaliser!r}")
     return 100 * float(normalized_mutual_info_score(labels, clusters, average_method=normaliser))
+
+
+def chance_level(
+    score: Callable[[Int[np.ndarray, " N"], Int[np.ndarray, " N"]], float],
+    labels: Int[np.ndarray, " N"],
+    clusters: Int[np.ndarray, " N"],
+    permutations: int = 20,
+) -> float:
+    """What clusters of the same sizes score that know nothing of the labels: the mean over random permutations.
+
+    Many clusters on few points agree with anything: 50 of equal size on 1,600 points of ten classes have a many-to-one
+    accuracy of 19 %, where a single one has 10.
+
+    Args:
+        score: of labels and clusters, such as :func:`many_to_one_accuracy`.
+        labels: classes 0 … T-1.
+        clusters: clusters 0 … K-1.
+        permutations: drawn from seed 0.
+    """
+    rng = np.random.default_rng(0)
+    return float(np.mean([score(rng.permutation(labels), clusters) for _ in range(permutations)]))
 
 
 def clustering_scores(labels: Int[np.ndarray, " N"], log_posterior: Float[np.ndarray, "N K"]) -> dict[str, float]:

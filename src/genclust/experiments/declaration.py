@@ -27,7 +27,7 @@ ADDED_LATER = {"clip_norm": 0.0, "adam_beta1": 0.9, "adam_epsilon": 1e-8}
 EVALUATIONS = (
     *("clustering", "neighbours", "style", "projection", "latent", "samples", "walk"),
     *("likelihood", "bound", "units", "classifiers", "generation", "map"),
-    *("layers", "kmeans", "resampling"),
+    *("layers", "chance", "kmeans", "resampling"),
 )
 
 

@@ -383,6 +383,8 @@ def _of_layers(
         kind, _, n_clusters = evaluation.partition("-")
         if kind == "layers":
             _add(metrics, layerwise.clusters_by_layer(model, data, parts["test"]))
+        elif kind == "chance":
+            _add(metrics, layerwise.clusters_by_layer(model, data, parts["test"], layerwise.by_chance))
         elif kind == "kmeans":
             _add(metrics, layerwise.kmeans_by_layer(model, data, parts, seeds, int(n_clusters)))
         elif kind == "resampling":

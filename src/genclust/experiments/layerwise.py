@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from genclust.data import DataSet, Split
-from genclust.evaluation.clustering import many_to_one_accuracy, nmi
+from genclust.evaluation.clustering import chance_level, many_to_one_accuracy, nmi
 from genclust.experiments.images import as_bytes, one_of_each_class
 from genclust.models.baselines import KMeansSettings
 from genclust.models.vlac import VLAC
@@ -61,15 +62,34 @@ def agreement(split: Split, clusters: Mapping[str, Int[np.ndarray, " N"]]) -> di
     return found | ({f"test.leading_{kind}": float(len(leading))} if factors else {})
 
 
-def clusters_by_layer(model: VLAC, data: DataSet, x: Tensor) -> list[dict[str, float]]:
-    """The agreement of q(y|x) of every layer that has clusters, x being the test split."""
+def by_chance(split: Split, clusters: Mapping[str, Int[np.ndarray, " N"]]) -> dict[str, float]:
+    """What :func:`agreement` would be by chance, with clusters of the same sizes.
+
+    Returns:
+        ``test.chance_many_to_one_y3_ink`` and ``test.chance_nmi_y3_ink`` for all layers and factors, in per cent.
+    """
+    scores: dict[str, Callable[..., float]] = {
+        "many_to_one": many_to_one_accuracy,
+        "nmi": partial(nmi, normaliser="arithmetic"),
+    }
+    return {
+        f"test.chance_{kind}_{layer}_{name}": chance_level(score, labels, assigned)
+        for layer, assigned in clusters.items()
+        for name, labels in factors_of(split).items()
+        for kind, score in scores.items()
+    }
+
+
+def clusters_by_layer(
+    model: VLAC, data: DataSet, x: Tensor, measure: Callable[..., dict[str, float]] = agreement
+) -> list[dict[str, float]]:
+    """The agreement of q(y|x) of every layer that has clusters, or that by chance; x is the test split."""
     if not model.clustered:
         return [{} for _ in range(model.replicas)]
     posteriors = in_chunks(model.cluster_posteriors, x, model.replicas)
     assigned = {name: log_q.nan_to_num().argmax(-1).numpy() for name, log_q in posteriors.items()}
     return [
-        agreement(data.splits["test"], {name: each[r] for name, each in assigned.items()})
-        for r in range(model.replicas)
+        measure(data.splits["test"], {name: each[r] for name, each in assigned.items()}) for r in range(model.replicas)
     ]
 
 

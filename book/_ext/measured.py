@@ -38,6 +38,7 @@ METRICS = {
     "nmi_arithmetic": "NMI, arithmetic (%)",
     "ari": "adjusted Rand index (%)",
     "log_likelihood": "log-likelihood (nats)",
+    "leading_y": "number of attributes",
 }
 DATASETS = {
     "mnist": "MNIST",
@@ -51,6 +52,8 @@ DATASETS = {
     "digits": "digits",
     "arcs": "arcs",
     "house_numbers": "house numbers",
+    "coloured_mnist": "coloured MNIST",
+    "coloured_digits": "coloured digits",
 }
 FEATURES = {"x_hat": "x̂", "z_mean": "the mean of z"}
 PAPERS = {"simple": "Is Simple Better?", "cagem": "CaGeM", "gmvae": "GMVAE", "vlac": "VLAC"}

@@ -77,57 +77,60 @@ def test_published_records_are_complete_and_consistent(row):
         assert len({record.data["digest"] for record in records}) <= 1
 
 
-def test_a_demo_run_anew_gives_the_published_numbers(tmp_path, monkeypatch):
+@pytest.fixture
+def published_and_anew(tmp_path, monkeypatch):
+    """The published records of a row's demo, and those of the same seeds run again."""
+    monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path))
+
+    def of(experiment: str, name: str, *evaluations: str):
+        row = declaration.load(experiment).row(name)
+        _, expected = published_records(row, "demo")
+        assert len(expected) == len(row.seeds("demo"))
+        task = execution.Task(row.config("demo"), row.seeds("demo"), evaluations)
+        return expected, execution.run(task, Store(tmp_path / "records"), progress=False)
+
+    return of
+
+
+def means(metric, *groups):
+    return [np.mean([record.metrics[metric] for record in records]) for records in groups]
+
+
+def test_a_demo_run_anew_gives_the_published_numbers(published_and_anew):
     """Same seeds, other processors and thread counts: single seeds move by rounding that training amplifies.
 
     After one epoch nothing has been amplified: reconstructions agree to 0.2 %.  At the end the mean
     of five seeds agrees within 4 points; that is 4 standard errors of a difference of such means.
     """
-    monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path))
-    row = declaration.load("simple-table1").row("proposed-mnist")
-    _, expected = published_records(row, "demo")
-    assert len(expected) == 5
-    task = execution.Task(row.config("demo"), row.seeds("demo"), ("clustering",))
-    anew = execution.run(task, Store(tmp_path / "records"), progress=False)
+    expected, anew = published_and_anew("simple-table1", "proposed-mnist", "clustering")
     for old, new in zip(expected, anew, strict=True):
         assert new.curve[0]["reconstruction"] == pytest.approx(old.curve[0]["reconstruction"], rel=0.002)
         assert new.data["digest"] == old.data["digest"]
     for metric in ("test.acc_hungarian", "test.nmi_geometric"):
-        means = [np.mean([r.metrics[metric] for r in records]) for records in (expected, anew)]
-        assert means[1] == pytest.approx(means[0], abs=4)
+        old_mean, new_mean = means(metric, expected, anew)
+        assert new_mean == pytest.approx(old_mean, abs=4)
 
 
-def test_a_likelihood_of_a_demo_run_anew_is_the_published_one(tmp_path, monkeypatch):
+def test_a_likelihood_of_a_demo_run_anew_is_the_published_one(published_and_anew):
     """CaGeM-100: labels, training, batch statistics, 500 samples; seeds differ by 0.1 nat and the mean moves less."""
-    monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path))
-    row = declaration.load("cagem-table1").row("cagem-100")
-    _, expected = published_records(row, "demo")
-    assert len(expected) == 3
-    task = execution.Task(row.config("demo"), row.seeds("demo"), ("likelihood-500",))
-    anew = execution.run(task, Store(tmp_path / "records"), progress=False)
+    expected, anew = published_and_anew("cagem-table1", "cagem-100", "likelihood-500")
     for old, new in zip(expected, anew, strict=True):
         assert new.curve[0]["reconstruction"] == pytest.approx(old.curve[0]["reconstruction"], rel=0.002)
-    means = [np.mean([r.metrics["test.log_likelihood"] for r in records]) for records in (expected, anew)]
-    assert means[1] == pytest.approx(means[0], abs=0.15)
+    old_mean, new_mean = means("test.log_likelihood", expected, anew)
+    assert new_mean == pytest.approx(old_mean, abs=0.15)
 
 
-def test_what_a_layer_is_about_comes_out_again(tmp_path, monkeypatch):
+def test_what_a_layer_is_about_comes_out_again(published_and_anew):
     """GM-DGM on coloured digits: generated data, convolutions, relaxed clusters, their agreement with every attribute.
 
     After one epoch reconstructions agree to a nat.  At the end seeds differ by two points, means of three by less.
     """
-    monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path))
-    row = declaration.load("vlac-factors").row("gm-dgm")
-    _, expected = published_records(row, "demo")
-    assert len(expected) == 3
-    task = execution.Task(row.config("demo"), row.seeds("demo"), ("layers",))
-    anew = execution.run(task, Store(tmp_path / "records"), progress=False)
+    expected, anew = published_and_anew("vlac-factors", "gm-dgm", "layers")
     for old, new in zip(expected, anew, strict=True):
         assert new.curve[0]["reconstruction"] == pytest.approx(old.curve[0]["reconstruction"], abs=1)
     for factor in ("background", "ink", "identity"):
-        metric = f"test.nmi_arithmetic_y3_{factor}"
-        means = [np.mean([r.metrics[metric] for r in records]) for records in (expected, anew)]
-        assert means[1] == pytest.approx(means[0], abs=5)
+        old_mean, new_mean = means(f"test.nmi_arithmetic_y3_{factor}", expected, anew)
+        assert new_mean == pytest.approx(old_mean, abs=5)
 
 
 @pytest.mark.data

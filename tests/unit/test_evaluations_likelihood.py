@@ -172,7 +172,22 @@ def test_an_error_counts_over_all_images():
 
 
 @pytest.mark.parametrize("place", ["experiment", "row", "profile"])
-@pytest.mark.parametrize("evaluation", ["likelihood", "likelihood-x", "bound", "clustering-5", "likelyhood-5"])
+@pytest.mark.parametrize(
+    "evaluation",
+    [
+        *(
+            "likelihood",
+            "likelihood-x",
+            "bound",
+            "clustering-5",
+            "likelyhood-5",
+            "layers-2",
+            "resampling-3",
+            "chance-2",
+        ),
+        *("kmeans", "kmeans-", "kmeans-0", "kmeans-x", "kmeans--3", "kmeans-2.5"),
+    ],
+)
 def test_evaluations_that_mean_nothing_are_refused(evaluation, place):
     row, declared = {"label": "a", "dataset": "mnist", "settings": {}}, {"settings": {}}
     asked = {"evaluate": ["units", evaluation]}

@@ -25,7 +25,6 @@ from genclust.experiments.layerwise import (
 )
 from genclust.models.gumbel import GumbelClustering, GumbelSettings
 from genclust.models.vlac import GMDGM, VLAC, VLAE, GMDGMSettings, VLACSettings, VLAESettings
-from genclust.settings import SettingError
 from genclust.streams import Noise
 
 IMAGE = {"height": 4, "width": 4, "colours": 3}
@@ -459,21 +458,6 @@ def test_a_model_without_layers_is_left_out():
 
 
 # ---- declarations
-
-
-@pytest.mark.parametrize("place", ["experiment", "row", "profile"])
-@pytest.mark.parametrize(
-    "evaluation", ["kmeans", "kmeans-", "kmeans-0", "kmeans-x", "kmeans--3", "kmeans-2.5", "layers-2", "resampling-3"]
-)
-def test_evaluations_of_layers_that_mean_nothing_are_refused(evaluation, place):
-    row, declared = {"label": "a", "dataset": "mnist", "settings": {}}, {"settings": {}}
-    asked = {"evaluate": ["layers", evaluation]}
-    if place == "profile":
-        declared["profiles"] = {"demo": asked}
-    else:
-        (declared if place == "experiment" else row).update(asked)
-    with pytest.raises(SettingError, match=f"no evaluation, asked for by here/this, '{evaluation}'"):
-        declaration._row("here", "this", row, declared)
 
 
 def test_evaluations_of_layers_are_taken():

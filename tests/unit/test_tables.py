@@ -1,9 +1,12 @@
 """Tables of the book: numbers of different kinds are marked, and pictures of many rows are of one profile."""
 
+import math
+from dataclasses import replace
+
 import pandas as pd
 
-from genclust.experiments import common_profile, load, published_records, records
-from genclust.experiments.tables import comparison, measured, show
+from genclust.experiments import access, common_profile, load, published_records, records
+from genclust.experiments.tables import comparison, context, difference, measured, seeds_of, show
 
 SCORES = {"test.acc_exemplar": "ACC", "test.acc_exemplar_best": "best ACC"}
 
@@ -43,3 +46,28 @@ def test_equations_and_spreads_are_not_broken_over_lines():
     html = show(pd.DataFrame([{"": "K = 10, M = 1", "ACC": "65.1 ± 7.2"}])).data
     assert "K&nbsp;=&nbsp;10, M&nbsp;=&nbsp;1" in html and "65.1&nbsp;±&nbsp;7.2" in html
     assert html.startswith('<div class="scrolls"><table')
+
+
+def test_seeds_are_labelled_by_what_was_run_and_not_by_what_was_asked_for():
+    row = load("vlac-factors").row("gm-dgm")
+    demo = published_records(row, "demo")[1]
+    assert seeds_of(row, demo) == "3, demo"
+    changed = [replace(run, config=run.config | {"training": run.config["training"] | {"epochs": 1}}) for run in demo]
+    assert seeds_of(row, changed) == "3, changed settings, coloured_digits"
+    assert seeds_of(load("simple-table1").row("kmeans-mnist"), records("simple-table1", "kmeans-mnist")) == "10"
+    assert seeds_of(row, []) == "not run" and seeds_of(load("vlac-table1").row("imsat"), []) == "quoted"
+    assert context(demo, demo[:2]) == "coloured digits; epochs: 8; seeds: 2, 3"
+    assert context([]) == "not run"
+
+
+def test_a_score_that_was_not_measured_is_a_dash_or_nan():
+    demo = published_records(load("vlac-factors").row("vlae"), "demo")[1]
+    assert difference(demo, demo, "test.acc_many_to_one") == "–" == measured(demo, "test.acc_many_to_one")
+    assert math.isnan(demo[0].metric("test.acc_many_to_one")) and demo[0].metric("test.leading_z") >= 1
+
+
+def test_changed_settings_without_a_profile_are_run_at_demo_which_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path))
+    access._say_that_it_is_demo.cache_clear()
+    (run,) = records("simple-table1", "proposed-mnist", seeds="7", overrides={"training": {"epochs": 1}})
+    assert run.data["name"] == "digits" and "demo" in capsys.readouterr().out

@@ -295,101 +295,54 @@ def evaluate(
     model.eval()
     parts = {name: observed(model, data, name).to(device) for name in data.splits}
     results = [Results({}, {}) for _ in seeds]
+    metrics, arrays = [result.metrics for result in results], [result.arrays for result in results]
     if "clustering" in evaluations and model.clusters:
         posteriors = {
             name: _without_nan(in_chunks(model.cluster_posterior, x, model.replicas)) for name, x in parts.items()
         }
-        for r, result in enumerate(results):
-            result.metrics.update(clustering(data, {name: p[r].numpy() for name, p in posteriors.items()}))
+        for r, kept in enumerate(metrics):
+            kept.update(clustering(data, {name: p[r].numpy() for name, p in posteriors.items()}))
     if "neighbours" in evaluations:
         embeddings = {name: in_chunks(model.embed, x, model.replicas) for name, x in parts.items()}
         kinds = next(iter(embeddings.values()))
-        for r, result in enumerate(results):
-            result.metrics.update(
-                neighbours(
-                    data,
-                    {k: {name: e[k][r].nan_to_num().numpy() for name, e in embeddings.items()} for k in kinds},
-                )
-            )
+        for r, kept in enumerate(metrics):
+            features = {k: {name: e[k][r].nan_to_num().numpy() for name, e in embeddings.items()} for k in kinds}
+            kept.update(neighbours(data, features))
     if "style" in evaluations:
-        for result, arrays in zip(results, style(model, data, seeds, device), strict=True):
-            result.arrays.update(arrays)
+        _add(arrays, style(model, data, seeds, device))
     for name in ("samples", "walk"):
         if name in evaluations:
-            for result, images in zip(results, components(model, seeds, device, name == "walk"), strict=True):
-                result.arrays[f"component_{name}"] = images
+            _add(arrays, [{f"component_{name}": images} for images in components(model, seeds, device, name == "walk")])
     if "latent" in evaluations:
-        for result, arrays in zip(results, latent(model, data, device), strict=True):
-            result.arrays.update(arrays)
-    if isinstance(model, BernoulliModel):
-        for result, (metrics, arrays) in zip(
-            results, _of_bits(model, data, as_float(parts["test"]), seeds, evaluations, device, precision), strict=True
-        ):
-            result.metrics.update(metrics)
-            result.arrays.update(arrays)
-    if isinstance(model, VLAC):
-        for result, (metrics, arrays) in zip(
-            results, _of_layers(model, data, parts, seeds, evaluations, device), strict=True
-        ):
-            result.metrics.update(metrics)
-            result.arrays.update(arrays)
+        _add(arrays, latent(model, data, device))
+    for evaluation in evaluations:
+        kind, _, number = evaluation.partition("-")
+        if isinstance(model, BernoulliModel):
+            bits = as_float(parts["test"])
+            if kind == "likelihood":
+                _add(metrics, likelihood(model, bits, seeds, int(number), precision))
+            elif kind == "bound":
+                _add(arrays, bounds(model, bits, seeds, int(number), precision))
+            elif kind == "units":
+                _add(metrics, units(in_chunks(model.embed, bits, model.replicas)))
+            elif kind == "classifiers" and model.learns_from_labels:
+                _add(metrics, classifiers(model, data, bits, seeds, device))
+            elif kind == "generation":
+                _add(arrays, generation(model, bits, seeds, device))
+            elif kind == "map":
+                _add(arrays, latent_map(model, data, bits, seeds, device))
+        elif isinstance(model, VLAC):
+            if kind == "layers":
+                _add(metrics, layerwise.clusters_by_layer(model, data, parts["test"]))
+            elif kind == "chance":
+                _add(metrics, layerwise.clusters_by_layer(model, data, parts["test"], layerwise.by_chance))
+            elif kind == "kmeans":
+                _add(metrics, layerwise.kmeans_by_layer(model, data, parts, seeds, int(number)))
+            elif kind == "resampling":
+                _add(arrays, layerwise.images_by_layer(model, data, seeds, device))
     if "projection" in evaluations:
-        for result, kept, seed in zip(results, snapshots, seeds, strict=True):
-            result.arrays.update(projection(kept, data, seed))
+        _add(arrays, [projection(kept, data, seed) for kept, seed in zip(snapshots, seeds, strict=True)])
     return results
-
-
-def _of_bits(
-    model: Any,
-    data: DataSet,
-    bits: Tensor,
-    seeds: list[int],
-    evaluations: tuple[str, ...],
-    device: torch.device,
-    precision: str,
-) -> list[tuple[dict[str, float], dict[str, np.ndarray]]]:
-    """Metrics and arrays of every replica of a model of bits, ``bits`` being those of the test split."""
-    metrics: list[dict[str, float]] = [{} for _ in seeds]
-    arrays: list[dict[str, np.ndarray]] = [{} for _ in seeds]
-    for evaluation in evaluations:
-        kind, _, samples = evaluation.partition("-")
-        if kind == "likelihood":
-            _add(metrics, likelihood(model, bits, seeds, int(samples), precision))
-        elif kind == "bound":
-            _add(arrays, bounds(model, bits, seeds, int(samples), precision))
-        elif kind == "units":
-            _add(metrics, units(in_chunks(model.embed, bits, model.replicas)))
-        elif kind == "classifiers" and model.learns_from_labels:
-            _add(metrics, classifiers(model, data, bits, seeds, device))
-        elif kind == "generation":
-            _add(arrays, generation(model, bits, seeds, device))
-        elif kind == "map":
-            _add(arrays, latent_map(model, data, bits, seeds, device))
-    return list(zip(metrics, arrays, strict=True))
-
-
-def _of_layers(
-    model: VLAC,
-    data: DataSet,
-    parts: Mapping[str, Tensor],
-    seeds: list[int],
-    evaluations: tuple[str, ...],
-    device: torch.device,
-) -> list[tuple[dict[str, float], dict[str, np.ndarray]]]:
-    """Metrics and arrays of every replica of a ladder of latent variables."""
-    metrics: list[dict[str, float]] = [{} for _ in seeds]
-    arrays: list[dict[str, np.ndarray]] = [{} for _ in seeds]
-    for evaluation in evaluations:
-        kind, _, n_clusters = evaluation.partition("-")
-        if kind == "layers":
-            _add(metrics, layerwise.clusters_by_layer(model, data, parts["test"]))
-        elif kind == "chance":
-            _add(metrics, layerwise.clusters_by_layer(model, data, parts["test"], layerwise.by_chance))
-        elif kind == "kmeans":
-            _add(metrics, layerwise.kmeans_by_layer(model, data, parts, seeds, int(n_clusters)))
-        elif kind == "resampling":
-            _add(arrays, layerwise.images_by_layer(model, data, seeds, device))
-    return list(zip(metrics, arrays, strict=True))
 
 
 def _add(kept: Sequence[dict[str, Any]], found: Sequence[Mapping[str, Any]]) -> None:

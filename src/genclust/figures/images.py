@@ -76,9 +76,9 @@ def as_squares(images: Num[np.ndarray, "rows cols D"]) -> Float[np.ndarray, "row
     Raises:
         ValueError: if D is neither a square number nor three times one.
     """
-    rows, cols, size = images.shape
+    size = images.shape[-1]
     for channels in (1, 3):  # no number is both: 3 is no square of a fraction
         side = round((size / channels) ** 0.5)
         if channels * side * side == size:
-            return images.reshape(rows, cols, side, side, channels) / 255
+            return as_images(images, side, side, channels)
     raise ValueError(f"rows of {size} values are no square images, grey or in three colours")

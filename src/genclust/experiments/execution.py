@@ -81,11 +81,9 @@ def prepare(config: RunConfig) -> tuple[DataSet, str]:
     kind = config.model["name"]
     bounded = kind in MODELS and MODELS[kind][0].unit_interval
     if config.model.get("likelihood") == "bernoulli" or bounded:
-        what, cure = (
-            (f"The model {kind}", "scale it")
-            if bounded
-            else ("The Bernoulli likelihood", "set model.likelihood to gaussian")
-        )
+        what, cure = "The Bernoulli likelihood", "set model.likelihood to gaussian"
+        if bounded:
+            what, cure = f"The model {kind}", "scale it"
         for name, split in data.splits.items():
             if split.x.dtype != np.uint8 and (split.x.min() < 0 or split.x.max() > 1):
                 raise DataError(
@@ -393,19 +391,21 @@ def task_for(
         SettingError: for settings that are unknown or out of range.
         DataError: if data that is not the declared one cannot be read.
     """
-    config = row.config(profile, overrides)
+    asked = overrides or {}
+    config = row.config(profile, asked)
     name = config.data["name"]
-    image_size = {"height", "width", "colours"} & config.model.keys() - (overrides or {}).get("model", {}).keys()
-    if name.endswith(".npz"):
-        path = Path(name).expanduser().resolve()
-        own = datasets.load(str(path))
-        changes: dict[str, Any] = {"name": str(path), "digest": own.digest()}
-        if "test" not in own.splits and not config.data["test_fraction"]:
-            changes["test_fraction"] = 0.2
-        config = replace(config, data=config.data | changes)
-    if image_size and (overrides or {}).get("data", {}).get("name") and (shape := datasets.load(name).image_shape):
-        sizes = dict(zip(("height", "width", "colours"), shape, strict=True))
-        config = replace(config, model=config.model | {key: sizes[key] for key in image_size})
+    own = name.endswith(".npz")
+    sides = [s for s in ("height", "width", "colours") if s in config.model and s not in asked.get("model", {})]
+    if own or (sides and asked.get("data", {}).get("name")):
+        given = datasets.load(name)
+        if own:
+            changes: dict[str, Any] = {"name": str(Path(name).expanduser().resolve()), "digest": given.digest()}
+            if "test" not in given.splits and not config.data["test_fraction"]:
+                changes["test_fraction"] = 0.2
+            config = replace(config, data=config.data | changes)
+        if sides and given.image_shape:
+            sizes = dict(zip(("height", "width", "colours"), given.image_shape, strict=True))
+            config = replace(config, model=config.model | {side: sizes[side] for side in sides})
     baseline = config.model["name"] in BASELINES
     return Task(
         config,

@@ -1,4 +1,4 @@
-"""The command line: ``genclust run``, ``list``, ``show``, ``verdicts`` and ``data``."""
+"""The command line: ``genclust run``, ``list``, ``show``, ``verdicts``, ``publish``, ``audit`` and ``data``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 import yaml
@@ -18,7 +18,8 @@ from rich.table import Table
 
 from genclust import cli_data
 from genclust.data import DataError
-from genclust.experiments import declaration, execution, store
+from genclust.experiments import audit as auditing
+from genclust.experiments import declaration, execution, publishing, store
 from genclust.experiments.store import StoreError
 from genclust.experiments.verdicts import as_plain, published_records, summarise
 from genclust.experiments.verdicts import verdicts as all_verdicts
@@ -42,6 +43,13 @@ def _one_sentence() -> Iterator[None]:
     except execution.Unfinished as stopped:
         print(f"genclust: {stopped}", file=sys.stderr)
         raise typer.Exit(3) from None
+    except MemoryError:
+        print("genclust: The memory does not suffice; take fewer seeds at once or a smaller model.", file=sys.stderr)
+        raise typer.Exit(1) from None
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"genclust: {where}{error.strerror or error}; what was finished is kept.", file=sys.stderr)
+        raise typer.Exit(1) from None
     except KeyboardInterrupt:
         print("genclust: Interrupted; the same command goes on from the last checkpoint.", file=sys.stderr)
         raise typer.Exit(130) from None
@@ -57,6 +65,7 @@ def run(
     minutes: Annotated[float | None, typer.Option(help="Stop with a checkpoint after so many minutes.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1.")] = "cpu",
     into: Annotated[Path | None, typer.Option("--store", help="Write records here, not to your own store.")] = None,
+    anew: Annotated[bool, typer.Option("--anew", help="Run also what is published, for your own store.")] = False,
     quiet: Annotated[bool, typer.Option(help="No progress bar.")] = False,
 ) -> None:
     """Run the rows of an experiment; what a store has is not run again."""
@@ -70,11 +79,12 @@ def run(
         wanted = None if seeds is None else declaration.parse_seeds(seeds)
         tasks = [execution.task_for(r, known, wanted, declaration.parse_overrides(set_ or [], r, known)) for r in rows]
         target = store.Store(into) if into else store.own()
+        elsewhere = [] if anew else [store.published()]
         began = time.monotonic()
         for one, task in zip(rows, tasks, strict=True):
             left = None if minutes is None else max(0.0, minutes - (time.monotonic() - began) / 60)
             records = execution.run(
-                task, target, device=device, minutes=left, progress=not quiet, also_look_in=[store.published()]
+                task, target, device=device, minutes=left, progress=not quiet, also_look_in=elsewhere
             )
             changed = ", changed settings" if set_ else ""
             _print_records(f"{experiment}/{one.name}, {profile}{changed}", one, records)
@@ -177,6 +187,52 @@ def show(
                 _print_records(profile, one, [found[seed] for seed in sorted(found)])
             else:
                 console.print(f"Not run yet: genclust run {experiment} --row {one.name} --profile {profile}")
+
+
+@app.command()
+def publish(
+    experiment: Annotated[str, typer.Argument(help="An experiment; `genclust list` names them.")],
+    row: Annotated[list[str] | None, typer.Option(help="Only this row; may be repeated.")] = None,
+    profile: Annotated[str, typer.Option(help="demo, quick or paper.")] = "paper",
+    from_: Annotated[
+        Path | None, typer.Option("--store", help="Take records from here, not from your own store.")
+    ] = None,
+) -> None:
+    """Copy whole rows, of committed code only, into the published store results/."""
+    with _one_sentence():
+        declared = declaration.load(experiment)
+        rows = [declared.row(name) for name in row] if row else declared.runnable
+        known = declaration.parse_profile(profile)
+        for one in rows:
+            records = publishing.publish(one, known, store.Store(from_) if from_ else store.own(), store.published())
+            where = one.config(known).address
+            console.print(f"{experiment}/{one.name}, {profile}: {len(records)} seeds are in results/{where}")
+
+
+@app.command()
+def audit(
+    folder: Annotated[Path | None, typer.Option("--store", help="The records here, not the published ones.")] = None,
+) -> None:
+    """Recompute the scores of every record by another path, from what the record keeps."""
+    with _one_sentence():
+        audited = list(auditing.audit((store.Store(folder) if folder else store.published()).every()))
+        table = _table("data set", "model", "records", *get_args(auditing.State))
+        kinds: dict[tuple[str, str], list[auditing.Audit]] = {}
+        for one in audited:
+            kinds.setdefault((one.record.data["name"], one.record.config["model"]["name"]), []).append(one)
+        for kind, found in [*sorted(kinds.items()), (("all", ""), audited)]:
+            states = [sum(one.state == state for one in found) for state in get_args(auditing.State)]
+            table.add_row(*kind, str(len(found)), *(str(n) if n else "–" for n in states))
+        console.print(table)
+        faults = [one for one in audited if one.state == "wrong"]
+        for one in faults:
+            scores = (f"{name} is {old:.6g}, but should be {new:.6g}" for name, (old, new) in one.wrong.items())
+            print(f"genclust: {one.record.path}: {'; '.join([one.fault] if one.fault else scores)}.", file=sys.stderr)
+        absent = sorted({one.fault for one in audited if one.fault and one.state != "wrong"})
+        for fault in absent:
+            print(f"genclust: Not audited: {fault}", file=sys.stderr)
+        if faults:
+            raise typer.Exit(1)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 
@@ -10,3 +11,14 @@ def cache_folder() -> Path:
     """Runs, records and data of the user: ``GENCLUST_CACHE``, or ``genclust`` in the user's cache folder."""
     default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genclust"
     return Path(os.environ.get("GENCLUST_CACHE") or default).expanduser()
+
+
+def probe_folder(folder: Path) -> None:
+    """Try whether files can be written in a folder, or in the one above it that exists; nothing is left there.
+
+    Raises:
+        OSError: if not.
+    """
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    with tempfile.TemporaryFile(dir=existing) as file:
+        file.write(bytes(4096))

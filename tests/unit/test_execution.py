@@ -230,7 +230,7 @@ def test_a_record_gains_evaluations_without_losing_any(cache, tmp_path):
     run(short_task([0]), published, progress=False)
     run(short_task([0], ("neighbours",)), own, progress=False)
     (record,) = run(short_task([0], ("clustering", "style")), own, progress=False, also_look_in=[published])
-    assert record.evaluations == ["clustering", "neighbours", "style"]
+    assert record.evaluations == {"clustering": 1, "neighbours": 1, "style": 1}
     assert {"test.acc_hungarian", "test.knn_error_x_hat_3"} <= set(record.metrics)
     assert own.read(short_task([0]).config, 0) == record
 

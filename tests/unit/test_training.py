@@ -78,7 +78,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(stop_after, tmp_path):
     first = training([5, 6])
     assert not first.run(measure_nothing([5, 6]), [], stop=lambda: next(steps, None) is None)
     for r in range(2):
-        checkpoints.save(tmp_path / f"{r}.ckpt", first.state_of(r))
+        checkpoints.save({tmp_path / f"{r}.ckpt": first.state_of(r)})
     second = training([5, 6])
     second.load([checkpoints.load(tmp_path / f"{r}.ckpt") for r in range(2)])
     assert second.step == stop_after
@@ -175,7 +175,7 @@ def test_chunks_make_no_difference():
 
 def test_a_damaged_checkpoint_says_so(tmp_path: Path):
     path = tmp_path / "seed.ckpt"
-    checkpoints.save(path, training([0]).state_of(0))
+    checkpoints.save({path: training([0]).state_of(0)})
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(checkpoints.DamagedCheckpoint, match="delete it"):
         checkpoints.load(path)
@@ -183,9 +183,9 @@ def test_a_damaged_checkpoint_says_so(tmp_path: Path):
 
 def test_an_interrupted_save_leaves_the_old_checkpoint(tmp_path: Path):
     path = tmp_path / "seed.ckpt"
-    checkpoints.save(path, {"step": 1})
+    checkpoints.save({path: {"step": 1}})
     with pytest.raises(Exception, match="pickle"):
-        checkpoints.save(path, {"step": 2, "bad": lambda: None})
+        checkpoints.save({path: {"step": 2, "bad": lambda: None}})
     assert checkpoints.load(path) == {"step": 1}
     assert list(tmp_path.iterdir()) == [path]
 

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 import torch
@@ -39,7 +39,8 @@ def cache(tmp_path, monkeypatch):
 
 
 def demo(seeds, overrides=EPOCHS):
-    return execution.task_for(declaration.load("simple-table1").row("proposed-mnist"), "demo", seeds, overrides)
+    task = execution.task_for(declaration.load("simple-table1").row("proposed-mnist"), "demo", seeds, overrides)
+    return replace(task, evaluations=("clustering",))
 
 
 @pytest.mark.slow
@@ -108,11 +109,3 @@ def test_an_error_in_one_process_stops_the_others_and_arrives(cache, tmp_path):
 
 def test_the_number_of_processes_follows_jobs_and_cores(cache):
     assert [workers.count(jobs) for jobs in (1, 2, 9)] == [1, 2, 2]
-
-
-def test_a_worker_whose_parent_is_gone_stops(tmp_path):
-    watch = workers._Files(tmp_path, 0, lambda: False)
-    assert not watch.stop()
-    (tmp_path / "stop").touch()
-    assert watch.stop()
-    assert workers._Files(Path(tmp_path, "gone"), 0, lambda: False).stop()

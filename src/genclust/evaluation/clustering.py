@@ -99,9 +99,20 @@ def exemplar_accuracy(labels: Int[np.ndarray, " N"], log_posterior: Float[np.nda
             NaN, or rows that are not normalised.
     """
     labels = _indices("labels", labels)
-    log_q = _log_probabilities(labels, log_posterior)
-    exemplars = log_q.argmax(axis=0)
-    return 100 * float(np.mean(labels == labels[exemplars[log_q.argmax(axis=1)]]))
+    log_q = _log_probabilities(log_posterior, len(labels))
+    return 100 * float(np.mean(labels == labels[log_q.argmax(axis=0)[log_q.argmax(axis=1)]]))
+
+
+def exemplars(log_posterior: Float[np.ndarray, "N K"]) -> Int[np.ndarray, " K"]:
+    """The point that is most confident of each cluster, as :func:`exemplar_accuracy` finds it.
+
+    Args:
+        log_posterior: log q(k|x) of each point in nats.
+
+    Raises:
+        ValueError: for NaN, or rows that are not normalised.
+    """
+    return _log_probabilities(log_posterior, len(log_posterior)).argmax(axis=0)
 
 
 def nmi(labels: Int[np.ndarray, " N"], clusters: Int[np.ndarray, " N"], normaliser: Normaliser) -> float:
@@ -161,7 +172,7 @@ def clustering_scores(labels: Int[np.ndarray, " N"], log_posterior: Float[np.nda
         ValueError: as :func:`exemplar_accuracy`.
     """
     labels = _indices("labels", labels)
-    clusters = _log_probabilities(labels, log_posterior).argmax(axis=1)
+    clusters = _log_probabilities(log_posterior, len(labels)).argmax(axis=1)
     return {
         "acc_hungarian": hungarian_accuracy(labels, clusters),
         "acc_many_to_one": many_to_one_accuracy(labels, clusters),
@@ -189,13 +200,13 @@ def _contingency(labels: np.ndarray, clusters: np.ndarray) -> Int[np.ndarray, "K
     return np.bincount(clusters * T + labels, minlength=K * T).reshape(K, T)
 
 
-def _log_probabilities(labels: np.ndarray, log_posterior: np.ndarray) -> Float[np.ndarray, "N K"]:
+def _log_probabilities(log_posterior: np.ndarray, n: int) -> Float[np.ndarray, "N K"]:
     """The checked log-posterior, normalised again in float64 so that it does not saturate at zero."""
     log_q = np.asarray(log_posterior)
     if log_q.ndim != 2 or log_q.shape[1] == 0 or not np.issubdtype(log_q.dtype, np.floating):
         raise ValueError(f"log_posterior must be floats of shape [N, K], not {log_q.dtype} of shape {log_q.shape}")
-    if len(log_q) != len(labels):
-        raise ValueError(f"labels and log_posterior must be equally long, not {len(labels)} and {len(log_q)}")
+    if len(log_q) != n:
+        raise ValueError(f"labels and log_posterior must be equally long, not {n} and {len(log_q)}")
     log_q = log_q.astype(np.float64)
     if np.isnan(log_q).any():
         raise ValueError(f"log_posterior holds NaN, first in row {np.isnan(log_q).any(axis=1).argmax()}")

@@ -8,15 +8,38 @@ import numpy as np
 from jaxtyping import Float, Int
 from sklearn.neighbors import NearestNeighbors
 
+#: Numbers of neighbours in table 2 of "Is Simple Better?".
+NEIGHBOURS = (3, 5, 10)
+
 
 def knn_errors(
     train_features: Float[np.ndarray, "N F"],
     train_labels: Int[np.ndarray, " N"],
     test_features: Float[np.ndarray, "M F"],
     test_labels: Int[np.ndarray, " M"],
-    ks: Sequence[int] = (3, 5, 10),
+    ks: Sequence[int] = NEIGHBOURS,
 ) -> dict[int, float]:
     """Test error in per cent of k-nearest-neighbour classification, for each k.
+
+    Args:
+        train_features, train_labels, test_features, ks: as for :func:`knn_classes`.
+        test_labels: the true classes of the test points.
+
+    Raises:
+        ValueError: as :func:`knn_classes`, and for test labels that are not one integer a point.
+    """
+    test_features, test_labels = _points("test", test_features, test_labels)
+    voted = knn_classes(train_features, train_labels, test_features, ks)
+    return {k: 100 * float(np.mean(classes != test_labels)) for k, classes in voted.items()}
+
+
+def knn_classes(
+    train_features: Float[np.ndarray, "N F"],
+    train_labels: Int[np.ndarray, " N"],
+    test_features: Float[np.ndarray, "M F"],
+    ks: Sequence[int] = NEIGHBOURS,
+) -> dict[int, Int[np.ndarray, " M"]]:
+    """The class that the k nearest neighbours of each test point vote for, for each k.
 
     Euclidean distance, every neighbour one vote, as table 2 of "Is Simple Better?". One search for the
     largest k serves all of them. Of classes with equally many votes the lowest label wins, as in
@@ -27,18 +50,17 @@ def knn_errors(
         train_features: features of the training points; float32 is enough.
         train_labels: their classes.
         test_features: features of the points to classify.
-        test_labels: their true classes.
         ks: numbers of neighbours.
 
     Returns:
-        The error for each of ``ks``.
+        The classes for each of ``ks``.
 
     Raises:
         ValueError: for features that are not finite matrices of one width, labels that are not integers or
             not as many as their points, or a k outside 1 … N.
     """
     train_features, train_labels = _points("train", train_features, train_labels)
-    test_features, test_labels = _points("test", test_features, test_labels)
+    test_features, _ = _points("test", test_features, np.zeros(len(test_features), np.int64))
     if train_features.shape[1] != test_features.shape[1]:
         raise ValueError(
             "train_features and test_features must have one width, "
@@ -51,7 +73,7 @@ def knn_errors(
     neighbours = search.kneighbors(test_features, return_distance=False)
     classes, train_classes = np.unique(train_labels, return_inverse=True)
     ballots = train_classes[neighbours][:, :, None] == np.arange(len(classes))  # [M, k, class]
-    return {k: 100 * float(np.mean(classes[ballots[:, :k].sum(1).argmax(1)] != test_labels)) for k in ks}
+    return {k: classes[ballots[:, :k].sum(1).argmax(1)] for k in ks}
 
 
 def _points(name: str, features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,11 @@ from genclust.data import DataError, DataSet
 from genclust.evaluation.clustering import hungarian_accuracy
 from genclust.experiments import evaluations, workers
 from genclust.experiments.declaration import Profile, Row, RunConfig, root, training_settings
+from genclust.experiments.results import Results
 from genclust.experiments.store import Record, Store, find
 from genclust.experiments.workers import Unfinished
 from genclust.models import BASELINES, MODELS, BernoulliModel, Model
-from genclust.paths import cache_folder
+from genclust.paths import cache_folder, probe_folder
 from genclust.settings import SettingError, read
 from genclust.streams import noise_on, stream_seed
 from genclust.training import checkpoints
@@ -108,15 +110,18 @@ def run(
         task: configuration, seeds and evaluations.
         store: where new records go.
         device: ``cpu``, ``cuda`` or ``cuda:1``.
-        minutes: wall-clock budget for training; beyond it a checkpoint is written.
-        progress: whether to draw a progress bar.
-        also_look_in: further stores whose records need not be made again.
+        minutes: stop with checkpoints when the time is up; the same call goes on.
+        progress: show a bar.
+        also_look_in: stores whose records need not be made again.
 
     Raises:
-        DataError: before anything is computed, if the data set is unfit.
-        Unfinished: if the budget or a signal ended training; nothing is lost.
+        DataError: before anything is computed, if the data set is unfit, or is another than that of records found.
+        SettingError: likewise, if an evaluation cannot be made of the model, or the store takes no record.
+        OSError: likewise, if nothing can be written where records or checkpoints go.
+        Unfinished: if the budget or a signal ended training or evaluation; nothing is lost.
     """
-    found = find(task.config, task.seeds, [*also_look_in, store], task.evaluations)
+    evaluations.refuse_unsuited(task.evaluations, task.config)
+    found = find(task.config, task.seeds, [*also_look_in, store], evaluations.revisions(task.evaluations))
     missing = [seed for seed in task.seeds if seed not in found]
     if missing:
         # A record that is written again keeps what it had.
@@ -124,6 +129,18 @@ def run(
         task = replace(task, evaluations=tuple(sorted({*task.evaluations, *kept})))
         device = checked_device(device)
         data, digest = prepare(task.config)
+        for seed, record in found.items():
+            if record.data["digest"] != digest:
+                raise DataError(
+                    f"The record {record.path} is of other data named {record.data['name']} than is at hand; "
+                    f"seed {seed} and the missing ones would not belong to one row."
+                )
+        if store.is_published and not is_committed(source_revision()):
+            raise SettingError(
+                "The published store takes records of committed code only; commit what src/ holds first."
+            )
+        store.probe()
+        probe_folder(cache_folder())
         deadline = None if minutes is None else time.monotonic() + 60 * minutes
         about = {
             "name": task.config.data["name"],
@@ -139,10 +156,10 @@ def run(
                         seed=seed,
                         metrics=result.metrics,
                         curve=replica["curve"],
-                        evaluations=list(task.evaluations),
+                        evaluations=evaluations.revisions(task.evaluations),
                         failed_at_step=replica["failed_at_step"],
                         data=about,
-                        provenance=provenance(device),
+                        provenance=provenance(device) | {"training": replica["legs"]},
                         seconds=round(replica["seconds"], 1),
                     ),
                     result.arrays,
@@ -150,18 +167,22 @@ def run(
     return [found[seed] for seed in task.seeds]
 
 
+#: Of a group of seeds: the seeds, what was measured, and how each was trained.
+Finished = tuple[list[int], list[Results], list[dict[str, Any]]]
+
+
 def _results(
     task: Task, seeds: Sequence[int], data: DataSet, device: str, deadline: float | None, progress: bool
-) -> Iterator[tuple[list[int], list[evaluations.Results], list[dict[str, Any]]]]:
-    """Yield (seeds, results, trained replicas) group by group, so that what is finished is recorded at once."""
+) -> Iterator[Finished]:
+    """Yield what is finished group by group, so that it is recorded at once."""
     if task.config.model["name"] in BASELINES:
         for seed in tqdm(seeds, disable=not progress, desc=f"{task.config.model['name']} on {data.name}", unit="seed"):
             if deadline is not None and time.monotonic() > deadline:
                 raise Unfinished("The time is up between two seeds; the same command goes on.")
             began = time.perf_counter()
-            metrics = _fit_baseline(task.config, data, seed)
+            result = _fit_baseline(task.config, data, seed)
             fitted: dict[str, Any] = {"curve": [], "failed_at_step": None, "seconds": time.perf_counter() - began}
-            yield [seed], [evaluations.Results(metrics, {})], [fitted]
+            yield [seed], [result], [fitted | {"legs": []}]
         return
     groups = _groups(task.config, seeds, data, device)
     if device == "cpu" and workers.count(len(groups)) > 1:
@@ -175,21 +196,24 @@ def _results(
 
 def _train_and_evaluate(
     task: Task, seeds: list[int], device: str, deadline: float | None, watch: workers.Watch
-) -> tuple[list[int], list[evaluations.Results], list[dict[str, Any]]]:
+) -> Finished:
     data, _ = prepare(task.config)
     model, states = train(task.config, seeds, data, watch, device, deadline)
     snapshots = [state.pop("snapshots") for state in states]
-    if isinstance(model, BernoulliModel):
-        train_x = torch.from_numpy(data.splits["train"].x).to(device)
-        recollect(model, train_x, seeds, task.config.training["batch_size"])
-    # Without labels, cluster k is not class k, and a classifier has no error.
-    asked = tuple(e for e in task.evaluations if e != "classifiers" or "n_labels" in task.config.data)
-    precision = task.config.training["precision"]
-    results = evaluations.evaluate(model, data, seeds, snapshots, asked, torch.device(device), precision)
-    return seeds, results, [{key: state[key] for key in ("curve", "failed_at_step", "seconds")} for state in states]
+    with watch.abandon(
+        f"Interrupted while seeds {', '.join(map(str, seeds))} were evaluated; "
+        "their training is kept, and the same command evaluates them anew."
+    ):
+        if isinstance(model, BernoulliModel):
+            train_x = torch.from_numpy(data.splits["train"].x).to(device)
+            recollect(model, train_x, seeds, task.config.training["batch_size"])
+        precision = task.config.training["precision"]
+        results = evaluations.evaluate(model, data, seeds, snapshots, task.evaluations, torch.device(device), precision)
+    kept = ("curve", "failed_at_step", "seconds", "legs")
+    return seeds, results, [{name: state[name] for name in kept} for state in states]
 
 
-def _fit_baseline(config: RunConfig, data: DataSet, seed: int) -> dict[str, float]:
+def _fit_baseline(config: RunConfig, data: DataSet, seed: int) -> Results:
     parts = {
         name: split.x.astype(np.float32) / 255 if split.x.dtype == np.uint8 else split.x
         for name, split in data.splits.items()
@@ -213,15 +237,20 @@ def checkpoint_path(config: RunConfig, seed: int) -> Path:
 
 
 def _groups(config: RunConfig, seeds: Sequence[int], data: DataSet, device: str) -> list[list[int]]:
-    """Seeds that train side by side: all that stand at the same step, or one by one (see SMALL_NETWORK)."""
+    """Seeds that train side by side: those that did before, or have not begun; or one by one (see SMALL_NETWORK)."""
     x_dim = data.splits["train"].x.shape[1]
     small = sum(p.numel() for p in build(config, 1, x_dim).parameters()) < SMALL_NETWORK
-    by_step: dict[int, list[int]] = {}
-    for seed in seeds:
-        path = checkpoint_path(config, seed)
-        by_step.setdefault(checkpoints.load(path)["step"] if path.exists() else 0, []).append(seed)
+    paths = {seed: checkpoint_path(config, seed) for seed in seeds}
+    checkpoints.recover(*paths.values())
+    begun: dict[tuple[int, tuple[int, ...]], list[int]] = {}
+    for seed, path in paths.items():
+        state: dict[str, Any] = checkpoints.load(path) if path.exists() else {"step": 0}
+        beside = tuple(state["legs"][-1]["beside"]) if state.get("legs") else ()
+        if not isinstance(step := state.get("step"), int):
+            raise checkpoints.DamagedCheckpoint(path, "it lacks step")
+        begun.setdefault((step, beside), []).append(seed)
     together = device != "cpu" or small
-    most_advanced_first = [by_step[step] for step in sorted(by_step, reverse=True)]
+    most_advanced_first = [begun[key] for key in sorted(begun, reverse=True)]
     return most_advanced_first if together else [[seed] for group in most_advanced_first for seed in group]
 
 
@@ -237,9 +266,10 @@ def train(
 
     Returns:
         The trained model and, for each seed, its state (see :meth:`Training.state_of`) with the
-        snapshots of its embedding.
+        snapshots of its embedding and the legs of its training (see :func:`leg`).
 
     Raises:
+        DamagedCheckpoint: if a checkpoint cannot be read, or is of another model.
         Unfinished: if the deadline or a signal came first; a checkpoint was written.
     """
     declared = config.training
@@ -249,9 +279,14 @@ def train(
     training = Training(model, seeds, train_x, settings, device, labelled=labelled_rows(config, data, seeds))
     paths = [checkpoint_path(config, seed) for seed in seeds]
     snapshots: list[dict[str, torch.Tensor]] = [{} for _ in seeds]
+    legs: list[list[dict[str, Any]]] = [[] for _ in seeds]
     if all(path.exists() for path in paths):
         saved = [checkpoints.load(path) for path in paths]
-        snapshots = [state.pop("snapshots") for state in saved]
+        for path, state in zip(paths, saved, strict=True):
+            lacking = {"snapshots", "legs"} - state.keys()
+            if wrong := f"it lacks {', '.join(sorted(lacking))}" if lacking else training.misfit(state):
+                raise checkpoints.DamagedCheckpoint(path, wrong)
+        snapshots, legs = ([state.pop(name) for state in saved] for name in ("snapshots", "legs"))
         training.load(saved)
 
     validation = data.splits["validation"]
@@ -280,14 +315,17 @@ def train(
         return [{name: value for name, value in point.items() if np.isfinite(value)} for point in points]
 
     def save() -> None:
-        for path, state in zip(paths, states(), strict=True):
-            checkpoints.save(path, state)
+        checkpoints.save(dict(zip(paths, states(), strict=True)))
 
     def states() -> list[dict[str, Any]]:
-        return [training.state_of(r) | {"snapshots": snapshots[r]} for r in range(len(seeds))]
+        return [training.state_of(r) | {"snapshots": snapshots[r], "legs": legs[r]} for r in range(len(seeds))]
 
     if training.finished:
         return model.eval(), states()
+    now = leg(device, seeds)
+    for of_seed in legs:
+        if not of_seed or of_seed[-1] != of_seed[-1] | now:
+            of_seed.append({"from_step": training.step} | now)
 
     last_saved = time.monotonic()
     which = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds"
@@ -337,26 +375,36 @@ def curve_epochs(epochs: int, snapshots: Sequence[int]) -> list[int]:
 
 
 def checked_device(device: str) -> str:
-    """The device, if it is there.
+    """The device in its plainest form, if it is there.
 
     Raises:
         SettingError: if it is not.
     """
     try:
-        kind = torch.device(device).type
+        asked = torch.device(device)
     except RuntimeError as error:
         raise SettingError(f"There is no device {device!r}; give cpu, cuda or cuda:1.") from error
-    if kind not in ("cpu", "cuda"):
+    if asked.type not in ("cpu", "cuda"):
         raise SettingError(f"The device {device!r} is not supported; give cpu, cuda or cuda:1.")
-    if kind == "cuda" and not torch.cuda.is_available():
+    if asked.type == "cpu":
+        if asked.index:
+            raise SettingError(f"There is no device {device!r}; all cores together are the device cpu.")
+        return "cpu"
+    if not torch.cuda.is_available():
         raise SettingError("No CUDA device was found; give --device cpu.")
+    if (asked.index or 0) >= torch.cuda.device_count():
+        raise SettingError(
+            f"There is no device {device!r}, only {torch.cuda.device_count()} of its kind, from cuda:0 on."
+        )
     return device
 
 
 def provenance(device: str) -> dict[str, Any]:
-    """Where and with what a run was made."""
+    """Where and with what something is computed."""
     return {
         "device": torch.cuda.get_device_name(device) if device != "cpu" else platform.machine(),
+        "processor": processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in ("torch", "numpy", "scipy", "scikit-learn")},
@@ -365,17 +413,50 @@ def provenance(device: str) -> dict[str, Any]:
     }
 
 
+def leg(device: str, seeds: Sequence[int]) -> dict[str, Any]:
+    """Where and with what a training goes on, and which seeds train side by side.
+
+    A seed gets among others what it gets alone up to rounding, which training amplifies, so a record says beside which
+    ones it was.
+    """
+    here = provenance(device)
+    return {name: here[name] for name in ("device", "processor", "instructions", "threads", "source")} | {
+        "beside": list(seeds)
+    }
+
+
+@cache
+def processor() -> str:
+    """The model of the processor, as the system names it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor()
+
+
+@cache
 def source_revision() -> str:
-    """The commit of the working copy, marked if it has changes; empty outside of one."""
+    """The commit of the working copy, marked if ``src/`` has changes; empty outside of one."""
 
     def git(*arguments: str) -> str:
         done = subprocess.run(["git", "-C", str(root()), *arguments], capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
     try:
-        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if git("status", "--porcelain", "src") else "")
+        return git("rev-parse", "--short=12", "HEAD") + (CHANGED if git("status", "--porcelain", "src") else "")
     except (OSError, subprocess.CalledProcessError, SettingError):
         return os.environ.get("GENCLUST_REVISION", "")
+
+
+#: What marks a revision with changes that are not committed.
+CHANGED = "+changes"
+
+
+def is_committed(source: str) -> bool:
+    """Whether a source revision names a commit and nothing else."""
+    return bool(source) and not source.endswith(CHANGED)
 
 
 def task_for(
@@ -385,7 +466,7 @@ def task_for(
 
     A user's own file is addressed by its full path and its contents: changed, it is another run.  Where it has no
     test split, a fifth of its rows is set aside.  A model of images takes their size from data that is not the
-    declared one.
+    declared one.  Of the evaluations that an experiment declares for all its rows, a row has those that suit its model.
 
     Raises:
         SettingError: for settings that are unknown or out of range.
@@ -406,9 +487,5 @@ def task_for(
         if sides and given.image_shape:
             sizes = dict(zip(("height", "width", "colours"), given.image_shape, strict=True))
             config = replace(config, model=config.model | {side: sizes[side] for side in sides})
-    baseline = config.model["name"] in BASELINES
-    return Task(
-        config,
-        row.seeds(profile) if seeds is None else list(seeds),
-        ("clustering",) if baseline else row.evaluations(profile),
-    )
+    asked_for = tuple(name for name in row.evaluations(profile) if evaluations.suits(name, config))
+    return Task(config, row.seeds(profile) if seeds is None else list(seeds), asked_for)

@@ -13,6 +13,7 @@ from torch import Tensor
 from genclust.data import DataSet, Split
 from genclust.evaluation.clustering import chance_level, many_to_one_accuracy, nmi
 from genclust.experiments.images import as_bytes, one_of_each_class
+from genclust.experiments.results import Results, as_small_integers
 from genclust.models.baselines import KMeansSettings
 from genclust.models.vlac import VLAC
 from genclust.streams import noise_on
@@ -82,20 +83,27 @@ def by_chance(split: Split, clusters: Mapping[str, Int[np.ndarray, " N"]]) -> di
 
 def clusters_by_layer(
     model: VLAC, data: DataSet, x: Tensor, measure: Callable[..., dict[str, float]] = agreement
-) -> list[dict[str, float]]:
+) -> list[Results]:
     """The agreement of q(y|x) of every layer that has clusters, or that by chance; x is the test split."""
-    if not model.clustered:
-        return [{} for _ in range(model.replicas)]
     posteriors = in_chunks(model.cluster_posteriors, x, model.replicas)
     assigned = {name: log_q.nan_to_num().argmax(-1).numpy() for name, log_q in posteriors.items()}
     return [
-        measure(data.splits["test"], {name: each[r] for name, each in assigned.items()}) for r in range(model.replicas)
+        _of_layers(data, {name: each[r] for name, each in assigned.items()}, measure) for r in range(model.replicas)
     ]
+
+
+def _of_layers(
+    data: DataSet,
+    clusters: Mapping[str, Int[np.ndarray, " N"]],
+    measure: Callable[..., dict[str, float]] = agreement,
+) -> Results:
+    kept = {f"clusters_test_{layer}": as_small_integers(assigned) for layer, assigned in clusters.items()}
+    return Results(measure(data.splits["test"], clusters), kept)
 
 
 def kmeans_by_layer(
     model: VLAC, data: DataSet, parts: Mapping[str, Tensor], seeds: list[int], n_clusters: int
-) -> list[dict[str, float]]:
+) -> list[Results]:
     """The agreement of k-means in every layer's posterior means, fitted to those of the training split."""
     means = {name: in_chunks(model.embed, parts[name], model.replicas) for name in ("train", "test")}
     found = []
@@ -105,7 +113,7 @@ def kmeans_by_layer(
             features = {split: means[split][name][r].nan_to_num().numpy() for split in means}
             fitted = KMeansSettings(n_clusters, KMEANS_RESTARTS).fit(features["train"], seed)
             assigned[name.removesuffix("_mean")] = fitted.estimator.predict(features["test"])
-        found.append(agreement(data.splits["test"], assigned))
+        found.append(_of_layers(data, assigned))
     return found
 
 

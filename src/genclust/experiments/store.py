@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import tempfile
+import time
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,11 @@ from typing import Any
 import numpy as np
 
 from genclust.experiments.declaration import RunConfig, root
-from genclust.paths import cache_folder
+from genclust.paths import cache_folder, probe_folder
+from genclust.settings import SettingError
+
+#: A file that is being written is finished by then, or never.
+SECONDS_OF_A_WRITE = 600.0
 
 
 class StoreError(Exception):
@@ -32,10 +38,11 @@ class Record:
         seed: the replica's seed.
         metrics: final numbers, ``split.metric`` -> value; scores in per cent, likelihoods in nats.
         curve: what was measured along the way, one mapping an epoch.
-        evaluations: which evaluations the metrics and arrays come from.
+        evaluations: which evaluations were made, and the revision of each.
         failed_at_step: the step at which the objective became non-finite, or None.
         data: name, digest, variant and split sizes of the data.
-        provenance: device, precision, threads, library versions, source revision, date.
+        provenance: device, processor and its instruction set, threads, library versions, source revision and date of
+            the evaluation; and of the training, leg by leg, the same and the seeds that trained side by side.
         seconds: wall time of training.
         path: where the record lies, or None.
     """
@@ -44,7 +51,7 @@ class Record:
     seed: int
     metrics: dict[str, float]
     curve: list[dict[str, float]]
-    evaluations: list[str]
+    evaluations: dict[str, int]
     failed_at_step: int | None
     data: dict[str, Any]
     provenance: dict[str, Any]
@@ -54,6 +61,11 @@ class Record:
     def metric(self, name: str) -> float:
         """The final number of that name; NaN where it was not measured, such as a score of data without labels."""
         return self.metrics.get(name, math.nan)
+
+    @property
+    def has_arrays(self) -> bool:
+        """Whether anything was kept beside the JSON."""
+        return self.path is not None and self.path.with_suffix(".npz").exists()
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays that figures need.
@@ -87,16 +99,39 @@ class Store:
             StoreError: if the file is damaged or holds another configuration.
         """
         path = self._path(config, seed)
-        try:
-            content = json.loads(path.read_text())
-            record = Record(**content, path=path)
-        except FileNotFoundError:
-            return None
-        except (ValueError, TypeError) as error:
-            raise StoreError(f"The record {path} is damaged; delete it and run it anew.") from error
-        if record.config != asdict(config) or record.seed != seed:
-            raise StoreError(f"The record {path} holds another configuration than its name says; delete it.")
+        record = _read(path)
+        if record and (record.config != asdict(config) or record.seed != seed):
+            raise StoreError(f"The record {path} holds another run than its name says; delete it.")
         return record
+
+    def every(self) -> Iterator[Record]:
+        """All records, in the order of their names.
+
+        Raises:
+            StoreError: if a file is damaged, or lies where its configuration and seed do not belong.
+        """
+        for path in sorted(self.folder.glob("*/seed-*.json")):
+            record = _read(path)
+            if record and self._path(RunConfig(**record.config), record.seed) != path:
+                raise StoreError(f"The record {path} holds another run than its name says; delete it.")
+            if record:
+                yield record
+
+    @property
+    def is_published(self) -> bool:
+        """Whether this is the store in the repository."""
+        try:
+            return self.folder.resolve() == published().folder.resolve()
+        except SettingError:  # the library is used without its repository
+            return False
+
+    def probe(self) -> None:
+        """Try whether records can be written here.
+
+        Raises:
+            OSError: if not.
+        """
+        probe_folder(self.folder)
 
     def write(self, record: Record, arrays: Mapping[str, np.ndarray]) -> Record:
         """Write a record whole; with two writers the later one stands.
@@ -105,12 +140,66 @@ class Store:
         """
         path = self._path(RunConfig(**record.config), record.seed)
         path.parent.mkdir(parents=True, exist_ok=True)
+        for left_by_a_kill in path.parent.glob(f".{path.stem}.*"):
+            if time.time() - left_by_a_kill.stat().st_mtime > SECONDS_OF_A_WRITE:
+                left_by_a_kill.unlink(missing_ok=True)
         if arrays:
             _atomically(path.with_suffix(".npz"), lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
         content = {key: value for key, value in asdict(record).items() if key != "path"}
         text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
         _atomically(path, lambda file: file.write(text.encode()))
         return replace(record, path=path)
+
+
+def _read(path: Path) -> Record | None:
+    try:
+        record = Record(**json.loads(path.read_text(), parse_constant=_refuse_constant), path=path)
+        fault = _fault(record)
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, RecursionError) as error:
+        raise StoreError(f"The record {path} is damaged ({error}); delete it and run it anew.") from error
+    except OSError as error:
+        raise StoreError(f"The record {path} cannot be read ({error.strerror}).") from error
+    if fault:
+        raise StoreError(f"The record {path} is damaged ({fault}); delete it and run it anew.")
+    return record
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"it holds {name}")
+
+
+#: Names of scores in per cent; the adjusted Rand index may be negative.
+_PER_CENT = re.compile(r"(\w+\.)?((acc|nmi|error|knn_error|floor|chance)_\w+|ari)")
+
+
+def _fault(record: Record) -> str:
+    """What is wrong with the types and values in a record, in a phrase; empty if nothing is."""
+    kinds: dict[str, Any] = {
+        **dict.fromkeys(("config", "metrics", "evaluations", "data", "provenance"), dict),
+        **{"seed": int, "curve": list, "seconds": (int, float), "failed_at_step": (int, type(None))},
+    }
+    for name, kind in kinds.items():
+        value = getattr(record, name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            return f"its {name} is {value!r:.50}"
+    if record.config.keys() != {"data", "model", "training"}:
+        return "its config is not one of data, model and training"
+    if not all(type(revision) is int for revision in record.evaluations.values()):
+        return "its evaluations have no revisions"
+    if not {"name", "digest", "variant", "sizes"} <= record.data.keys():
+        return "its data lacks name, digest, variant or sizes"
+    for point in (record.metrics, *record.curve):
+        if not isinstance(point, dict):
+            return f"a point of its curve is {point!r:.50}"
+        for name, value in point.items():
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+                return f"its {name} is {value!r:.50}"
+            lowest = -100 if name.endswith("ari") else 0
+            if _PER_CENT.fullmatch(name) and not lowest - 1e-9 <= value <= 100 + 1e-9:
+                return f"its {name} is {value:g} per cent"
+    return ""
 
 
 def _atomically(path: Path, write: Any) -> None:
@@ -138,14 +227,16 @@ def own() -> Store:
 
 
 def find(
-    config: RunConfig, seeds: Iterable[int], stores: Sequence[Store], evaluations: Iterable[str] = ()
+    config: RunConfig, seeds: Iterable[int], stores: Sequence[Store], evaluations: Mapping[str, int] | None = None
 ) -> dict[int, Record]:
-    """The records of the seeds that some store has, with at least these evaluations; earlier stores go first."""
+    """The records of the seeds that some store has, with at least these evaluations in these revisions; earlier
+    stores go first."""
+    wanted = (evaluations or {}).items()
     found: dict[int, Record] = {}
     for seed in seeds:
         for store in stores:
             record = store.read(config, seed)
-            if record is not None and set(evaluations) <= set(record.evaluations):
+            if record is not None and wanted <= record.evaluations.items():
                 found[seed] = record
                 break
     return found

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import tempfile
 import threading
 import time
+from _thread import interrupt_main
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -42,12 +45,15 @@ class Watch(Protocol):
     def stop(self) -> bool:
         """Whether somebody wants the training to stop."""
 
+    def abandon(self, message: str) -> AbstractContextManager[None]:
+        """Within it nothing asks :meth:`stop`: a wish to stop raises :class:`Unfinished` with the message at once."""
+
 
 class _Bar:
     """A progress bar here; Ctrl-C and SIGTERM stop."""
 
-    def __init__(self, progress: bool, interrupted: Callable[[], bool]) -> None:
-        self.stop, self._progress = interrupted, progress
+    def __init__(self, progress: bool, signals: Signals) -> None:
+        self.stop, self.abandon, self._progress = signals.caught, signals.abandon, progress
         self._bar: tqdm | None = None
 
     def begin(self, description: str, total: int, done: int) -> None:
@@ -64,10 +70,11 @@ class _Bar:
 
 
 class _Files:
-    """The same from another process; stops too when the process that asked for the work is gone."""
+    """The same from another process."""
 
-    def __init__(self, folder: Path, job: int, interrupted: Callable[[], bool]) -> None:
-        self._folder, self._job, self._interrupted = folder, job, interrupted
+    def __init__(self, folder: Path, job: int, signals: Signals) -> None:
+        self._folder, self._job = folder, job
+        self.stop, self.abandon = signals.caught, signals.abandon
         self._steps = self._total = 0
         self._last = 0.0
 
@@ -79,9 +86,6 @@ class _Files:
         self._steps += steps
         if self._steps == self._total or time.monotonic() - self._last > SECONDS_BETWEEN_REPORTS:
             self._write(note)
-
-    def stop(self) -> bool:
-        return self._interrupted() or (self._folder / "stop").exists() or not self._folder.exists()
 
     def _write(self, note: str) -> None:
         self._last = time.monotonic()
@@ -95,33 +99,56 @@ def _bar(progress: bool, **settings: Any) -> tqdm:
     return tqdm(unit="step", mininterval=0.5, disable=not progress, **settings)
 
 
-@contextmanager
-def signals(then: Callable[[], object] = lambda: None) -> Iterator[Callable[[], bool]]:
-    """Turn Ctrl-C and SIGTERM into a request to stop after the present step, and call ``then``."""
-    caught: list[int] = []
+class Signals:
+    """Ctrl-C and SIGTERM, while this context lasts: a wish to stop, which a training heeds after its present step.
 
-    def handle(number: int, _: object) -> None:
-        caught.append(number)
-        then()
+    Args:
+        then: called with the first signal.
+    """
 
-    handlers: dict[signal.Signals, Any] = {}
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            handlers[number] = signal.signal(number, handle)
-    except ValueError:  # not in the main thread: somebody else handles signals
-        pass
-    try:
-        yield lambda: bool(caught)
-    finally:
-        for number, handler in handlers.items():
+    def __init__(self, then: Callable[[], object] = lambda: None) -> None:
+        self._then = then
+        self._caught = False
+        self._message: str | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Signals:
+        with suppress(ValueError):  # not in the main thread: somebody else handles signals
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: object) -> None:
+        self._caught = True
+        self._then()
+        if self._message is not None:
+            raise Unfinished(self._message)
+
+    def caught(self) -> bool:
+        """Whether there was one."""
+        return self._caught
+
+    @contextmanager
+    def abandon(self, message: str) -> Iterator[None]:
+        """See :meth:`Watch.abandon`."""
+        self._message = message
+        try:
+            if self._caught:
+                raise Unfinished(message)
+            yield
+        finally:
+            self._message = None
 
 
 @contextmanager
 def here(progress: bool) -> Iterator[Watch]:
     """Work in this process, with a progress bar."""
-    with signals() as interrupted:
-        bar = _Bar(progress, interrupted)
+    with Signals() as signals:
+        bar = _Bar(progress, signals)
         try:
             yield bar
         finally:
@@ -142,7 +169,7 @@ def each(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], descriptio
     n = count(len(jobs))
     with (
         tempfile.TemporaryDirectory(prefix="genclust-") as name,
-        signals(Path(name, "stop").touch) as interrupted,
+        Signals(Path(name, "stop").touch) as signals,
         _bar(progress, desc=f"{description}, {len(jobs)} seeds in {n} processes") as bar,
         joblib.parallel_config("loky", n_jobs=n, inner_max_num_threads=max(1, torch.get_num_threads() // n)),
     ):
@@ -166,7 +193,7 @@ def each(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], descriptio
             raise error
     if failures:
         raise Unfinished(" ".join(map(str, failures)))
-    if interrupted():
+    if signals.caught():
         raise Unfinished("Interrupted; what was begun has a checkpoint, and the same command goes on from there.")
 
 
@@ -174,14 +201,51 @@ def _guarded(
     function: Callable[..., T], job: tuple[Any, ...], folder: Path, number: int, parent: int
 ) -> tuple[T | None, Exception | None]:
     """Run one job in a worker; its exception comes back as a value, so that the others can end in good order."""
-    with signals() as interrupted:
-        watch = _Files(folder, number, lambda: interrupted() or os.getppid() != parent)
-        if watch.stop():
+    done = threading.Event()
+
+    def heed() -> None:
+        while not done.wait(SECONDS_BETWEEN_REPORTS):
+            if (folder / "stop").exists() or not folder.exists() or os.getppid() != parent:
+                interrupt_main(signal.SIGTERM)  # as if it had come from outside
+
+    with _leash(parent).while_working_in(folder), Signals() as signals:
+        if not folder.exists() or (folder / "stop").exists():
             return None, None
+        threading.Thread(target=heed, daemon=True).start()
         try:
-            return function(*job, watch), None
+            return function(*job, _Files(folder, number, signals)), None
         except Exception as error:
             return None, error
+        finally:
+            done.set()
+
+
+class _Leash:
+    """Ends a worker process once the one that asked for its work is gone, though not in the middle of a job.
+
+    Left alone it would wait for more work for minutes, and keep the folder of messages.
+    """
+
+    def __init__(self, parent: int) -> None:
+        self._parent, self._folder = parent, Path()
+        self._working = threading.Lock()
+        threading.Thread(target=self._follow, daemon=True).start()
+
+    @contextmanager
+    def while_working_in(self, folder: Path) -> Iterator[None]:
+        with self._working:
+            self._folder = folder
+            yield
+
+    def _follow(self) -> None:
+        while os.getppid() == self._parent:
+            time.sleep(SECONDS_BETWEEN_REPORTS)
+        with self._working:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            os._exit(1)
+
+
+_leash = cache(_Leash)  # one a process
 
 
 def _follow(folder: Path, jobs: int, bar: tqdm) -> None:

@@ -1,43 +1,95 @@
-"""Checkpoints: one file a seed, whole or absent, and readable whoever trained beside it."""
+"""Checkpoints: one file a seed, and those of seeds that train side by side change all together or not at all."""
 
 from __future__ import annotations
 
+import json
 import os
-import tempfile
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+#: What a file that is being written is called until all of its group are.
+NEXT = ".next"
+#: The list of files, all written, of which some may still have that name.
+COMMIT = ".commit"
+
 
 class DamagedCheckpoint(Exception):
-    """A checkpoint that cannot be read; says which file, and what to do."""
+    """A checkpoint that cannot be read or used; says which file, and what to do."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"The checkpoint {path} cannot be used ({why}); delete it to train this seed anew.")
 
 
-def save(path: Path, state: dict[str, Any]) -> None:
-    """Write ``state`` to ``path`` atomically: a reader sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
+def save(states: Mapping[Path, Mapping[str, Any]]) -> None:
+    """Write the checkpoints of a group, all in one folder: a reader sees all the old ones or all the new ones.
+
+    All are written under other names, then a list of them, then all are renamed; :func:`recover` finishes what a
+    kill has interrupted once the list is there.
+    """
+    folder = next(iter(states)).parent
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        for path, state in states.items():
+            with open(_next(path), "wb") as file:
+                torch.save(state, file)
+                file.flush()
+                os.fsync(file.fileno())
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        for path in states:
+            _next(path).unlink(missing_ok=True)
         raise
+    if len(states) > 1:
+        commit = folder / f"{next(iter(states)).stem}{COMMIT}"
+        draft = commit.with_suffix(f"{COMMIT}{NEXT}")
+        draft.write_text(json.dumps([path.name for path in states]))
+        draft.replace(commit)
+        _finish(commit)
+    else:
+        (path,) = states
+        _next(path).replace(path)
+
+
+def _next(path: Path) -> Path:
+    return path.with_name(path.name + NEXT)
+
+
+def _finish(commit: Path) -> None:
+    for name in json.loads(commit.read_text()):
+        written = _next(commit.with_name(name))
+        if written.exists():
+            written.replace(commit.with_name(name))
+    commit.unlink()
+
+
+def recover(*paths: Path) -> None:
+    """Bring the checkpoints of a group into the state they had before or after an interrupted :func:`save`."""
+    for folder in {path.parent for path in paths}:
+        for commit in folder.glob(f"*{COMMIT}"):
+            if {path.name for path in paths} & set(json.loads(commit.read_text())):
+                _finish(commit)
+    for path in paths:
+        _next(path).unlink(missing_ok=True)
 
 
 def load(path: Path) -> dict[str, Any]:
     """Read a checkpoint, tensors and plain values only.
 
     Raises:
-        DamagedCheckpoint: if the file is truncated or not a checkpoint.
+        DamagedCheckpoint: if the file is truncated or not a checkpoint, or a checksum in it is wrong.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a different one for every way a file can be broken
-        raise DamagedCheckpoint(
-            f"The checkpoint {path} cannot be read ({type(error).__name__}); delete it to train this seed anew."
-        ) from error
+        with zipfile.ZipFile(path) as archive:
+            if wrong := archive.testzip():  # torch.load does not look at the checksums
+                raise DamagedCheckpoint(path, f"the checksum of {wrong} in it is wrong")
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except DamagedCheckpoint:
+        raise
+    except Exception as error:  # torch and zipfile raise a different one for every way a file can be broken
+        raise DamagedCheckpoint(path, f"reading it ends in {type(error).__name__}") from error
+    if not isinstance(state, dict):
+        raise DamagedCheckpoint(path, f"it holds a {type(state).__name__}")
+    return state

@@ -268,9 +268,26 @@ class Training:
         run = {"seed": self.seeds[r], "step": self.step, "device": self.device.type}
         return run | {"model": self._slice(r), "adam": moments} | vars(self.progress[r])
 
+    def misfit(self, state: Mapping[str, Any]) -> str:
+        """What keeps a replica from going on from ``state``, in a phrase; empty if nothing does."""
+        expected = {"seed", "step", "device", "model", "adam", *vars(Progress())}
+        if missing := sorted(expected - state.keys()):
+            return f"it lacks {', '.join(missing)}"
+        step = state["step"]
+        if not isinstance(step, int) or not 0 <= step <= self.total_steps:
+            return f"it stands at step {step!r} of {self.total_steps}"
+        shapes = {name: tensor.shape[1:] for name, tensor in self.model.state_dict().items()}
+        if (wrong := _differs(state["model"], shapes)) is not None:
+            return f"its {wrong} does not fit the model"
+        for name, parameter in self.model.named_parameters() if step else ():
+            moments = state["adam"].get(name) if isinstance(state["adam"], dict) else None
+            if _differs(moments, dict.fromkeys(("exp_avg", "exp_avg_sq"), parameter.shape[1:])) is not None:
+                return f"its moments of {name} do not fit the model"
+        return ""
+
     @torch.no_grad()
     def load(self, states: Sequence[Mapping[str, Any]]) -> None:
-        """Go on from the states of all replicas.
+        """Go on from the states of all replicas, of which each one fits (see :meth:`misfit`).
 
         Raises:
             SettingError: if they do not stand at the same step, or were begun on another kind of device.
@@ -299,6 +316,17 @@ class Training:
                 moments["step"] = torch.tensor(float(self.step), device=self.device)
                 for key, value in self.optimiser.state.setdefault(parameter, moments).items():
                     value.copy_(moments[key])  # in place, since a captured graph works on what is there
+
+
+def _differs(tensors: Any, shapes: Mapping[str, torch.Size]) -> str | None:
+    """The first name under which ``tensors`` does not hold one of the shape, or None."""
+    if not isinstance(tensors, Mapping):
+        return "content"
+    for name in sorted(shapes.keys() | tensors.keys()):
+        tensor = tensors.get(name)
+        if name not in shapes or not isinstance(tensor, Tensor) or tensor.shape != shapes[name]:
+            return name
+    return None
 
 
 @torch.no_grad()

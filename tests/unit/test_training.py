@@ -321,3 +321,25 @@ def test_a_captured_graph_gives_the_eager_curve():
         run.run(measure_nothing([5, 6]), [], report=lambda loss, n, kept=losses: kept.extend([loss] * n))
         runs[capture] = [sum(losses[i : i + 5]) / 5 for i in (0, 5, 10)]
     torch.testing.assert_close(torch.tensor(runs[True]), torch.tensor(runs[False]), rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize(
+    "damage, why",
+    [
+        (lambda s: {k: v for k, v in s.items() if k != "adam"}, "lacks adam"),
+        (lambda s: s | {"step": 16}, "stands at step 16 of 15"),
+        (lambda s: s | {"step": -1}, "stands at step -1"),
+        (lambda s: s | {"step": 2.5}, "stands at step 2.5"),
+        (lambda s: s | {"model": None}, "its content does not fit"),
+        (lambda s: s | {"model": s["model"] | {"z_mean.weight": torch.zeros(8, 4)}}, "its z_mean.weight does not fit"),
+        (lambda s: s | {"model": s["model"] | {"extra": torch.zeros(1)}}, "its extra does not fit"),
+        (lambda s: s | {"adam": {}}, "moments of encoder"),
+        (lambda s: s | {"adam": s["adam"] | {"z_mean.bias": {"exp_avg": torch.zeros(1, 3)}}}, "moments of z_mean.bias"),
+    ],
+)
+def test_a_state_that_does_not_fit_is_described(damage, why):
+    begun = training([0])
+    begun._one_step()
+    state = begun.state_of(0)
+    assert training([0]).misfit(state) == ""
+    assert why in training([0]).misfit(damage(state))

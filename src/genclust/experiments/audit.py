@@ -202,7 +202,8 @@ def _likelihoods(arrays: Mapping[str, np.ndarray]) -> Found:
         if f"{name}_test" in arrays:
             of_images = arrays[f"{name}_test"].astype(np.float64)
             mean, spread = float(of_images.mean()), float(of_images.std(ddof=1)) if len(of_images) > 1 else math.nan
-            rounding = float(np.spacing(np.float16(np.abs(of_images).max()))) / math.sqrt(12 * len(of_images))
+            steps = np.spacing(np.abs(arrays[f"{name}_test"])).astype(np.float64)
+            rounding = math.sqrt(float(np.square(steps).mean()) / (12 * len(of_images)))
             found[f"test.{name}"] = mean, 5 * rounding
             found[f"test.{name}_se"] = spread / math.sqrt(len(of_images)), 5 * rounding
     return found

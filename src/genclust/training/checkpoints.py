@@ -42,15 +42,10 @@ def save(states: Mapping[Path, Mapping[str, Any]]) -> None:
         for path in states:
             _next(path).unlink(missing_ok=True)
         raise
-    if len(states) > 1:
-        commit = folder / f"{next(iter(states)).stem}{COMMIT}"
-        draft = commit.with_suffix(f"{COMMIT}{NEXT}")
-        draft.write_text(json.dumps([path.name for path in states]))
-        draft.replace(commit)
-        _finish(commit)
-    else:
-        (path,) = states
-        _next(path).replace(path)
+    commit = next(iter(states)).with_suffix(COMMIT)
+    _next(commit).write_text(json.dumps([path.name for path in states]))
+    _next(commit).replace(commit)
+    _finish(commit)
 
 
 def _next(path: Path) -> Path:
@@ -73,6 +68,7 @@ def recover(*paths: Path) -> None:
                 _finish(commit)
     for path in paths:
         _next(path).unlink(missing_ok=True)
+        _next(path.with_suffix(COMMIT)).unlink(missing_ok=True)
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -1,0 +1,95 @@
+"""From one's own store to the published one: whole rows of committed code, and nothing lost."""
+
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from genclust.experiments import declaration
+from genclust.experiments.publishing import publish
+from genclust.experiments.store import Record, Store
+from genclust.settings import SettingError
+
+ROW = declaration.load("simple-table1").row("proposed-mnist")
+SEEDS = ROW.seeds("demo")
+LEG = {"from_step": 0, "source": "0123456789ab", "beside": [0]}
+
+
+def record(seed, score=50.0) -> Record:
+    return Record(
+        config=asdict(ROW.config("demo")),
+        seed=seed,
+        metrics={"test.acc_hungarian": score},
+        curve=[],
+        evaluations={"clustering": 1},
+        failed_at_step=None,
+        data={"name": "digits", "digest": "0" * 64, "variant": "", "sizes": {}},
+        provenance={"source": "0123456789ab", "training": [LEG]},
+        seconds=1.0,
+    )
+
+
+@pytest.fixture
+def stores(tmp_path):
+    own, published = Store(tmp_path / "own"), Store(tmp_path / "published")
+    for seed in SEEDS:
+        own.write(record(seed, 60.0), {"clusters_test": np.full(3, seed)})
+    return own, published
+
+
+def test_a_whole_row_is_copied_with_its_arrays_and_replaces_what_was_there(stores):
+    own, published = stores
+    published.write(record(0, 10.0), {})
+    copied = publish(ROW, "demo", own, published)
+    assert [one.seed for one in copied] == SEEDS
+    for seed in SEEDS:
+        found = published.read(ROW.config("demo"), seed)
+        assert found == own.read(ROW.config("demo"), seed)
+        assert found.arrays()["clusters_test"].tolist() == [seed] * 3
+
+
+def missing(own):
+    own.read(ROW.config("demo"), SEEDS[-1]).path.unlink()
+
+
+def unclean(own):
+    own.write(replace(record(1), provenance={"source": "0123456789ab+changes"}), {})
+
+
+def unclean_leg(own):
+    legs = [LEG, LEG | {"source": "0123456789ab+changes"}]
+    own.write(replace(record(1), provenance={"source": "0123456789ab", "training": legs}), {})
+
+
+def without_a_revision(own):
+    own.write(replace(record(1), provenance={"source": ""}), {})
+
+
+def other_data(own):
+    own.write(replace(record(1), data=record(1).data | {"digest": "1" * 64}), {})
+
+
+@pytest.mark.parametrize(
+    "spoil, why",
+    [
+        (missing, f"lacks seed {SEEDS[-1]}"),
+        (unclean, "Seed 1 .* code that is not committed"),
+        (unclean_leg, "Seed 1 .* code that is not committed"),
+        (without_a_revision, "Seed 1 .* code that is not committed"),
+        (other_data, "different data"),
+    ],
+)
+def test_a_row_that_is_not_whole_and_clean_is_refused_whole(stores, spoil, why):
+    own, published = stores
+    spoil(own)
+    with pytest.raises(SettingError, match=why):
+        publish(ROW, "demo", own, published)
+    assert not published.folder.exists()
+
+
+def test_no_evaluation_is_lost(stores):
+    own, published = stores
+    published.write(replace(record(2), evaluations={"clustering": 1, "neighbours": 1}), {})
+    with pytest.raises(SettingError, match=r"seed 2 .* also has neighbours"):
+        publish(ROW, "demo", own, published)
+    assert published.read(ROW.config("demo"), 0) is None

@@ -1,4 +1,4 @@
-"""What holds for every test: Triton's interpreter where there is no GPU, and real data only where they are asked for."""
+"""What holds for every test: Triton's interpreter without a GPU, and real data only where they are asked for."""
 
 import os
 import tempfile

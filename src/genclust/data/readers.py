@@ -23,6 +23,7 @@ import scipy.io
 import scipy.sparse
 from PIL import Image
 from scipy.io.matlab import MatReadError
+from sklearn.datasets import load_digits
 
 from genclust.data import synthetic
 from genclust.data.base import DataError, DataSet, MissingData, Split
@@ -85,8 +86,6 @@ def digits(folder: Path) -> DataSet:
     Neither scikit-learn nor the papers split them; a fifth is set aside for testing, because
     experiments on real data score on a test split and the demo is to take the same path.
     """
-    from sklearn.datasets import load_digits  # here, as it takes half a second to import
-
     bunch = load_digits()
     every = Split(np.rint(bunch.data * (255 / 16)).astype(np.uint8), bunch.target.astype(np.int64))
     order = shuffled(len(every))

@@ -1,4 +1,4 @@
-# make book | make test | make help: everything installs itself into .venv
+# make book | make unit | make test | make help: everything installs itself into .venv
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
@@ -13,8 +13,12 @@ BENCH := .venv-bench/bin
 BENCH_READY := $(BENCH)/.ready
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 TESTS ?= tests notebooks
+# Only what reads the built book waits for it.
+BOOK_FOR_TESTS = $(if $(filter-out tests/unit% tests/regression% notebooks%,$(TESTS)),book)
+# Two at once, with a thread each.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
-.PHONY: help install book strict test notebook bench bench-gpu lint clean distclean
+.PHONY: help install book strict unit test notebook bench bench-gpu lint clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,9 +45,12 @@ book: $(READY) ## run the notebooks that need it and build the book: _build/html
 strict: $(READY) ## the same from nothing, with every warning an error
 	@$(BIN)/python -m genclust.book build --strict
 
-test: book ## build the book, then run all tests; TESTS=tests/unit for some
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval --nbval-current-env \
-	  --nbval-sanitize-with tests/nbval.cfg $(TESTS)
+unit: $(READY) ## run the quick tests of the library: no book, no data, no browser
+	@$(PYTEST) -m "not (slow or browser or engine)" tests/unit
+	@echo "unit: all passed"
+
+test: $(READY) $(BOOK_FOR_TESTS) ## build the book, then run all tests; TESTS=tests/unit/test_store.py for some
+	@$(PYTEST) --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg $(TESTS)
 	@echo "test: all passed"
 
 notebook: $(READY) ## run one notebook with new parameters: _build/notebooks/NAME.ipynb

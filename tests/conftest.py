@@ -1,8 +1,20 @@
-"""Without a GPU, Triton kernels run in Triton's interpreter, which must be chosen before Triton is imported."""
+"""What holds for every test: Triton's interpreter without a GPU, and real data only where they are asked for."""
 
 import os
+import tempfile
+from collections.abc import Generator
 
+import pytest
 import torch
 
 if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"
+    os.environ["TRITON_INTERPRET"] = "1"  # chosen before Triton is imported
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool, bool]:
+    """Show an empty data folder to every test that is not marked ``data``, so that it cannot come to need more."""
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as empty:
+        if item.get_closest_marker("data") is None:
+            patch.setenv("GENCLUST_DATA", empty)
+        return (yield)

@@ -158,13 +158,13 @@ def estimated(model, x: torch.Tensor, **options):
 
 @torch.no_grad()
 def test_the_likelihood_of_avae_is_that_of_draws_from_the_prior():
-    """log p(x) of two images within 0.01 nat, against two million draws of z2 and z1."""
+    """log p(x) of two images within 0.01 nat, against a million draws of z2 and z1."""
     torch.manual_seed(0)
     model, x, parts = avae(), torch.tensor([[1.0, 0, 0, 1], [0, 1, 1, 1]]), []
-    for _ in range(10):
+    for _ in range(5):
         p_x = bernoulli(model.p_x, z1=gaussian(model.p_z1, z2=torch.randn(200_000, 2)).sample())
         parts.append(torch.stack([p_x.log_prob(image) for image in x]))
-    truth = torch.cat(parts, 1).double().logsumexp(1) - math.log(2_000_000)
+    truth = torch.cat(parts, 1).double().logsumexp(1) - math.log(1_000_000)
     found = estimated(model, x)
     torch.testing.assert_close(found.log_prob[0].double(), truth, rtol=0, atol=0.01)
     assert (found.elbo[0] < truth - 0.05).all()
@@ -173,14 +173,14 @@ def test_the_likelihood_of_avae_is_that_of_draws_from_the_prior():
 @torch.no_grad()
 @pytest.mark.parametrize("enumerate_y", [True, False])
 def test_the_likelihood_of_adgm_is_that_of_draws_from_the_prior(enumerate_y):
-    """log p(x) of two images within 0.01 nat, against a million draws of z for each y."""
+    """log p(x) of two images within 0.01 nat, against 400,000 draws of z for each y."""
     torch.manual_seed(0)
     model, x, parts = adgm(), torch.tensor([[1.0, 0, 0, 1], [0, 1, 1, 1]]), []
-    for _ in range(5):
+    for _ in range(2):
         for y in range(3):
             p_x = bernoulli(model.p_x, y, z=torch.randn(200_000, 2))
             parts.append(torch.stack([p_x.log_prob(image) for image in x]))
-    truth = torch.cat(parts, 1).double().logsumexp(1) - math.log(3_000_000)
+    truth = torch.cat(parts, 1).double().logsumexp(1) - math.log(1_200_000)
     found = estimated(model, x, enumerate_y=enumerate_y)
     torch.testing.assert_close(found.log_prob[0].double(), truth, rtol=0, atol=0.01)
     assert (found.elbo[0] < truth - 0.05).all()

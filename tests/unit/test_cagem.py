@@ -67,11 +67,11 @@ def test_the_bound_is_the_sum_over_y_of_the_poster():
 @torch.no_grad()
 @pytest.mark.parametrize("enumerate_y", [True, False])
 def test_the_likelihood_is_that_of_draws_from_the_prior(enumerate_y):
-    """log p(x) of two images within 0.01 nat, against two million draws of z2, y and z1, y summed out there."""
+    """log p(x) of two images within 0.01 nat, against 400,000 draws of z2 and z1 for each y."""
     torch.manual_seed(0)
     cagem, x = model(), torch.tensor([[1.0, 0, 0, 1], [0, 1, 1, 1]])
-    n, parts = 200_000, []
-    for _ in range(10):
+    n, parts = 100_000, []
+    for _ in range(4):
         z2 = torch.randn(1, n, 2)
         p_y = cagem.p_y(cagem.p_y.project(z2=z2))["logits"].log_softmax(-1)
         for k in range(3):
@@ -80,7 +80,7 @@ def test_the_likelihood_is_that_of_draws_from_the_prior(enumerate_y):
             z1 = p_z1.mean + p_z1.stddev * torch.randn(1, n, 2)
             p_x = Independent(Bernoulli(logits=cagem.p_x(cagem.p_x.project(z1=z1), y)["logits"][0]), 1)
             parts.append(torch.stack([p_x.log_prob(image) for image in x]) + p_y[0, :, k])
-    truth = torch.cat(parts, 1).double().logsumexp(1) - math.log(10 * n)
+    truth = torch.cat(parts, 1).double().logsumexp(1) - math.log(4 * n)
 
     class Estimated:
         replicas, infer = 1, cagem.infer

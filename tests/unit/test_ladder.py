@@ -87,16 +87,16 @@ def test_the_merge_is_the_product_of_two_densities():
 
 @torch.no_grad()
 def test_the_likelihood_is_that_of_draws_from_the_prior():
-    """log p(x) of two images within 0.01 nat, against two million draws of z3, z2 and z1."""
+    """log p(x) of two images within 0.01 nat, against 600,000 draws of z3, z2 and z1."""
     torch.manual_seed(0)
     ladder, x = model(), torch.tensor([[1.0, 0, 0, 1], [0, 1, 1, 1]])
     parts = []
-    for _ in range(10):
+    for _ in range(3):
         z2 = normal(ladder.p[1], torch.randn(200_000, 2)).sample()
         z1 = normal(ladder.p[0], z2).sample()
         p_x = Independent(Bernoulli(logits=mlp(ladder.p_x, z1=z1)["logits"]), 1)
         parts.append(torch.stack([p_x.log_prob(image) for image in x]))
-    truth = torch.cat(parts, 1).double().logsumexp(1) - math.log(2_000_000)
+    truth = torch.cat(parts, 1).double().logsumexp(1) - math.log(600_000)
     found = log_likelihood(ladder, x, [0], 400_000, samples_at_once=20_000)
     torch.testing.assert_close(found.log_prob[0].double(), truth, rtol=0, atol=0.01)
     assert (found.elbo[0] < truth - 0.05).all()

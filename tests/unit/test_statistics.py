@@ -3,32 +3,25 @@
 import numpy as np
 import pytest
 import torch
+from examples import EXAMPLES, Example
 
-from genclust.models.auxiliary import ADGM, AVAE, ADGMSettings, AVAESettings
-from genclust.models.base import Model, Terms
-from genclust.models.cagem import CaGeM, CaGeMSettings
-from genclust.models.ladder import LVAE, LVAESettings
+from genclust.models.base import BernoulliModel, Model, Terms
 from genclust.models.layers import BatchNorm
-from genclust.streams import Noise
 from genclust.training.statistics import recollect
 
 X = torch.randint(0, 256, (46, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-MODELS = {
-    "cagem": lambda replicas=1: CaGeM(replicas, 5, CaGeMSettings(3, 2, 2, 6, init="pytorch", bn_momentum=0.2)),
-    "avae": lambda replicas=1: AVAE(replicas, 5, AVAESettings(2, 2, 2, 6, init="pytorch", bn_momentum=0.2)),
-    "adgm": lambda replicas=1: ADGM(replicas, 5, ADGMSettings(3, 2, 2, 6, batch_norm=True, bn_momentum=0.2)),
-    "lvae": lambda replicas=1: LVAE(replicas, 5, LVAESettings((3, 2), (6, 5), init="pytorch", bn_momentum=0.2)),
-}
-
-
-def built(name: str, replicas: int = 1) -> Model:
-    model = MODELS[name](replicas)
-    model.initialise(Noise(range(replicas), "test").generators)
-    return model
 
 
 def norms(model: Model) -> dict[str, BatchNorm]:
     return {name: layer for name, layer in model.named_modules() if isinstance(layer, BatchNorm)}
+
+
+#: The models whose statistics are collected: those of bits, drawn anew in every pass, that normalise.
+MODELS = {
+    name: example
+    for name, example in EXAMPLES.items()
+    if isinstance(model := example.model(), BernoulliModel) and norms(model)
+}
 
 
 class Plain(Model):
@@ -66,10 +59,10 @@ def test_statistics_are_averages_over_the_batches_of_the_pass(batch_size, sizes)
         np.testing.assert_allclose(model.norm.running_var[r].numpy(), factor**2 * variance, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_every_layer_of_a_model_gets_the_statistics_of_its_own_activations(name):
+@pytest.mark.parametrize("example", MODELS.values(), ids=MODELS)
+def test_every_layer_of_a_model_gets_the_statistics_of_its_own_activations(example: Example):
     """What each layer is given, caught on its way: weighted by q(y|·) where y is enumerated; once a batch."""
-    model = built(name)
+    model = example.initialised([0])
     given: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {layer: [] for layer in norms(model)}
 
     def watch(layer, _, inputs):
@@ -80,8 +73,7 @@ def test_every_layer_of_a_model_gets_the_statistics_of_its_own_activations(name)
 
     for layer, norm in norms(model).items():
         norm.register_forward_pre_hook(lambda module, inputs, layer=layer: watch(layer, module, inputs))
-    recollect(model, X, [3], 10)
-    assert len(given) > 5
+    recollect(model, example.batch(46), [3], 10)
     for layer, norm in norms(model).items():
         assert len(given[layer]) == 4, layer
         means, variances = [], []
@@ -93,17 +85,17 @@ def test_every_layer_of_a_model_gets_the_statistics_of_its_own_activations(name)
         np.testing.assert_allclose(norm.running_var[0].numpy(), np.mean(variances, 0), rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_only_the_statistics_change(name):
+@pytest.mark.parametrize("example", MODELS.values(), ids=MODELS)
+def test_only_the_statistics_change(example: Example):
     """The model is ready to be evaluated, its parameters and momenta are what they were; the same seeds, the same."""
-    model = built(name)
+    model = example.initialised([0])
     parameters = {key: value.clone() for key, value in model.named_parameters()}
     collected = []
     for batch_size, seed in ((10, 3), (10, 3), (10, 4), (15, 3)):
-        recollect(model, X, [seed], batch_size)
+        recollect(model, example.batch(46), [seed], batch_size)
         collected.append({key: value.clone() for key, value in model.named_buffers()})
     assert not any(module.training for module in model.modules())
-    assert {norm.momentum for norm in norms(model).values()} == {0.2}
+    assert {norm.momentum for norm in norms(model).values()} == {0.1}
     assert all(value.grad is None for value in model.parameters())
     for key, value in model.named_parameters():
         assert torch.equal(value, parameters[key]), key
@@ -113,14 +105,11 @@ def test_only_the_statistics_change(name):
         assert not torch.equal(value, collected[3][key]), key
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_a_replica_gets_what_it_gets_alone(name):
-    together, alone = built(name, replicas=2), built(name)
-    with torch.no_grad():
-        for key, value in alone.state_dict().items():
-            value.copy_(together.state_dict()[key][1:])
-    recollect(together, X, [3, 8], 10)
-    recollect(alone, X, [8], 10)
+@pytest.mark.parametrize("example", MODELS.values(), ids=MODELS)
+def test_a_replica_gets_what_it_gets_alone(example: Example):
+    together, alone = example.initialised([0, 1]), example.initialised([1])
+    recollect(together, example.batch(46), [3, 8], 10)
+    recollect(alone, example.batch(46), [8], 10)
     for key, value in alone.named_buffers():
         torch.testing.assert_close(together.get_buffer(key)[1], value[0], rtol=1e-4, atol=1e-5, msg=key)
         assert not torch.equal(together.get_buffer(key)[0], value[0]), key

@@ -4,15 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from examples import EXAMPLES
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from genclust.models.auxiliary import ADGM, AVAE, ADGMSettings, AVAESettings
-from genclust.models.cagem import CaGeM, CaGeMSettings
-from genclust.models.explicit import ExplicitGMVAE, ExplicitSettings
-from genclust.models.gmvae import GMVAE, GMVAESettings
 from genclust.models.gumbel import GumbelClustering, GumbelSettings
-from genclust.models.iwae import IWAE, IWAESettings
-from genclust.models.ladder import LVAE, LVAESettings
 from genclust.settings import SettingError
 from genclust.streams import CounterNoise
 from genclust.training import checkpoints
@@ -234,31 +229,9 @@ def test_the_captured_step_never_waits_for_the_device():
         run._captured._one(32)
 
 
-MODELS = {
-    "gmvae": lambda: GMVAE(2, 20, GMVAESettings(4, 3, 3, 8, samples=2, alpha=0.4)),
-    "gmvae, gaussian": lambda: GMVAE(2, 20, GMVAESettings(4, 3, 3, 8, likelihood="gaussian", batch_norm=False)),
-    "gmvae, version 2": lambda: GMVAE(2, 20, GMVAESettings(4, 3, 3, 8, version=2, free_bits=0.5)),
-    "gmvae, mnist": lambda: GMVAE(2, 784, GMVAESettings(4, 3, 3, 8, network="mnist", init="torch7")),
-    "gmvae, svhn": lambda: GMVAE(2, 3072, GMVAESettings(4, 3, 3, 8, network="svhn", init="torch7")),
-    "explicit": lambda: ExplicitGMVAE(2, 20, ExplicitSettings(4, 3, 8)),
-    "cagem": lambda: CaGeM(2, 20, CaGeMSettings(4, 3, 3, 8)),
-    "cagem, every label term": lambda: CaGeM(2, 20, CaGeMSettings(4, 3, 3, 8, label_objective="elbo_l+ce_pq")),
-    "iwae": lambda: IWAE(2, 20, IWAESettings(samples=3, z_dims=(4, 2), hidden=(8, 8))),
-    "lvae": lambda: LVAE(2, 20, LVAESettings((4, 3, 2), (8, 8, 8))),
-    "avae": lambda: AVAE(2, 20, AVAESettings(4, 3, 2, 8)),
-    "adgm": lambda: ADGM(2, 20, ADGMSettings(4, 3, 3, 8)),
-}
-
-
-@pytest.mark.parametrize("build", MODELS.values(), ids=MODELS)
-def test_no_models_step_waits_for_the_device(build):
-    model = build()
-    d = {"mnist": 784, "svhn": 3072}.get(getattr(model.settings, "network", ""), 20)
-    x = torch.randint(0, 256, (33, d), dtype=torch.uint8)
-    settings = TrainingSettings({name: Schedule.of(1e-3) for name in ("learning_rate", *model.schedules)}, 1, 16)
-    known = torch.arange(16).repeat(2, 8)  # 128: more than a step sees
-    labelled = (known, known % 4) if model.learns_from_labels else None
-    run = Training(model, [5, 6], x, settings, capture=True, labelled=labelled)
+@pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)
+def test_no_models_step_waits_for_the_device(example):
+    run = example.training([5, 6], 33, 16, capture=True)
     run.noise = CounterNoise([5, 6], "training noise", "cpu")
     run._captured.epoch()
     run._captured.at.zero_()

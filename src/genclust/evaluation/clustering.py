@@ -20,7 +20,6 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 from scipy.special import logsumexp
-from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 Normaliser = Literal["geometric", "arithmetic"]
 
@@ -129,6 +128,8 @@ def nmi(labels: Int[np.ndarray, " N"], clusters: Int[np.ndarray, " N"], normalis
     Raises:
         ValueError: for arrays that are not non-negative integers of one length, or another normaliser.
     """
+    from sklearn.metrics import normalized_mutual_info_score  # here, as it takes half a second to import
+
     labels, clusters = _pair(labels, clusters)
     if normaliser not in ("geometric", "arithmetic"):
         raise ValueError(f"normaliser must be 'geometric' or 'arithmetic', not {normaliser!r}")
@@ -171,6 +172,8 @@ def clustering_scores(labels: Int[np.ndarray, " N"], log_posterior: Float[np.nda
     Raises:
         ValueError: as :func:`exemplar_accuracy`.
     """
+    from sklearn.metrics import adjusted_rand_score
+
     labels = _indices("labels", labels)
     clusters = _log_probabilities(log_posterior, len(labels)).argmax(axis=1)
     return {

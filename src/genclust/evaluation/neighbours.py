@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
-from sklearn.neighbors import NearestNeighbors
 
 #: Numbers of neighbours in table 2 of "Is Simple Better?".
 NEIGHBOURS = (3, 5, 10)
@@ -68,6 +67,8 @@ def knn_classes(
         )
     if not ks or min(ks) < 1 or max(ks) > len(train_features):
         raise ValueError(f"ks must lie between 1 and the {len(train_features)} training points, not {tuple(ks)}")
+
+    from sklearn.neighbors import NearestNeighbors  # here, as it takes half a second to import
 
     search = NearestNeighbors(n_neighbors=max(ks), algorithm="brute").fit(train_features)
     neighbours = search.kneighbors(test_features, return_distance=False)

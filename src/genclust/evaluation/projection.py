@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float
-from sklearn.manifold import TSNE
 
 PERPLEXITY = 30
 
@@ -32,5 +31,7 @@ def tsne(features: Float[np.ndarray, "N F"], seed: int) -> Float[np.ndarray, "N 
         )
     if not np.isfinite(features).all():
         raise ValueError("features must be finite")
+    from sklearn.manifold import TSNE  # here, as it takes half a second to import
+
     projection = TSNE(perplexity=PERPLEXITY, init="pca", random_state=seed).fit_transform(features)
     return projection.astype(np.float32)

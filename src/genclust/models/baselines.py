@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from jaxtyping import Float
 from scipy.special import log_softmax
-from sklearn.cluster import KMeans
-from sklearn.mixture import GaussianMixture
 
 from genclust.settings import within
+
+if TYPE_CHECKING:  # imported when a baseline is fitted: scikit-learn takes half a second
+    from sklearn.cluster import KMeans
+    from sklearn.mixture import GaussianMixture
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class KMeansSettings:
     n_init: int = within(1, 1000, default=10)
 
     def fit(self, x: Float[np.ndarray, "N D"], seed: int) -> KMeansBaseline:
+        from sklearn.cluster import KMeans
+
         return KMeansBaseline(KMeans(self.n_clusters, n_init=self.n_init, random_state=seed).fit(x))
 
 
@@ -48,6 +52,8 @@ class GaussianMixtureSettings:
     reg_covar: float = within(0, 1e6, default=1e-3)
 
     def fit(self, x: Float[np.ndarray, "N D"], seed: int) -> GaussianMixtureBaseline:
+        from sklearn.mixture import GaussianMixture
+
         mixture = GaussianMixture(
             self.n_clusters,
             covariance_type=self.covariance,

@@ -1,0 +1,52 @@
+"""Every registered model has a tiny example, and keeps the contract that training and evaluation rely on."""
+
+import pytest
+import torch
+from examples import EXAMPLES, Example
+
+from genclust.models import MODELS, Model
+from genclust.streams import Noise
+from genclust.training.loop import as_float
+
+every_example = pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)
+
+
+def shown(example: Example, model: Model) -> torch.Tensor:
+    return as_float(example.batch(7)).expand(model.replicas, 7, example.x_dim)
+
+
+def test_every_registered_model_has_a_tiny_example():
+    assert {example.name for example in EXAMPLES.values()} == set(MODELS)
+
+
+@every_example
+def test_the_objective_and_its_terms_have_their_shapes_and_reach_every_parameter(example):
+    model = example.initialised([5, 6]).train()
+    terms = model.loss(shown(example, model), dict.fromkeys(model.schedules, 0.7), Noise([5, 6], "test"))
+    assert terms.objective.shape == (2,) and terms.objective.isfinite().all()
+    assert terms.terms
+    assert all(term.shape == (2, 7) and term.isfinite().all() for term in terms.terms.values())
+    terms.objective.sum().backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
+
+
+@every_example
+@torch.no_grad()
+def test_replicas_see_the_same_data_and_answer_for_themselves(example):
+    """In evaluation a replica's answers are those that it gives alone, and another's are others."""
+    both, alone = example.initialised([5, 6]).eval(), example.initialised([6]).eval()
+
+    def answers(model: Model) -> dict[str, torch.Tensor]:
+        found = model.embed(shown(example, model))
+        if model.clusters:
+            found["log q(y|x)"] = model.cluster_posterior(shown(example, model))
+            totals = found["log q(y|x)"].exp().sum(-1)
+            torch.testing.assert_close(totals, torch.ones_like(totals))
+        return found
+
+    of_both, of_one = answers(both), answers(alone)
+    assert of_both
+    for name, value in of_one.items():
+        assert of_both[name].shape[:2] == (2, 7) and value.shape[:2] == (1, 7)
+        torch.testing.assert_close(of_both[name][1], value[0], rtol=1e-4, atol=1e-5)
+        assert not torch.equal(of_both[name][0], of_both[name][1]), name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -29,6 +30,8 @@ from genclust.training.checkpoints import DamagedCheckpoint
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(cli_data.app, name="data")
 console = Console(width=None if sys.stdout.isatty() else 140)  # a pipe or a file need not fold words
+#: What PyTorch says where it cannot allocate, on a CPU and on a GPU.
+OUT_OF_MEMORY = re.compile("not enough memory|can't allocate memory|out of memory")
 SECTIONS = ("settings", "profiles", "evaluate")
 
 
@@ -43,7 +46,9 @@ def _one_sentence() -> Iterator[None]:
     except execution.Unfinished as stopped:
         print(f"genclust: {stopped}", file=sys.stderr)
         raise typer.Exit(3) from None
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not OUT_OF_MEMORY.search(str(error)):
+            raise
         print("genclust: The memory does not suffice; take fewer seeds at once or a smaller model.", file=sys.stderr)
         raise typer.Exit(1) from None
     except OSError as error:

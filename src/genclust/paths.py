@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -11,6 +13,15 @@ def cache_folder() -> Path:
     """Runs, records and data of the user: ``GENCLUST_CACHE``, or ``genclust`` in the user's cache folder."""
     default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genclust"
     return Path(os.environ.get("GENCLUST_CACHE") or default).expanduser()
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name the file that an error in writing is about, which a full disk does not do by itself."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(error.filename or path)) from error
 
 
 def probe_folder(folder: Path) -> None:

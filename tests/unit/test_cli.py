@@ -1,6 +1,10 @@
 """The command line as a user meets it: what it prints, and one sentence for every mistake."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -101,3 +105,24 @@ def test_verdicts_as_a_table(invoke):
     assert result.exit_code == 0
     assert "simple-table1" in result.stdout
     assert "proposed-mnist" in result.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files")
+def test_a_disk_that_is_full_is_told_in_one_sentence(tmp_path):
+    """A checkpoint that finds no room: no trace, no record, nothing half-written."""
+    import resource
+
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    command = "run simple-table1 --row proposed-mnist --profile demo --seeds 0 --set training.epochs=1 --quiet".split()
+    done = subprocess.run(
+        [sys.executable, "-m", "genclust.cli", *command, "--store", str(tmp_path / "records")],
+        env=os.environ | {"GENCLUST_CACHE": str(tmp_path / "cache")},
+        preexec_fn=small_files,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(r"genclust: .*seed-0000.ckpt: File too large; what was finished is kept.\n", done.stderr)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -2,7 +2,10 @@
 
 import json
 import multiprocessing
-from dataclasses import asdict
+import os
+import re
+import time
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -21,7 +24,7 @@ def record(seed: int, value: float = 1.0) -> Record:
         curve=[{"epoch": 1, "loss": 2.0}],
         evaluations={"clustering": 1},
         failed_at_step=None,
-        data={"name": "digits"},
+        data={"name": "digits", "digest": "0" * 64, "variant": "", "sizes": {}},
         provenance={},
         seconds=1.0,
     )
@@ -50,6 +53,8 @@ def test_concurrent_writers_leave_only_whole_records(tmp_path):
     for writer in writers:
         writer.start()
     store, seen = Store(tmp_path), 0
+    while not list(tmp_path.iterdir()):  # they import the library first
+        time.sleep(0.05)
     while any(writer.is_alive() for writer in writers):
         for seed in range(3):
             found = store.read(CONFIG, seed)
@@ -86,7 +91,7 @@ def test_a_record_of_another_configuration_is_refused(tmp_path):
     content = json.loads(path.read_text())
     content["config"]["model"]["hidden"] = [99]
     path.write_text(json.dumps(content))
-    with pytest.raises(StoreError, match="another configuration"):
+    with pytest.raises(StoreError, match="another run than its name says"):
         store.read(CONFIG, 0)
 
 
@@ -105,3 +110,88 @@ def test_earlier_stores_go_first(tmp_path):
     second.write(record(1, 3.0), {})
     found = find(CONFIG, [0, 1, 2], [first, second])
     assert {seed: r.metrics["test.acc_hungarian"] for seed, r in found.items()} == {0: 1.0, 1: 3.0}
+
+
+def spoiled(content, *place_and_value):
+    *place, last, value = place_and_value
+    for key in place:
+        content = content[key]
+    content[last] = value
+
+
+@pytest.mark.parametrize(
+    "damage, why",
+    [
+        (("metrics", "test.acc_hungarian", float("nan")), "it holds NaN"),
+        (("metrics", "test.acc_hungarian", float("inf")), "it holds Infinity"),
+        (("metrics", "test.acc_hungarian", 250), "test.acc_hungarian is 250 per cent"),
+        (("metrics", "test.nmi_geometric", -3), "test.nmi_geometric is -3 per cent"),
+        (("metrics", "test.knn_error_x_hat_3", 100.5), "100.5 per cent"),
+        (("metrics", "test.ari", -101), "test.ari is -101 per cent"),
+        (("metrics", "test.acc_hungarian", "50"), "test.acc_hungarian is '50'"),
+        (("metrics", "test.acc_hungarian", True), "test.acc_hungarian is True"),
+        (("metrics", []), "its metrics is"),
+        (("curve", [3]), "a point of its curve is 3"),
+        (("curve", [{"epoch": None}]), "its epoch is None"),
+        (("curve", {}), "its curve is"),
+        (("seed", "0"), "its seed is '0'"),
+        (("seconds", None), "its seconds is None"),
+        (("failed_at_step", 2.5), "its failed_at_step is 2.5"),
+        (("evaluations", ["clustering"]), "its evaluations is"),
+        (("evaluations", {"clustering": "1"}), "no revisions"),
+        (("config", {}), "its config is not one"),
+        (("data", {}), "its data lacks"),
+        (("provenance", None), "its provenance is None"),
+        (("surplus", 1), "unexpected keyword"),
+    ],
+    ids=str,
+)
+def test_a_record_with_impossible_content_says_so(tmp_path, damage, why):
+    path = Store(tmp_path).write(record(0), {}).path
+    content = json.loads(path.read_text())
+    spoiled(content, *damage)
+    path.write_text(json.dumps(content))
+    for read in (lambda: Store(tmp_path).read(CONFIG, 0), lambda: list(Store(tmp_path).every())):
+        with pytest.raises(StoreError, match=re.escape(why)):
+            read()
+
+
+def test_a_negative_rand_index_and_a_log_likelihood_are_no_faults(tmp_path):
+    metrics = {"test.ari": -5.0, "test.log_likelihood": -250.0, "test.acc_hungarian": 100.0}
+    written = Store(tmp_path).write(replace(record(0), metrics=metrics), {})
+    assert Store(tmp_path).read(CONFIG, 0) == written
+
+
+def test_a_loop_of_links_says_so(tmp_path):
+    path = Store(tmp_path).write(record(0), {}).path
+    path.unlink()
+    path.symlink_to(path.name)
+    with pytest.raises(StoreError, match="cannot be read"):
+        Store(tmp_path).read(CONFIG, 0)
+
+
+def test_a_record_of_another_seed_is_refused(tmp_path):
+    path = Store(tmp_path).write(record(0), {}).path
+    path.rename(path.with_name("seed-0001.json"))
+    with pytest.raises(StoreError, match="another run than its name says"):
+        Store(tmp_path).read(CONFIG, 1)
+    with pytest.raises(StoreError, match="another run than its name says"):
+        list(Store(tmp_path).every())
+
+
+def test_what_a_killed_write_left_is_removed_by_the_next_one_an_hour_later(tmp_path):
+    path = Store(tmp_path).write(record(0), {}).path
+    old, young = path.with_name(".seed-0000.json.abc"), path.with_name(".seed-0000.npz.def")
+    for left in (old, young):
+        left.touch()
+    os.utime(old, (0, 0))
+    Store(tmp_path).write(record(0), {})
+    assert not old.exists() and young.exists()
+
+
+def test_records_of_another_revision_of_an_evaluation_do_not_count(tmp_path):
+    store = Store(tmp_path)
+    store.write(replace(record(0), evaluations={"clustering": 1, "neighbours": 2}), {})
+    assert set(find(CONFIG, [0], [store], {"clustering": 1, "neighbours": 2})) == {0}
+    assert not find(CONFIG, [0], [store], {"clustering": 2})
+    assert not find(CONFIG, [0], [store], {"units": 1})

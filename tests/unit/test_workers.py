@@ -1,10 +1,13 @@
 """Seeds in processes of their own: the same records, one bar, and an orderly end for all of them."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -109,3 +112,42 @@ def test_an_error_in_one_process_stops_the_others_and_arrives(cache, tmp_path):
 
 def test_the_number_of_processes_follows_jobs_and_cores(cache):
     assert [workers.count(jobs) for jobs in (1, 2, 9)] == [1, 2, 2]
+
+
+def processes(group: int) -> list[int]:
+    """The processes of a group that are alive."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, of_group = path.read_text().rpartition(")")[2].split()[:3]
+            if int(of_group) == group and state != "Z":
+                found.append(int(path.parent.name))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes under /proc")
+def test_a_killed_parent_leaves_neither_processes_nor_folders(cache, tmp_path):
+    """SIGKILL to the parent alone, while two workers train; each ends with a checkpoint."""
+    (tmp_path / "temporary").mkdir()
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path / "records"), "50000"],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"TMPDIR": str(tmp_path / "temporary")},
+    )
+    error, deadline = "", time.monotonic() + 90
+    while "loss" not in error and time.monotonic() < deadline and process.poll() is None:
+        error += process.stderr.read(1)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 30
+    while (processes(process.pid) or list((tmp_path / "temporary").glob("genclust-*"))) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert processes(process.pid) == []
+    assert list((tmp_path / "temporary").glob("genclust-*")) == []
+    checkpoint = execution.checkpoint_path(demo([0], {"training": {"epochs": 50000}}).config, 0)
+    assert execution.checkpoints.load(checkpoint)["step"] > 0

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from genclust.experiments.declaration import RunConfig, root
-from genclust.paths import cache_folder, probe_folder
+from genclust.paths import cache_folder, naming, probe_folder
 from genclust.settings import SettingError
 
 #: A file that is being written is finished by then, or never.
@@ -205,7 +205,7 @@ def _fault(record: Record) -> str:
 def _atomically(path: Path, write: Any) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with naming(path), os.fdopen(handle, "wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())

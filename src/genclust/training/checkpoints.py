@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import zipfile
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from genclust.paths import naming
 
 #: What a file that is being written is called until all of its group are.
 NEXT = ".next"
@@ -34,8 +37,10 @@ def save(states: Mapping[Path, Mapping[str, Any]]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         for path, state in states.items():
-            with open(_next(path), "wb") as file:
-                torch.save(state, file)
+            content = io.BytesIO()  # torch reports a full disk in no way of its own
+            torch.save(state, content)
+            with naming(path), open(_next(path), "wb") as file:
+                file.write(content.getbuffer())
                 file.flush()
                 os.fsync(file.fileno())
     except BaseException:

@@ -17,10 +17,10 @@ After a deliberate change ``python tests/regression/first_steps.py`` rewrites th
 hand it keeps what it had); then look at the difference.
 
 Under ``demo`` every distinct configuration is there.  On real data there is one for each model and data set, in
-float32 also where the run itself is in bfloat16, which differs from processor to processor in the third digit: dense
-networks at the paper's settings, convolutions at those of ``quick``, whose steps take seconds where the paper's take
-half a minute.  Coloured MNIST is left out, since a minute goes by before it is drawn, SVHN where it is not at hand,
-and CaGeM on OMNIGLOT, whose 50 clusters make a step take ten seconds.
+float32 also where the run itself multiplies in bfloat16, whose two to three digits would hide a fault: dense
+networks at the paper's settings, convolutions at those of ``quick``, with about a quarter of the arithmetic.  Coloured
+MNIST is left out, since a minute goes by before it is drawn, SVHN where it is not at hand, and CaGeM on OMNIGLOT,
+whose 50 clusters take a minute.
 """
 
 from __future__ import annotations

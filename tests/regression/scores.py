@@ -13,7 +13,10 @@ this size is noticed every other time, and one half as large again nearly always
 is assigned otherwise or of float32, is what keeps the interval open where the variants all agree.
 
 Two of the runs are whole demo runs, compared with what is published; two are shortened, since the whole ones take
-minutes, and compared with the mean of the variants.
+minutes, and compared with the mean of the variants.  How much rounding moves them is very different: of the small
+tanh networks of an IWAE the likelihood comes out again to float32, of CaGeM to 0.01 nat, the accuracy of a GMVAE to
+two points, and of a convolutional GM-DGM the agreement of a layer with an attribute only to several: what is wrong
+with that one ``first_steps.py`` has to find.
 """
 
 from __future__ import annotations
@@ -57,7 +60,7 @@ class Run:
 
 
 #: In per cent, one of the 359 test digits, or in nats.
-ONE_DIGIT, FLOAT32 = 100 / 359, 1e-3
+ONE_DIGIT, FLOAT32 = 100 / 359, 1e-4
 RUNS = (
     Run("gmvae-figure3/k10-m1", ("clustering",), {"test.acc_hungarian": ONE_DIGIT, "test.nmi_geometric": ONE_DIGIT}),
     Run("cagem-iwae/vae-l2-k1", ("likelihood-500",), {"test.log_likelihood": FLOAT32}),
@@ -95,7 +98,8 @@ def anew() -> Scores:
 
 def gathered(of_variants: dict[str, Scores]) -> dict[str, Any]:
     """The content of the file, from the scores of every variant."""
-    return {"made_on": first_steps.processor(), "variants": of_variants}
+    made_on = {key: value for key, value in first_steps.processor().items() if key in ("model", "torch")}
+    return {"made_on": made_on, "variants": of_variants}
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,6 @@ from genclust.experiments import declaration, execution
 from genclust.experiments.declaration import Profile, RunConfig
 from genclust.experiments.evaluations import observed
 from genclust.models import BASELINES, BernoulliModel
-from genclust.models.vlac import VLAC
 from genclust.streams import Noise
 from genclust.training.loop import Training, as_float
 from genclust.training.statistics import recollect
@@ -203,7 +202,7 @@ def first_numbers(row: str, profile: Profile) -> dict[str, Any]:
     data, steps = data_of(config), len(tolerances(config))
     training = training_of(config, data)
     found: dict[str, Any] = {"initial": evaluated(training, data), "float32": objectives(training, steps)}
-    if profile == "demo" and isinstance(training.model, (BernoulliModel, VLAC)):
+    if profile == "demo":
         found["float64"] = objectives(training_of(config, data, double=True), steps)
     return found
 

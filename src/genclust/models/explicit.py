@@ -23,6 +23,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from genclust.kernels import bernoulli_log_prob, class_bias_act, gaussian_kl
+from genclust.kernels.dispatch import precise
 from genclust.models.base import Model, Terms
 from genclust.models.distributions import categorical_kl
 from genclust.models.layers import MLP, Init, Linear, initialise
@@ -77,7 +78,7 @@ class ExplicitGMVAE(Model):
         h = class_bias_act(projected, biases, "relu")
         rows = self.q_z(h.flatten(1, 2))
         shape = (*h.shape[:3], self.settings.z_dim)
-        return self.q_z_mean(rows).float().view(shape), self.q_z_log_var(rows).float().view(shape)
+        return precise(self.q_z_mean(rows)).view(shape), precise(self.q_z_log_var(rows)).view(shape)
 
     def prior(self) -> tuple[Float[Tensor, "R K Z"], Float[Tensor, "R K Z"]]:
         """Means and log-variances of p(z|y)."""
@@ -85,7 +86,7 @@ class ExplicitGMVAE(Model):
 
     def decode(self, z: Float[Tensor, "R *B Z"]) -> Float[Tensor, "R *B D"]:
         """Bernoulli logits of p(x|z)."""
-        return self.p_x(z.flatten(1, -2)).float().view(*z.shape[:-1], -1)
+        return precise(self.p_x(z.flatten(1, -2))).view(*z.shape[:-1], -1)
 
     def sample(self, n: int, noise: Noise) -> Float[Tensor, "R K n D"]:
         """Means of p(x|z) for n draws of z from each p(z|y)."""
@@ -95,7 +96,7 @@ class ExplicitGMVAE(Model):
 
     def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
         """The negative bound."""
-        logits = self.q_y(x).float()
+        logits = precise(self.q_y(x))
         q_y = logits.softmax(-1)
         mean, log_var = self.posterior(x)
         z = mean + torch.exp(0.5 * log_var) * noise.normal(*mean.shape[1:])
@@ -109,9 +110,9 @@ class ExplicitGMVAE(Model):
         return Terms(objective.mean(-1), terms)
 
     def cluster_posterior(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B K"]:
-        return self.q_y(x).float().log_softmax(-1)
+        return precise(self.q_y(x)).log_softmax(-1)
 
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
         """The mean of q(z|x), averaged over q(y|x)."""
-        weights = self.q_y(x).float().softmax(-1)[..., None]
+        weights = precise(self.q_y(x)).softmax(-1)[..., None]
         return {"z_mean": (weights * self.posterior(x)[0]).sum(2)}

@@ -41,6 +41,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from genclust.kernels import bernoulli_log_prob, gaussian_kl, mixture
+from genclust.kernels.dispatch import precise
 from genclust.models.base import Model, Terms
 from genclust.models.distributions import categorical_kl
 from genclust.models.layers import MLP, BatchNorm, Convolution, Init, Linear, initialise
@@ -186,14 +187,14 @@ class GMVAE(Model):
         """Means and log-variances of p(x|w, z), equation 1c."""
         h = self.prior(w.flatten(1, -2))
         shape = (*w.shape[:-1], self.settings.n_clusters, self.settings.x_dim)
-        return self.prior_means(h).float().view(shape), self.prior_log_vars(h).float().view(shape)
+        return precise(self.prior_means(h)).view(shape), precise(self.prior_log_vars(h)).view(shape)
 
     def decode(self, x: Float[Tensor, "R *B X"]) -> tuple[Float[Tensor, "R *B D"], Float[Tensor, "R *B D"] | None]:
         """Parameters of p(y|x), equation 1d: Bernoulli logits, or the Gaussian's mean and log-variance."""
         h = self.observation(x.flatten(1, -2))
         shape = (*x.shape[:-1], -1)
-        log_var = None if self.y_log_var is None else self.y_log_var(h).float().view(shape)
-        return self.y_mean(h).float().view(shape), log_var
+        log_var = None if self.y_log_var is None else precise(self.y_log_var(h)).view(shape)
+        return precise(self.y_mean(h)).view(shape), log_var
 
     def log_prob(self, y: Float[Tensor, "R B D"], x: Float[Tensor, "R M B X"]) -> Float[Tensor, "R M B"]:
         """log p(y|x) in nats."""
@@ -207,8 +208,8 @@ class GMVAE(Model):
         """The negative of equation 7."""
         s, (_, B, _) = self.settings, y.shape
         h = self.recognition(y)
-        x_mean, x_log_var = self.q_x_mean(h).float(), self.q_x_log_var(h).float()
-        w_mean, w_log_var = self.q_w_mean(h).float(), self.q_w_log_var(h).float()
+        x_mean, x_log_var = precise(self.q_x_mean(h)), precise(self.q_x_log_var(h))
+        w_mean, w_log_var = precise(self.q_w_mean(h)), precise(self.q_w_log_var(h))
 
         def sample(mean: Tensor, log_var: Tensor) -> Float[Tensor, "R M B X"]:
             return mean[:, None] + torch.exp(0.5 * log_var[:, None]) * noise.normal(s.samples, B, mean.shape[-1])
@@ -216,7 +217,7 @@ class GMVAE(Model):
         x, w = sample(x_mean, x_log_var), sample(w_mean, w_log_var)
         p_x = self.p_x(w)
         if s.version == 1:
-            logits = self.q_z(h).float()
+            logits = precise(self.q_z(h))
             q_z, kl_z = logits.softmax(-1)[:, None], categorical_kl(logits)
         else:
             posterior = mixture(x, self.log_prior(), *p_x)
@@ -270,11 +271,11 @@ class GMVAE(Model):
     def cluster_posterior(self, y: Float[Tensor, "R B D"]) -> Float[Tensor, "R B K"]:
         """log q(z|y); in version 2, log p(z|x, w) at the means of q(x|y) and q(w|y)."""
         if self.settings.version == 1:
-            return self.q_z(self.recognition(y)).float().log_softmax(-1)
+            return precise(self.q_z(self.recognition(y))).log_softmax(-1)
         means = self.embed(y)
         return mixture(means["x_mean"], self.log_prior(), *self.p_x(means["w_mean"])).log_responsibilities
 
     def embed(self, y: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
         """The means of q(x|y) and q(w|y)."""
         h = self.recognition(y)
-        return {"x_mean": self.q_x_mean(h).float(), "w_mean": self.q_w_mean(h).float()}
+        return {"x_mean": precise(self.q_x_mean(h)), "w_mean": precise(self.q_w_mean(h))}

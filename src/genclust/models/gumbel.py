@@ -30,6 +30,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from genclust.kernels import bernoulli_log_prob, gaussian_kl, gumbel_softmax
+from genclust.kernels.dispatch import precise
 from genclust.models.base import Model, Terms
 from genclust.models.layers import MLP, Init, Linear, initialise
 from genclust.settings import within
@@ -93,15 +94,15 @@ class GumbelClustering(Model):
 
     def q_z(self, x_hat: Float[Tensor, "R B F"]) -> tuple[Float[Tensor, "R B Z"], Float[Tensor, "R B Z"]]:
         """Mean and log-variance of q(z|x̂), equation 6, in float32."""
-        return self.z_mean(x_hat).float(), self.z_log_var(x_hat).float()
+        return precise(self.z_mean(x_hat)), precise(self.z_log_var(x_hat))
 
     def q_c(self, x_hat: Float[Tensor, "R B F"]) -> Float[Tensor, "R B K"]:
         """Logits of q(c|x̂), equation 5, in float32."""
-        return self.category(x_hat).float()
+        return precise(self.category(x_hat))
 
     def decode(self, z: Float[Tensor, "R B Z"], c: Float[Tensor, "R B K"]) -> Float[Tensor, "R B D"]:
         """Parameters of p(x|z,c), equation 4: Bernoulli logits, or the Gaussian's mean."""
-        return self.decoder(self.embed_z(z) + self.embed_c(c)).float()
+        return precise(self.decoder(self.embed_z(z) + self.embed_c(c)))
 
     def log_prob(self, x: Float[Tensor, "R B D"], decoded: Float[Tensor, "R B D"]) -> Float[Tensor, "R B"]:
         """log p(x|z,c) in nats; the Gaussian has variance 1/2 and its constant is left out.
@@ -134,4 +135,4 @@ class GumbelClustering(Model):
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
         """The features x̂ (equation 1) and the mean of q(z|x̂)."""
         x_hat = self.encoder(x)
-        return {"x_hat": x_hat.float(), "z_mean": self.q_z(x_hat)[0]}
+        return {"x_hat": precise(x_hat), "z_mean": self.q_z(x_hat)[0]}

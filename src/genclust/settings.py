@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
@@ -26,6 +27,27 @@ def nearest(name: str, valid: Iterable[str], what: str) -> str:
 def within(low: float = -math.inf, high: float = math.inf, default: Any = dataclasses.MISSING) -> Any:
     """A dataclass field whose value, or every entry of it, must lie in [low, high]."""
     return dataclasses.field(default=default, metadata={"low": low, "high": high})
+
+
+def later(default: Any, low: float = -math.inf, high: float = math.inf) -> Any:
+    """A field like those of `within` that came after records were published; its default means "as before".
+
+    With that value it is left out of a configuration (see `configured`), so that the configuration keeps its hash,
+    and the records under it are found.
+    """
+    return dataclasses.field(default=default, metadata={"low": low, "high": high, "later": True})
+
+
+def added_later(settings: type) -> dict[str, Any]:
+    """The defaults of the fields that were declared by `later`, by name."""
+    return {field.name: field.default for field in dataclasses.fields(settings) if field.metadata.get("later")}
+
+
+def configured(settings: Any) -> dict[str, Any]:
+    """What a configuration holds of settings: all fields as plain values, but none that is `later` and as before."""
+    before = added_later(type(settings))
+    held = {name: value for name, value in dataclasses.asdict(settings).items() if before.get(name, ...) != value}
+    return json.loads(json.dumps(held))
 
 
 def read(settings: type[T], declared: Mapping[str, Any], prefix: str) -> T:

@@ -1,12 +1,15 @@
 """Declarations: what is refused, and that every declared row resolves."""
 
 import itertools
+from dataclasses import dataclass
 
 import pytest
 
-from genclust.experiments import declaration
-from genclust.experiments.declaration import parse_overrides, parse_seeds
-from genclust.settings import SettingError, merge
+from genclust.experiments import declaration, execution, store
+from genclust.experiments.declaration import DataSettings, parse_overrides, parse_seeds
+from genclust.models import BASELINES, MODELS
+from genclust.settings import SettingError, later, merge
+from genclust.training.loop import TrainingSettings
 
 ROWS = [row for name in declaration.names() for row in declaration.load(name).rows.values()]
 MNIST = declaration.load("simple-table1").row("proposed-mnist")
@@ -148,6 +151,62 @@ def test_adam_as_it_was_before_it_could_be_set_leaves_no_trace(setting):
     other = MNIST.config("demo", parse_overrides([f"{name}=0.5"], MNIST, "demo"))
     assert other.hash != before.hash
     assert other.training[name] == 0.5
+
+
+def addresses():
+    return {
+        (row.experiment, row.name, profile): row.config(profile).address
+        for row in ROWS
+        if row.settings is not None
+        for profile in row.profiles
+    }
+
+
+def test_a_new_setting_of_any_model_orphans_no_record(monkeypatch):
+    """A field that is added later leaves every address alone, so every published record is found again."""
+    before = addresses()
+
+    def extended(settings):
+        @dataclass(frozen=True, kw_only=True)
+        class Extended(settings):
+            novelty: float = later(0.5, 0, 1)
+            layers: tuple[int, ...] = later((3, 2), 1, 10)
+
+        return Extended
+
+    for name, (module, settings) in MODELS.items():
+        monkeypatch.setitem(MODELS, name, (module, extended(settings)))
+    for name, settings in BASELINES.items():
+        monkeypatch.setitem(BASELINES, name, extended(settings))
+    monkeypatch.setattr(declaration, "DataSettings", extended(DataSettings))
+    monkeypatch.setattr(declaration, "TrainingSettings", extended(TrainingSettings))
+    assert addresses() == before
+
+    published = store.published()
+    names = set()
+    for row in ROWS:
+        for profile in row.profiles if row.settings is not None else ():
+            if store.find(row.config(profile), row.seeds(profile), [published]):
+                names.add(row.config(profile).model["name"])
+    assert names == {*MODELS, *BASELINES}  # each has records, and they are found
+
+    as_before = parse_overrides(["model.novelty=0.5", "model.layers=[3, 2]", "data.novelty=0.5"], MNIST, "demo")
+    assert MNIST.config("demo", as_before) == MNIST.config("demo")
+    other = MNIST.config("demo", parse_overrides(["model.novelty=0.25"], MNIST, "demo"))
+    assert other.address != MNIST.config("demo").address
+    assert other.model["novelty"] == 0.25 and "layers" not in other.model
+    # What a configuration leaves out is read back as before.
+    assert execution.build(MNIST.config("demo"), 1, 64).settings.novelty == 0.5
+    assert execution.build(other, 1, 64).settings.novelty == 0.25
+
+
+def test_only_what_was_added_later_is_left_out():
+    """A default that was there from the first is part of the address."""
+    assert MNIST.config("demo").model["w_categorical"] == 1 and "split_seed" in MNIST.config("demo").data
+    assert not {"also_train_on", "n_labels", "digest"} & set(MNIST.config("demo").data)
+    row = declaration.load("cagem-table1").row("cagem-100")
+    assert row.config("demo").data["n_labels"] == 100
+    assert row.config("demo", parse_overrides(["n_labels=0"], row, "demo")).data.get("n_labels") is None
 
 
 def test_only_a_warm_up_may_be_zero():

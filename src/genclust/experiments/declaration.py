@@ -14,16 +14,13 @@ from typing import Any, Literal
 import yaml
 
 from genclust.models import BASELINES, MODELS
-from genclust.settings import SettingError, merge, nearest, read, within
+from genclust.settings import SettingError, added_later, configured, later, merge, nearest, read, within
 from genclust.training.loop import TrainingSettings
 from genclust.training.schedules import Schedule
 
 Profile = Literal["demo", "quick", "paper"]
 #: From the most faithful to the quickest; the first that has been run is the one shown.
 PROFILES: tuple[Profile, ...] = ("paper", "quick", "demo")
-#: Settings of training that came after records were published, with the value that means what was done before: with
-#: that value they are left out of a configuration, so that its hash, and the records under it, stay.
-ADDED_LATER = {"clip_norm": 0.0, "adam_beta1": 0.9, "adam_epsilon": 1e-8}
 EVALUATIONS = (
     *("clustering", "neighbours", "style", "projection", "latent", "samples", "walk"),
     *("likelihood", "bound", "units", "classifiers", "generation", "map"),
@@ -40,9 +37,9 @@ class DataSettings:
     validation_fraction: float = within(0, 0.9, default=0.0)
     test_fraction: float = within(0, 0.9, default=0.0)
     split_seed: int = within(0, 2**31, default=0)
-    also_train_on: str = ""
-    n_labels: int = within(0, 2**31, default=0)
-    digest: str = ""  # of a user's own file, so that a changed file is another run
+    also_train_on: str = later("")
+    n_labels: int = later(0, 0, 2**31)
+    digest: str = later("")  # of a user's own file, so that a changed file is another run
 
 
 @dataclass(frozen=True)
@@ -233,30 +230,20 @@ def resolve(settings: Mapping[str, Any]) -> RunConfig:
     for section in settings:
         if section not in ("data", "model", "training"):
             raise SettingError(nearest(section, ("data", "model", "training"), "section of settings called"))
-    data = asdict(read(DataSettings, settings.get("data", {}), "data"))
-    for optional in ("also_train_on", "n_labels", "digest"):
-        if not data[optional]:
-            del data[optional]
+    data = configured(read(DataSettings, settings.get("data", {}), "data"))
     model = dict(settings.get("model", {}))
     name = model.pop("name", None)
     if name in BASELINES:
-        return RunConfig(data, {"name": name, **_plain(read(BASELINES[name], model, "model"))}, {})
+        return RunConfig(data, {"name": name, **configured(read(BASELINES[name], model, "model"))}, {})
     if name not in MODELS:
         raise SettingError(nearest(str(name), [*MODELS, *BASELINES], "model"))
     kind, settings_type = MODELS[name]
     if "n_labels" in data and not kind.learns_from_labels:
         raise SettingError(f"The model {name} learns without labels; leave data.n_labels at 0.")
-    model = {"name": name, "revision": kind.revision, **_plain(read(settings_type, model, "model"))}
-    training = _plain(training_settings(name, settings.get("training", {})))
+    model = {"name": name, "revision": kind.revision, **configured(read(settings_type, model, "model"))}
+    training = configured(training_settings(name, settings.get("training", {})))
     schedules = training.pop("schedules")
-    for key, default in ADDED_LATER.items():
-        if training[key] == default:
-            del training[key]
     return RunConfig(data, model, training | schedules)
-
-
-def _plain(settings: Any) -> dict[str, Any]:
-    return json.loads(json.dumps(asdict(settings)))
 
 
 def training_settings(model: str, declared: Mapping[str, Any]) -> TrainingSettings:
@@ -323,11 +310,16 @@ def parse_overrides(assignments: Sequence[str], row: Row, profile: Profile) -> d
     """
     if not assignments:
         return {}
-    config = asdict(row.config(profile))
-    config["data"] = {"also_train_on": "", "n_labels": 0} | config["data"]
-    if config["training"]:
-        config["training"] = ADDED_LATER | config["training"]
-    valid = {f"{section}.{key}": (section, key) for section in config for key in config[section] if key != "revision"}
+    config = row.config(profile)
+    model = config.model["name"]
+    kinds: dict[str, type] = {"data": DataSettings, "model": BASELINES.get(model) or MODELS[model][1]}
+    if config.training:
+        kinds["training"] = TrainingSettings
+    valid = {
+        f"{section}.{key}": (section, key)
+        for section, kind in kinds.items()
+        for key in {*getattr(config, section), *added_later(kind)} - {"revision", "digest"}  # these fill themselves in
+    }
     overrides: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import json
-import math
+import sys
 from collections.abc import Iterable, Mapping
+from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
@@ -24,12 +26,16 @@ def nearest(name: str, valid: Iterable[str], what: str) -> str:
     return f"There is no {what} {name!r}; {hint}"
 
 
-def within(low: float = -math.inf, high: float = math.inf, default: Any = dataclasses.MISSING) -> Any:
+#: By default a number must be finite, and no more.
+LARGEST = sys.float_info.max
+
+
+def within(low: float = -LARGEST, high: float = LARGEST, default: Any = dataclasses.MISSING) -> Any:
     """A dataclass field whose value, or every entry of it, must lie in [low, high]."""
     return dataclasses.field(default=default, metadata={"low": low, "high": high})
 
 
-def later(default: Any, low: float = -math.inf, high: float = math.inf) -> Any:
+def later(default: Any, low: float = -LARGEST, high: float = LARGEST) -> Any:
     """A field like those of `within` that came after records were published; its default means "as before".
 
     With that value it is left out of a configuration (see `configured`), so that the configuration keeps its hash,
@@ -50,12 +56,15 @@ def configured(settings: Any) -> dict[str, Any]:
     return json.loads(json.dumps(held))
 
 
+_hints = functools.cache(get_type_hints)
+
+
 def read(settings: type[T], declared: Mapping[str, Any], prefix: str) -> T:
     """Build the dataclass ``settings`` from a mapping.
 
     Args:
-        settings: a frozen dataclass with fields of type int, float, str, Literal or tuple of int;
-            others are taken as they are.
+        settings: a frozen dataclass with fields of type int, float, str, bool or Literal, a tuple of one of these,
+            or one of these or None; others are taken as they are.
         declared: names and values, as they come from YAML or the command line.
         prefix: what the settings are called in messages, such as ``model``.
 
@@ -63,7 +72,7 @@ def read(settings: type[T], declared: Mapping[str, Any], prefix: str) -> T:
         SettingError: for an unknown or missing name, a wrong type or a value out of range.
     """
     fields = {field.name: field for field in dataclasses.fields(settings)}  # type: ignore[arg-type]
-    hints = get_type_hints(settings)
+    hints = _hints(settings)
     for name in declared:
         if name not in fields:
             raise SettingError(nearest(name, fields, f"setting of {prefix} named"))
@@ -77,11 +86,15 @@ def read(settings: type[T], declared: Mapping[str, Any], prefix: str) -> T:
     return settings(**values)
 
 
-def _checked(name: str, value: Any, kind: Any, limits: Mapping[str, float]) -> Any:
+def _checked(name: str, value: Any, kind: Any, limits: Mapping[str, Any]) -> Any:
     if get_origin(kind) is Literal:
-        if value not in get_args(kind):
-            raise SettingError(nearest(str(value), map(str, get_args(kind)), f"{name} called"))
-        return value
+        for choice in get_args(kind):
+            if value == choice and isinstance(value, bool) is isinstance(choice, bool):
+                return choice  # 255, where 255.0 is given: a configuration has one address
+        raise SettingError(nearest(str(value), map(str, get_args(kind)), f"{name} called"))
+    if get_origin(kind) is UnionType:
+        (given,) = (alternative for alternative in get_args(kind) if alternative is not NoneType)
+        return None if value is None else _checked(name, value, given, limits)
     if get_origin(kind) is tuple:
         entry = get_args(kind)[0]
         if not isinstance(value, (list, tuple)):
@@ -90,21 +103,21 @@ def _checked(name: str, value: Any, kind: Any, limits: Mapping[str, float]) -> A
         return tuple(_checked(f"an entry of {name}", item, entry, limits) for item in value)
     if get_origin(kind) is not None:  # built by the caller, such as the mapping of schedules
         return value
-    number = kind in (int, float) and isinstance(value, (int, float)) and not isinstance(value, bool)
-    if kind is int and number and value == int(value):
-        value = int(value)
-    elif kind is float and number:
-        value = float(value)
-    elif not isinstance(value, kind) or isinstance(value, bool) is not (kind is bool):
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not (number if kind in (int, float) else isinstance(value, kind)):
         raise SettingError(f"{name} must be {_article(kind)}, not {value!r}.")
-    low, high = limits.get("low", -math.inf), limits.get("high", math.inf)
-    if isinstance(value, (int, float)) and not (low <= value <= high):  # NaN fails too
-        raise SettingError(f"{name} must lie between {low:g} and {high:g}, not {value!r}.")
+    if kind in (int, float):
+        low, high = limits.get("low", -LARGEST), limits.get("high", LARGEST)
+        if not (low <= value <= high):  # NaN fails too
+            raise SettingError(f"{name} must lie between {low:g} and {high:g}, not {value!r}.")
+        if kind is int and value != int(value):
+            raise SettingError(f"{name} must be {_article(kind)}, not {value!r}.")
+        value = kind(value)
     return value
 
 
 def _article(kind: type) -> str:
-    return {int: "a whole number", float: "a number", str: "a name", bool: "true or false"}[kind]
+    return {int: "a whole number", float: "a number", str: "text", bool: "true or false"}[kind]
 
 
 def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:

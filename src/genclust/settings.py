@@ -7,7 +7,7 @@ import difflib
 import functools
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
@@ -63,8 +63,8 @@ def read(settings: type[T], declared: Mapping[str, Any], prefix: str) -> T:
     """Build the dataclass ``settings`` from a mapping.
 
     Args:
-        settings: a frozen dataclass with fields of type int, float, str, bool or Literal, a tuple of one of these,
-            or one of these or None; others are taken as they are.
+        settings: a frozen dataclass with fields of type int, float, str, bool, Literal or another class, or of a
+            tuple, sequence or mapping of one of these, or of one of these or None.
         declared: names and values, as they come from YAML or the command line.
         prefix: what the settings are called in messages, such as ``model``.
 
@@ -72,12 +72,12 @@ def read(settings: type[T], declared: Mapping[str, Any], prefix: str) -> T:
         SettingError: for an unknown or missing name, a wrong type or a value out of range.
     """
     fields = {field.name: field for field in dataclasses.fields(settings)}  # type: ignore[arg-type]
-    hints = _hints(settings)
+    hints = _hints(settings)  # type: ignore[arg-type]
     for name in declared:
         if name not in fields:
             raise SettingError(nearest(name, fields, f"setting of {prefix} named"))
     for name, field in fields.items():
-        if name not in declared and field.default is dataclasses.MISSING:
+        if name not in declared and field.default is field.default_factory is dataclasses.MISSING:
             raise SettingError(f"The setting {prefix}.{name} is missing.")
     values = {
         name: _checked(f"{prefix}.{name}", value, hints[name], fields[name].metadata)
@@ -95,13 +95,17 @@ def _checked(name: str, value: Any, kind: Any, limits: Mapping[str, Any]) -> Any
     if get_origin(kind) is UnionType:
         (given,) = (alternative for alternative in get_args(kind) if alternative is not NoneType)
         return None if value is None else _checked(name, value, given, limits)
-    if get_origin(kind) is tuple:
+    if get_origin(kind) in (tuple, Sequence):
         entry = get_args(kind)[0]
         if not isinstance(value, (list, tuple)):
             example = [entry(64), entry(32)]
             raise SettingError(f"{name} must be a list, such as {example}, not {value!r}.")
         return tuple(_checked(f"an entry of {name}", item, entry, limits) for item in value)
-    if get_origin(kind) is not None:  # built by the caller, such as the mapping of schedules
+    if get_origin(kind) is Mapping:
+        if not isinstance(value, Mapping):
+            raise SettingError(f"{name} must be a mapping of names to values, not {value!r}.")
+        return {key: _checked(f"{name}.{key}", item, get_args(kind)[1], limits) for key, item in value.items()}
+    if kind is Any:
         return value
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not (number if kind in (int, float) else isinstance(value, kind)):
@@ -117,7 +121,8 @@ def _checked(name: str, value: Any, kind: Any, limits: Mapping[str, Any]) -> Any
 
 
 def _article(kind: type) -> str:
-    return {int: "a whole number", float: "a number", str: "text", bool: "true or false"}[kind]
+    known = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    return known.get(kind, f"a {kind.__name__}")
 
 
 def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import struct
 import zipfile
 from pathlib import Path
 
@@ -423,6 +424,33 @@ def test_sound_containers_with_unsound_contents_are_refused(tmp_path: Path) -> N
         assert "images_evaluation.zip is damaged" in complaint("omniglot", tmp_path)
 
 
+def test_no_more_is_decompressed_than_the_data_can_have(tmp_path: Path) -> None:
+    """A few kilobytes can hold gigabytes of zeros; a header can announce them."""
+    zeros = gzip.compress(bytes(readers.MOST_BYTES + 1), 1)
+    for name in ("mnist", "usps", "rcv1_10k"):
+        (tmp_path / name).mkdir()
+        tiny.WRITERS[name](tmp_path / name)
+    (tmp_path / "usps" / "zip.test.gz").write_bytes(zeros)
+    assert "more than 67,108,864 bytes in it" in complaint("usps", tmp_path)
+    images = tmp_path / "mnist" / "t10k-images-idx3-ubyte.gz"
+    header = struct.pack(">4I", 0x803, 10, 28, 28)
+    images.write_bytes(gzip.compress(header + bytes(7840) + b"x"))
+    assert "t10k-images-idx3-ubyte.gz is damaged" in complaint("mnist", tmp_path)
+    images.write_bytes(gzip.compress(struct.pack(">4I", 0x803, 2**32 - 1, 2**32 - 1, 2**32 - 1)))
+    assert "its header announces 79,228,162,458,924,105,385,300,197,375 bytes" in complaint("mnist", tmp_path)
+    rewrite_npz(tmp_path / "rcv1_10k" / "rcv1_10k.npz", shape=np.array([30, 10**12]))
+    assert "a table of the shape (30, 1000000000000)" in complaint("rcv1_10k", tmp_path)
+
+
+def test_a_label_of_usps_that_is_no_digit_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "usps").mkdir()
+    tiny.write_usps(tmp_path / "usps")
+    text = tiny.zipcode_text(slice(20, 30))
+    for label in ("6.5", "10", "-1", "nan"):
+        (tmp_path / "usps" / "zip.test.gz").write_bytes(gzip.compress(f"{label} {text.split(' ', 1)[1]}".encode()))
+        assert "a label that is no digit" in complaint("usps", tmp_path)
+
+
 def test_altered_contents_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     where = tmp_path / "mnist"
     where.mkdir()
@@ -473,6 +501,19 @@ def test_a_wrong_list_of_sources_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("GENCLUST_SOURCES", str(tmp_path / "sources.yaml"))
     with pytest.raises(data.DataError, match=r"sources\.yaml is not a list of data sources"):
         data.names()
-    (tmp_path / "sources.yaml").write_text("mnist: {colour: red}")
-    with pytest.raises(data.DataError, match=r"sources\.yaml is not a list of data sources"):
+    sound = "mnist: {title: MNIST, what: digits, citation: nobody, splits: {train: 60000}, digest: null"
+    (tmp_path / "sources.yaml").write_text(sound + "}")
+    assert data.names() == ["mnist"]
+    for wrong in (
+        *("mnist: {colour: red}", "mnist", "5", "mnist: 5", "mnist: [", "[1]", "", "1: {}", "\\x00"),
+        *(sound + ", digest: abc}", sound + ", mirrors: 5}", sound + ", mirrors: [5]}", sound + ", files: [a]}"),
+        *(sound + ", files: {a: 5}}", sound + ", variants: {a: {colour: red}}}", sound + ", variants: {a: 5}}"),
+        sound.replace("60000", "many") + "}",
+    ):
+        (tmp_path / "sources.yaml").write_text(wrong)
+        with pytest.raises(data.DataError, match=r"sources\.yaml is not a list of data sources: .") as caught:
+            data.names()
+        assert "\n" not in str(caught.value)
+    (tmp_path / "sources.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(data.DataError, match=r"sources\.yaml is not a list of data sources: 'utf-8' codec"):
         data.names()

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from genclust.data.base import DataError
+from genclust.settings import read
+from genclust.strict_yaml import parse
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,18 @@ def sources() -> dict[str, Source]:
     """
     path = Path(os.environ.get("GENCLUST_SOURCES") or Path(__file__).with_name("sources.yaml"))
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return {name: Source(**entry) for name, entry in entries.items()}
-    except (OSError, yaml.YAMLError, TypeError, AttributeError) as error:
+        entries = parse(path.read_text(encoding="utf-8"))
+        if not isinstance(entries, dict):
+            raise ValueError("no names in it")
+        return {name: _source(name, entry) for name, entry in entries.items()}
+    except (OSError, ValueError) as error:
         raise DataError(f"{path} is not a list of data sources: {' '.join(str(error).split())}") from None
+
+
+def _source(name: str, entry: Any) -> Source:
+    if not isinstance(entry, dict):
+        raise ValueError(f"{name} is no mapping")
+    source = read(Source, entry, name)
+    for variant, changes in source.variants.items():
+        read(Source, {**entry, **changes}, f"{name}.variants.{variant}")
+    return source

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -33,18 +35,28 @@ DIGITS = tuple("0123456789")
 #: With transparency.  More are taken for a side of the image that stands where the colours should.
 MOST_COLOURS = 4
 
-# What the readers of gzip, zip, PNG, NumPy, Matlab and text files raise when bytes are wrong or lacking.
+#: No file of a named data set that is decompressed as a whole has more; the largest, MNIST's, has 47 million.
+MOST_BYTES = 1 << 26
+#: Of own data, so that each of three splits has some.
+LEAST_ROWS = 10
+
+# What the readers of gzip, zip, PNG, NumPy, Matlab and text files raise when bytes are wrong, lacking or too many.
 DAMAGE = (
     EOFError,
     IndexError,
     KeyError,
     MatReadError,
-    NotImplementedError,
+    MemoryError,
     OSError,
+    OverflowError,
+    RuntimeError,
     SyntaxError,
     TypeError,
     ValueError,
+    Image.DecompressionBombError,
+    lzma.LZMAError,
     struct.error,
+    tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -123,12 +135,15 @@ def mnist(folder: Path) -> DataSet:
 def _idx(path: Path, n_dims: int) -> np.ndarray:
     plain = path.with_suffix("")
     with reading(path):
-        content = plain.read_bytes() if plain.exists() and not path.exists() else gzip.decompress(path.read_bytes())
-        kind, *shape = struct.unpack_from(f">{1 + n_dims}I", content)
-        if kind != 0x800 + n_dims:
-            raise ValueError(f"not an IDX file of bytes with {n_dims} dimensions")
+        with plain.open("rb") if plain.exists() and not path.exists() else gzip.open(path) as file:
+            kind, *shape = struct.unpack(f">{1 + n_dims}I", file.read(4 + 4 * n_dims))
+            if kind != 0x800 + n_dims:
+                raise ValueError(f"not an IDX file of bytes with {n_dims} dimensions")
+            if math.prod(shape) > MOST_BYTES:
+                raise ValueError(f"its header announces {math.prod(shape):,} bytes")
+            content = file.read(math.prod(shape) + 1)  # one more, to see that there is none
         # A copy, because an array over `bytes` cannot be written to, which PyTorch warns of.
-        return np.frombuffer(content, np.uint8, offset=4 + 4 * n_dims).reshape(shape).copy()
+        return np.frombuffer(content, np.uint8).reshape(shape).copy()
 
 
 def coloured_digits(folder: Path) -> DataSet:
@@ -216,10 +231,12 @@ def _drawings(path: Path) -> dict[tuple[str, str, str], np.ndarray]:
     """The reduced images of an official archive by (alphabet, character, file name)."""
     images = {}
     with reading(path), zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
-            if name.endswith(".png"):
-                *_, alphabet, character, file = name.split("/")
-                with Image.open(io.BytesIO(archive.read(name))) as drawing:
+        for entry in archive.infolist():
+            if entry.filename.endswith(".png"):
+                *_, alphabet, character, file = entry.filename.split("/")
+                if entry.file_size > MOST_BYTES:
+                    raise ValueError(f"{file} has {entry.file_size:,} bytes")
+                with Image.open(io.BytesIO(archive.read(entry))) as drawing:
                     small = drawing.convert("L").resize((28, 28), Image.Resampling.BICUBIC)
                 images[alphabet, character, file] = 255 - np.asarray(small).ravel()
         if not images:
@@ -247,12 +264,16 @@ def usps(folder: Path) -> DataSet:
 
 def _zipcodes(path: Path) -> Split:
     with reading(path):
-        lines = gzip.decompress(path.read_bytes()).decode("ascii").splitlines()
-        if not lines:
-            raise ValueError("nothing in it")
+        with gzip.open(path) as file:
+            content = file.read(MOST_BYTES + 1)
+        if not 0 < len(content) <= MOST_BYTES:
+            raise ValueError(f"more than {MOST_BYTES:,} bytes in it" if content else "nothing in it")
+        lines = content.decode("ascii").splitlines()
         table = np.loadtxt(lines, ndmin=2)
         if table.shape[1] != 1 + 16 * 16:
             raise ValueError(f"{table.shape[1]} numbers a line instead of 257")
+        if not np.isin(table[:, 0], np.arange(10)).all():
+            raise ValueError("a label that is no digit")
     x = ((table[:, 1:] + 1) / 2).astype(np.float32)
     y = table[:, 0].astype(np.int64)
     return Split(x, y).rows(settled(np.column_stack([y.astype(np.float32), x])))
@@ -263,6 +284,8 @@ def rcv1_10k(folder: Path) -> DataSet:
     path = folder / "rcv1_10k.npz"
     content = _npz(path, "data", "indices", "indptr", "shape", "labels", "label_names")
     with reading(path):
+        if math.prod(map(int, content["shape"])) > MOST_BYTES:
+            raise ValueError(f"a table of the shape {tuple(map(int, content['shape']))}")
         unit = scipy.sparse.csr_matrix(
             (content["data"], content["indices"], content["indptr"]), shape=tuple(content["shape"])
         )
@@ -308,12 +331,27 @@ def _cropped(path: Path) -> Split:
 
 
 def _npz(path: Path, *keys: str) -> dict[str, np.ndarray]:
-    """The arrays ``keys`` of an npz file, or all of them."""
-    with reading(path), path.open("rb") as file:
-        if not zipfile.is_zipfile(file):
-            raise ValueError("not an npz file")
-        with np.load(path, allow_pickle=False) as content:
-            return {key: content[key] for key in keys or content.files}
+    """The arrays ``keys`` of an npz file."""
+    with reading(path), zipfile.ZipFile(path) as archive:
+        return {key: _array(archive, f"{key}.npy") for key in keys}
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """An array whose header announces as many bytes as there are, so that no more memory is asked for."""
+    with archive.open(name) as file:
+        version = np.lib.format.read_magic(file)
+        if version not in _HEADERS:
+            raise ValueError(f"{name} is of a version that NumPy does not write for numbers")
+        shape, _, dtype = _HEADERS[version](file)
+        if dtype.hasobject:
+            raise ValueError(f"{name} holds Python objects, which are not read; save it as numbers")
+        if dtype.itemsize == 0 or file.tell() + math.prod(shape) * dtype.itemsize != archive.getinfo(name).file_size:
+            raise ValueError(f"{name} is of another size than its header announces")
+        file.seek(0)
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 READERS: Mapping[str, Callable[[Path], DataSet]] = {
@@ -325,41 +363,70 @@ READERS: Mapping[str, Callable[[Path], DataSet]] = {
 }
 
 
+#: The arrays that own data may have, by the names that they may go by.
+OWN = {
+    "x_train.npy": "x_train",
+    "x.npy": "x_train",
+    "y_train.npy": "y_train",
+    "y.npy": "y_train",
+    "x_test.npy": "x_test",
+    "y_test.npy": "y_test",
+}
+
+
 def own(path: Path) -> DataSet:
     """A user's own data.
 
     The npz file holds ``x_train`` (or ``x``), and, where there are any, ``y_train`` (or ``y``),
-    ``x_test`` and ``y_test``.  ``x`` is uint8 or of a floating type, with two axes or more: rows
+    ``x_test`` and ``y_test``; and nothing else.  ``x`` is uint8 or of a floating type, with two axes or more: rows
     of features, grey images ``[N, H, W]`` or images with channels ``[N, H, W, C]``.  ``y`` holds
-    a whole number 0 … K-1 a row.
+    a whole number 0 … K-1 a row, K being no more than the rows to train on, of which there must be ten.
 
     Raises:
         MissingData: if there is no such file.
-        DataError: if it is damaged, or its arrays are not as described.
+        DataError: if it is damaged, its arrays are not as described, or the rows to test on are those to train on.
     """
-    content = _npz(path)
-    if "x" not in content and "x_train" not in content:
-        raise DataError(f"{path.name} has no array x_train (or x) but only {', '.join(content) or 'nothing'}")
-    if "x_train" not in content:
-        content["x_train"] = content["x"]
-    if "y_train" not in content and "y" in content:
-        content["y_train"] = content["y"]
-    shape = content["x_train"].shape[1:]
+    with reading(path), zipfile.ZipFile(path) as archive:
+        files = archive.namelist()
+    names = [OWN.get(file, file) for file in files]
+    if "x_train" not in names:
+        raise DataError(f"{path.name} has no array x_train (or x) but only {', '.join(names) or 'nothing'}")
+    for name in names:
+        if name not in OWN.values():
+            raise DataError(
+                f"{path.name} has {name.removesuffix('.npy')!r}, but known are only x_train (or x), y_train (or y), "
+                "x_test and y_test"
+            )
+        if names.count(name) > 1:
+            raise DataError(f"{path.name} has {name} twice")
+    if "y_test" in names and "x_test" not in names:
+        raise DataError(f"{path.name} has y_test, but no x_test")
+    content = dict(zip(names, _npz(path, *(file.removesuffix(".npy") for file in files)).values(), strict=True))
+    rows = {name: _rows(name, content[name]) for name in ("x_train", "x_test") if name in content}
+    n, *shape = content["x_train"].shape
     if len(shape) == 3 and shape[2] > MOST_COLOURS >= shape[0]:
         raise DataError(
             f"x_train has the shape {content['x_train'].shape}, but images are [N, height, width, colours]; "
             "move the colours to the end"
         )
+    if n < LEAST_ROWS:
+        raise DataError(f"x_train has {n} rows, but {LEAST_ROWS} or more are needed to train, to validate and to test")
+    if "x_test" in content and list(content["x_test"].shape[1:]) != shape:
+        raise DataError(
+            f"x_train has the shape {content['x_train'].shape} and x_test {content['x_test'].shape}, "
+            "but only their first numbers may differ"
+        )
+    if "x_test" in content and np.array_equal(rows["x_train"], rows["x_test"]):
+        raise DataError("x_test is the same as x_train; leave it out, and rows are set aside for testing")
     splits = {
-        split: Split(_rows(f"x_{split}", content[f"x_{split}"]), _labels(f"y_{split}", content.get(f"y_{split}")))
-        for split in ("train", "test")
-        if f"x_{split}" in content
+        name.removeprefix("x_"): Split(x, _labels(name.replace("x", "y"), content.get(name.replace("x", "y")), n))
+        for name, x in rows.items()
     }
     n_classes = max((split.y.max() + 1 for split in splits.values() if split.y is not None), default=0)
     return DataSet(
         str(path),
         splits,
-        {2: (*shape, 1), 3: shape}.get(len(shape)),
+        {2: (*shape, 1), 3: tuple(shape)}.get(len(shape)),
         tuple(map(str, range(n_classes))),
     )
 
@@ -373,9 +440,14 @@ def _rows(name: str, x: np.ndarray) -> np.ndarray:
         return x.reshape(len(x), -1).astype(x.dtype if x.dtype == np.uint8 else np.float32)
 
 
-def _labels(name: str, y: np.ndarray | None) -> np.ndarray | None:
+def _labels(name: str, y: np.ndarray | None, n: int) -> np.ndarray | None:
     if y is None:
         return None
-    if y.dtype.kind not in "iu" or y.ndim != 1 or y.min(initial=0) < 0:
+    if y.dtype.kind not in "iu" or y.ndim != 1 or y.size == 0 or y.min() < 0:
         raise DataError(f"{name} should hold one whole number 0 ... K-1 a row, not {y.dtype} of shape {y.shape}")
+    if y.max() >= n:
+        raise DataError(
+            f"{name} goes up to {y.max()}, but with {n} rows to train on there can be no more than {n} classes; "
+            "number them 0 ... K-1"
+        )
     return y.astype(np.int64)

@@ -152,7 +152,7 @@ def test_seeds():
     assert parse_seeds("0-3") == [0, 1, 2, 3]
     assert parse_seeds("0, 2,5-6") == [0, 2, 5, 6]
     assert len(parse_seeds("0-9999")) == 10_000
-    for wrong in ("", "a", "3-1", "-1", "1,1", "1-2-3", "0-999999999", "0-9999,10000"):
+    for wrong in ("", "a", "3-1", "-1", "1,1", "1-2-3", "0-999999999", "0-9999,10000", "010"):
         with pytest.raises(SettingError):
             parse_seeds(wrong)
 
@@ -325,7 +325,7 @@ def test_a_sound_declaration(tmp_path):
             "section model of settings must be a mapping",
         ),
         ("name: gumbel", "name: [gumbel]", r"model.name must be text, not \['gumbel'\]"),
-        ("name: gumbel, ", "", "mine.yaml, row one, profile demo: There is no model 'None'"),
+        ("name: gumbel, ", "", "mine.yaml, row one, profile demo: The setting model.name is missing"),
         (
             "latent_dim: 5",
             "latent_dim: 010",

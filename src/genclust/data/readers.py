@@ -251,7 +251,12 @@ def _chardata(path: Path) -> DataSet:
         for split, prefix in (("train", ""), ("test", "test")):
             # Matlab runs down the columns of an image first: transposed, the characters stand upright.
             x = content[prefix + "data"].T.reshape(-1, 28, 28).transpose(0, 2, 1).reshape(-1, 28 * 28)
-            splits[split] = Split(x.astype(np.float32), content[prefix + "target"].argmax(axis=0))
+            target = content[prefix + "target"]
+            if x.dtype.kind not in "uif" or target.dtype.kind not in "uif":
+                raise ValueError(f"{prefix}data is of type {x.dtype} and {prefix}target of type {target.dtype}")
+            if not (np.isin(target, (0, 1)).all() and (target.sum(axis=0) == 1).all()):
+                raise ValueError(f"{prefix}target does not name one alphabet for every image")
+            splits[split] = Split(x.astype(np.float32), target.argmax(axis=0))
         alphabets = tuple(f"alphabet {k}" for k in range(len(content["target"])))
     return DataSet("omniglot", splits, (28, 28, 1), alphabets, variant=path.name)
 
@@ -326,8 +331,13 @@ def svhn(folder: Path) -> DataSet:
 def _cropped(path: Path) -> Split:
     with reading(path), path.open("rb") as file:
         content = scipy.io.loadmat(file, variable_names=["X", "y"])
-        x = content["X"].transpose(3, 0, 1, 2).reshape(-1, 32 * 32 * 3)
-        return Split(x, content["y"].ravel().astype(np.int64) % 10)  # the files call the digit zero 10
+        images, y = content["X"], content["y"].ravel()
+        if images.dtype != np.uint8 or images.shape[:3] != (32, 32, 3):
+            raise ValueError(f"X is of type {images.dtype} and shape {images.shape}")
+        if not np.isin(y, np.arange(1, 11)).all():
+            raise ValueError("y is not 1 … 10")
+        x = images.transpose(3, 0, 1, 2).reshape(-1, 32 * 32 * 3)
+        return Split(x, y.astype(np.int64) % 10)  # the files call the digit zero 10
 
 
 def _npz(path: Path, *keys: str) -> dict[str, np.ndarray]:

@@ -343,11 +343,13 @@ def resolve(settings: Mapping[str, Any]) -> RunConfig:
     _check_settings(settings)
     data = configured(read(DataSettings, settings.get("data", {}), "data"))
     model = dict(settings.get("model", {}))
-    name = model.pop("name", None)
+    if "name" not in model:
+        raise SettingError("The setting model.name is missing.")
+    name = model.pop("name")
     if name in BASELINES:
         return RunConfig(data, {"name": name, **configured(read(BASELINES[name], model, "model"))}, {})
     if name not in MODELS:
-        raise SettingError(nearest(str(name), [*MODELS, *BASELINES], "model"))
+        raise SettingError(nearest(name, [*MODELS, *BASELINES], "model"))
     kind, settings_type = MODELS[name]
     if "n_labels" in data and not kind.learns_from_labels:
         raise SettingError(f"The model {name} learns without labels; leave data.n_labels at 0.")
@@ -396,6 +398,9 @@ def parse_profile(text: str) -> Profile:
     raise SettingError(nearest(text, PROFILES, "profile"))
 
 
+_SEED = "0|[1-9][0-9]{0,8}"  # not 010, which is 8 to some
+
+
 def parse_seeds(text: str) -> list[int]:
     """Seeds from ``3``, ``0-9`` or ``0,2,5-7``.
 
@@ -404,7 +409,7 @@ def parse_seeds(text: str) -> list[int]:
     """
     seeds: list[int] = []
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", part)
+        match = re.fullmatch(rf"\s*({_SEED})(?:-({_SEED}))?\s*", part)
         if not match or int(match[2] or match[1]) < int(match[1]):
             raise SettingError(f"Seeds are given like 3, 0-9 or 0,2,5-7, not {text!r}.")
         several = range(int(match[1]), int(match[2] or match[1]) + 1)

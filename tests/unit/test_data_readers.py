@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 import tiny_data as tiny
 from typer.testing import CliRunner
 
 from genclust import data
 from genclust.cli import app
-from genclust.data import readers
+from genclust.data import catalogue, readers
 from genclust.data.coloured import HUES
 
 
@@ -449,6 +450,37 @@ def test_a_label_of_usps_that_is_no_digit_is_refused(tmp_path: Path) -> None:
     for label in ("6.5", "10", "-1", "nan"):
         (tmp_path / "usps" / "zip.test.gz").write_bytes(gzip.compress(f"{label} {text.split(' ', 1)[1]}".encode()))
         assert "a label that is no digit" in complaint("usps", tmp_path)
+
+
+def test_contents_of_matlab_files_that_no_digest_is_known_of_are_checked(tmp_path: Path) -> None:
+    for name, write in (("svhn", tiny.write_svhn), ("omniglot", tiny.write_chardata)):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name)
+    svhn, chardata = tmp_path / "svhn" / "test_32x32.mat", tmp_path / "omniglot" / "chardata.mat"
+    sound = {path: {k: v for k, v in scipy.io.loadmat(path).items() if k[0] != "_"} for path in (svhn, chardata)}
+    target = sound[chardata]["target"]
+    for path, changes, fault in (
+        (svhn, {"y": np.zeros((10, 1), np.uint8)}, "y is not 1 … 10"),
+        (svhn, {"y": np.full((10, 1), 3.5)}, "y is not 1 … 10"),
+        (svhn, {"y": np.full((10, 1), np.nan)}, "y is not 1 … 10"),
+        (svhn, {"X": sound[svhn]["X"] / 255}, "X is of type float64"),
+        (svhn, {"X": sound[svhn]["X"].transpose(2, 0, 1, 3)}, "and shape (3, 32, 32, 10)"),
+        (chardata, {"target": np.zeros_like(target)}, "target does not name one alphabet for every image"),
+        (chardata, {"target": target * 0.5}, "target does not name one alphabet for every image"),
+        (chardata, {"target": target.astype(object)}, "target of type object"),
+        (chardata, {"testdata": sound[chardata]["testdata"] * 1j}, "testdata is of type complex128"),
+    ):
+        scipy.io.savemat(path, sound[path] | changes)
+        message = complaint(path.parent.name, tmp_path)
+        assert f"{path.name} is damaged" in message and fault in message
+
+
+def test_labels_that_name_no_class_are_refused() -> None:
+    x = np.zeros((3, 2), np.float32)
+    for wrong in (2, -1):
+        split = data.Split(x, np.array([0, wrong, 1]))
+        with pytest.raises(data.DataError, match="its split train has labels that are not 0 … 1"):
+            catalogue.check(data.DataSet("mine", {"train": split}, class_names=("a", "b")))
 
 
 def test_altered_contents_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

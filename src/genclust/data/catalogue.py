@@ -94,8 +94,9 @@ def check(data: DataSet) -> None:
             raise DataError(f"its split {name} has {len(split)} rows but {len(split.y)} labels")
         if any(labels.shape != (len(split),) for labels in split.factors.values()):
             raise DataError(f"its split {name} has {len(split)} rows but factors of another length")
-        if split.y is not None and not ((split.y >= 0) & (split.y < len(data.class_names))).all():
-            raise DataError(f"its split {name} has labels that are not 0 … {len(data.class_names) - 1}")
+        n_classes = len(data.class_names)
+        if n_classes and split.y is not None and not ((split.y >= 0) & (split.y < n_classes)).all():
+            raise DataError(f"its split {name} has labels that are not 0 … {n_classes - 1}")
         if split.x.dtype.kind == "f" and not np.isfinite(split.x).all():
             raise DataError(f"its split {name} has values that are not finite (NaN or infinite)")
 

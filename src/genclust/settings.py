@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import functools
 import json
+import reprlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from types import NoneType, UnionType
@@ -99,23 +100,23 @@ def _checked(name: str, value: Any, kind: Any, limits: Mapping[str, Any]) -> Any
         entry = get_args(kind)[0]
         if not isinstance(value, (list, tuple)):
             example = [entry(64), entry(32)]
-            raise SettingError(f"{name} must be a list, such as {example}, not {value!r}.")
+            raise SettingError(f"{name} must be a list, such as {example}, not {reprlib.repr(value)}.")
         return tuple(_checked(f"an entry of {name}", item, entry, limits) for item in value)
     if get_origin(kind) is Mapping:
         if not isinstance(value, Mapping):
-            raise SettingError(f"{name} must be a mapping of names to values, not {value!r}.")
+            raise SettingError(f"{name} must be a mapping of names to values, not {reprlib.repr(value)}.")
         return {key: _checked(f"{name}.{key}", item, get_args(kind)[1], limits) for key, item in value.items()}
     if kind is Any:
         return value
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not (number if kind in (int, float) else isinstance(value, kind)):
-        raise SettingError(f"{name} must be {_article(kind)}, not {value!r}.")
+        raise SettingError(f"{name} must be {_article(kind)}, not {reprlib.repr(value)}.")
     if kind in (int, float):
         low, high = limits.get("low", -LARGEST), limits.get("high", LARGEST)
         if not (low <= value <= high):  # NaN fails too
-            raise SettingError(f"{name} must lie between {low:g} and {high:g}, not {value!r}.")
+            raise SettingError(f"{name} must lie between {low:g} and {high:g}, not {reprlib.repr(value)}.")
         if kind is int and value != int(value):
-            raise SettingError(f"{name} must be {_article(kind)}, not {value!r}.")
+            raise SettingError(f"{name} must be {_article(kind)}, not {reprlib.repr(value)}.")
         value = kind(value)
     return value
 

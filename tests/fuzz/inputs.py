@@ -548,17 +548,14 @@ def declarations(rng: random.Random) -> Iterator[Outcome]:
 # ---- command lines
 
 
+RUN = ("run", "simple-table1", "--row", "proposed-mnist")
+
+
 class Started(Exception):
     """A run would have begun."""
 
 
 def command_lines() -> Iterator[Outcome]:
-    def checked(task: execution.Task, *args: Any, device: str, **options: Any) -> None:
-        execution.checked_device(device)
-        execution.prepare(task.config)
-        raise Started
-
-    run = ("run", "simple-table1", "--row", "proposed-mnist")
     wrong: list[tuple[str, ...]] = [
         *(
             (command, name)
@@ -569,14 +566,14 @@ def command_lines() -> Iterator[Outcome]:
         *(("show", "simple-table1", "--row", name) for name in ("", "x", "[red]", "proposed")),
         *(("show", "simple-table1", "--profile", name) for name in ("", "long", "Demo", "demo ")),
         *(
-            (*run, "--seeds", seeds)
+            (*RUN, "--seeds", seeds)
             for seeds in ("", "a", "1-", "-1", "2-1", "1,,2", "0-999999999", "1.5", "010", "1e3", "0,0")
         ),
-        *((*run, "--minutes", minutes) for minutes in ("", "0", "-1", "nan", "-inf", "soon", "1,5")),
-        *((*run, "--device", device) for device in ("", "gpu", "cuda:99", "cuda:-1", "meta", "mps", "cpu:x", "xpu")),
-        *((*run, "--profile", profile) for profile in ("", "Demo", "long", "published")),
+        *((*RUN, "--minutes", minutes) for minutes in ("", "0", "-1", "nan", "-inf", "soon", "1,5")),
+        *((*RUN, "--device", device) for device in ("", "gpu", "cuda:99", "cuda:-1", "meta", "mps", "cpu:x", "xpu")),
+        *((*RUN, "--profile", profile) for profile in ("", "Demo", "long", "published")),
         *(
-            (*run, "--set", text)
+            (*RUN, "--set", text)
             for text in (
                 *(
                     "",
@@ -682,6 +679,10 @@ def command_lines() -> Iterator[Outcome]:
                 ),
             )
         ),
+        *(
+            (*RUN, "--seeds", "7777", "--store", folder)
+            for folder in ("/dev/null", "/dev/null/x", "a\x00b", "/proc/nowhere", "x" * 300)
+        ),
         *(("data", "fetch", name) for name in ("", "mnits", "x.npz", "..")),
         *(("data", "verify", name) for name in ("", "mnits", "x.npz", "../mnist")),
         ("data", "list", "x"),
@@ -689,18 +690,38 @@ def command_lines() -> Iterator[Outcome]:
     ]
     with tempfile.TemporaryDirectory() as cache:
         for arguments in wrong:
-            with mock.patch.object(execution, "run", checked):
-                result = CliRunner().invoke(cli.app, list(arguments), env={"COLUMNS": "200", "GENCLUST_CACHE": cache})
-            told = result.stderr.strip()
-            if result.exception is not None and not isinstance(result.exception, SystemExit):
-                started = isinstance(result.exception, Started)
-                outcome, detail = ("wrong" if started else "trace"), repr(result.exception)
-            elif result.exit_code == 0:
-                outcome, detail = "wrong", result.stdout[:100]
-            else:
-                usage = "Usage:" in told or "Usage:" in result.stdout
-                outcome, detail = ("refused" if usage or (told and "\n" not in told) else "trace"), told
-            yield Outcome("command lines", " ".join(arguments)[:100], outcome, detail)
+            yield command_line("command lines", arguments, {"GENCLUST_CACHE": cache})
+        for variable, value in (
+            *(("GENCLUST_DATA", value) for value in ("~no-such-user", "/dev/null", "x" * 300)),
+            *(("GENCLUST_CACHE", value) for value in ("~no-such-user", "/dev/null", "x" * 300)),
+            *(("GENCLUST_SOURCES", value) for value in ("/nowhere", "/dev/null", "/", "~no-such-user", "x" * 300)),
+        ):
+            for arguments in (("data", "list"), ("data", "verify", "mnist"), (*RUN, "--set", "data.name=mnist")):
+                environment = {"GENCLUST_CACHE": cache, variable: value}
+                yield command_line("environment", arguments, environment, f"{variable}={value[:20]} ")
+
+
+def command_line(kind: str, arguments: tuple[str, ...], environment: dict[str, str], said: str = "") -> Outcome:
+    """Invoke the command with what is checked before a run, but without the run."""
+
+    def checked(task: execution.Task, target: store.Store, *, device: str, also_look_in: Any, **options: Any) -> None:
+        store.find(task.config, task.seeds, [*also_look_in, target], task.evaluations)
+        execution.checked_device(device)
+        execution.prepare(task.config)
+        raise Started
+
+    with mock.patch.object(execution, "run", checked):
+        result = CliRunner().invoke(cli.app, list(arguments), env={"COLUMNS": "200"} | environment)
+    told = result.stderr.strip()
+    accepted = result.exit_code == 0 or isinstance(result.exception, Started)
+    if accepted:  # an environment that is not asked for does no harm
+        outcome, detail = ("harmless" if said else "wrong"), result.stdout[:100]
+    elif not isinstance(result.exception, SystemExit):
+        outcome, detail = "trace", repr(result.exception)
+    else:
+        sentence = "Usage:" in told + result.stdout or (told and "\n" not in told)
+        outcome, detail = ("refused" if sentence else "trace"), told
+    return Outcome(kind, said + " ".join(arguments)[:100], outcome, detail)
 
 
 # ---- published records

@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
+from os.path import exists  # which a path that cannot be does not upset
 from pathlib import Path
 
 import numpy as np
@@ -135,7 +136,7 @@ def mnist(folder: Path) -> DataSet:
 def _idx(path: Path, n_dims: int) -> np.ndarray:
     plain = path.with_suffix("")
     with reading(path):
-        with plain.open("rb") if plain.exists() and not path.exists() else gzip.open(path) as file:
+        with plain.open("rb") if exists(plain) and not exists(path) else gzip.open(path) as file:
             kind, *shape = struct.unpack(f">{1 + n_dims}I", file.read(4 + 4 * n_dims))
             if kind != 0x800 + n_dims:
                 raise ValueError(f"not an IDX file of bytes with {n_dims} dimensions")
@@ -178,7 +179,7 @@ def binarized_mnist(folder: Path) -> DataSet:
     """
     names = ("train", "valid", "test")
     path = folder / "binarized_mnist.npz"
-    if path.exists():
+    if exists(path):
         content = _npz(path, *names)
         with reading(path):
             packed = {name: content[name].astype(np.uint8).reshape(-1, 28 * 28 // 8) for name in names}
@@ -213,7 +214,7 @@ def omniglot(folder: Path, n_train: int = 24_345, n_test: int = 8_070) -> DataSe
         n_train: images in the training split of the variant ``bicubic``.
         n_test: images in its test split.
     """
-    if (folder / "chardata.mat").exists():
+    if exists(folder / "chardata.mat"):
         return _chardata(folder / "chardata.mat")
     images = _drawings(folder / "images_background.zip") | _drawings(folder / "images_evaluation.zip")
     keys = sorted(images)
@@ -323,7 +324,7 @@ def house_numbers(folder: Path) -> DataSet:
 def svhn(folder: Path) -> DataSet:
     """Street View House Numbers, 32 x 32 x 3; with the split ``extra`` where its file is there."""
     splits = {split: _cropped(folder / f"{split}_32x32.mat") for split in ("train", "test")}
-    if (folder / "extra_32x32.mat").exists():
+    if exists(folder / "extra_32x32.mat"):
         splits["extra"] = _cropped(folder / "extra_32x32.mat")
     return DataSet("svhn", splits, (32, 32, 3), DIGITS)
 

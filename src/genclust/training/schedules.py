@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,5 +69,5 @@ class Schedule:
 
 def _finite(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
-        raise ValueError(f"A schedule is made of finite numbers, not {value!r}.")
+        raise ValueError(f"A schedule is made of finite numbers, not {reprlib.repr(value)}.")
     return float(value)

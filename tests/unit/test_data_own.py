@@ -150,6 +150,21 @@ def test_headers_that_do_not_fit_are_refused_before_memory_is_asked_for(
     assert "\n" not in str(caught.value)
 
 
+def test_no_single_wrong_byte_hides_an_array(tmp_path: Path) -> None:
+    """The length of a comment in an archive's directory can be such that the comment is the other arrays."""
+    path = Path(save(tmp_path, x_train=X, y_train=Y, x_test=X[:4]))
+    sound, digest = path.read_bytes(), data.load(str(path)).digest()
+    refused = 0
+    for position in range(sound.index(b"PK\x01\x02"), len(sound)):
+        for bit in (0, 7):
+            path.write_bytes(sound[:position] + bytes([sound[position] ^ 1 << bit]) + sound[position + 1 :])
+            try:
+                assert data.load(str(path)).digest() == digest  # as when a file's date is what changed
+            except data.DataError:
+                refused += 1
+    assert refused > 100
+
+
 def test_archives_that_are_odd_are_refused(tmp_path: Path) -> None:
     path = Path(save(tmp_path, x=X))
     sound = path.read_bytes()

@@ -341,6 +341,16 @@ def _cropped(path: Path) -> Split:
         return Split(x, y.astype(np.int64) % 10)  # the files call the digit zero 10
 
 
+def _members(path: Path) -> list[str]:
+    """The names in a zip archive, which must be as many as its last record counts: one wrong byte can hide the rest."""
+    with reading(path), zipfile.ZipFile(path) as archive, path.open("rb") as file:
+        names = archive.namelist()
+        file.seek(-22 - len(archive.comment), io.SEEK_END)
+        if struct.unpack("<10xH10x", file.read(22)) != (len(names),):
+            raise ValueError("its directory is not whole")
+    return names
+
+
 def _npz(path: Path, *keys: str) -> dict[str, np.ndarray]:
     """The arrays ``keys`` of an npz file."""
     with reading(path), zipfile.ZipFile(path) as archive:
@@ -397,8 +407,7 @@ def own(path: Path) -> DataSet:
         MissingData: if there is no such file.
         DataError: if it is damaged, its arrays are not as described, or the rows to test on are those to train on.
     """
-    with reading(path), zipfile.ZipFile(path) as archive:
-        files = archive.namelist()
+    files = _members(path)
     names = [OWN.get(file, file) for file in files]
     if "x_train" not in names:
         raise DataError(f"{path.name} has no array x_train (or x) but only {', '.join(names) or 'nothing'}")

@@ -181,36 +181,43 @@ def load(name: str) -> Experiment:
 @cache
 def _load(path: Path) -> Experiment:
     declared = _declared(path)
+    rows = {}
+    for name, row in declared["rows"].items():
+        with _place(f"{path.name}, row {name}"):
+            if "same_run_as" in row:
+                of_run, run = _run_of(path, row["same_run_as"])
+                decides = {key: run[key] for key in ("settings", "evaluate", "profiles") if key in run}
+                rows[name] = _row(path.stem, name, row | decides, of_run)
+            else:
+                rows[name] = _row(path.stem, name, row, declared)
     experiment = Experiment(
-        path.stem,
-        declared["paper"],
-        declared["table"],
-        declared["title"],
-        tuple(declared.get("choices", ())),
-        {name: _row(path, name) for name in declared["rows"]},
+        path.stem, declared["paper"], declared["table"], declared["title"], tuple(declared.get("choices", ())), rows
     )
-    for row in experiment.runnable:
-        for profile in row.profiles:
-            with _place(f"{path.name}, row {row.name}, profile {profile}"):
-                row.config(parse_profile(profile))
+    for one in experiment.runnable:
+        for profile in one.profiles:
+            with _place(f"{path.name}, row {one.name}, profile {profile}"):
+                one.config(parse_profile(profile))
     return experiment
 
 
-def _row(path: Path, name: str) -> Row:
-    declared = _declared(path)
-    row = declared["rows"][name]
-    with _place(f"{path.name}, row {name}"):
-        declared_run, run = _run_of(path, row["same_run_as"]) if "same_run_as" in row else (declared, row)
+def _row(experiment: str, name: str, row: Mapping[str, Any], declared: Mapping[str, Any]) -> Row:
+    profiles = merge(declared.get("profiles", {}), row.get("profiles", {}))
+    evaluate = tuple(row.get("evaluate", declared.get("evaluate", ("clustering",))))
+    for evaluation in map(str, (*evaluate, *(e for profile in profiles.values() for e in profile.get("evaluate", ())))):
+        kind = evaluation.partition("-")[0]
+        form = f"{kind}-[1-9][0-9]{{0,8}}" if kind in ("likelihood", "bound", "kmeans") else kind  # as likelihood-5000
+        if kind not in EVALUATIONS or not re.fullmatch(form, evaluation):
+            raise SettingError(nearest(evaluation, EVALUATIONS, f"evaluation, asked for by {experiment}/{name},"))
     return Row(
-        path.stem,
+        experiment,
         name,
         row["label"],
         row["dataset"],
         tuple(read(Reported, entry, "reported") for entry in row.get("reported", ())),
-        merge(declared_run.get("settings", {}), run["settings"]) if "settings" in run else None,
+        merge(declared.get("settings", {}), row["settings"]) if "settings" in row else None,
         row.get("quoted", False),
-        tuple(run.get("evaluate", declared_run.get("evaluate", ("clustering",)))),
-        merge(declared_run.get("profiles", {}), run.get("profiles", {})),
+        evaluate,
+        profiles,
     )
 
 
@@ -291,6 +298,9 @@ def _check_row(row: Any, rows: Mapping[str, Any]) -> None:
     )
     if ("settings" in row) + ("same_run_as" in row) + row.get("quoted", False) != 1:
         raise SettingError("It must have settings or same_run_as, or be quoted: true, and only one of the three.")
+    for key in ("evaluate", "profiles"):
+        if "same_run_as" in row and key in row:
+            raise SettingError(f"With same_run_as, {key} is that of the run; leave it out.")
     _check_run(row)
     for number, entry in enumerate(row.get("reported", ()), 1):
         with _place(f"reported number {number}"):
@@ -304,16 +314,14 @@ def _check_row(row: Any, rows: Mapping[str, Any]) -> None:
 
 
 def _check_run(part: Mapping[str, Any]) -> None:
-    """Check what decides a run: settings, evaluations and profiles of an experiment or a row."""
+    """Check what decides a run: settings and profiles of an experiment or a row."""
     _check_settings(part.get("settings", {}))
-    _check_evaluations(part.get("evaluate", ()))
     for profile, held in part.get("profiles", {}).items():
         with _place(f"profile {profile}"):
             _part(held, {}, {"seeds": (str, int), "evaluate": list, "settings": dict})
             parse_profile(profile)
             parse_seeds(str(held.get("seeds", 0)))
             _check_settings(held.get("settings", {}))
-            _check_evaluations(held.get("evaluate", ()))
 
 
 def _check_settings(settings: Mapping[str, Any]) -> None:
@@ -324,14 +332,6 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
             raise SettingError(f"The section {section} of settings must be a mapping, not {reprlib.repr(held)}.")
     if not isinstance(settings.get("model", {}).get("name", ""), str):
         raise SettingError(f"model.name must be text, not {reprlib.repr(settings['model']['name'])}.")
-
-
-def _check_evaluations(evaluations: Sequence[Any]) -> None:
-    for evaluation in map(str, evaluations):
-        kind = evaluation.partition("-")[0]
-        form = f"{kind}-[1-9][0-9]{{0,8}}" if kind in ("likelihood", "bound", "kmeans") else kind  # as likelihood-5000
-        if kind not in EVALUATIONS or not re.fullmatch(form, evaluation):
-            raise SettingError(nearest(evaluation, EVALUATIONS, "evaluation called"))
 
 
 def resolve(settings: Mapping[str, Any]) -> RunConfig:

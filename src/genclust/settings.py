@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
-from collections.abc import Iterable, Mapping
+import functools
+import json
+import reprlib
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
@@ -23,17 +27,45 @@ def nearest(name: str, valid: Iterable[str], what: str) -> str:
     return f"There is no {what} {name!r}; {hint}"
 
 
-def within(low: float = -math.inf, high: float = math.inf, default: Any = dataclasses.MISSING) -> Any:
+#: By default a number must be finite, and no more.
+LARGEST = sys.float_info.max
+
+
+def within(low: float = -LARGEST, high: float = LARGEST, default: Any = dataclasses.MISSING) -> Any:
     """A dataclass field whose value, or every entry of it, must lie in [low, high]."""
     return dataclasses.field(default=default, metadata={"low": low, "high": high})
+
+
+def later(default: Any, low: float = -LARGEST, high: float = LARGEST) -> Any:
+    """A field like those of `within` that came after records were published; its default means "as before".
+
+    With that value it is left out of a configuration (see `configured`), so that the configuration keeps its hash,
+    and the records under it are found.
+    """
+    return dataclasses.field(default=default, metadata={"low": low, "high": high, "later": True})
+
+
+def added_later(settings: type) -> dict[str, Any]:
+    """The defaults of the fields that were declared by `later`, by name."""
+    return {field.name: field.default for field in dataclasses.fields(settings) if field.metadata.get("later")}
+
+
+def configured(settings: Any) -> dict[str, Any]:
+    """What a configuration holds of settings: all fields as plain values, but none that is `later` and as before."""
+    before = added_later(type(settings))
+    held = {name: value for name, value in dataclasses.asdict(settings).items() if before.get(name, ...) != value}
+    return json.loads(json.dumps(held))
+
+
+_hints = functools.cache(get_type_hints)
 
 
 def read(settings: type[T], declared: Mapping[str, Any], prefix: str) -> T:
     """Build the dataclass ``settings`` from a mapping.
 
     Args:
-        settings: a frozen dataclass with fields of type int, float, str, Literal or tuple of int;
-            others are taken as they are.
+        settings: a frozen dataclass with fields of type int, float, str, bool, Literal or another class, or of a
+            tuple, sequence or mapping of one of these, or of one of these or None.
         declared: names and values, as they come from YAML or the command line.
         prefix: what the settings are called in messages, such as ``model``.
 
@@ -41,12 +73,12 @@ def read(settings: type[T], declared: Mapping[str, Any], prefix: str) -> T:
         SettingError: for an unknown or missing name, a wrong type or a value out of range.
     """
     fields = {field.name: field for field in dataclasses.fields(settings)}  # type: ignore[arg-type]
-    hints = get_type_hints(settings)
+    hints = _hints(settings)  # type: ignore[arg-type]
     for name in declared:
         if name not in fields:
             raise SettingError(nearest(name, fields, f"setting of {prefix} named"))
     for name, field in fields.items():
-        if name not in declared and field.default is dataclasses.MISSING:
+        if name not in declared and field.default is field.default_factory is dataclasses.MISSING:
             raise SettingError(f"The setting {prefix}.{name} is missing.")
     values = {
         name: _checked(f"{prefix}.{name}", value, hints[name], fields[name].metadata)
@@ -55,34 +87,43 @@ def read(settings: type[T], declared: Mapping[str, Any], prefix: str) -> T:
     return settings(**values)
 
 
-def _checked(name: str, value: Any, kind: Any, limits: Mapping[str, float]) -> Any:
+def _checked(name: str, value: Any, kind: Any, limits: Mapping[str, Any]) -> Any:
     if get_origin(kind) is Literal:
-        if value not in get_args(kind):
-            raise SettingError(nearest(str(value), map(str, get_args(kind)), f"{name} called"))
-        return value
-    if get_origin(kind) is tuple:
+        for choice in get_args(kind):
+            if value == choice and isinstance(value, bool) is isinstance(choice, bool):
+                return choice  # 255, where 255.0 is given: a configuration has one address
+        raise SettingError(nearest(str(value), map(str, get_args(kind)), f"{name} called"))
+    if get_origin(kind) is UnionType:
+        (given,) = (alternative for alternative in get_args(kind) if alternative is not NoneType)
+        return None if value is None else _checked(name, value, given, limits)
+    if get_origin(kind) in (tuple, Sequence):
         entry = get_args(kind)[0]
         if not isinstance(value, (list, tuple)):
             example = [entry(64), entry(32)]
-            raise SettingError(f"{name} must be a list, such as {example}, not {value!r}.")
+            raise SettingError(f"{name} must be a list, such as {example}, not {reprlib.repr(value)}.")
         return tuple(_checked(f"an entry of {name}", item, entry, limits) for item in value)
-    if get_origin(kind) is not None:  # built by the caller, such as the mapping of schedules
+    if get_origin(kind) is Mapping:
+        if not isinstance(value, Mapping):
+            raise SettingError(f"{name} must be a mapping of names to values, not {reprlib.repr(value)}.")
+        return {key: _checked(f"{name}.{key}", item, get_args(kind)[1], limits) for key, item in value.items()}
+    if kind is Any:
         return value
-    number = kind in (int, float) and isinstance(value, (int, float)) and not isinstance(value, bool)
-    if kind is int and number and value == int(value):
-        value = int(value)
-    elif kind is float and number:
-        value = float(value)
-    elif not isinstance(value, kind) or isinstance(value, bool) is not (kind is bool):
-        raise SettingError(f"{name} must be {_article(kind)}, not {value!r}.")
-    low, high = limits.get("low", -math.inf), limits.get("high", math.inf)
-    if isinstance(value, (int, float)) and not (low <= value <= high):  # NaN fails too
-        raise SettingError(f"{name} must lie between {low:g} and {high:g}, not {value!r}.")
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not (number if kind in (int, float) else isinstance(value, kind)):
+        raise SettingError(f"{name} must be {_article(kind)}, not {reprlib.repr(value)}.")
+    if kind in (int, float):
+        low, high = limits.get("low", -LARGEST), limits.get("high", LARGEST)
+        if not (low <= value <= high):  # NaN fails too
+            raise SettingError(f"{name} must lie between {low:g} and {high:g}, not {reprlib.repr(value)}.")
+        if kind is int and value != int(value):
+            raise SettingError(f"{name} must be {_article(kind)}, not {reprlib.repr(value)}.")
+        value = kind(value)
     return value
 
 
 def _article(kind: type) -> str:
-    return {int: "a whole number", float: "a number", str: "a name", bool: "true or false"}[kind]
+    known = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    return known.get(kind, f"a {kind.__name__}")
 
 
 def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:

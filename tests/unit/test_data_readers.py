@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import gzip
+import struct
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 import tiny_data as tiny
 from typer.testing import CliRunner
 
 from genclust import data
 from genclust.cli import app
-from genclust.data import readers
+from genclust.data import catalogue, readers
 from genclust.data.coloured import HUES
 
 
@@ -423,6 +425,64 @@ def test_sound_containers_with_unsound_contents_are_refused(tmp_path: Path) -> N
         assert "images_evaluation.zip is damaged" in complaint("omniglot", tmp_path)
 
 
+def test_no_more_is_decompressed_than_the_data_can_have(tmp_path: Path) -> None:
+    """A few kilobytes can hold gigabytes of zeros; a header can announce them."""
+    zeros = gzip.compress(bytes(readers.MOST_BYTES + 1), 1)
+    for name in ("mnist", "usps", "rcv1_10k"):
+        (tmp_path / name).mkdir()
+        tiny.WRITERS[name](tmp_path / name)
+    (tmp_path / "usps" / "zip.test.gz").write_bytes(zeros)
+    assert "more than 67,108,864 bytes in it" in complaint("usps", tmp_path)
+    images = tmp_path / "mnist" / "t10k-images-idx3-ubyte.gz"
+    header = struct.pack(">4I", 0x803, 10, 28, 28)
+    images.write_bytes(gzip.compress(header + bytes(7840) + b"x"))
+    assert "t10k-images-idx3-ubyte.gz is damaged" in complaint("mnist", tmp_path)
+    images.write_bytes(gzip.compress(struct.pack(">4I", 0x803, 2**32 - 1, 2**32 - 1, 2**32 - 1)))
+    assert "its header announces 79,228,162,458,924,105,385,300,197,375 bytes" in complaint("mnist", tmp_path)
+    rewrite_npz(tmp_path / "rcv1_10k" / "rcv1_10k.npz", shape=np.array([30, 10**12]))
+    assert "a table of the shape (30, 1000000000000)" in complaint("rcv1_10k", tmp_path)
+
+
+def test_a_label_of_usps_that_is_no_digit_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "usps").mkdir()
+    tiny.write_usps(tmp_path / "usps")
+    text = tiny.zipcode_text(slice(20, 30))
+    for label in ("6.5", "10", "-1", "nan"):
+        (tmp_path / "usps" / "zip.test.gz").write_bytes(gzip.compress(f"{label} {text.split(' ', 1)[1]}".encode()))
+        assert "a label that is no digit" in complaint("usps", tmp_path)
+
+
+def test_contents_of_matlab_files_that_no_digest_is_known_of_are_checked(tmp_path: Path) -> None:
+    for name, write in (("svhn", tiny.write_svhn), ("omniglot", tiny.write_chardata)):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name)
+    svhn, chardata = tmp_path / "svhn" / "test_32x32.mat", tmp_path / "omniglot" / "chardata.mat"
+    sound = {path: {k: v for k, v in scipy.io.loadmat(path).items() if k[0] != "_"} for path in (svhn, chardata)}
+    target = sound[chardata]["target"]
+    for path, changes, fault in (
+        (svhn, {"y": np.zeros((10, 1), np.uint8)}, "y is not 1 … 10"),
+        (svhn, {"y": np.full((10, 1), 3.5)}, "y is not 1 … 10"),
+        (svhn, {"y": np.full((10, 1), np.nan)}, "y is not 1 … 10"),
+        (svhn, {"X": sound[svhn]["X"] / 255}, "X is of type float64"),
+        (svhn, {"X": sound[svhn]["X"].transpose(2, 0, 1, 3)}, "and shape (3, 32, 32, 10)"),
+        (chardata, {"target": np.zeros_like(target)}, "target does not name one alphabet for every image"),
+        (chardata, {"target": target * 0.5}, "target does not name one alphabet for every image"),
+        (chardata, {"target": target.astype(object)}, "target of type object"),
+        (chardata, {"testdata": sound[chardata]["testdata"] * 1j}, "testdata is of type complex128"),
+    ):
+        scipy.io.savemat(path, sound[path] | changes)
+        message = complaint(path.parent.name, tmp_path)
+        assert f"{path.name} is damaged" in message and fault in message
+
+
+def test_labels_that_name_no_class_are_refused() -> None:
+    x = np.zeros((3, 2), np.float32)
+    for wrong in (2, -1):
+        split = data.Split(x, np.array([0, wrong, 1]))
+        with pytest.raises(data.DataError, match="its split train has labels that are not 0 … 1"):
+            catalogue.check(data.DataSet("mine", {"train": split}, class_names=("a", "b")))
+
+
 def test_altered_contents_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     where = tmp_path / "mnist"
     where.mkdir()
@@ -473,6 +533,19 @@ def test_a_wrong_list_of_sources_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("GENCLUST_SOURCES", str(tmp_path / "sources.yaml"))
     with pytest.raises(data.DataError, match=r"sources\.yaml is not a list of data sources"):
         data.names()
-    (tmp_path / "sources.yaml").write_text("mnist: {colour: red}")
-    with pytest.raises(data.DataError, match=r"sources\.yaml is not a list of data sources"):
+    sound = "mnist: {title: MNIST, what: digits, citation: nobody, splits: {train: 60000}, digest: null"
+    (tmp_path / "sources.yaml").write_text(sound + "}")
+    assert data.names() == ["mnist"]
+    for wrong in (
+        *("mnist: {colour: red}", "mnist", "5", "mnist: 5", "mnist: [", "[1]", "", "1: {}", "\\x00"),
+        *(sound + ", digest: abc}", sound + ", mirrors: 5}", sound + ", mirrors: [5]}", sound + ", files: [a]}"),
+        *(sound + ", files: {a: 5}}", sound + ", variants: {a: {colour: red}}}", sound + ", variants: {a: 5}}"),
+        sound.replace("60000", "many") + "}",
+    ):
+        (tmp_path / "sources.yaml").write_text(wrong)
+        with pytest.raises(data.DataError, match=r"sources\.yaml is not a list of data sources: .") as caught:
+            data.names()
+        assert "\n" not in str(caught.value)
+    (tmp_path / "sources.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(data.DataError, match=r"sources\.yaml is not a list of data sources: 'utf-8' codec"):
         data.names()

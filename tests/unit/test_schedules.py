@@ -59,6 +59,18 @@ def test_a_number_is_constant():
         ({"shape": "linear", "start": 1, "end": 0}, "epochs"),
         ({"shape": "exponential", "start": 1, "end": 0, "epochs": 1}, "positive"),
         ({"shape": "linear", "start": 1, "end": 0, "epochs": -1}, "-1"),
+        ({"shape": "linear", "start": math.nan, "end": 0, "epochs": 1}, "finite numbers, not nan"),
+        ({"shape": "linear", "start": 1, "end": math.inf, "epochs": 1}, "finite numbers, not inf"),
+        ({"shape": "linear", "start": 1, "end": 0, "epochs": math.inf}, "finite numbers, not inf"),
+        ({"shape": "linear", "start": 1, "end": 0, "epochs": None}, "finite numbers, not None"),
+        ({"shape": "linear", "start": "1", "end": 0, "epochs": 1}, "finite numbers, not '1'"),
+        ({"shape": ["linear"], "start": 1, "end": 0, "epochs": 1}, r"\['linear'\] is unknown"),
+        (math.inf, "finite numbers, not inf"),
+        (math.nan, "finite numbers, not nan"),
+        (10**400, "finite numbers, not 1000"),
+        (True, "finite numbers, not True"),
+        ("1", "finite numbers, not '1'"),
+        ([1], r"finite numbers, not \[1\]"),
     ],
 )
 def test_a_wrong_schedule_is_refused(declared, message):

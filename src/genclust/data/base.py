@@ -117,10 +117,19 @@ class DataSet:
         """Move a random ``fraction`` of the training split to a split called ``new``.
 
         Both parts keep the order that the rows had.
+
+        Raises:
+            DataError: if a part would be empty.
         """
         train = self.splits["train"]
         order = np.random.default_rng(seed).permutation(len(train))
         n_train = len(train) - round(fraction * len(train))
+        if not 0 < n_train < len(train):
+            right = f"to {1 / len(train):.2g} or more" if n_train else "to less"
+            raise DataError(
+                f"{fraction:g} of the {len(train)} training rows of {self.name} is "
+                f"{'none' if n_train else 'all of them'}; set data.{new}_fraction {right}."
+            )
         return replace(
             self,
             splits={

@@ -37,8 +37,19 @@ def folder() -> Path:
     """The data folder: ``GENCLUST_DATA``, or ``data`` in the user's cache folder (`genclust.paths`).
 
     The files of a data set are in a folder of its name below it, but for those drawn from another one's files.
+
+    Raises:
+        DataError: if it should be in the home folder of a user who does not exist.
     """
-    return Path(os.environ.get("GENCLUST_DATA") or cache_folder() / "data").expanduser()
+    return _expanded(os.environ.get("GENCLUST_DATA") or cache_folder() / "data")
+
+
+def _expanded(path: Path | str) -> Path:
+    """The path without ~ or ~user."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise DataError(f"The path {path} begins with the home folder of a user who does not exist.") from None
 
 
 def place(name: str, root: Path | str | None = None) -> Path:
@@ -83,6 +94,9 @@ def check(data: DataSet) -> None:
             raise DataError(f"its split {name} has {len(split)} rows but {len(split.y)} labels")
         if any(labels.shape != (len(split),) for labels in split.factors.values()):
             raise DataError(f"its split {name} has {len(split)} rows but factors of another length")
+        n_classes = len(data.class_names)
+        if n_classes and split.y is not None and not ((split.y >= 0) & (split.y < n_classes)).all():
+            raise DataError(f"its split {name} has labels that are not 0 … {n_classes - 1}")
         if split.x.dtype.kind == "f" and not np.isfinite(split.x).all():
             raise DataError(f"its split {name} has values that are not finite (NaN or infinite)")
 
@@ -90,8 +104,8 @@ def check(data: DataSet) -> None:
 def compare(data: DataSet, source: Source) -> None:
     """Raise a `DataError` with a short phrase if ``data`` is not what its source should give."""
     for name, split in data.splits.items():
-        if len(split) != source.splits[name]:
-            raise DataError(f"its split {name} has {len(split)} rows instead of {source.splits[name]}")
+        if len(split) != source.splits.get(name, 0):
+            raise DataError(f"its split {name} has {len(split)} rows instead of {source.splits.get(name, 0)}")
     if source.digest is not None and data.digest() != source.digest:
         raise DataError(f"its contents are altered (SHA-256 {data.digest()[:12]}… instead of {source.digest[:12]}…)")
 
@@ -123,7 +137,7 @@ def load(name: str, folder: Path | str | None = None) -> DataSet:
         DataError: if the name is unknown, or a file is damaged, cut short or altered.
     """
     if name.endswith(".npz"):
-        path = Path(name).expanduser()
+        path = _expanded(name)
         try:
             data = own(path)
             check(data)

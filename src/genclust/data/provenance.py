@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from os.path import exists  # which a path that cannot be does not upset
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from genclust.data.base import DataError
+from genclust.settings import read
+from genclust.strict_yaml import parse
 
 
 @dataclass(frozen=True)
@@ -55,15 +56,15 @@ class Source:
 
     def present(self, folder: Path) -> bool:
         """Whether ``folder`` has all the files, whatever they hold; a gzipped one may be unpacked."""
-        if self.instead and (folder / self.instead).exists():
+        if self.instead and exists(folder / self.instead):
             return True
-        return all((folder / file).exists() or (folder / file.removesuffix(".gz")).exists() for file in self.files)
+        return all(exists(folder / file) or exists(folder / file.removesuffix(".gz")) for file in self.files)
 
     def cure(self, name: str, folder: Path) -> str:
         """What a user can do about files that are missing or wrong."""
         if not self.mirrors:
             return self.obtain or "it needs no file, so the library that makes it has changed"
-        by_hand = [file for file in (self.instead, self.beside) if file and (folder / file).exists()]
+        by_hand = [file for file in (self.instead, self.beside) if file and exists(folder / file)]
         blame = f"replace or remove {' and '.join(by_hand)}, or " if by_hand else ""
         return f"{blame}get it by `genclust data fetch {name}`"
 
@@ -79,7 +80,18 @@ def sources() -> dict[str, Source]:
     """
     path = Path(os.environ.get("GENCLUST_SOURCES") or Path(__file__).with_name("sources.yaml"))
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return {name: Source(**entry) for name, entry in entries.items()}
-    except (OSError, yaml.YAMLError, TypeError, AttributeError) as error:
+        entries = parse(path.read_text(encoding="utf-8"))
+        if not isinstance(entries, dict):
+            raise ValueError("no names in it")
+        return {name: _source(name, entry) for name, entry in entries.items()}
+    except (OSError, ValueError) as error:
         raise DataError(f"{path} is not a list of data sources: {' '.join(str(error).split())}") from None
+
+
+def _source(name: str, entry: Any) -> Source:
+    if not isinstance(entry, dict):
+        raise ValueError(f"{name} is no mapping")
+    source = read(Source, entry, name)
+    for variant, changes in source.variants.items():
+        read(Source, {**entry, **changes}, f"{name}.variants.{variant}")
+    return source

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
+from os.path import exists  # which a path that cannot be does not upset
 from pathlib import Path
 
 import numpy as np
@@ -33,18 +36,28 @@ DIGITS = tuple("0123456789")
 #: With transparency.  More are taken for a side of the image that stands where the colours should.
 MOST_COLOURS = 4
 
-# What the readers of gzip, zip, PNG, NumPy, Matlab and text files raise when bytes are wrong or lacking.
+#: No file of a named data set that is decompressed as a whole has more; the largest, MNIST's, has 47 million.
+MOST_BYTES = 1 << 26
+#: Of own data, so that each of three splits has some.
+LEAST_ROWS = 10
+
+# What the readers of gzip, zip, PNG, NumPy, Matlab and text files raise when bytes are wrong, lacking or too many.
 DAMAGE = (
     EOFError,
     IndexError,
     KeyError,
     MatReadError,
-    NotImplementedError,
+    MemoryError,
     OSError,
+    OverflowError,
+    RuntimeError,
     SyntaxError,
     TypeError,
     ValueError,
+    Image.DecompressionBombError,
+    lzma.LZMAError,
     struct.error,
+    tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -123,12 +136,15 @@ def mnist(folder: Path) -> DataSet:
 def _idx(path: Path, n_dims: int) -> np.ndarray:
     plain = path.with_suffix("")
     with reading(path):
-        content = plain.read_bytes() if plain.exists() and not path.exists() else gzip.decompress(path.read_bytes())
-        kind, *shape = struct.unpack_from(f">{1 + n_dims}I", content)
-        if kind != 0x800 + n_dims:
-            raise ValueError(f"not an IDX file of bytes with {n_dims} dimensions")
+        with plain.open("rb") if exists(plain) and not exists(path) else gzip.open(path) as file:
+            kind, *shape = struct.unpack(f">{1 + n_dims}I", file.read(4 + 4 * n_dims))
+            if kind != 0x800 + n_dims:
+                raise ValueError(f"not an IDX file of bytes with {n_dims} dimensions")
+            if math.prod(shape) > MOST_BYTES:
+                raise ValueError(f"its header announces {math.prod(shape):,} bytes")
+            content = file.read(math.prod(shape) + 1)  # one more, to see that there is none
         # A copy, because an array over `bytes` cannot be written to, which PyTorch warns of.
-        return np.frombuffer(content, np.uint8, offset=4 + 4 * n_dims).reshape(shape).copy()
+        return np.frombuffer(content, np.uint8).reshape(shape).copy()
 
 
 def coloured_digits(folder: Path) -> DataSet:
@@ -163,7 +179,7 @@ def binarized_mnist(folder: Path) -> DataSet:
     """
     names = ("train", "valid", "test")
     path = folder / "binarized_mnist.npz"
-    if path.exists():
+    if exists(path):
         content = _npz(path, *names)
         with reading(path):
             packed = {name: content[name].astype(np.uint8).reshape(-1, 28 * 28 // 8) for name in names}
@@ -198,7 +214,7 @@ def omniglot(folder: Path, n_train: int = 24_345, n_test: int = 8_070) -> DataSe
         n_train: images in the training split of the variant ``bicubic``.
         n_test: images in its test split.
     """
-    if (folder / "chardata.mat").exists():
+    if exists(folder / "chardata.mat"):
         return _chardata(folder / "chardata.mat")
     images = _drawings(folder / "images_background.zip") | _drawings(folder / "images_evaluation.zip")
     keys = sorted(images)
@@ -216,10 +232,12 @@ def _drawings(path: Path) -> dict[tuple[str, str, str], np.ndarray]:
     """The reduced images of an official archive by (alphabet, character, file name)."""
     images = {}
     with reading(path), zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
-            if name.endswith(".png"):
-                *_, alphabet, character, file = name.split("/")
-                with Image.open(io.BytesIO(archive.read(name))) as drawing:
+        for entry in archive.infolist():
+            if entry.filename.endswith(".png"):
+                *_, alphabet, character, file = entry.filename.split("/")
+                if entry.file_size > MOST_BYTES:
+                    raise ValueError(f"{file} has {entry.file_size:,} bytes")
+                with Image.open(io.BytesIO(archive.read(entry))) as drawing:
                     small = drawing.convert("L").resize((28, 28), Image.Resampling.BICUBIC)
                 images[alphabet, character, file] = 255 - np.asarray(small).ravel()
         if not images:
@@ -234,7 +252,12 @@ def _chardata(path: Path) -> DataSet:
         for split, prefix in (("train", ""), ("test", "test")):
             # Matlab runs down the columns of an image first: transposed, the characters stand upright.
             x = content[prefix + "data"].T.reshape(-1, 28, 28).transpose(0, 2, 1).reshape(-1, 28 * 28)
-            splits[split] = Split(x.astype(np.float32), content[prefix + "target"].argmax(axis=0))
+            target = content[prefix + "target"]
+            if x.dtype.kind not in "uif" or target.dtype.kind not in "uif":
+                raise ValueError(f"{prefix}data is of type {x.dtype} and {prefix}target of type {target.dtype}")
+            if not (np.isin(target, (0, 1)).all() and (target.sum(axis=0) == 1).all()):
+                raise ValueError(f"{prefix}target does not name one alphabet for every image")
+            splits[split] = Split(x.astype(np.float32), target.argmax(axis=0))
         alphabets = tuple(f"alphabet {k}" for k in range(len(content["target"])))
     return DataSet("omniglot", splits, (28, 28, 1), alphabets, variant=path.name)
 
@@ -247,12 +270,16 @@ def usps(folder: Path) -> DataSet:
 
 def _zipcodes(path: Path) -> Split:
     with reading(path):
-        lines = gzip.decompress(path.read_bytes()).decode("ascii").splitlines()
-        if not lines:
-            raise ValueError("nothing in it")
+        with gzip.open(path) as file:
+            content = file.read(MOST_BYTES + 1)
+        if not 0 < len(content) <= MOST_BYTES:
+            raise ValueError(f"more than {MOST_BYTES:,} bytes in it" if content else "nothing in it")
+        lines = content.decode("ascii").splitlines()
         table = np.loadtxt(lines, ndmin=2)
         if table.shape[1] != 1 + 16 * 16:
             raise ValueError(f"{table.shape[1]} numbers a line instead of 257")
+        if not np.isin(table[:, 0], np.arange(10)).all():
+            raise ValueError("a label that is no digit")
     x = ((table[:, 1:] + 1) / 2).astype(np.float32)
     y = table[:, 0].astype(np.int64)
     return Split(x, y).rows(settled(np.column_stack([y.astype(np.float32), x])))
@@ -263,6 +290,8 @@ def rcv1_10k(folder: Path) -> DataSet:
     path = folder / "rcv1_10k.npz"
     content = _npz(path, "data", "indices", "indptr", "shape", "labels", "label_names")
     with reading(path):
+        if math.prod(map(int, content["shape"])) > MOST_BYTES:
+            raise ValueError(f"a table of the shape {tuple(map(int, content['shape']))}")
         unit = scipy.sparse.csr_matrix(
             (content["data"], content["indices"], content["indptr"]), shape=tuple(content["shape"])
         )
@@ -295,7 +324,7 @@ def house_numbers(folder: Path) -> DataSet:
 def svhn(folder: Path) -> DataSet:
     """Street View House Numbers, 32 x 32 x 3; with the split ``extra`` where its file is there."""
     splits = {split: _cropped(folder / f"{split}_32x32.mat") for split in ("train", "test")}
-    if (folder / "extra_32x32.mat").exists():
+    if exists(folder / "extra_32x32.mat"):
         splits["extra"] = _cropped(folder / "extra_32x32.mat")
     return DataSet("svhn", splits, (32, 32, 3), DIGITS)
 
@@ -303,17 +332,47 @@ def svhn(folder: Path) -> DataSet:
 def _cropped(path: Path) -> Split:
     with reading(path), path.open("rb") as file:
         content = scipy.io.loadmat(file, variable_names=["X", "y"])
-        x = content["X"].transpose(3, 0, 1, 2).reshape(-1, 32 * 32 * 3)
-        return Split(x, content["y"].ravel().astype(np.int64) % 10)  # the files call the digit zero 10
+        images, y = content["X"], content["y"].ravel()
+        if images.dtype != np.uint8 or images.shape[:3] != (32, 32, 3):
+            raise ValueError(f"X is of type {images.dtype} and shape {images.shape}")
+        if not np.isin(y, np.arange(1, 11)).all():
+            raise ValueError("y is not 1 … 10")
+        x = images.transpose(3, 0, 1, 2).reshape(-1, 32 * 32 * 3)
+        return Split(x, y.astype(np.int64) % 10)  # the files call the digit zero 10
+
+
+def _members(path: Path) -> list[str]:
+    """The names in a zip archive, which must be as many as its last record counts: one wrong byte can hide the rest."""
+    with reading(path), zipfile.ZipFile(path) as archive, path.open("rb") as file:
+        names = archive.namelist()
+        file.seek(-22 - len(archive.comment), io.SEEK_END)
+        if struct.unpack("<10xH10x", file.read(22)) != (len(names),):
+            raise ValueError("its directory is not whole")
+    return names
 
 
 def _npz(path: Path, *keys: str) -> dict[str, np.ndarray]:
-    """The arrays ``keys`` of an npz file, or all of them."""
-    with reading(path), path.open("rb") as file:
-        if not zipfile.is_zipfile(file):
-            raise ValueError("not an npz file")
-        with np.load(path, allow_pickle=False) as content:
-            return {key: content[key] for key in keys or content.files}
+    """The arrays ``keys`` of an npz file."""
+    with reading(path), zipfile.ZipFile(path) as archive:
+        return {key: _array(archive, f"{key}.npy") for key in keys}
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """An array whose header announces as many bytes as there are, so that no more memory is asked for."""
+    with archive.open(name) as file:
+        version = np.lib.format.read_magic(file)
+        if version not in _HEADERS:
+            raise ValueError(f"{name} is of a version that NumPy does not write for numbers")
+        shape, _, dtype = _HEADERS[version](file)
+        if dtype.hasobject:
+            raise ValueError(f"{name} holds Python objects, which are not read; save it as numbers")
+        if dtype.itemsize == 0 or file.tell() + math.prod(shape) * dtype.itemsize != archive.getinfo(name).file_size:
+            raise ValueError(f"{name} is of another size than its header announces")
+        file.seek(0)
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 READERS: Mapping[str, Callable[[Path], DataSet]] = {
@@ -325,41 +384,69 @@ READERS: Mapping[str, Callable[[Path], DataSet]] = {
 }
 
 
+#: The arrays that own data may have, by the names that they may go by.
+OWN = {
+    "x_train.npy": "x_train",
+    "x.npy": "x_train",
+    "y_train.npy": "y_train",
+    "y.npy": "y_train",
+    "x_test.npy": "x_test",
+    "y_test.npy": "y_test",
+}
+
+
 def own(path: Path) -> DataSet:
     """A user's own data.
 
     The npz file holds ``x_train`` (or ``x``), and, where there are any, ``y_train`` (or ``y``),
-    ``x_test`` and ``y_test``.  ``x`` is uint8 or of a floating type, with two axes or more: rows
+    ``x_test`` and ``y_test``; and nothing else.  ``x`` is uint8 or of a floating type, with two axes or more: rows
     of features, grey images ``[N, H, W]`` or images with channels ``[N, H, W, C]``.  ``y`` holds
-    a whole number 0 … K-1 a row.
+    a whole number 0 … K-1 a row, K being no more than the rows to train on, of which there must be ten.
 
     Raises:
         MissingData: if there is no such file.
-        DataError: if it is damaged, or its arrays are not as described.
+        DataError: if it is damaged, its arrays are not as described, or the rows to test on are those to train on.
     """
-    content = _npz(path)
-    if "x" not in content and "x_train" not in content:
-        raise DataError(f"{path.name} has no array x_train (or x) but only {', '.join(content) or 'nothing'}")
-    if "x_train" not in content:
-        content["x_train"] = content["x"]
-    if "y_train" not in content and "y" in content:
-        content["y_train"] = content["y"]
-    shape = content["x_train"].shape[1:]
+    files = _members(path)
+    names = [OWN.get(file, file) for file in files]
+    if "x_train" not in names:
+        raise DataError(f"{path.name} has no array x_train (or x) but only {', '.join(names) or 'nothing'}")
+    for name in names:
+        if name not in OWN.values():
+            raise DataError(
+                f"{path.name} has {name.removesuffix('.npy')!r}, but known are only x_train (or x), y_train (or y), "
+                "x_test and y_test"
+            )
+        if names.count(name) > 1:
+            raise DataError(f"{path.name} has {name} twice")
+    if "y_test" in names and "x_test" not in names:
+        raise DataError(f"{path.name} has y_test, but no x_test")
+    content = dict(zip(names, _npz(path, *(file.removesuffix(".npy") for file in files)).values(), strict=True))
+    rows = {name: _rows(name, content[name]) for name in ("x_train", "x_test") if name in content}
+    n, *shape = content["x_train"].shape
     if len(shape) == 3 and shape[2] > MOST_COLOURS >= shape[0]:
         raise DataError(
             f"x_train has the shape {content['x_train'].shape}, but images are [N, height, width, colours]; "
             "move the colours to the end"
         )
+    if n < LEAST_ROWS:
+        raise DataError(f"x_train has {n} rows, but {LEAST_ROWS} or more are needed to train, to validate and to test")
+    if "x_test" in content and list(content["x_test"].shape[1:]) != shape:
+        raise DataError(
+            f"x_train has the shape {content['x_train'].shape} and x_test {content['x_test'].shape}, "
+            "but only their first numbers may differ"
+        )
+    if "x_test" in content and np.array_equal(rows["x_train"], rows["x_test"]):
+        raise DataError("x_test is the same as x_train; leave it out, and rows are set aside for testing")
     splits = {
-        split: Split(_rows(f"x_{split}", content[f"x_{split}"]), _labels(f"y_{split}", content.get(f"y_{split}")))
-        for split in ("train", "test")
-        if f"x_{split}" in content
+        name.removeprefix("x_"): Split(x, _labels(name.replace("x", "y"), content.get(name.replace("x", "y")), n))
+        for name, x in rows.items()
     }
     n_classes = max((split.y.max() + 1 for split in splits.values() if split.y is not None), default=0)
     return DataSet(
         str(path),
         splits,
-        {2: (*shape, 1), 3: shape}.get(len(shape)),
+        {2: (*shape, 1), 3: tuple(shape)}.get(len(shape)),
         tuple(map(str, range(n_classes))),
     )
 
@@ -373,9 +460,14 @@ def _rows(name: str, x: np.ndarray) -> np.ndarray:
         return x.reshape(len(x), -1).astype(x.dtype if x.dtype == np.uint8 else np.float32)
 
 
-def _labels(name: str, y: np.ndarray | None) -> np.ndarray | None:
+def _labels(name: str, y: np.ndarray | None, n: int) -> np.ndarray | None:
     if y is None:
         return None
-    if y.dtype.kind not in "iu" or y.ndim != 1 or y.min(initial=0) < 0:
+    if y.dtype.kind not in "iu" or y.ndim != 1 or y.size == 0 or y.min() < 0:
         raise DataError(f"{name} should hold one whole number 0 ... K-1 a row, not {y.dtype} of shape {y.shape}")
+    if y.max() >= n:
+        raise DataError(
+            f"{name} goes up to {y.max()}, but with {n} rows to train on there can be no more than {n} classes; "
+            "number them 0 ... K-1"
+        )
     return y.astype(np.int64)

@@ -5,25 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+import reprlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
-import yaml
-
 from genclust.models import BASELINES, MODELS
-from genclust.settings import SettingError, merge, nearest, read, within
+from genclust.settings import SettingError, added_later, configured, later, merge, nearest, read, within
+from genclust.strict_yaml import parse
 from genclust.training.loop import TrainingSettings
 from genclust.training.schedules import Schedule
 
 Profile = Literal["demo", "quick", "paper"]
 #: From the most faithful to the quickest; the first that has been run is the one shown.
 PROFILES: tuple[Profile, ...] = ("paper", "quick", "demo")
-#: Settings of training that came after records were published, with the value that means what was done before: with
-#: that value they are left out of a configuration, so that its hash, and the records under it, stay.
-ADDED_LATER = {"clip_norm": 0.0, "adam_beta1": 0.9, "adam_epsilon": 1e-8}
+SECTIONS = ("data", "model", "training")
+#: Far more than anybody trains, and few enough to be listed.
+MOST_SEEDS = 10_000
 EVALUATIONS = (
     *("clustering", "neighbours", "style", "projection", "latent", "samples", "walk"),
     *("likelihood", "bound", "units", "classifiers", "generation", "map"),
@@ -40,9 +42,9 @@ class DataSettings:
     validation_fraction: float = within(0, 0.9, default=0.0)
     test_fraction: float = within(0, 0.9, default=0.0)
     split_seed: int = within(0, 2**31, default=0)
-    also_train_on: str = ""
-    n_labels: int = within(0, 2**31, default=0)
-    digest: str = ""  # of a user's own file, so that a changed file is another run
+    also_train_on: str = later("")
+    n_labels: int = later(0, 0, 2**31)
+    digest: str = later("")  # of a user's own file, so that a changed file is another run
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,11 @@ class Reported:
 
     name: str
     metric: str
-    mean: float | None = None
-    sd: float | None = None
-    tolerance: float | None = None
-    below: float | None = None
-    above: float | None = None
+    mean: float | None = within(default=None)
+    sd: float | None = within(0, default=None)
+    tolerance: float | None = within(0, default=None)
+    below: float | None = within(default=None)
+    above: float | None = within(default=None)
     over: str = ""
 
 
@@ -81,7 +83,7 @@ class RunConfig:
     @property
     def address(self) -> str:
         """The store's folder for this configuration."""
-        data_name = Path(self.data["name"]).stem
+        data_name = Path(self.data["name"]).stem[:100]  # of a user's own file, whose name may fill a whole file name
         return f"{re.sub(r'[^A-Za-z0-9_-]', '_', data_name)}-{self.model['name']}-{self.hash}"
 
 
@@ -116,7 +118,7 @@ class Row:
         if self.settings is None:
             raise SettingError(f"{self.experiment}/{self.name} cannot be run; it is another's result, quoted.")
         layers = [self.settings, self._profile(profile).get("settings", {})]
-        if self.settings["model"]["name"] in BASELINES:  # a profile's settings are for models that train
+        if self.settings.get("model", {}).get("name") in BASELINES:  # a profile's settings are for models that train
             layers[1] = {"data": layers[1].get("data", {})}
         return resolve(merge(*layers, overrides or {}))
 
@@ -178,50 +180,158 @@ def load(name: str) -> Experiment:
 
 @cache
 def _load(path: Path) -> Experiment:
-    declared = yaml.safe_load(path.read_text())
-    name = path.stem
-    _only(declared, {"paper", "table", "title", "settings", "evaluate", "profiles", "choices", "rows"}, name)
-    rows = {key: _row(name, key, row, declared) for key, row in declared["rows"].items()}
-    return Experiment(
-        name, declared["paper"], declared["table"], declared["title"], tuple(declared.get("choices", ())), rows
+    declared = _declared(path)
+    rows = {}
+    for name, row in declared["rows"].items():
+        with _place(f"{path.name}, row {name}"):
+            if "same_run_as" in row:
+                of_run, run = _run_of(path, row["same_run_as"])
+                decides = {key: run[key] for key in ("settings", "evaluate", "profiles") if key in run}
+                rows[name] = _row(path.stem, name, row | decides, of_run)
+            else:
+                rows[name] = _row(path.stem, name, row, declared)
+    experiment = Experiment(
+        path.stem, declared["paper"], declared["table"], declared["title"], tuple(declared.get("choices", ())), rows
     )
+    for one in experiment.runnable:
+        for profile in one.profiles:
+            with _place(f"{path.name}, row {one.name}, profile {profile}"):
+                one.config(parse_profile(profile))
+    return experiment
 
 
 def _row(experiment: str, name: str, row: Mapping[str, Any], declared: Mapping[str, Any]) -> Row:
-    where = f"{experiment}/{name}"
-    known = {"label", "dataset", "settings", "profiles", "reported", "quoted", "evaluate", "same_run_as"}
-    _only(row, known, where)
-    reported = tuple(Reported(**entry) for entry in row.get("reported", ()))
-    if "same_run_as" in row:
-        other_experiment, other_row = row["same_run_as"].split("/")
-        other = load(other_experiment).row(other_row)
-        settings, profiles, evaluate = other.settings, other.profiles, other.evaluated
-    else:
-        settings = merge(declared.get("settings", {}), row["settings"]) if "settings" in row else None
-        profiles = merge(declared.get("profiles", {}), row.get("profiles", {}))
-        evaluate = tuple(row.get("evaluate", declared.get("evaluate", ("clustering",))))
-    for evaluation in (*evaluate, *(e for profile in profiles.values() for e in profile.get("evaluate", ()))):
+    profiles = merge(declared.get("profiles", {}), row.get("profiles", {}))
+    evaluate = tuple(row.get("evaluate", declared.get("evaluate", ("clustering",))))
+    for evaluation in map(str, (*evaluate, *(e for profile in profiles.values() for e in profile.get("evaluate", ())))):
         kind = evaluation.partition("-")[0]
-        form = f"{kind}-[1-9][0-9]*" if kind in ("likelihood", "bound", "kmeans") else kind  # as in likelihood-5000
+        form = f"{kind}-[1-9][0-9]{{0,8}}" if kind in ("likelihood", "bound", "kmeans") else kind  # as likelihood-5000
         if kind not in EVALUATIONS or not re.fullmatch(form, evaluation):
-            raise SettingError(nearest(evaluation, EVALUATIONS, f"evaluation, asked for by {where},"))
+            raise SettingError(nearest(evaluation, EVALUATIONS, f"evaluation, asked for by {experiment}/{name},"))
     return Row(
         experiment,
         name,
         row["label"],
         row["dataset"],
-        reported,
-        settings,
-        bool(row.get("quoted", False)),
+        tuple(read(Reported, entry, "reported") for entry in row.get("reported", ())),
+        merge(declared.get("settings", {}), row["settings"]) if "settings" in row else None,
+        row.get("quoted", False),
         evaluate,
         profiles,
     )
 
 
-def _only(mapping: Mapping[str, Any], known: set[str], where: str) -> None:
-    for key in mapping:
-        if key not in known:
-            raise SettingError(nearest(key, known, f"entry of {where} called"))
+def _run_of(path: Path, place: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The declaration and the row that ``place``, an experiment/row, names."""
+    experiment, _, name = place.partition("/")
+    experiments = {other.stem for other in path.parent.glob("*.yaml")}
+    if experiment not in experiments:
+        raise SettingError(nearest(experiment, experiments, "experiment, named by same_run_as,"))
+    declared = _declared(path.with_name(f"{experiment}.yaml"))
+    if name not in declared["rows"]:
+        raise SettingError(nearest(name, declared["rows"], f"row of {experiment}, named by same_run_as,"))
+    if "settings" not in declared["rows"][name]:
+        raise SettingError(f"The row {place}, named by same_run_as, has no settings of its own; name one that has.")
+    return declared, declared["rows"][name]
+
+
+@cache
+def _declared(path: Path) -> Mapping[str, Any]:
+    """What the file holds; its parts are complete and of the right kinds."""
+    try:
+        declared = parse(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingError(f"{path.name} cannot be read: {error}.") from None
+    with _place(path.name):
+        _part(
+            declared,
+            {"paper": str, "table": str, "title": str, "rows": dict},
+            {"settings": dict, "evaluate": list, "profiles": dict, "choices": list},
+        )
+        _check_run(declared)
+        if not declared["rows"]:
+            raise SettingError("rows must hold a row.")
+    for number, choice in enumerate(declared.get("choices", ()), 1):
+        with _place(f"{path.name}, choice {number}"):
+            _part(choice, {"setting": str, "taken": (str, int, float), "why": str})
+    for name, row in declared["rows"].items():
+        with _place(f"{path.name}, row {name}"):
+            _check_row(row, declared["rows"])
+    return declared
+
+
+@contextmanager
+def _place(where: str) -> Iterator[None]:
+    """Say in which part of a declaration something is wrong."""
+    try:
+        yield
+    except SettingError as error:
+        raise SettingError(f"{where}: {error}") from None
+
+
+#: Kinds of entries, as messages call them.
+_KINDS = {str: "text", dict: "a mapping", list: "a list", bool: "true or false"}
+
+
+def _part(part: Any, needed: Mapping[str, Any], optional: Mapping[str, Any] = MappingProxyType({})) -> None:
+    """Refuse a part of a declaration that lacks an entry, or has an unknown one or one of the wrong kind."""
+    kinds = {**needed, **optional}
+    if not isinstance(part, dict):
+        raise SettingError(f"There should be entries such as {', '.join(kinds)} here, not {reprlib.repr(part)}.")
+    for key in part:
+        if key not in kinds:
+            raise SettingError(nearest(key, kinds, "entry called"))
+    for key in needed:
+        if key not in part:
+            raise SettingError(f"The entry {key} is missing.")
+    for key, value in part.items():
+        if not isinstance(value, kinds[key]) or value == "":
+            right = _KINDS.get(kinds[key], "text or a number")
+            raise SettingError(f"{key} must be {right}, not {reprlib.repr(value)}.")
+
+
+def _check_row(row: Any, rows: Mapping[str, Any]) -> None:
+    _part(
+        row,
+        {"label": str, "dataset": str},
+        {"settings": dict, "same_run_as": str, "quoted": bool, "evaluate": list, "profiles": dict, "reported": list},
+    )
+    if ("settings" in row) + ("same_run_as" in row) + row.get("quoted", False) != 1:
+        raise SettingError("It must have settings or same_run_as, or be quoted: true, and only one of the three.")
+    for key in ("evaluate", "profiles"):
+        if "same_run_as" in row and key in row:
+            raise SettingError(f"With same_run_as, {key} is that of the run; leave it out.")
+    _check_run(row)
+    for number, entry in enumerate(row.get("reported", ()), 1):
+        with _place(f"reported number {number}"):
+            if not isinstance(entry, dict):
+                raise SettingError(f"There should be a name, a metric and a number here, not {reprlib.repr(entry)}.")
+            reported = read(Reported, entry, "reported")
+            if [reported.mean, reported.below, reported.above].count(None) != 2:
+                raise SettingError("It must have one of mean, below and above.")
+            if reported.over and reported.over not in rows:
+                raise SettingError(nearest(reported.over, rows, "row, named by over,"))
+
+
+def _check_run(part: Mapping[str, Any]) -> None:
+    """Check what decides a run: settings and profiles of an experiment or a row."""
+    _check_settings(part.get("settings", {}))
+    for profile, held in part.get("profiles", {}).items():
+        with _place(f"profile {profile}"):
+            _part(held, {}, {"seeds": (str, int), "evaluate": list, "settings": dict})
+            parse_profile(profile)
+            parse_seeds(str(held.get("seeds", 0)))
+            _check_settings(held.get("settings", {}))
+
+
+def _check_settings(settings: Mapping[str, Any]) -> None:
+    for section, held in settings.items():
+        if section not in SECTIONS:
+            raise SettingError(nearest(section, SECTIONS, "section of settings called"))
+        if not isinstance(held, Mapping):
+            raise SettingError(f"The section {section} of settings must be a mapping, not {reprlib.repr(held)}.")
+    if not isinstance(settings.get("model", {}).get("name", ""), str):
+        raise SettingError(f"model.name must be text, not {reprlib.repr(settings['model']['name'])}.")
 
 
 def resolve(settings: Mapping[str, Any]) -> RunConfig:
@@ -230,33 +340,23 @@ def resolve(settings: Mapping[str, Any]) -> RunConfig:
     Raises:
         SettingError: for anything unknown, missing or out of range.
     """
-    for section in settings:
-        if section not in ("data", "model", "training"):
-            raise SettingError(nearest(section, ("data", "model", "training"), "section of settings called"))
-    data = asdict(read(DataSettings, settings.get("data", {}), "data"))
-    for optional in ("also_train_on", "n_labels", "digest"):
-        if not data[optional]:
-            del data[optional]
+    _check_settings(settings)
+    data = configured(read(DataSettings, settings.get("data", {}), "data"))
     model = dict(settings.get("model", {}))
-    name = model.pop("name", None)
+    if "name" not in model:
+        raise SettingError("The setting model.name is missing.")
+    name = model.pop("name")
     if name in BASELINES:
-        return RunConfig(data, {"name": name, **_plain(read(BASELINES[name], model, "model"))}, {})
+        return RunConfig(data, {"name": name, **configured(read(BASELINES[name], model, "model"))}, {})
     if name not in MODELS:
-        raise SettingError(nearest(str(name), [*MODELS, *BASELINES], "model"))
+        raise SettingError(nearest(name, [*MODELS, *BASELINES], "model"))
     kind, settings_type = MODELS[name]
     if "n_labels" in data and not kind.learns_from_labels:
         raise SettingError(f"The model {name} learns without labels; leave data.n_labels at 0.")
-    model = {"name": name, "revision": kind.revision, **_plain(read(settings_type, model, "model"))}
-    training = _plain(training_settings(name, settings.get("training", {})))
+    model = {"name": name, "revision": kind.revision, **configured(read(settings_type, model, "model"))}
+    training = configured(training_settings(name, settings.get("training", {})))
     schedules = training.pop("schedules")
-    for key, default in ADDED_LATER.items():
-        if training[key] == default:
-            del training[key]
     return RunConfig(data, model, training | schedules)
-
-
-def _plain(settings: Any) -> dict[str, Any]:
-    return json.loads(json.dumps(asdict(settings)))
 
 
 def training_settings(model: str, declared: Mapping[str, Any]) -> TrainingSettings:
@@ -298,6 +398,9 @@ def parse_profile(text: str) -> Profile:
     raise SettingError(nearest(text, PROFILES, "profile"))
 
 
+_SEED = "0|[1-9][0-9]{0,8}"  # not 010, which is 8 to some
+
+
 def parse_seeds(text: str) -> list[int]:
     """Seeds from ``3``, ``0-9`` or ``0,2,5-7``.
 
@@ -306,10 +409,13 @@ def parse_seeds(text: str) -> list[int]:
     """
     seeds: list[int] = []
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", part)
+        match = re.fullmatch(rf"\s*({_SEED})(?:-({_SEED}))?\s*", part)
         if not match or int(match[2] or match[1]) < int(match[1]):
             raise SettingError(f"Seeds are given like 3, 0-9 or 0,2,5-7, not {text!r}.")
-        seeds.extend(range(int(match[1]), int(match[2] or match[1]) + 1))
+        several = range(int(match[1]), int(match[2] or match[1]) + 1)
+        if len(seeds) + len(several) > MOST_SEEDS:
+            raise SettingError(f"{text!r} is more than {MOST_SEEDS:,} seeds; give fewer.")
+        seeds.extend(several)
     if len(set(seeds)) != len(seeds):
         raise SettingError(f"A seed stands twice in {text!r}.")
     return seeds
@@ -323,11 +429,16 @@ def parse_overrides(assignments: Sequence[str], row: Row, profile: Profile) -> d
     """
     if not assignments:
         return {}
-    config = asdict(row.config(profile))
-    config["data"] = {"also_train_on": "", "n_labels": 0} | config["data"]
-    if config["training"]:
-        config["training"] = ADDED_LATER | config["training"]
-    valid = {f"{section}.{key}": (section, key) for section in config for key in config[section] if key != "revision"}
+    config = row.config(profile)
+    model = config.model["name"]
+    kinds: dict[str, type] = {"data": DataSettings, "model": BASELINES.get(model) or MODELS[model][1]}
+    if config.training:
+        kinds["training"] = TrainingSettings
+    valid = {
+        f"{section}.{key}": (section, key)
+        for section, kind in kinds.items()
+        for key in {*getattr(config, section), *added_later(kind)} - {"revision", "digest"}  # these fill themselves in
+    }
     overrides: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
@@ -338,13 +449,7 @@ def parse_overrides(assignments: Sequence[str], row: Row, profile: Profile) -> d
             raise SettingError(nearest(key, valid, f"setting of {row.experiment}/{row.name} called"))
         section, name = matches[0]
         try:
-            overrides.setdefault(section, {})[name] = (
-                float(value) if _EXPONENTIAL.fullmatch(value) else yaml.safe_load(value)
-            )
-        except yaml.YAMLError as error:
-            raise SettingError(f"The value of {assignment!r} cannot be read.") from error
+            overrides.setdefault(section, {})[name] = parse(value)
+        except ValueError as error:
+            raise SettingError(f"The value of {assignment!r} cannot be read: {error}.") from None
     return overrides
-
-
-#: Numbers such as 1e-3, which YAML takes for text.
-_EXPONENTIAL = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")

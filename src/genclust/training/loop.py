@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from genclust.models.base import Labelled, Model
-from genclust.settings import SettingError, within
+from genclust.settings import SettingError, later, within
 from genclust.streams import Noise, noise_on
 from genclust.training.capture import CapturedStep
 from genclust.training.schedules import Schedule
@@ -49,10 +49,10 @@ class TrainingSettings:
     epochs: int = within(1, 1_000_000)
     batch_size: int = within(2, 1_000_000)
     precision: Literal["float32", "bf16"] = "float32"
-    clip_norm: float = within(0, 1e9, default=0.0)
+    clip_norm: float = later(0.0, 0, 1e9)
     snapshots: tuple[int, ...] = within(1, 1_000_000, default=())
-    adam_beta1: float = within(0, 0.9999, default=0.9)
-    adam_epsilon: float = within(0, 1, default=1e-8)
+    adam_beta1: float = later(0.9, 0, 0.9999)
+    adam_epsilon: float = later(1e-8, 0, 1)
 
 
 @dataclass

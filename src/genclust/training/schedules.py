@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import reprlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -45,16 +47,17 @@ class Schedule:
         """A schedule from its declaration: a number, or a mapping with the four fields.
 
         Raises:
-            ValueError: if a field is missing, unknown or out of range.
+            ValueError: if a field is missing, unknown, not a finite number or out of range.
         """
-        if isinstance(declared, (int, float)):
-            return cls("constant", float(declared), float(declared), 0.0)
+        if not isinstance(declared, Mapping):
+            constant = _finite(declared)
+            return cls("constant", constant, constant, 0.0)
         missing = {"shape", "start", "end", "epochs"} ^ set(declared)
         if missing:
             raise ValueError(
                 f"A schedule is a number or has shape, start, end and epochs; wrong or missing: {sorted(missing)}."
             )
-        schedule = cls(declared["shape"], *(float(declared[name]) for name in ("start", "end", "epochs")))
+        schedule = cls(declared["shape"], *(_finite(declared[name]) for name in ("start", "end", "epochs")))
         if schedule.shape not in SHAPES:
             raise ValueError(f"Schedule shape {schedule.shape!r} is unknown; the shapes are {', '.join(SHAPES)}.")
         if schedule.shape in ("exponential", "stages") and min(schedule.start, schedule.end) <= 0:
@@ -62,3 +65,9 @@ class Schedule:
         if schedule.epochs < 0:
             raise ValueError(f"A schedule cannot last {schedule.epochs} epochs; give 0 or more.")
         return schedule
+
+
+def _finite(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
+        raise ValueError(f"A schedule is made of finite numbers, not {reprlib.repr(value)}.")
+    return float(value)

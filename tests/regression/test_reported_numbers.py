@@ -11,11 +11,15 @@ import numpy as np
 import pytest
 
 from genclust.experiments import declaration, published_records, verdicts
-from genclust.experiments.evaluations import BINARISATION_SEED
+from genclust.experiments.evaluations import BINARISATION_SEED, revisions, suits
+from genclust.experiments.execution import is_committed, task_for
 from genclust.experiments.store import published
 from genclust.experiments.verdicts import as_plain
-from genclust.models import BASELINES
 
+#: Records from before only code that is committed was taken; there may be fewer, as rows are made anew.
+OF_CHANGED_CODE = 77
+#: The published store travels with the repository.
+MOST_BYTES = 40_000_000
 PINNED = Path(__file__).with_name("reported.json")
 ROWS = [row for name in declaration.names() for row in declaration.load(name).runnable]
 
@@ -60,8 +64,7 @@ def test_published_records_are_complete_and_consistent(row):
     for profile in row.profiles:
         _, records = published_records(row, profile)
         for record in records:
-            baseline = record.config["model"]["name"] in BASELINES
-            expected = ("clustering",) if baseline else row.evaluations(profile)
+            expected = task_for(row, profile).evaluations
             # some evaluations of GMVAE came after its runs, and are of some seeds only
             assert set(expected) <= set(record.evaluations) or record.config["model"]["name"] == "gmvae"
             assert all(np.isfinite(value) for value in record.metrics.values())
@@ -74,6 +77,19 @@ def test_published_records_are_complete_and_consistent(row):
                     at_end = record.metrics["validation.acc_hungarian"]
                     assert record.curve[-1]["acc_hungarian"] == pytest.approx(at_end)
         assert len({record.data["digest"] for record in records}) <= 1
+
+
+def test_the_store_is_small_and_its_records_are_of_committed_code():
+    files = [path for path in published().folder.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < MOST_BYTES
+    sources = [json.loads(path.read_text())["provenance"]["source"] for path in files if path.suffix == ".json"]
+    assert sum(not is_committed(source) for source in sources) <= OF_CHANGED_CODE
+
+
+def test_published_records_name_evaluations_of_their_models_in_present_revisions():
+    for record in published().every():
+        assert all(suits(name, declaration.RunConfig(**record.config)) for name in record.evaluations), record.path
+        assert record.evaluations == revisions(list(record.evaluations)), record.path
 
 
 if __name__ == "__main__":

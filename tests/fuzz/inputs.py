@@ -532,8 +532,7 @@ def declarations(rng: random.Random) -> Iterator[Outcome]:
             assert reads_as_written(text)(declaration._load(path))
             for mutation, mutant, hopeless in declaration_texts(text, rng, 3):
                 path.write_text(mutant, encoding="utf-8")
-                declaration._load.cache_clear()
-                declaration._declared.cache_clear()
+                forget()
                 yield attempt(
                     "declarations",
                     f"{path.name}: {mutation}",
@@ -541,6 +540,11 @@ def declarations(rng: random.Random) -> Iterator[Outcome]:
                     never if hopeless else reads_as_written(mutant),
                 )
             path.write_text(text, encoding="utf-8")
+            forget()
+
+
+def forget() -> None:
+    """Read declarations anew."""
     declaration._load.cache_clear()
     declaration._declared.cache_clear()
 

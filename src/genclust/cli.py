@@ -149,7 +149,7 @@ def list_(
     """The declared experiments, their rows, and what is published of each."""
     with _one_sentence():
         table = _table("experiment", "row", "data set", "published")
-        for name in [experiment] if experiment else declaration.names():
+        for name in declaration.names() if experiment is None else [experiment]:
             rows = [row for row in declaration.load(name).rows.values() if not row.quoted]
             lines = [(row.name, row.dataset, _published(row)) for row in rows]
             if len(lines) > LISTED_ROWS and not experiment:
@@ -180,7 +180,7 @@ def show(
         declared = declaration.load(experiment)
         console.print(f"[bold]{declared.name}[/]: {declared.title} ({declared.paper}, {declared.table})")
         known = declaration.parse_profile(profile)
-        for one in [declared.row(row)] if row else declared.runnable:
+        for one in declared.runnable if row is None else [declared.row(row)]:
             if known not in one.profiles:
                 continue
             config = one.config(known)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from genclust import data
+from genclust.settings import SettingError
 
 app = typer.Typer(help="The data sets: what there is, getting them, checking them.", no_args_is_help=True)
 
@@ -23,10 +24,10 @@ def fail(message: str) -> typer.Exit:
 def list_() -> None:
     """Show all data sets, and which of them are in the data folder."""
     try:
-        known = data.sources()
-    except data.DataError as error:
+        known, folder = data.sources(), data.folder()
+    except (data.DataError, SettingError) as error:
         raise fail(str(error)) from None
-    table = Table(title=f"Data sets below {data.folder()}")
+    table = Table(title=f"Data sets below {folder}")
     for heading in ("name", "what", "rows", "here?", "stands in for"):
         table.add_column(heading, justify="right" if heading == "rows" else "left")
     for name, source in known.items():
@@ -42,7 +43,7 @@ def fetch(names: Annotated[list[str], typer.Argument(help="names, as `genclust d
     for name in names:
         try:
             data.fetch(name)
-        except data.DataError as error:
+        except (data.DataError, SettingError) as error:
             raise fail(str(error)) from None
         typer.echo(f"{name} is ready")
 
@@ -53,7 +54,7 @@ def verify(names: Annotated[list[str] | None, typer.Argument(help="names; all by
     wrong = ("altered", "missing") if names else ("altered",)
     try:
         reports = [data.verify(name) for name in names or data.names()]
-    except data.DataError as error:
+    except (data.DataError, SettingError) as error:
         raise fail(str(error)) from None
     for report in reports:
         typer.echo(f"{report.state:<10} {report.detail}", err=report.state in wrong)

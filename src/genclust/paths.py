@@ -8,11 +8,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from genclust.settings import SettingError
+
 
 def cache_folder() -> Path:
-    """Runs, records and data of the user: ``GENCLUST_CACHE``, or ``genclust`` in the user's cache folder."""
+    """Runs, records and data of the user: ``GENCLUST_CACHE``, or ``genclust`` in the user's cache folder.
+
+    Raises:
+        SettingError: if it should be in the home folder of a user who does not exist.
+    """
     default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genclust"
-    return Path(os.environ.get("GENCLUST_CACHE") or default).expanduser()
+    folder = Path(os.environ.get("GENCLUST_CACHE") or default)
+    try:
+        return folder.expanduser()
+    except RuntimeError:
+        raise SettingError(f"The cache folder {folder} is in the home folder of a user who does not exist.") from None
 
 
 @contextmanager

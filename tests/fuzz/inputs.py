@@ -736,13 +736,12 @@ def records(rng: random.Random) -> Iterator[Outcome]:
     row = declaration.load("simple-figure4").row("k10")
     config = row.config("demo")
     (found,) = store.find(config, [0], [store.published()]).values()
-    assert found.path is not None
-    text, arrays = found.path.read_text(), found.path.with_suffix(".npz").read_bytes()
     metric = "test.acc_hungarian"
     with tempfile.TemporaryDirectory() as temporary:
         copy = store.Store(Path(temporary))
-        path = copy._path(config, 0)
-        path.parent.mkdir()
+        path = copy.write(found, found.arrays()).path
+        assert path is not None
+        text, arrays = path.read_text(), path.with_suffix(".npz").read_bytes()
 
         def read() -> Any:
             record = copy.read(config, 0)
@@ -752,8 +751,6 @@ def records(rng: random.Random) -> Iterator[Outcome]:
             curve = [point["epoch"] for point in record.curve]
             return record, record.arrays(), summary, curve
 
-        path.write_text(text)
-        path.with_suffix(".npz").write_bytes(arrays)
         sound = read()
 
         def sensible(value: Any) -> bool:

@@ -81,7 +81,7 @@ def test_a_model_with_fewer_clusters_than_classes_is_refused():
 def test_labels_that_name_no_cluster_of_the_model_are_refused(tmp_path, y):
     """Two classes and two clusters, but a label of 2 or 7: it would be looked up behind the last cluster."""
     x = np.random.default_rng(0).random((60, 5)).astype(np.float32)
-    np.savez(tmp_path / "own.npz", x_train=x, y_train=np.resize(y, 60), x_test=x, y_test=np.resize(y, 60))
+    np.savez(tmp_path / "own.npz", x_train=x, y_train=np.resize(y, 60), x_test=1 - x, y_test=np.resize(y, 60))
     changes = {"data": {"name": str(tmp_path / "own.npz"), "n_labels": 10}, "model": {"n_clusters": 2}}
     with pytest.raises(DataError, match=r"set model\.n_clusters to"):
         execution.prepare(CAGEM.config("demo", changes))

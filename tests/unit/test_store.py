@@ -88,9 +88,9 @@ def test_a_damaged_record_says_so(tmp_path, damage):
 def test_a_record_of_another_configuration_is_refused(tmp_path):
     store = Store(tmp_path)
     path = store.write(record(0), {}).path
-    content = json.loads(path.read_text())
-    content["config"]["model"]["hidden"] = [99]
-    path.write_text(json.dumps(content))
+    other = RunConfig({"name": "digits"}, {"name": "gumbel", "hidden": [99]}, {"epochs": 1})
+    written = Store(tmp_path).write(replace(record(0), config=asdict(other)), {})
+    written.path.rename(path)
     with pytest.raises(StoreError, match="another run than its name says"):
         store.read(CONFIG, 0)
 
@@ -195,3 +195,25 @@ def test_records_of_another_revision_of_an_evaluation_do_not_count(tmp_path):
     assert set(find(CONFIG, [0], [store], {"clustering": 1, "neighbours": 2})) == {0}
     assert not find(CONFIG, [0], [store], {"clustering": 2})
     assert not find(CONFIG, [0], [store], {"units": 1})
+
+
+def test_a_changed_digit_is_noticed(tmp_path):
+    path = Store(tmp_path).write(record(0, 87.5), {}).path
+    path.write_text(path.read_text().replace("87.5", "88.5"))
+    with pytest.raises(StoreError, match="changed after it was written"):
+        Store(tmp_path).read(CONFIG, 0)
+
+
+@pytest.mark.parametrize("change", ["another", "missing", "flipped"])
+def test_arrays_that_are_not_those_of_the_record_are_noticed(tmp_path, change):
+    store = Store(tmp_path)
+    mine, others = (store.write(record(seed), {"a": np.arange(10) + seed}) for seed in (0, 1))
+    path = mine.path.with_suffix(".npz")
+    if change == "another":
+        others.path.with_suffix(".npz").replace(path)
+    elif change == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
+    with pytest.raises(StoreError, match=r"arrays .* run"):
+        store.read(CONFIG, 0).arrays()

@@ -31,6 +31,9 @@ CHANCE_PERMUTATIONS = 20
 #: From declared definitions: an active unit's variance, and the least information of a leading attribute, in per cent.
 ACTIVE_VARIANCE, LEADING_INFORMATION = 0.01, 10.0
 
+#: What the names of arrays begin with that scores are made of.
+KEPT = ("clusters_", "votes_", "log_likelihood_", "elbo_", "variances_", "classes_")
+
 Counts = Float[np.ndarray, "K T"]
 Found = dict[str, float | tuple[float, float]]
 
@@ -63,11 +66,16 @@ class Audit:
         return "in full"
 
 
+def keeps_something(record: Record) -> bool:
+    """Whether a record keeps what some of its scores are made of; older ones keep arrays for figures at most."""
+    return any(name.startswith(KEPT) for name in record.arrays())
+
+
 def audit(records: Iterable[Record]) -> Iterator[Audit]:
     """Recompute the scores of every record from its arrays and the labels of its data."""
     at_hand: dict[str, tuple[DataSet, str] | DataError] = {}
     for record in records:
-        key = json.dumps([record.config["data"], record.config["model"].get("n_clusters")])
+        key = json.dumps(record.config["data"])
         if key not in at_hand:
             try:
                 at_hand[key] = prepare(RunConfig(**record.config))
@@ -84,7 +92,7 @@ def audit(records: Iterable[Record]) -> Iterator[Audit]:
 
 def _compare(record: Record, data: DataSet) -> Audit:
     try:
-        arrays = record.arrays() if record.has_arrays else {}
+        arrays = record.arrays()
         settings = _settings(record)
         found = settings | _clusterings(arrays, data) | _votes(arrays, data) | _likelihoods(arrays)
         found |= _units(arrays) | _classes(arrays, data) | _layers(arrays, data.splits["test"], record)

@@ -39,7 +39,7 @@ def publish(row: Row, profile: Profile, source: Store, target: Store) -> list[Re
                 f"The published record of seed {seed} of {what} also has {', '.join(sorted(lost))}; "
                 "run the rows that ask for it into the same store first."
             )
-    arrays = {seed: found[seed].arrays() if found[seed].has_arrays else {} for seed in seeds}
+    arrays = {seed: found[seed].arrays() for seed in seeds}
     return [target.write(found[seed], arrays[seed]) for seed in seeds]
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import math
 import os
 import re
 import tempfile
 import time
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -44,6 +44,7 @@ class Record:
         provenance: device, processor and its instruction set, threads, library versions, source revision and date of
             the evaluation; and of the training, leg by leg, the same and the seeds that trained side by side.
         seconds: wall time of training.
+        arrays_digest: SHA-256 of the file of arrays, or nothing where there is none.
         path: where the record lies, or None.
     """
 
@@ -56,31 +57,32 @@ class Record:
     data: dict[str, Any]
     provenance: dict[str, Any]
     seconds: float
+    arrays_digest: str = ""
     path: Path | None = field(default=None, compare=False)
 
     def metric(self, name: str) -> float:
         """The final number of that name; NaN where it was not measured, such as a score of data without labels."""
         return self.metrics.get(name, math.nan)
 
-    @property
-    def has_arrays(self) -> bool:
-        """Whether anything was kept beside the JSON."""
-        return self.path is not None and self.path.with_suffix(".npz").exists()
-
     def arrays(self) -> dict[str, np.ndarray]:
-        """The arrays that figures need.
+        """The arrays beside the JSON, by name; none where nothing was kept.
 
         Raises:
-            StoreError: if there are none or the file is damaged.
+            StoreError: if the file is missing, damaged or not the one that was written with the record.
         """
+        if not self.arrays_digest:
+            return {}
         if self.path is None:
             raise StoreError("This record was not read from a store and has no arrays.")
         path = self.path.with_suffix(".npz")
         try:
-            with np.load(path) as file:
-                return dict(file)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise StoreError(f"The arrays {path} are missing or damaged; delete the record and run it anew.") from error
+            content = path.read_bytes()
+        except OSError as error:
+            raise StoreError(f"The arrays {path} cannot be read ({error.strerror}); run the record anew.") from error
+        if hashlib.sha256(content).hexdigest() != self.arrays_digest:
+            raise StoreError(f"The arrays {path} are not those of the record, or damaged; run it anew.")
+        with np.load(io.BytesIO(content)) as file:
+            return dict(file)
 
 
 @dataclass(frozen=True)
@@ -143,18 +145,29 @@ class Store:
         for left_by_a_kill in path.parent.glob(f".{path.stem}.*"):
             if time.time() - left_by_a_kill.stat().st_mtime > SECONDS_OF_A_WRITE:
                 left_by_a_kill.unlink(missing_ok=True)
+        content = io.BytesIO()
         if arrays:
-            _atomically(path.with_suffix(".npz"), lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
-        content = {key: value for key, value in asdict(record).items() if key != "path"}
-        text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
-        _atomically(path, lambda file: file.write(text.encode()))
-        return replace(record, path=path)
+            np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
+            _atomically(path.with_suffix(".npz"), content.getvalue())
+        digest = hashlib.sha256(content.getvalue()).hexdigest() if arrays else ""
+        record = replace(record, arrays_digest=digest, path=path)
+        fields = {key: value for key, value in asdict(record).items() if key != "path"}
+        text = json.dumps(fields | {"digest": _digest(fields)}, indent=1, sort_keys=True, allow_nan=False)
+        _atomically(path, text.encode() + b"\n")
+        return record
+
+
+def _digest(fields: Mapping[str, Any]) -> str:
+    """SHA-256 of what a record holds, so that a wrong digit in it is noticed."""
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 def _read(path: Path) -> Record | None:
     try:
-        record = Record(**json.loads(path.read_text(), parse_constant=_refuse_constant), path=path)
-        fault = _fault(record)
+        fields = json.loads(path.read_text(), parse_constant=_refuse_constant, object_pairs_hook=_once)
+        digest = fields.pop("digest", None) if isinstance(fields, dict) else None
+        record = Record(**fields, path=path)
+        fault = _fault(record) or ("" if digest == _digest(fields) else "it was changed after it was written")
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, RecursionError) as error:
@@ -164,6 +177,13 @@ def _read(path: Path) -> Record | None:
     if fault:
         raise StoreError(f"The record {path} is damaged ({fault}); delete it and run it anew.")
     return record
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("it holds a name twice")
+    return found
 
 
 def _refuse_constant(name: str) -> float:
@@ -190,6 +210,8 @@ def _fault(record: Record) -> str:
         return "its evaluations have no revisions"
     if not {"name", "digest", "variant", "sizes"} <= record.data.keys():
         return "its data lacks name, digest, variant or sizes"
+    if (record.failed_at_step or 0) < 0 or not 0 <= record.seconds < math.inf:
+        return f"its seconds are {record.seconds!r} and its failed_at_step {record.failed_at_step!r}"
     for point in (record.metrics, *record.curve):
         if not isinstance(point, dict):
             return f"a point of its curve is {point!r:.50}"
@@ -199,14 +221,17 @@ def _fault(record: Record) -> str:
             lowest = -100 if name.endswith("ari") else 0
             if _PER_CENT.fullmatch(name) and not lowest - 1e-9 <= value <= 100 + 1e-9:
                 return f"its {name} is {value:g} per cent"
+    epochs = [point.get("epoch", -1) for point in record.curve]
+    if epochs != sorted(set(epochs)) or min(epochs, default=0) < 0:
+        return "the epochs of its curve do not rise"
     return ""
 
 
-def _atomically(path: Path, write: Any) -> None:
+def _atomically(path: Path, content: bytes) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with naming(path), os.fdopen(handle, "wb") as file:
-            write(file)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)

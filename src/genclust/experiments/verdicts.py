@@ -14,7 +14,7 @@ from scipy import stats
 from genclust.data.catalogue import source_of
 from genclust.experiments import declaration
 from genclust.experiments.declaration import Profile, Reported, Row
-from genclust.experiments.store import Record, find, published
+from genclust.experiments.store import Record, StoreError, find, published
 from genclust.settings import SettingError, nearest
 
 #: Runs behind a reported standard deviation whose number the paper does not state.
@@ -50,16 +50,26 @@ class Summary:
 
 
 def summarise(records: Sequence[Record], metric: str) -> Summary:
-    """The metric over all records, failed seeds included; ``…_best`` is the best of the seeds, without a spread."""
+    """The metric over all records, failed seeds included; ``…_best`` is the best of the seeds, without a spread.
+
+    Raises:
+        StoreError: if a record does not have the metric.
+    """
     if metric.endswith("_best"):
         every = summarise(records, metric.removesuffix("_best"))
         return Summary(every.best, None, every.best, every.best, every.n, None)
-    return Summary.of([record.metrics[metric] for record in records], lower_is_better="error" in metric)
+    return Summary.of(_values(records, metric), lower_is_better="error" in metric)
+
+
+def _values(records: Sequence[Record], metric: str) -> list[float]:
+    if lacking := [record for record in records if metric not in record.metrics]:
+        raise StoreError(f"The record {lacking[0].path} has no {metric}, which others of its row have; run it anew.")
+    return [record.metrics[metric] for record in records]
 
 
 def exceeding(records: Sequence[Record], others: Sequence[Record], metric: str) -> Summary:
     """By how much the first mean exceeds the second, with Welch's 95 % interval where both have two seeds."""
-    values, base = ([record.metrics[metric] for record in found] for found in (records, others))
+    values, base = _values(records, metric), _values(others, metric)
     apart = float(np.mean(values) - np.mean(base))
     interval = None
     if min(len(values), len(base)) > 1:

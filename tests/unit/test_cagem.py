@@ -346,3 +346,26 @@ def test_samples_have_the_means_of_the_prior():
         image = cagem.p_x(cagem.p_x.project(z1=z1), y)["logits"].sigmoid()
         expected += (p_y[..., k, None] * image)[0].mean(0)
     torch.testing.assert_close(cagem.sample(n, Noise([5], "images"))[0].mean(0), expected, rtol=0, atol=0.003)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("warm_up", [0.0, 0.3])
+def test_warm_up_weighs_the_divergences_of_the_unlabelled_bound_alone(warm_up):
+    """E[log p(x|y, z1)] by hand, one y at a time; the rest of the full bound counts ``warm_up`` of what it is."""
+    torch.manual_seed(0)
+    cagem, x = model(), bits(1, 5, 4)
+    draws = torch.rand(1, 5, 4), torch.randn(1, 5, 2), torch.randn(1, 5, 3, 2)
+    found = cagem.loss(x, {"warm_up": warm_up}, Fixed(*draws)).objective
+    full = cagem.loss(x, WARM, Fixed(*draws)).objective  # compared with the poster's sum above
+    m = copy.deepcopy(cagem).double()
+    x = (draws[0] < x).double()
+    q_z1 = gaussian(m.q_z1(m.q_z1.project(x=x)))
+    z1 = q_z1.mean + q_z1.stddev * draws[1].double()
+    q_y = m.q_y(m.q_y.project(x=x, z1=z1))["logits"].softmax(-1)
+    reconstruction = 0
+    for k in range(3):
+        p_x = Bernoulli(logits=m.p_x(m.p_x.project(z1=z1), torch.full((1, 5), k))["logits"])
+        reconstruction = reconstruction - (q_y[..., k] * p_x.log_prob(x).sum(-1)).mean(-1)
+    expected = reconstruction + warm_up * (full.double() - reconstruction)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+    assert abs(float(full - found)) > 0.01

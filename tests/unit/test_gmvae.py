@@ -7,12 +7,13 @@ import pytest
 import torch
 from by_hand import Fixed
 from sklearn.metrics import adjusted_rand_score
-from torch.distributions import Categorical, Independent, Normal
+from torch.distributions import Categorical, Independent, Normal, kl_divergence
 
 from genclust import data as datasets
 from genclust.experiments import declaration, execution
 from genclust.experiments.store import Store
 from genclust.kernels import mixture
+from genclust.models.base import Terms
 from genclust.models.gmvae import GMVAE, GMVAESettings
 from genclust.settings import SettingError, read
 from genclust.streams import Noise
@@ -273,3 +274,50 @@ def test_images_of_components_lie_in_the_record(tmp_path, monkeypatch):
     for name in ("component_samples", "component_walk"):
         assert images[0][name].shape == (16, 10, 64) and images[0][name].dtype == np.uint8
         assert (images[0][name] != images[1][name]).any()
+
+
+# ---- the objectives
+
+
+@torch.no_grad()
+def test_the_objective_is_the_weighted_sum_of_equation_7():
+    """η = 0.7, α = 0.3, two samples: every term in float64 by torch's distributions, from the same noise."""
+    torch.manual_seed(0)
+    gmvae = model(samples=2, likelihood="gaussian", eta=0.7, alpha=0.3)
+    y, x_eps, w_eps = torch.randn(1, 4, 2), torch.randn(1, 2, 4, 2), torch.randn(1, 2, 4, 2)
+    found = gmvae.loss(y, {}, Fixed(x_eps, w_eps))
+
+    def gaussian(mean: torch.Tensor, log_var: torch.Tensor) -> Independent:
+        return Independent(Normal(mean.double(), (0.5 * log_var.double()).exp()), 1)
+
+    h = gmvae.recognition(y)
+    q_x, q_w = gaussian(gmvae.q_x_mean(h), gmvae.q_x_log_var(h)), gaussian(gmvae.q_w_mean(h), gmvae.q_w_log_var(h))
+    q_z = Categorical(logits=gmvae.q_z(h).double())
+    expected = kl_divergence(q_w, gaussian(torch.zeros(1, 4, 2), torch.zeros(1, 4, 2)))
+    expected = expected + 0.7 * kl_divergence(q_z, Categorical(logits=torch.zeros(1, 4, 3)))
+    for j in range(2):
+        x = q_x.mean + q_x.stddev * x_eps[:, j]
+        p_x = gaussian(*gmvae.p_x((q_w.mean + q_w.stddev * w_eps[:, j]).float()))
+        q = Independent(Normal(q_x.mean[:, :, None], q_x.stddev[:, :, None]), 1)
+        one = -gaussian(*gmvae.decode(x.float())).log_prob(y) + (q_z.probs * kl_divergence(q, p_x)).sum(-1)
+        one = one + 0.3 * Categorical(logits=p_x.log_prob(x[:, :, None])).entropy()
+        expected = expected + one / 2
+    torch.testing.assert_close(found.objective.double(), expected.mean(-1), rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_free_bits_are_of_the_mean_over_the_batch():
+    """λ between the terms of single examples: above their mean it takes its place, below it nothing changes."""
+    torch.manual_seed(0)
+    y = 3 * torch.randn(1, 6, 2)
+
+    def terms(free_bits: float) -> Terms:
+        return model(version=2, free_bits=free_bits, likelihood="gaussian").loss(y, {}, Noise([0], "draws"))
+
+    usual = terms(0.0)
+    kl_z = usual.terms["kl_z"][0].double()
+    rest = float(usual.objective) - float(kl_z.mean())
+    low, high = float(kl_z.min() + kl_z.mean()) / 2, float(kl_z.max() + kl_z.mean()) / 2
+    assert low < float(kl_z.mean()) - 0.01 and high > float(kl_z.mean()) + 0.01
+    assert float(terms(low).objective) == pytest.approx(float(usual.objective), rel=1e-6)
+    assert float(terms(high).objective) == pytest.approx(rest + high, rel=1e-6)

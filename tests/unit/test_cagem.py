@@ -406,11 +406,9 @@ def test_log_weights_are_those_of_each_sample(enumerate_y):
 def test_gradients_of_the_bound_are_those_of_the_sum_over_y():
     """Of everything, through q(y|z1, x) as well, against autograd of the poster's sum in float64."""
     torch.manual_seed(0)
-    cagem, warm_up = model().double(), 0.6
+    cagem, warm_up, x = model().double(), 0.6, bits(1, 5, 4).double()
     draws = torch.rand(1, 5, 4), torch.randn(1, 5, 2).double(), torch.randn(1, 5, 3, 2).double()
-    found = cagem.loss(bits(1, 5, 4).double(), {"warm_up": warm_up}, Fixed(*draws)).objective
-    torch.manual_seed(0)
-    x = (draws[0] < bits(1, 5, 4)).double()
+    found = cagem.loss(x, {"warm_up": warm_up}, Fixed(*draws)).objective
     q_z1 = gaussian(cagem.q_z1(cagem.q_z1.project(x=x)))
     z1 = q_z1.mean + q_z1.stddev * draws[1]
     q_y = Categorical(logits=cagem.q_y(cagem.q_y.project(x=x, z1=z1))["logits"])

@@ -53,7 +53,7 @@ def test_the_last_point_is_what_the_trained_model_gives_on_the_validation_split(
 
 
 def test_snapshots_are_taken_at_their_epoch_of_test_points(trained):
-    data, model, states = trained
+    data, _, states = trained
     for state in states:
         assert {name: tuple(kept.shape) for name, kept in state["snapshots"].items()} == {
             "x_hat_2": (len(data.splits["test"]), 6)

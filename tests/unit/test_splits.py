@@ -40,7 +40,7 @@ def test_a_run_splits_by_the_declared_seed(seed, tmp_path):
     assert found["test"] == sorted(first[90:].tolist())
     assert found["validation"] == sorted(left[second[72:]].tolist())
     assert found["train"] == sorted(left[second[:72]].tolist())
-    assert sorted(sum(found.values(), [])) == list(range(100))
+    assert sorted(i for part in found.values() for i in part) == list(range(100))
 
 
 def test_a_given_test_split_is_not_drawn_anew(tmp_path):

@@ -1,5 +1,6 @@
 """The loop: replicas against single runs, resumed against uninterrupted, failing replicas apart."""
 
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from genclust.models.iwae import IWAE, IWAESettings
 from genclust.models.ladder import LVAE, LVAESettings
 from genclust.settings import SettingError
 from genclust.streams import CounterNoise, Noise
-from genclust.training import checkpoints
+from genclust.training import checkpoints, loop
 from genclust.training.loop import Training, TrainingSettings, as_float, clip_norm, in_chunks
 from genclust.training.schedules import Schedule
 
@@ -386,3 +387,11 @@ def test_grey_values_are_read_as_fractions_of_255():
     assert as_float(grey)[255] == 1
     features = torch.tensor([-1.5, 300.0])
     assert torch.equal(as_float(features), features)
+
+
+def test_the_time_of_a_step_is_shared_by_the_seeds_that_train_together(monkeypatch):
+    """A clock that is a second later whenever it is looked at, before and after each of 15 steps."""
+    run, clock = training([0, 1, 2]), count()
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: float(next(clock)))
+    run.run(measure_nothing([0, 1, 2]), [])
+    assert [progress.seconds for progress in run.progress] == [pytest.approx(5.0)] * 3

@@ -160,26 +160,27 @@ def main() -> int:
         raise SystemExit("No fault has these words; none leaves all of them.")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("TRITON_INTERPRET", "1")
-    survived, unknown, began = [], [], time.monotonic()
+    outcomes: dict[Fault, bool | None] = {}
+    began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="faults-source-") as folder:
         copy = Path(folder) / "src"
         shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns("__pycache__"))
         # By contents, since by time and size a sign that changed within a second would go unnoticed.
         compileall.compile_dir(copy, quiet=1, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
+        print("The named tests without a fault ...", flush=True)
         status, name = run(copy, tuple(sorted({test for fault in chosen for test in fault.tests})))
         if status != 0:
             raise SystemExit(f"The tests do not pass without a fault: {name}")
         for number, fault in enumerate(chosen, 1):
-            caught, name = check(fault, copy, not asked.named)
-            (survived if caught is False else unknown if caught is None else []).append(fault)
-            outcome = {True: f"caught by {name}", False: "SURVIVED", None: f"NOT JUDGED: {name}"}[caught]
-            print(f"{number:4}/{len(chosen)}  {fault}\n           {outcome}", flush=True)
-    caught = len(chosen) - len(survived) - len(unknown)
-    print(f"\n{caught} of {len(chosen)} faults caught in {(time.monotonic() - began) / 60:.0f} minutes.")
-    for title, left in (("Survived", survived), ("Not judged", unknown)):
-        for fault in left:
-            print(f"{title}: {fault} ({fault.why})")
-    return int(bool(survived or unknown))
+            outcomes[fault], name = check(fault, copy, not asked.named)
+            outcome = {True: f"caught by {name}", False: "SURVIVED", None: f"NOT JUDGED: {name}"}[outcomes[fault]]
+            print(f"{number:4}/{len(chosen)}  {fault}\n          {outcome}", flush=True)
+    for fault, caught in outcomes.items():
+        if not caught:
+            print(f"{'Survived' if caught is False else 'Not judged'}: {fault} ({fault.why})")
+    tally = sum(caught is True for caught in outcomes.values())
+    print(f"{tally} of {len(chosen)} faults were caught, in {(time.monotonic() - began) / 60:.0f} minutes.")
+    return int(tally < len(chosen))
 
 
 if __name__ == "__main__":

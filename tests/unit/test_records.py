@@ -42,3 +42,14 @@ def test_only_records_with_all_evaluations_are_found(tmp_path):
     assert find(CONFIG, [0, 1], [store, other], ["clustering", "units"])[0].evaluations == ["clustering", "units"]
     assert find(CONFIG, [0, 1], [store, other], ["clustering"]).keys() == {0}
     assert find(CONFIG, [0, 1], [store, other]).keys() == {0, 1}
+
+
+def test_the_order_of_settings_does_not_make_another_run(tmp_path):
+    """The address is of their values; a record is found however its settings were put together."""
+    one = RunConfig({"name": "digits", "split_seed": 1}, {"name": "gumbel", "a": 1, "b": {"c": 2, "d": 3}}, {})
+    same = RunConfig({"split_seed": 1, "name": "digits"}, {"b": {"d": 3, "c": 2}, "a": 1, "name": "gumbel"}, {})
+    other = RunConfig({"name": "digits", "split_seed": 2}, one.model, {})
+    assert one.address == same.address != other.address
+    store = Store(tmp_path)
+    store.write(Record(asdict(one), 0, {}, [], [], None, {}, {}, 1.0), {})
+    assert store.read(same, 0) is not None and store.read(other, 0) is None

@@ -126,6 +126,7 @@ def run(source: Path, tests: tuple[str, ...]) -> tuple[int, str]:
             status, name = receive.recv() if receive.poll(PATIENCE) else (-1, f"no end after {PATIENCE} s")
         except EOFError:
             status, name = -2, "the process ended without an answer"
+        process.join(60 if status >= 0 else 0)
         process.kill()
         process.join()
         if status not in (0, 1):

@@ -18,7 +18,7 @@ BOOK_FOR_TESTS = $(if $(filter-out tests/unit% tests/regression% notebooks%,$(TE
 # Two at once, with a thread each.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
-.PHONY: help install book strict unit test notebook bench bench-gpu lint clean distclean
+.PHONY: help faults install book strict unit test notebook bench bench-gpu lint clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ bench: $(BENCH_READY) ## measure speed against pythae, ClustPy and a plain loop:
 
 bench-gpu: $(READY) ## measure speed on a CUDA device: benchmarks/results/gpu.json
 	@$(BIN)/python -m benchmarks gpu $(ARGS)
+
+faults: $(READY) ## make every wrong line of tests/faults/faults.yaml in a copy, and see that some test notices it
+	@nice $(BIN)/python tests/faults/check.py $(ARGS)
 
 lint: $(READY) ## style and types
 	@$(BIN)/ruff check . && $(BIN)/mypy

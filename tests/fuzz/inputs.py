@@ -706,15 +706,8 @@ def command_lines() -> Iterator[Outcome]:
 
 
 def command_line(kind: str, arguments: tuple[str, ...], environment: dict[str, str], said: str = "") -> Outcome:
-    """Invoke the command with what is checked before a run, but without the run."""
-
-    def checked(task: execution.Task, target: store.Store, *, device: str, also_look_in: Any, **options: Any) -> None:
-        store.find(task.config, task.seeds, [*also_look_in, target], task.evaluations)
-        execution.checked_device(device)
-        execution.prepare(task.config)
-        raise Started
-
-    with mock.patch.object(execution, "run", checked):
+    """Invoke the command, up to where it would train."""
+    with mock.patch.object(execution, "_results", side_effect=Started):
         result = CliRunner().invoke(cli.app, list(arguments), env={"COLUMNS": "200"} | environment)
     told = result.stderr.strip()
     accepted = result.exit_code == 0 or isinstance(result.exception, Started)

@@ -346,3 +346,103 @@ def test_samples_have_the_means_of_the_prior():
         image = cagem.p_x(cagem.p_x.project(z1=z1), y)["logits"].sigmoid()
         expected += (p_y[..., k, None] * image)[0].mean(0)
     torch.testing.assert_close(cagem.sample(n, Noise([5], "images"))[0].mean(0), expected, rtol=0, atol=0.003)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("warm_up", [0.0, 0.3])
+def test_warm_up_weighs_the_divergences_of_the_unlabelled_bound_alone(warm_up):
+    """E[log p(x|y, z1)] by hand, one y at a time; the rest of the full bound counts ``warm_up`` of what it is."""
+    torch.manual_seed(0)
+    cagem, x = model(), bits(1, 5, 4)
+    draws = torch.rand(1, 5, 4), torch.randn(1, 5, 2), torch.randn(1, 5, 3, 2)
+    found = cagem.loss(x, {"warm_up": warm_up}, Fixed(*draws)).objective
+    full = cagem.loss(x, WARM, Fixed(*draws)).objective  # compared with the poster's sum above
+    m = copy.deepcopy(cagem).double()
+    x = (draws[0] < x).double()
+    q_z1 = gaussian(m.q_z1(m.q_z1.project(x=x)))
+    z1 = q_z1.mean + q_z1.stddev * draws[1].double()
+    q_y = m.q_y(m.q_y.project(x=x, z1=z1))["logits"].softmax(-1)
+    reconstruction = 0
+    for k in range(3):
+        p_x = Bernoulli(logits=m.p_x(m.p_x.project(z1=z1), torch.full((1, 5), k))["logits"])
+        reconstruction = reconstruction - (q_y[..., k] * p_x.log_prob(x).sum(-1)).mean(-1)
+    expected = reconstruction + warm_up * (full.double() - reconstruction)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+    assert abs(float(full - found)) > 0.01
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("enumerate_y", [False, True])
+def test_log_weights_are_those_of_each_sample(enumerate_y):
+    """log p(x, y, z1, z2) - log q(y, z1, z2|x) in float64 at the same draws, y drawn or summed out in each weight."""
+    torch.manual_seed(0)
+    cagem, x, e1 = model(), bits(1, 5, 4), torch.randn(1, 7, 5, 2)
+    draws = [torch.randn(1, 7, 5, 3, 2)] if enumerate_y else [torch.rand(1, 7, 5, 3), torch.randn(1, 7, 5, 2)]
+    found = cagem.log_weights(x, cagem.infer(x), 7, Fixed(e1, *draws), enumerate_y=enumerate_y)
+    assert found.shape == (7, 1, 5)
+    m, x = copy.deepcopy(cagem).double(), x.double()
+    q_z1 = gaussian(m.q_z1(m.q_z1.project(x=x)))
+    for s in range(7):
+        z1 = q_z1.mean + q_z1.stddev * e1[:, s].double()
+        q_y = Categorical(logits=m.q_y(m.q_y.project(x=x, z1=z1))["logits"])
+
+        def log_w(y: torch.Tensor, e2: torch.Tensor, z1: torch.Tensor = z1) -> torch.Tensor:
+            q_z2 = gaussian(m.q_z2(m.q_z2.project(x=x, z1=z1), y))
+            z2 = q_z2.mean + q_z2.stddev * e2.double()
+            p_y = Categorical(logits=m.p_y(m.p_y.project(z2=z2))["logits"])
+            p_x = Independent(Bernoulli(logits=m.p_x(m.p_x.project(z1=z1), y)["logits"]), 1)
+            log_p = p_x.log_prob(x) + gaussian(m.p_z1(m.p_z1.project(z2=z2), y)).log_prob(z1) + p_y.log_prob(y)
+            return log_p + Normal(0.0, 1.0).log_prob(z2).sum(-1) - q_z2.log_prob(z2) - q_z1.log_prob(z1)
+
+        if enumerate_y:
+            each = [log_w(torch.full((1, 5), k), draws[0][:, s, :, k]) for k in range(3)]
+            expected = torch.stack(each).logsumexp(0)
+        else:
+            y = (q_y.logits - draws[0][:, s].double().log().neg().log()).argmax(-1)
+            expected = log_w(y, draws[1][:, s]) - q_y.log_prob(y)
+        torch.testing.assert_close(found[s].double(), expected, rtol=2e-5, atol=2e-5)
+
+
+def test_gradients_of_the_bound_are_those_of_the_sum_over_y():
+    """Of everything, through q(y|z1, x) as well, against autograd of the poster's sum in float64."""
+    torch.manual_seed(0)
+    cagem, warm_up, x = model().double(), 0.6, bits(1, 5, 4).double()
+    draws = torch.rand(1, 5, 4), torch.randn(1, 5, 2).double(), torch.randn(1, 5, 3, 2).double()
+    found = cagem.loss(x, {"warm_up": warm_up}, Fixed(*draws)).objective
+    q_z1 = gaussian(cagem.q_z1(cagem.q_z1.project(x=x)))
+    z1 = q_z1.mean + q_z1.stddev * draws[1]
+    q_y = Categorical(logits=cagem.q_y(cagem.q_y.project(x=x, z1=z1))["logits"])
+    expected = 0
+    for k in range(3):
+        y = torch.full((1, 5), k)
+        q_z2 = gaussian(cagem.q_z2(cagem.q_z2.project(x=x, z1=z1), y))
+        z2 = q_z2.mean + q_z2.stddev * draws[2][:, :, k]
+        log_p = gaussian(cagem.p_z1(cagem.p_z1.project(z2=z2), y)).log_prob(z1) + Normal(0.0, 1.0).log_prob(z2).sum(-1)
+        log_p = log_p + Categorical(logits=cagem.p_y(cagem.p_y.project(z2=z2))["logits"]).log_prob(y)
+        p_x = Independent(Bernoulli(logits=cagem.p_x(cagem.p_x.project(z1=z1), y)["logits"]), 1)
+        ratio = q_z1.log_prob(z1) + q_y.log_prob(y) + q_z2.log_prob(z2) - log_p
+        expected = expected + (q_y.probs[..., k] * (warm_up * ratio - p_x.log_prob(x))).mean(-1)
+    torch.testing.assert_close(found, expected)
+    names, parameters = zip(*cagem.named_parameters(), strict=True)
+    pairs = zip(*(torch.autograd.grad(each.sum(), parameters) for each in (found, expected)), strict=True)
+    for name, (a, b) in zip(names, pairs, strict=True):
+        torch.testing.assert_close(a, b, msg=lambda text, name=name: f"{name}: {text}")
+
+
+@torch.no_grad()
+def test_embedding_and_reconstruction_average_over_the_classes():
+    """At the mean of q(z1|x), one class after the other, weighted by its probability."""
+    torch.manual_seed(0)
+    cagem, x = model(replicas=1), bits(1, 5, 4)
+    z1 = cagem.q_z1(cagem.q_z1.project(x=x))["mean"]
+    q_y = cagem.q_y(cagem.q_y.project(x=x, z1=z1))["logits"].softmax(-1)
+    z2, image = torch.zeros(1, 5, 2), torch.zeros(1, 5, 4)
+    for k in range(3):
+        y = torch.full((1, 5), k)
+        z2 += q_y[..., k, None] * cagem.q_z2(cagem.q_z2.project(x=x, z1=z1), y)["mean"]
+        image += q_y[..., k, None] * cagem.p_x(cagem.p_x.project(z1=z1), y)["logits"].sigmoid()
+    found = cagem.embed(x)
+    torch.testing.assert_close(found["z1_mean"], z1)
+    torch.testing.assert_close(found["z2_mean"], z2)
+    torch.testing.assert_close(cagem.reconstruct(x), image)
+    torch.testing.assert_close(cagem.cluster_posterior(x).exp(), q_y)

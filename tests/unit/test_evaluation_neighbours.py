@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
+from genclust.data import DataSet, Split
 from genclust.evaluation.neighbours import knn_errors
+from genclust.experiments import evaluations
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -56,3 +58,22 @@ X, Y = np.eye(12), np.arange(12)
 def test_bad_input_is_refused(arguments: tuple, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         knn_errors(*arguments)
+
+
+def test_all_points_that_are_not_test_points_are_neighbours() -> None:
+    """Training points lie far off; only the validation points beside the test points know the classes right."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    features = {
+        "train": rng.normal(size=(40, 3)) + 100,
+        "validation": rng.normal(size=(40, 3)) + 10 * labels[:, None],
+        "test": rng.normal(size=(40, 3)) + 10 * labels[:, None],
+    }
+    wrong = 1 - labels  # in the training split, so that without the others every test point is wrong
+    splits = {name: Split(x, wrong if name == "train" else labels) for name, x in features.items()}
+    found = evaluations.neighbours(DataSet("three", splits), {"z_mean": features})
+    assert found == {f"test.knn_error_z_mean_{k}": 0 for k in (3, 5, 10)}
+    splits["validation"] = Split(features["validation"], wrong)
+    found = evaluations.neighbours(DataSet("three", splits), {"z_mean": features})
+    assert found == {f"test.knn_error_z_mean_{k}": 100 for k in (3, 5, 10)}
+    assert evaluations.neighbours(DataSet("three", splits | {"test": Split(features["test"], None)}), {}) == {}

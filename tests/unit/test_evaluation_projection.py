@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.manifold import TSNE
 
 from genclust.evaluation.projection import tsne
 
@@ -25,3 +26,13 @@ def test_groups_stay_together_and_a_seed_repeats() -> None:
 def test_bad_features_are_refused(bad: np.ndarray) -> None:
     with pytest.raises(ValueError, match="features must be"):
         tsne(bad, seed=0)
+
+
+def test_the_projection_is_scikit_learns_from_the_same_seed() -> None:
+    """Beyond 500 features the principal components it starts from are approximated, with random numbers."""
+    features = np.random.default_rng(0).normal(size=(60, 600))
+    found = [tsne(features, seed) for seed in (0, 3)]
+    for xy, seed in zip(found, (0, 3), strict=True):
+        peer = TSNE(perplexity=30, init="pca", random_state=seed).fit_transform(features)
+        np.testing.assert_array_equal(xy, peer.astype(np.float32))
+    assert not np.array_equal(*found)

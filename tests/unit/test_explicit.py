@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from by_hand import Fixed
 from torch.distributions import Bernoulli, Categorical, Independent, Normal, kl_divergence
 
 from genclust.models.explicit import ExplicitGMVAE, ExplicitSettings
@@ -98,3 +99,39 @@ def test_samples_are_draws_of_their_own_component():
     for k in range(3):
         z = means[:, k, None] + (0.5 * log_vars[:, k, None]).exp() * draws[:, k]
         torch.testing.assert_close(found[:, k], explicit.decode(z).sigmoid())
+
+
+def test_gradients_are_those_of_the_sum_over_y():
+    """Through q(y|x) as well, against autograd of the bound written with torch's distributions in float64."""
+    torch.manual_seed(0)
+    model = ExplicitGMVAE(1, 5, ExplicitSettings(3, 2, 6))
+    model.initialise(Noise([0], "test").generators)
+    x, e = (torch.rand(1, 4, 5) < 0.5).float(), torch.randn(1, 4, 3, 2)
+    found = model.loss(x, {}, Fixed(e)).objective
+    q_y = Categorical(logits=model.q_y(x).double())
+    mean, log_var = (t.double() for t in model.posterior(x))
+    prior_mean, prior_log_var = (t.double() for t in model.prior())
+    expected = kl_divergence(q_y, Categorical(logits=torch.zeros(1, 4, 3)))
+    for k in range(3):
+        q_z = Independent(Normal(mean[:, :, k], (0.5 * log_var[:, :, k]).exp()), 1)
+        p_z = Independent(Normal(prior_mean[:, None, k], (0.5 * prior_log_var[:, None, k]).exp()), 1)
+        z = q_z.mean + q_z.stddev * e[:, :, k]
+        p_x = Independent(Bernoulli(logits=model.decode(z.float()).double()), 1)
+        expected = expected + q_y.probs[..., k] * (kl_divergence(q_z, p_z) - p_x.log_prob(x.double()))
+    expected = expected.mean(-1)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+    names, parameters = zip(*model.named_parameters(), strict=True)
+    pairs = zip(*(torch.autograd.grad(each.sum(), parameters) for each in (found, expected)), strict=True)
+    for name, (a, b) in zip(names, pairs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
+
+
+@torch.no_grad()
+def test_the_embedding_is_the_mean_of_z_over_the_classes():
+    model = ExplicitGMVAE(1, 5, ExplicitSettings(3, 2, 6))
+    model.initialise(Noise([0], "test").generators)
+    x = torch.rand(1, 4, 5)
+    q_y, (mean, _) = model.q_y(x).softmax(-1), model.posterior(x)
+    expected = sum(q_y[..., k, None] * mean[:, :, k] for k in range(3))
+    torch.testing.assert_close(model.embed(x)["z_mean"], expected)
+    torch.testing.assert_close(model.cluster_posterior(x).exp(), q_y)

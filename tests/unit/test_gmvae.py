@@ -7,12 +7,13 @@ import pytest
 import torch
 from by_hand import Fixed
 from sklearn.metrics import adjusted_rand_score
-from torch.distributions import Categorical, Independent, Normal
+from torch.distributions import Categorical, Independent, Normal, kl_divergence
 
 from genclust import data as datasets
 from genclust.experiments import declaration, execution
 from genclust.experiments.store import Store
 from genclust.kernels import mixture
+from genclust.models.base import Terms
 from genclust.models.gmvae import GMVAE, GMVAESettings
 from genclust.settings import SettingError, read
 from genclust.streams import Noise
@@ -273,3 +274,95 @@ def test_images_of_components_lie_in_the_record(tmp_path, monkeypatch):
     for name in ("component_samples", "component_walk"):
         assert images[0][name].shape == (16, 10, 64) and images[0][name].dtype == np.uint8
         assert (images[0][name] != images[1][name]).any()
+
+
+# ---- the objectives
+
+
+@torch.no_grad()
+def test_free_bits_are_of_the_mean_over_the_batch():
+    """λ between the terms of single examples: above their mean it takes its place, below it nothing changes."""
+    torch.manual_seed(0)
+    y = 3 * torch.randn(1, 6, 2)
+
+    def terms(free_bits: float) -> Terms:
+        return model(version=2, free_bits=free_bits, likelihood="gaussian").loss(y, {}, Noise([0], "draws"))
+
+    usual = terms(0.0)
+    kl_z = usual.terms["kl_z"][0].double()
+    rest = float(usual.objective) - float(kl_z.mean())
+    low, high = float(kl_z.min() + kl_z.mean()) / 2, float(kl_z.max() + kl_z.mean()) / 2
+    assert low < float(kl_z.mean()) - 0.01 and high > float(kl_z.mean()) + 0.01
+    assert float(terms(low).objective) == pytest.approx(float(usual.objective), rel=1e-6)
+    assert float(terms(high).objective) == pytest.approx(rest + high, rel=1e-6)
+
+
+def by_hand(gmvae: GMVAE, y: torch.Tensor, x_eps: torch.Tensor, w_eps: torch.Tensor) -> torch.Tensor:
+    """The objective of one replica in float64 by torch's distributions, differentiable."""
+    s, h = gmvae.settings, gmvae.recognition(y)
+
+    def gaussian(mean: torch.Tensor, log_var: torch.Tensor) -> Independent:
+        return Independent(Normal(mean.double(), (0.5 * log_var.double()).exp()), 1)
+
+    q_x, q_w = gaussian(gmvae.q_x_mean(h), gmvae.q_x_log_var(h)), gaussian(gmvae.q_w_mean(h), gmvae.q_w_log_var(h))
+    each, kl_z = kl_divergence(q_w, gaussian(torch.zeros_like(q_w.mean), torch.zeros_like(q_w.mean))), 0
+    uniform = Categorical(logits=torch.zeros(*y.shape[:2], s.n_clusters))
+    M = x_eps.shape[1]
+    for j in range(M):
+        x = q_x.mean + q_x.stddev * x_eps[:, j]
+        p_x = gaussian(*gmvae.p_x((q_w.mean + q_w.stddev * w_eps[:, j]).float()))
+        bayes = Categorical(logits=p_x.log_prob(x[:, :, None]))
+        q_z = Categorical(logits=gmvae.q_z(h).double()) if s.version == 1 else bayes
+        q = Independent(Normal(q_x.mean[:, :, None], q_x.stddev[:, :, None]), 1)
+        one = -gaussian(*gmvae.decode(x.float())).log_prob(y) + (q_z.probs * kl_divergence(q, p_x)).sum(-1)
+        each = each + (one + s.alpha * bayes.entropy()) / M
+        kl_z = kl_z + kl_divergence(q_z, uniform) / M
+    return (each + s.eta * kl_z).mean(-1)
+
+
+@pytest.mark.parametrize("settings", [{"eta": 0.7, "alpha": 0.3}, {"version": 2}], ids=["version 1", "version 2"])
+def test_objective_and_gradients_are_those_of_equation_7(settings):
+    """Two samples, weights other than 1; version 2 has Bayes' posterior where version 1 has q(z|y)."""
+    torch.manual_seed(0)
+    gmvae = model(samples=2, likelihood="gaussian", **settings)
+    y, x_eps, w_eps = torch.randn(1, 4, 2), torch.randn(1, 2, 4, 2), torch.randn(1, 2, 4, 2)
+    found, expected = gmvae.loss(y, {}, Fixed(x_eps, w_eps)).objective, by_hand(gmvae, y, x_eps, w_eps)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+    names, parameters = zip(*gmvae.named_parameters(), strict=True)
+    pairs = zip(*(torch.autograd.grad(each.sum(), parameters) for each in (found, expected)), strict=True)
+    for name, (a, b) in zip(names, pairs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4, msg=lambda text, name=name: f"{name}: {text}")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("version", [1, 2])
+def test_posterior_and_embedding_are_those_of_the_networks(version):
+    """Affine maps of the features written out; in version 2 Bayes' posterior at the means."""
+    gmvae, y = model(replicas=2, y_dim=5, version=version), torch.rand(2, 4, 5)
+    h = gmvae.recognition(y).double()
+
+    def head(layer) -> torch.Tensor:
+        return h @ layer.weight.double() + layer.bias.double()
+
+    x, w = head(gmvae.q_x_mean), head(gmvae.q_w_mean)
+    found = gmvae.embed(y)
+    torch.testing.assert_close(found["x_mean"].double(), x, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found["w_mean"].double(), w, rtol=1e-5, atol=1e-5)
+    if version == 1:
+        expected = Categorical(logits=head(gmvae.q_z)).logits
+    else:
+        means, log_vars = (t.double() for t in gmvae.p_x(w.float()))
+        joint = Independent(Normal(means, (0.5 * log_vars).exp()), 1).log_prob(x[:, :, None])
+        expected = Categorical(logits=joint).logits
+    torch.testing.assert_close(gmvae.cluster_posterior(y).double(), expected, rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_generated_images_have_the_colours_of_a_pixel_side_by_side():
+    """As the data has them: the last convolution gives each colour plane a number of its own."""
+    observation = GMVAE(1, 3072, GMVAESettings(2, network="svhn")).observation
+    for parameter in observation.parameters():
+        parameter.zero_()
+    observation[-1].bias[0] = torch.tensor([1.0, 2.0, 3.0])
+    row = observation(torch.zeros(1, 2, 200))
+    assert torch.equal(row, torch.tensor([1.0, 2.0, 3.0]).repeat(1024).expand(1, 2, -1))

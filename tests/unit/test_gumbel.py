@@ -111,3 +111,33 @@ def test_posterior_is_normalised_and_embeddings_have_their_shapes():
             "x_hat": (1, 20, 4),
             "z_mean": (1, 20, 1),
         }
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("sample", ["soft", "hard"])
+def test_the_decoder_sees_one_hot_clusters_where_these_are_asked_for(sample, monkeypatch):
+    """Of the largest entry of (logits + Gumbel noise) / τ either way."""
+    model = GumbelClustering(1, 7, GumbelSettings(3, 2, 4, (5,), sample=sample))
+    model.initialise(Noise([0], "test").generators)
+    x, seen, decode = torch.rand(1, 50, 7), [], model.decode
+    monkeypatch.setattr(model, "decode", lambda z, c: seen.append(c) or decode(z, c))
+    model.eval().loss(x, {"temperature": 0.8}, Noise([3], "draws"))
+    uniform = Noise([3], "draws").uniform(50, 3).double()
+    relaxed = ((model.q_c(model.encoder(x)).double() - uniform.log().neg().log()) / 0.8).softmax(-1)
+    expected = relaxed if sample == "soft" else torch.eye(3).double()[relaxed.argmax(-1)]
+    torch.testing.assert_close(seen[0].double(), expected, rtol=1e-4, atol=1e-6)
+
+
+@torch.no_grad()
+def test_z_is_drawn_with_the_standard_deviation_of_q():
+    model = GumbelClustering(1, 7, GumbelSettings(3, 2, 4, (5,))).eval()
+    model.initialise(Noise([0], "test").generators)
+    x, seen, decode = torch.rand(1, 50, 7), [], model.decode
+    model.decode = lambda z, c: seen.append(z) or decode(z, c)
+    noise = Noise([3], "draws")
+    model.loss(x, {"temperature": 0.8}, noise)
+    again = Noise([3], "draws")
+    again.uniform(50, 3)
+    mean, log_var = model.q_z(model.encoder(x))
+    expected = mean.double() + log_var.double().exp().sqrt() * again.normal(50, 2).double()
+    torch.testing.assert_close(seen[0].double(), expected, rtol=1e-5, atol=1e-6)

@@ -5,7 +5,7 @@ import torch
 from scipy import stats
 from torch import nn
 
-from genclust.models.layers import BatchNorm, Convolution, Linear
+from genclust.models.layers import BatchNorm, ClassBias, Convolution, Linear, WeightedBatchNorm
 from genclust.streams import Noise
 
 
@@ -92,3 +92,24 @@ def test_batch_normalisation_of_images_is_each_replicas_own():
         peer = torch.nn.BatchNorm2d(3)
         torch.testing.assert_close(y[r], peer(x[r]), rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(layer.running_var[r], peer.running_var, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-3, 1.0])
+def test_weighted_normalisation_of_nearly_constant_features_is_torchs(scale):
+    """Equal weights of a half, as if every row stood there half: the least variance of 1e-5 is part of it."""
+    torch.manual_seed(0)
+    x = 3 + scale * torch.randn(1, 40, 4, dtype=torch.float64)
+    weighted, peer = WeightedBatchNorm(1, 4, 0.1).double(), nn.BatchNorm1d(4).double()
+    found = weighted(x, torch.full((1, 40), 0.5, dtype=torch.float64))
+    torch.testing.assert_close(found[0], peer(x[0]))
+
+
+def test_a_class_bias_is_that_of_the_rows_class_and_replica():
+    layer = ClassBias(2, 3, 4)
+    layer.initialise(Noise([0, 1], "test").generators, "pytorch")
+    y = torch.tensor([[0, 2, 2], [1, 0, 1]])
+    found = layer.of(y)
+    for r in range(2):
+        for row in range(3):
+            assert torch.equal(found[r, row], layer.weight[r, y[r, row]])
+    assert layer.weight.abs().max() <= 1 / 3**0.5 < 1.2 * layer.weight.abs().max()

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from genclust.evaluation.likelihood import log_likelihood
+from genclust.evaluation.likelihood import log_likelihood, log_weights
 
 torch.manual_seed(0)
 W, B, SD = torch.randn(5, 2), torch.randn(5), 0.7
@@ -130,3 +130,20 @@ def test_log_weights_of_another_shape_are_refused(wrong):
 
 def test_one_image_has_no_standard_error():
     assert log_likelihood(LinearGaussian(2.0), X[:1], [0, 1], 10).standard_error().isnan().all()
+
+
+def test_no_sample_and_no_group_of_images_repeats_the_random_numbers_of_another():
+    """The same image over and over, in groups of four and ten samples at once: every weight is another one."""
+    log_w = log_weights(LinearGaussian(2.0), X[:1].expand(12, -1), [0, 1], 30, samples_at_once=10, images_at_once=4)
+    assert log_w.shape == (30, 2, 12)
+    assert len(log_w.unique()) > 0.99 * log_w.numel()  # of float32 numbers a few are equal by chance
+
+
+@pytest.mark.parametrize("samples_at_once", [7, 10, 100])
+def test_there_are_as_many_samples_as_asked_for(samples_at_once):
+    log_w = log_weights(LinearGaussian(2.0), X[:5], [0, 1], 24, samples_at_once=samples_at_once)
+    assert log_w.shape == (24, 2, 5)
+    found = log_likelihood(LinearGaussian(2.0), X[:5], [0, 1], 24, samples_at_once=samples_at_once, images_at_once=100)
+    torch.testing.assert_close(found.elbo.double(), log_w.double().mean(0), rtol=1e-5, atol=1e-5)
+    expected = log_w.double().logsumexp(0) - math.log(24)
+    torch.testing.assert_close(found.log_prob.double(), expected, rtol=1e-5, atol=1e-5)

@@ -113,3 +113,15 @@ def test_a_replica_gets_what_it_gets_alone(example: Example):
     for key, value in alone.named_buffers():
         torch.testing.assert_close(together.get_buffer(key)[1], value[0], rtol=1e-4, atol=1e-5, msg=key)
         assert not torch.equal(together.get_buffer(key)[0], value[0]), key
+
+
+def test_every_batch_of_the_pass_draws_numbers_of_its_own():
+    """From a stream that is not that of training, of every replica's own seed."""
+    model, seen = Plain(2), []
+    loss = model.loss
+    model.loss = lambda x, scheduled, noise: seen.append(noise.uniform(3)) or loss(x, scheduled, noise)
+    recollect(model, X, [4, 9], 10)
+    assert len(seen) == 4
+    for i, drawn in enumerate(seen):
+        assert torch.equal(drawn, Noise([4, 9], "batch statistics").at(i).uniform(3))
+    assert len(torch.cat(seen).unique()) == 24

@@ -1,5 +1,6 @@
 """The loop: replicas against single runs, resumed against uninterrupted, failing replicas apart."""
 
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -7,11 +8,12 @@ import torch
 from examples import EXAMPLES
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from genclust.models.base import Model, Terms
 from genclust.models.gumbel import GumbelClustering, GumbelSettings
 from genclust.settings import SettingError
-from genclust.streams import CounterNoise
-from genclust.training import checkpoints
-from genclust.training.loop import Training, TrainingSettings, clip_norm, in_chunks
+from genclust.streams import CounterNoise, Noise
+from genclust.training import checkpoints, loop
+from genclust.training.loop import Training, TrainingSettings, as_float, clip_norm, in_chunks
 from genclust.training.schedules import Schedule
 
 SETTINGS = GumbelSettings(n_clusters=4, latent_dim=3, feature_dim=8, hidden=(12, 10), w_gaussian=2.0)
@@ -316,3 +318,73 @@ def test_a_state_that_does_not_fit_is_described(damage, why):
     state = begun.state_of(0)
     assert training([0]).misfit(state) == ""
     assert why in training([0]).misfit(damage(state))
+# ---- the arithmetic of a step
+
+
+class Pulled(Model):
+    """w_r is pulled to the examples as they are seen through noise, with a strength that changes."""
+
+    schedules = ("strength",)
+
+    def __init__(self, replicas: int) -> None:
+        super().__init__()
+        self.replicas, self.w = replicas, torch.nn.Parameter(torch.empty(replicas, 1, 3))
+
+    def initialise(self, generators):
+        for w, generator in zip(self.w.data, generators, strict=True):
+            w.normal_(generator=generator)
+
+    def loss(self, x, scheduled, noise):
+        each = 0.5 * scheduled["strength"] * (self.w + noise.normal(*x.shape[1:]) - x).square().sum(-1)
+        return Terms(each.mean(-1), {"distance": each})
+
+    embed = None
+
+
+@pytest.mark.parametrize(("beta1", "epsilon", "largest"), [(0.9, 1e-8, 0.0), (0.5, 0.3, 0.0), (0.8, 0.1, 0.4)])
+def test_every_step_is_adam_with_the_settings_and_schedules_of_its_time(beta1, epsilon, largest):
+    """Three epochs of four steps, the last one of two examples, against Adam's equations in float64."""
+    x = torch.randn(14, 3, generator=torch.Generator().manual_seed(0))
+    schedules = {
+        "learning_rate": Schedule("exponential", 0.1, 0.01, 2.0),
+        "strength": Schedule("linear", 0.2, 1.0, 3.0),
+    }
+    settings = TrainingSettings(schedules, 3, 4, clip_norm=largest, adam_beta1=beta1, adam_epsilon=epsilon)
+    run, found, losses = Training(Pulled(2), [5, 8], x, settings), [], []
+    w, m, v = run.model.w.detach().double().clone(), 0.0, 0.0
+
+    def report(loss: float, steps: int) -> None:
+        losses.append(loss)
+        found.append(run.model.w.detach().double().clone())
+
+    assert run.run(measure_nothing([5, 8]), [], report)
+    assert len(found) == 12
+    for step in range(12):
+        epoch, at = divmod(step, 4)
+        order = Noise([5, 8], "order of examples").at(epoch).permutation(14)[:, 4 * at : 4 * at + 4]
+        noise = Noise([5, 8], "training noise").at(step).normal(order.shape[1], 3).double()
+        rate, strength = 0.1 * 0.1 ** min(step / 8, 1), 0.2 + 0.8 * min(step / 12, 1)
+        apart = w + noise - x[order].double()
+        assert losses[step] == pytest.approx(0.5 * strength * float(apart.square().sum(-1).mean()), rel=1e-5)
+        g = strength * apart.mean(1, keepdim=True)
+        if largest:
+            g = g * (largest / g.norm(dim=-1, keepdim=True)).clamp(max=1)
+        m, v = beta1 * m + (1 - beta1) * g, 0.999 * v + 0.001 * g**2
+        w = w - rate * (m / (1 - beta1 ** (step + 1))) / ((v / (1 - 0.999 ** (step + 1))).sqrt() + epsilon)
+        torch.testing.assert_close(found[step], w, rtol=1e-5, atol=1e-6)
+
+
+def test_grey_values_are_read_as_fractions_of_255():
+    grey = torch.arange(256, dtype=torch.uint8)
+    torch.testing.assert_close(as_float(grey).double(), torch.arange(256).double() / 255, rtol=1e-6, atol=0)
+    assert as_float(grey)[255] == 1
+    features = torch.tensor([-1.5, 300.0])
+    assert torch.equal(as_float(features), features)
+
+
+def test_the_time_of_a_step_is_shared_by_the_seeds_that_train_together(monkeypatch):
+    """A clock that is a second later whenever it is looked at, before and after each of 15 steps."""
+    run, clock = training([0, 1, 2]), count()
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: float(next(clock)))
+    run.run(measure_nothing([0, 1, 2]), [])
+    assert [progress.seconds for progress in run.progress] == [pytest.approx(5.0)] * 3

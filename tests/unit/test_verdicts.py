@@ -1,11 +1,13 @@
 """Verdicts against scipy's Welch test, and the rules they follow."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.optimize import brentq
 
 from genclust.experiments import declaration
 from genclust.experiments.declaration import Reported
@@ -108,3 +110,36 @@ def test_a_number_is_what_the_records_say():
     assert number(f"{key}/mean±sd") == f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"
     assert number(f"{key}/seeds").split(", ") == [f"{value:.1f}" for value in values]
     assert number("simple-table1/proposed-mnist/test.acc_hungarian/reported") == "85.75"
+
+
+@pytest.mark.parametrize("n", [3, 5, 8])
+@pytest.mark.parametrize("side", [1, -1])
+def test_the_verdict_changes_where_welchs_p_value_is_a_twentieth(n, side):
+    """The place by bisection on scipy's test; a hundredth of the way from it either side the verdict is another."""
+    measured, reported = Summary.of(np.linspace(50, 62, n)), Reported("ACC", "m", mean=0, sd=3.0, tolerance=0.1)
+
+    def p(apart: float) -> float:
+        return stats.ttest_ind_from_stats(measured.mean, measured.sd, n, measured.mean + apart, 3, 5, False).pvalue
+
+    place = brentq(lambda apart: p(apart) - 0.05, 0.1, 100)
+    for factor, verdict in ((0.99, "partly"), (1.01, "not reproduced")):
+        mean = measured.mean + side * factor * place
+        assert judge(replace(reported, mean=mean), measured) == verdict
+
+
+@pytest.mark.parametrize(("difference", "verdict"), [(0.99, "reproduced"), (1.01, "not reproduced")])
+def test_without_a_declared_tolerance_one_is_meant(difference, verdict):
+    measured = Summary.of([50.0, 50.001, 50.002])
+    assert judge(Reported("ACC", "m", mean=measured.mean + difference), measured) == verdict
+    assert judge(Reported("ACC", "m", mean=measured.mean - difference), measured) == verdict
+    none = Reported("ACC", "m", mean=measured.mean + difference, tolerance=0.0)
+    assert judge(none, measured) == "not reproduced"
+
+
+def test_a_difference_has_welchs_interval():
+    values, base = [70.0, 75, 81, 90], [60.0, 62, 61]
+    found = exceeding(*([SimpleNamespace(metrics={"m": v}) for v in part] for part in (values, base)), "m")
+    assert (found.mean, found.n) == (pytest.approx(79 - 61), 3)
+    a, b = np.var(values, ddof=1) / 4, np.var(base, ddof=1) / 3
+    half = stats.t.ppf(0.975, (a + b) ** 2 / (a**2 / 3 + b**2 / 2)) * (a + b) ** 0.5
+    assert found.interval == pytest.approx((18 - half, 18 + half))

@@ -149,3 +149,14 @@ def test_registered_operation_passes_opcheck():
 def test_unfit_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_derivative_of_the_registered_operation_is_that_of_autograd():
+    """In float64, written out against what autograd makes of the definition, which holds no derivative."""
+    logits, x = torch.randn(3, 8, dtype=torch.float64, requires_grad=True), torch.rand(3, 8, dtype=torch.float64)
+    pull = torch.randn(3, dtype=torch.float64)
+    out = torch.ops.genclust.bernoulli_log_prob(logits, x, None, None, 1)
+    expected = (x * torch.sigmoid(logits).log() + (1 - x) * torch.sigmoid(-logits).log()).sum(-1)
+    torch.testing.assert_close(out, expected)
+    found, truth = (torch.autograd.grad((each * pull).sum(), logits) for each in (out, expected))
+    torch.testing.assert_close(found, truth)

@@ -8,7 +8,7 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from genclust import kernels
-from genclust.kernels.gaussian import gaussian_kl, gaussian_sample
+from genclust.kernels.gaussian import gaussian_kl, gaussian_sample, kl_reference, reference
 
 from .checks import DEVICE, largest_error, needs_triton, relative_error, values_and_gradients
 
@@ -234,3 +234,20 @@ A, B = torch.zeros(2, 5), torch.zeros(3, 5)
 def test_unfit_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("prior", [False, True], ids=["standard", "prior"])
+def test_derivatives_of_registered_operations_are_those_of_autograd(prior):
+    """In float64, written out against what autograd makes of the plain forms, which hold no derivative."""
+    inputs = [torch.randn(3, 8, dtype=torch.float64, requires_grad=True) for _ in range(4 if prior else 2)]
+    noise, pulls = torch.randn(3, 8, dtype=torch.float64), [torch.randn(3, 8), torch.randn(3), torch.randn(3)]
+
+    def gradients(*outputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        total = sum((out * pull).sum() for out, pull in zip(outputs, pulls[-len(outputs) :], strict=True))
+        return torch.autograd.grad(total, inputs)
+
+    mean, log_var, *of_prior = inputs
+    found = gradients(torch.ops.genclust.gaussian_kl(mean, log_var, of_prior))
+    torch.testing.assert_close(found, gradients(kl_reference(*inputs)))
+    found = gradients(*torch.ops.genclust.gaussian_sample(mean, log_var, noise, of_prior))
+    torch.testing.assert_close(found, gradients(*reference(mean, log_var, noise, *of_prior)))

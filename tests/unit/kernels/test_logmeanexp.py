@@ -215,3 +215,13 @@ def test_a_refused_update_changes_nothing(unfit, message):
     with pytest.raises(ValueError, match=message):
         stream.update(unfit)
     assert stream.count == 5 and torch.equal(stream.result(), before)
+
+
+def test_the_derivative_of_the_registered_operation_is_that_of_autograd():
+    """In float64, written out against what autograd makes of the definition, which holds no derivative."""
+    log_w, pull = torch.randn(7, 5, dtype=torch.float64, requires_grad=True), torch.randn(5, dtype=torch.float64)
+    out = torch.ops.genclust.log_mean_exp(log_w)[0]
+    expected = log_w.exp().mean(0).log()
+    torch.testing.assert_close(out, expected)
+    found, truth = (torch.autograd.grad((each * pull).sum(), log_w) for each in (out, expected))
+    torch.testing.assert_close(found, truth)

@@ -1,0 +1,79 @@
+"""What is judged at all, which records a table shows, and what its lines say of them."""
+
+from dataclasses import asdict, replace
+from importlib import import_module
+from types import SimpleNamespace
+
+import pytest
+from scipy import stats
+
+from genclust.experiments import declaration
+from genclust.experiments.declaration import Reported
+from genclust.experiments.store import Record, Store
+from genclust.experiments.tables import difference, every_seed
+
+verdicts = import_module("genclust.experiments.verdicts")  # the package has a function of that name
+EXPERIMENT = declaration.load("simple-table1")
+ROW = EXPERIMENT.row("proposed-mnist")
+METRIC = "test.acc_hungarian"
+
+
+def record(seed: int, value: float, data: str = "mnist", variant: str = "", profile="paper") -> Record:
+    about = {"name": data, "variant": variant}
+    config = asdict(ROW.config(profile))
+    return Record(config, seed, {METRIC: value, "test.error": 100 - value}, [], ["clustering"], None, about, {}, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("profile", "data", "verdict", "surrogate"),
+    [
+        ("paper", "mnist", "reproduced", None),
+        ("quick", "mnist", "not run", None),
+        ("demo", "digits", "not run", "digits"),
+        ("paper", "digits", "surrogate data", "digits"),
+    ],
+)
+def test_only_the_papers_settings_on_its_data_are_judged(profile, data, verdict, surrogate):
+    """Whatever was measured is shown; here it is what was reported."""
+    records = [record(seed, 80.0 + seed, data, profile=profile) for seed in (0, 1, 2)]
+    reported = Reported("ACC", METRIC, mean=81.0, sd=2.0, tolerance=1.0)
+    line = verdicts._line(EXPERIMENT, ROW, reported, profile, records)
+    assert (line["verdict"], line["surrogate"], line["measured_mean"], line["n_seeds"]) == (verdict, surrogate, 81.0, 3)
+    assert verdicts._line(EXPERIMENT, ROW, replace(reported, mean=30.0), "paper", records)["verdict"] in (
+        "not reproduced",
+        "surrogate data",
+    )
+
+
+def test_the_most_faithful_profile_without_a_missing_seed_is_shown(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    monkeypatch.setattr(verdicts, "published", lambda: store)
+    assert verdicts.published_records(ROW) == (None, [])
+    paper, quick = ROW.seeds("paper"), ROW.seeds("quick")
+    for seed in paper[1:]:
+        store.write(record(seed, 1.0), {})
+    assert verdicts.published_records(ROW) == (None, [])
+    assert [r.seed for r in verdicts.published_records(ROW, "paper")[1]] == paper[1:]  # asked for by name
+    for seed in quick:
+        store.write(record(seed, 2.0, profile="quick"), {})
+    assert verdicts.published_records(ROW)[0] == "quick"
+    store.write(record(paper[0], 1.0), {})
+    profile, found = verdicts.published_records(ROW)
+    assert (profile, [r.seed for r in found]) == ("paper", paper)
+
+
+def test_a_difference_in_a_table_is_the_first_over_the_second():
+    better, worse = ([SimpleNamespace(metrics={"m": v}) for v in part] for part in ([70.0, 75, 83], [60.0, 62, 61]))
+    low, high = stats.ttest_ind([70, 75, 83], [60, 62, 61], equal_var=False).confidence_interval()
+    assert difference(better, worse, "m") == f"15.00 [{low:.2f}, {high:.2f}]".replace("-", "\N{MINUS SIGN}")
+    assert difference(worse, better, "m").startswith("\N{MINUS SIGN}15.00 [\N{MINUS SIGN}")
+
+
+def test_a_table_of_seeds_marks_failures_and_says_which_epoch_was_best():
+    curve = [{"epoch": e, "acc_hungarian": a} for e, a in ((1, 40.0), (2, 70.0), (3, 60.0))]
+    runs = [replace(record(0, 50.0), curve=curve, failed_at_step=0), replace(record(1, 60.0), curve=curve)]
+    table = every_seed(runs, [METRIC, "test.error"])
+    assert table["Seed"].tolist() == ["0 (failed)", "1", *(f"<b>{s}</b>" for s in ("mean", "sd", "median", "best"))]
+    assert table["best epoch, validation"].tolist()[:2] == ["70.00 (epoch 2)"] * 2
+    assert table["ACC (Hungarian), test"].tolist() == ["50.00", "60.00", "55.00", "7.07", "55.00", "60.00"]
+    assert table["error, test"].tolist()[-1] == "40.00"

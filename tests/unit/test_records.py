@@ -1,0 +1,55 @@
+"""A record is believed only where it is that of the run asked for."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+
+from genclust.experiments.declaration import RunConfig
+from genclust.experiments.store import Record, Store, StoreError, find
+
+CONFIG = RunConfig({"name": "digits"}, {"name": "gumbel"}, {"epochs": 1})
+
+
+def record(seed: int, *evaluations: str) -> Record:
+    return Record(asdict(CONFIG), seed, {"test.acc": 1.0}, [], list(evaluations), None, {"name": "digits"}, {}, 1.0)
+
+
+def test_a_record_of_another_seed_under_this_ones_name_is_refused(tmp_path):
+    """As it comes about where somebody copies or renames a file."""
+    store = Store(tmp_path)
+    path = store.write(record(3), {}).path
+    path.with_name(path.name.replace("3", "4")).write_text(path.read_text())
+    assert store.read(CONFIG, 3).seed == 3
+    with pytest.raises(StoreError, match="delete it"):
+        store.read(CONFIG, 4)
+
+
+def test_a_record_of_another_configuration_under_this_ones_name_is_refused(tmp_path):
+    store = Store(tmp_path)
+    path = store.write(record(3), {}).path
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"config": asdict(CONFIG) | {"training": {"epochs": 2}}}))
+    with pytest.raises(StoreError, match="delete it"):
+        store.read(CONFIG, 3)
+
+
+def test_only_records_with_all_evaluations_are_found(tmp_path):
+    store, other = Store(tmp_path / "a"), Store(tmp_path / "b")
+    store.write(record(0, "clustering"), {})
+    other.write(record(0, "clustering", "units"), {})
+    other.write(record(1, "units"), {})
+    assert find(CONFIG, [0, 1], [store, other], ["clustering"])[0].evaluations == ["clustering"]
+    assert find(CONFIG, [0, 1], [store, other], ["clustering", "units"])[0].evaluations == ["clustering", "units"]
+    assert find(CONFIG, [0, 1], [store, other], ["clustering"]).keys() == {0}
+    assert find(CONFIG, [0, 1], [store, other]).keys() == {0, 1}
+
+
+def test_the_order_of_settings_does_not_make_another_run(tmp_path):
+    """The address is of their values; a record is found however its settings were put together."""
+    one = RunConfig({"name": "digits", "split_seed": 1}, {"name": "gumbel", "a": 1, "b": {"c": 2, "d": 3}}, {})
+    same = RunConfig({"split_seed": 1, "name": "digits"}, {"b": {"d": 3, "c": 2}, "a": 1, "name": "gumbel"}, {})
+    other = RunConfig({"name": "digits", "split_seed": 2}, one.model, {})
+    assert one.address == same.address != other.address
+    store = Store(tmp_path)
+    store.write(Record(asdict(one), 0, {}, [], [], None, {}, {}, 1.0), {})
+    assert store.read(same, 0) is not None and store.read(other, 0) is None

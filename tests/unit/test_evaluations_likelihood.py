@@ -23,9 +23,9 @@ TABLE = declaration.load("cagem-table1")
 N = 20_000
 
 
-def cagem(**settings) -> CaGeM:
-    model = CaGeM(1, 4, CaGeMSettings(3, 2, 2, 6, batch_norm=False, init="pytorch", **settings))
-    model.initialise(Noise([0], "test").generators)
+def cagem(replicas: int = 1, **settings) -> CaGeM:
+    model = CaGeM(replicas, 4, CaGeMSettings(3, 2, 2, 6, batch_norm=False, init="pytorch", **settings))
+    model.initialise(Noise(list(range(replicas)), "test").generators)
     return model.eval()
 
 
@@ -123,7 +123,9 @@ def test_summing_y_out_changes_the_bound_and_not_what_it_converges_to():
     model, bits = cagem(), torch.randint(2, (5, 4), generator=torch.Generator().manual_seed(0)).float()
     for parameter in (*model.p_x.parameters(), *model.q_y.parameters()):
         parameter.mul_(2)
-    (found,) = evaluations.bounds(model, bits, [3], 5000, "float32")
+    (results,) = evaluations.bounds(model, bits, [3], 5000, "float32")
+    assert results.metrics == {}
+    found = results.arrays
     assert found["bound_samples"].tolist() == [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000]
     assert found["bound"].shape == (12,)
     assert found["bound_enumerated"].shape == (9,)  # up to 500
@@ -147,25 +149,36 @@ def test_units_are_active_whose_posterior_means_vary():
     still, barely, just, much = unit(0.0, 5.0), unit(0.0099), unit(0.0101, -3.0), unit(4.0)
     z1 = torch.stack([torch.stack([still, barely, just, much], 1), torch.stack([still, still, barely, barely], 1)])
     z2 = torch.stack([torch.stack([just], 1), torch.stack([much], 1)])
-    assert evaluations.units({"z1_mean": z1, "z2_mean": z2}) == [
+    found = evaluations.units({"z1_mean": z1, "z2_mean": z2})
+    assert [results.metrics for results in found] == [
         {"test.active_z1": 2.0, "test.active_z2": 1.0},
         {"test.active_z1": 0.0, "test.active_z2": 1.0},
     ]
+    variances = [([0, 0.0099, 0.0101, 4], [0.0101]), ([0, 0, 0.0099, 0.0099], [4])]
+    for results, (of_z1, of_z2) in zip(found, variances, strict=True):
+        assert results.arrays["variances_z1"] == pytest.approx(of_z1, rel=1e-4)
+        assert results.arrays["variances_z2"] == pytest.approx(of_z2, rel=1e-4)
 
 
 @torch.no_grad()
 def test_an_error_counts_over_all_images():
-    """More than are classified at once; one classifier made to answer 0 throughout, the other 2."""
-    model = cagem()
-    model.q_y.heads["logits"].bias[..., 0] += 50
-    model.p_y.heads["logits"].bias[..., 2] += 50
+    """More than are classified at once; every classifier of both replicas made to give one answer throughout."""
+    model, answers = cagem(2), {"q": (0, 1), "p": (2, 0)}
+    for classifier, of_replicas in zip((model.q_y, model.p_y), answers.values(), strict=True):
+        for r, answer in enumerate(of_replicas):
+            classifier.heads["logits"].bias[r, ..., answer] += 50
     y = np.repeat([0, 1, 2], [600, 300, 221])
     data = DataSet("many", {"test": Split(np.zeros((1121, 4), np.uint8), y)})
-    (found,) = evaluations.classifiers(model, data, torch.zeros(1121, 4), [3], torch.device("cpu"))
-    assert found == {
-        "test.error_q": pytest.approx(100 * 521 / 1121),
-        "test.error_p": pytest.approx(100 * 900 / 1121),
-    }
+    found = evaluations.classifiers(model, data, torch.zeros(1121, 4), [3, 4], torch.device("cpu"))
+    wrong = {0: 521, 1: 821, 2: 900}  # by the answer
+    for r, results in enumerate(found):
+        assert results.metrics == {
+            f"test.error_{name}": pytest.approx(100 * wrong[of_replicas[r]] / 1121)
+            for name, of_replicas in answers.items()
+        }
+        assert {name: classes.tolist() for name, classes in results.arrays.items()} == {
+            f"classes_{name}": [of_replicas[r]] * 1121 for name, of_replicas in answers.items()
+        }
 
 
 # ---- what a declaration may ask for
@@ -218,10 +231,10 @@ def test_evaluations_with_a_number_of_samples_are_taken():
 def records(tmp_path_factory):
     """Records and arrays of two seeds of a row with labels, and of one without, after one epoch."""
     small = {"model": {"hidden": 12, "z1_dim": 4, "z2_dim": 3}, "training": {"epochs": 1}}
-    asked = ("likelihood-20", "bound-20", "units", "clustering", "classifiers", "generation")
+    of_all = ("likelihood-20", "bound-20", "units", "clustering", "generation")
     found = {}
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("cagem-100", "cagem-0-k10"):
+        for name, asked in (("cagem-100", (*of_all, "classifiers")), ("cagem-0-k10", of_all)):
             folder = tmp_path_factory.mktemp(name)
             patch.setenv("GENCLUST_CACHE", str(folder / "cache"))
             task = replace(execution.task_for(TABLE.row(name), "demo", [0, 1], small), evaluations=asked)
@@ -240,6 +253,12 @@ def test_a_record_holds_the_likelihood_and_what_goes_with_it(records):
         assert metrics["test.active_z2"] in range(4)
         assert {"test.acc_hungarian", "validation.acc_hungarian", "train.nmi_arithmetic"} <= metrics.keys()
         arrays = record.arrays()
+        for name in ("log_likelihood", "elbo"):
+            assert arrays[f"{name}_test"].shape == (359,)
+            mean = arrays[f"{name}_test"].mean(dtype=np.float64)  # of images in half precision
+            assert mean == pytest.approx(metrics[f"test.{name}"], abs=5e-3)
+        for layer in ("z1", "z2"):
+            assert (arrays[f"variances_{layer}"] > evaluations.ACTIVE).sum() == metrics[f"test.active_{layer}"]
         assert arrays["bound_samples"].tolist() == [1, 2, 5, 10, 20]
         assert arrays["bound"].shape == arrays["bound_enumerated"].shape == (5,)
         assert (np.diff(arrays["bound"]) > 0).all()
@@ -262,6 +281,14 @@ def test_only_a_row_with_labels_has_classifier_errors(records):
             assert 0 < wrong < 359
     for record in records["cagem-0-k10"]:
         assert not {name for name in record.metrics if "error" in name}
+        assert not {name for name in record.arrays() if "classes" in name}
+
+
+def test_classifiers_without_labels_are_refused():
+    """Cluster k is not class k there."""
+    evaluations.refuse_unsuited(["classifiers"], TABLE.row("cagem-100").config("demo"))
+    with pytest.raises(SettingError, match="'classifiers' cannot be made of the model cagem without labels"):
+        evaluations.refuse_unsuited(["units", "classifiers"], TABLE.row("cagem-0-k10").config("demo"))
 
 
 def test_the_recorded_numbers_are_those_of_the_trained_model(records, tmp_path, monkeypatch):
@@ -286,6 +313,8 @@ def test_the_recorded_numbers_are_those_of_the_trained_model(records, tmp_path, 
         )
     truth = torch.from_numpy(data.splits["test"].y)
     for name, log_prob in found.items():
+        classes = record.arrays()[f"classes_{name}"]
+        assert record.metrics[f"test.error_{name}"] == pytest.approx(100 * np.mean(classes != truth.numpy()))
         error = 100 * float((log_prob[0].argmax(-1) != truth).double().mean())
         assert record.metrics[f"test.error_{name}"] == pytest.approx(
             error, abs=0.6

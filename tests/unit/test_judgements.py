@@ -19,9 +19,9 @@ METRIC = "test.acc_hungarian"
 
 
 def record(seed: int, value: float, data: str = "mnist", variant: str = "", profile="paper") -> Record:
-    about = {"name": data, "variant": variant}
+    about = {"name": data, "digest": "0" * 64, "variant": variant, "sizes": {}}
     config = asdict(ROW.config(profile))
-    return Record(config, seed, {METRIC: value, "test.error": 100 - value}, [], ["clustering"], None, about, {}, 1.0)
+    return Record(config, seed, {METRIC: value, "test.error": 100 - value}, [], {"clustering": 1}, None, about, {}, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from sklearn.metrics import completeness_score, homogeneity_score, normalized_mu
 
 from genclust.data import DataSet, Split
 from genclust.experiments import declaration
-from genclust.experiments.evaluations import Results, evaluate
+from genclust.experiments.evaluations import evaluate, refuse_unsuited
 from genclust.experiments.layerwise import (
     agreement,
     by_chance,
@@ -23,8 +23,9 @@ from genclust.experiments.layerwise import (
     images_by_layer,
     kmeans_by_layer,
 )
-from genclust.models.gumbel import GumbelClustering, GumbelSettings
+from genclust.experiments.results import Results
 from genclust.models.vlac import GMDGM, VLAC, VLAE, GMDGMSettings, VLACSettings, VLAESettings
+from genclust.settings import SettingError
 from genclust.streams import Noise
 
 IMAGE = {"height": 4, "width": 4, "colours": 3}
@@ -112,6 +113,14 @@ def same(found: Mapping[str, float], expected: Mapping[str, float]) -> None:
     assert {name for name in found if "leading" not in name} == expected.keys()
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, abs=1e-9), name
+
+
+def made_of(found: Results, clusters: Mapping[str, np.ndarray]) -> None:
+    """The metrics of these clusters, and the clusters themselves."""
+    same(found.metrics, scores(FACTORS, clusters))
+    assert {name: kept.tolist() for name, kept in found.arrays.items()} == {
+        f"clusters_test_{layer}": assigned.tolist() for layer, assigned in clusters.items()
+    }
 
 
 # ---- agreement
@@ -228,15 +237,18 @@ def test_clusters_are_the_most_probable_ones_of_every_layer(build):
     posteriors = model.cluster_posteriors(seen(model))
     assert list(posteriors) == (["y1", "y2"] if build is vlac else ["y2"])
     assert len(found) == 2
-    for r, metrics in enumerate(found):
+    for r, results in enumerate(found):
         assigned = {name: log_q[r].numpy().argmax(-1) for name, log_q in posteriors.items()}
         assert max(len(set(a.tolist())) for a in assigned.values()) > 1  # else there would be nothing to see
-        same(metrics, scores(FACTORS, assigned))
-    assert found[0] != found[1]
+        made_of(results, assigned)
+    assert found[0].metrics != found[1].metrics
 
 
-def test_a_ladder_without_clusters_has_no_clusters_to_score():
-    assert clusters_by_layer(vlae(), DATA, X["test"]) == [{}, {}]
+def equal(found: Results, expected: Results) -> None:
+    """Up to the rounding of the metrics."""
+    assert found.metrics == pytest.approx(expected.metrics)
+    assert found.arrays.keys() == expected.arrays.keys()
+    assert all(np.array_equal(found.arrays[name], kept) for name, kept in expected.arrays.items())
 
 
 @pytest.mark.parametrize("build", [vlac, vlae, gmdgm])
@@ -244,12 +256,9 @@ def test_a_replica_among_others_is_measured_as_alone(build):
     together = build()
     for r, seed in enumerate(SEEDS):
         alone = build([seed])
-        assert clusters_by_layer(together, DATA, X["test"])[r] == pytest.approx(
-            clusters_by_layer(alone, DATA, X["test"])[0]
-        )
-        assert kmeans_by_layer(together, DATA, X, SEEDS, 3)[r] == pytest.approx(
-            kmeans_by_layer(alone, DATA, X, [seed], 3)[0]
-        )
+        if build is not vlae:
+            equal(clusters_by_layer(together, DATA, X["test"])[r], clusters_by_layer(alone, DATA, X["test"])[0])
+        equal(kmeans_by_layer(together, DATA, X, SEEDS, 3)[r], kmeans_by_layer(alone, DATA, X, [seed], 3)[0])
         of_both, of_one = images_by_layer(together, DATA, SEEDS, CPU)[r], images_by_layer(alone, DATA, [seed], CPU)[0]
         assert of_both.keys() == of_one.keys()
         for name, images in of_one.items():
@@ -267,9 +276,9 @@ def test_a_failed_replica_is_one_single_cluster_and_the_others_are_as_before():
         (clusters_by_layer(model, DATA, X["test"]), clusters_by_layer(sound, DATA, X["test"]), ("y1", "y2")),
         (kmeans_by_layer(model, DATA, X, SEEDS, 3), kmeans_by_layer(sound, DATA, X, SEEDS, 3), ("z1", "z2")),
     ):
-        same(found[0], scores(FACTORS, {layer: np.zeros(40, int) for layer in layers}))
-        assert found[0][f"test.leading_{layers[0][0]}"] == 0
-        assert found[1] == before[1]
+        made_of(found[0], {layer: np.zeros(40, int) for layer in layers})
+        assert found[0].metrics[f"test.leading_{layers[0][0]}"] == 0
+        equal(found[1], before[1])
     failed, other = images_by_layer(model, DATA, SEEDS, CPU)
     assert not failed["resampled_z1"].any()
     assert np.array_equal(other["resampled_z1"], images_by_layer(sound, DATA, SEEDS, CPU)[1]["resampled_z1"])
@@ -290,7 +299,7 @@ def test_kmeans_is_fitted_to_the_training_means_of_every_layer(build):
             for name in train
         }
         assert list(assigned) == (["z2"] if build is gmdgm else ["z1", "z2"])
-        same(found[r], scores(FACTORS, assigned))
+        made_of(found[r], assigned)
 
 
 def test_two_blobs_of_means_are_found(monkeypatch):
@@ -305,7 +314,8 @@ def test_two_blobs_of_means_are_found(monkeypatch):
         }
 
     monkeypatch.setattr(model, "embed", far_apart)
-    for found in kmeans_by_layer(model, DATA, X, SEEDS, 2):
+    for results in kmeans_by_layer(model, DATA, X, SEEDS, 2):
+        found = results.metrics
         assert found["test.acc_many_to_one_z1_ink"] == found["test.nmi_arithmetic_z1_ink"] == pytest.approx(100)
         assert found["test.acc_many_to_one_z2_side"] == found["test.nmi_arithmetic_z2_side"] == pytest.approx(100)
         assert found["test.nmi_arithmetic_z1_side"] < 10 and found["test.nmi_arithmetic_z2_ink"] < 10
@@ -313,17 +323,17 @@ def test_two_blobs_of_means_are_found(monkeypatch):
     test = DATA.splits["test"]
     red = DataSet("red", DATA.splits | {"test": test.rows(np.flatnonzero(test.factors["ink"] == 0))}, (4, 4, 3))
     of_red = {"train": X["train"], "test": torch.from_numpy(red.splits["test"].x)}
-    for found in kmeans_by_layer(model, red, of_red, SEEDS, 2):
-        assert found["test.clusters_used_z1"] == 1  # fitted to the test split, both would be used
-        assert found["test.clusters_used_z2"] == 2
+    for results in kmeans_by_layer(model, red, of_red, SEEDS, 2):
+        assert results.metrics["test.clusters_used_z1"] == 1  # fitted to the test split, both would be used
+        assert results.metrics["test.clusters_used_z2"] == 2
 
 
 def test_there_may_be_more_clusters_than_test_points():
     few = data(n_test=4)
     parts = {name: torch.from_numpy(split.x) for name, split in few.splits.items()}
-    for found in kmeans_by_layer(vlac(), few, parts, SEEDS, 7):
-        assert 1 <= found["test.clusters_used_z1"] <= 4
-        assert found["test.floor_identity"] == 50  # of classes 2, 1, 0, 2
+    for results in kmeans_by_layer(vlac(), few, parts, SEEDS, 7):
+        assert 1 <= results.metrics["test.clusters_used_z1"] <= 4
+        assert results.metrics["test.floor_identity"] == 50  # of classes 2, 1, 0, 2
 
 
 # ---- images
@@ -394,6 +404,13 @@ def test_draws_depend_on_the_seed_alone():
 
 
 LAYERS = ("clustering", "layers", "kmeans-3", "resampling")
+#: The arrays of all of them: of pictures, of the model's clusters and of k-means.
+CLUSTERS = {"clusters_train", "clusters_test", "confidence_test"}
+ARRAYS = {
+    vlac: SHAPES[vlac].keys() | CLUSTERS | {f"clusters_test_{layer}" for layer in ("y1", "y2", "z1", "z2")},
+    vlae: SHAPES[vlae].keys() | {"clusters_test_z1", "clusters_test_z2"},
+    gmdgm: SHAPES[gmdgm].keys() | CLUSTERS | {"clusters_test_y2", "clusters_test_z2"},
+}
 
 
 def evaluated(model: VLAC, of: DataSet, evaluations: tuple[str, ...] = LAYERS) -> list[Results]:
@@ -403,14 +420,14 @@ def evaluated(model: VLAC, of: DataSet, evaluations: tuple[str, ...] = LAYERS) -
 @pytest.mark.parametrize("build", [vlac, vlae, gmdgm])
 def test_data_without_labels_have_no_scores_but_images(build):
     plain = data(labelled=False)
-    for result in evaluated(build(), plain):
+    for result in evaluated(build(), plain, LAYERS if build is not vlae else ("kmeans-3", "resampling")):
         names = {"test.clusters_used_z2"}
         names |= set() if build is gmdgm else {"test.clusters_used_z1"}
         names |= {vlac: {"test.clusters_used_y1", "test.clusters_used_y2"}, gmdgm: {"test.clusters_used_y2"}}.get(
             build, set()
         )
         assert result.metrics.keys() == names
-        assert result.arrays.keys() == SHAPES[build].keys() | {"layer_inputs"}
+        assert result.arrays.keys() == ARRAYS[build] | {"layer_inputs"}
         assert np.array_equal(result.arrays["layer_inputs"], plain.splits["test"].x[:3])
 
 
@@ -421,7 +438,7 @@ def test_everything_is_measured_together(build):
     clusters, means = clusters_by_layer(model, DATA, X["test"]), kmeans_by_layer(model, DATA, X, SEEDS, 3)
     scored = "y1" if build is vlac else "y2"
     for r, result in enumerate(found):
-        layers = clusters[r] | means[r]
+        layers = clusters[r].metrics | means[r].metrics
         assert result.metrics == pytest.approx(result.metrics | layers)
         rest = result.metrics.keys() - layers.keys()
         assert {name.partition(".")[0] for name in rest} == {"train", "test", "all"}
@@ -431,18 +448,23 @@ def test_everything_is_measured_together(build):
                 result.metrics[f"test.{measure}_{scored}_identity"]
             )
         assert result.metrics["test.clusters_used"] == result.metrics[f"test.clusters_used_{scored}"]
-        assert result.arrays.keys() == SHAPES[build].keys() | {"layer_inputs"}
+        exemplars = {f"exemplars_{name}" for name in ("train", "test", "all")}
+        assert result.arrays.keys() == ARRAYS[build] | exemplars | {"layer_inputs"}
+        for name, kept in (clusters[r].arrays | means[r].arrays).items():
+            assert np.array_equal(result.arrays[name], kept)
+        assert np.array_equal(result.arrays["clusters_test"], result.arrays[f"clusters_test_{scored}"])
 
 
 def test_only_what_is_asked_for_is_measured():
     for asked, leading, arrays in (
-        ("layers", {"test.leading_y"}, False),
-        ("kmeans-3", {"test.leading_z"}, False),
-        ("resampling", set(), True),
+        ("layers", {"test.leading_y"}, {"clusters_test_y1", "clusters_test_y2"}),
+        ("kmeans-3", {"test.leading_z"}, {"clusters_test_z1", "clusters_test_z2"}),
+        ("resampling", set(), SHAPES[vlac].keys() | {"layer_inputs"}),
     ):
         for result in evaluated(vlac(), DATA, (asked,)):
             assert {name for name in result.metrics if "leading" in name} == leading
-            assert bool(result.metrics) != arrays == bool(result.arrays)
+            assert bool(result.metrics) == bool(leading)
+            assert result.arrays.keys() == arrays
 
 
 def test_the_number_of_clusters_is_that_of_the_name():
@@ -451,10 +473,21 @@ def test_the_number_of_clusters_is_that_of_the_name():
             assert max(result.metrics["test.clusters_used_z1"], result.metrics["test.clusters_used_z2"]) == n
 
 
-def test_a_model_without_layers_is_left_out():
-    model = GumbelClustering(2, D, GumbelSettings(hidden=(4,), feature_dim=3, latent_dim=2, n_clusters=3))
-    model.initialise(Noise(SEEDS, "test").generators)
-    assert evaluated(model, DATA, ("layers", "kmeans-3", "resampling")) == [Results({}, {}), Results({}, {})]
+@pytest.mark.parametrize("asked", ["layers", "chance", "kmeans-3", "resampling"])
+def test_layers_are_measured_only_of_models_that_have_them(asked):
+    def config(experiment: str, row: str) -> declaration.RunConfig:
+        return declaration.load(experiment).row(row).config("demo")
+
+    refuse_unsuited([asked], config("vlac-factors", "gm-dgm"))
+    refused = [config("simple-table1", "proposed-mnist")]
+    if asked in ("layers", "chance"):  # those of the clusters, and a ladder has none
+        refused.append(config("vlac-factors", "vlae"))
+    else:
+        refuse_unsuited([asked], config("vlac-factors", "vlae"))
+    for other in refused:
+        fault = f"'{asked}' cannot be made of the model {other.model['name']}; possible are "
+        with pytest.raises(SettingError, match=fault):
+            refuse_unsuited(["projection", asked], other)
 
 
 # ---- declarations
@@ -475,4 +508,5 @@ def test_chance_is_given_for_every_layer_and_factor_and_stays_below_what_is_know
     assert 33.3 < found["test.chance_many_to_one_y1_identity"] < 45 and found["test.chance_nmi_y1_identity"] < 3
     assert found["test.chance_many_to_one_y2_identity"] == pytest.approx(100 / 3)
     by_the_model = clusters_by_layer(vlac(), DataSet("d", {"test": pictures(40, 0)}), torch.rand(40, D), by_chance)
-    assert all("test.chance_nmi_y2_identity" in each for each in by_the_model) and len(by_the_model) == len(SEEDS)
+    assert all("test.chance_nmi_y2_identity" in each.metrics for each in by_the_model)
+    assert len(by_the_model) == len(SEEDS)

@@ -27,11 +27,15 @@ def test_a_likelihood_is_that_of_the_replica():
     log_w = log_weights(LinearGaussian(2.0), X, [4, 9], 50).double().numpy()
     for r in range(2):
         each = np.log(np.exp(log_w[:, r]).mean(0))
-        assert found[r]["test.log_likelihood"] == pytest.approx(each.mean(), abs=1e-4)
-        assert found[r]["test.elbo"] == pytest.approx(log_w[:, r].mean(), abs=1e-4)
-        assert found[r]["test.log_likelihood_se"] == pytest.approx(each.std(ddof=1) / math.sqrt(30), rel=1e-4)
-    assert abs(found[0]["test.log_likelihood"] - found[1]["test.log_likelihood"]) > 1e-3
-    assert abs(found[0]["test.elbo"] - found[1]["test.elbo"]) > 1e-3
+        metrics, arrays = found[r].metrics, found[r].arrays
+        assert metrics["test.log_likelihood"] == pytest.approx(each.mean(), abs=1e-4)
+        assert metrics["test.elbo"] == pytest.approx(log_w[:, r].mean(), abs=1e-4)
+        assert metrics["test.log_likelihood_se"] == pytest.approx(each.std(ddof=1) / math.sqrt(30), rel=1e-4)
+        np.testing.assert_allclose(arrays["log_likelihood_test"], each, rtol=2**-11, atol=1e-4)  # in half precision
+        np.testing.assert_allclose(arrays["elbo_test"], log_w[:, r].mean(0), rtol=2**-11, atol=1e-4)
+    first, second = (of_replica.metrics for of_replica in found)
+    assert abs(first["test.log_likelihood"] - second["test.log_likelihood"]) > 1e-3
+    assert abs(first["test.elbo"] - second["test.elbo"]) > 1e-3
 
 
 @torch.no_grad()
@@ -45,10 +49,17 @@ def test_clusters_are_those_of_the_replica_and_one_where_it_failed():
     results = evaluations.evaluate(model, DATA, [0, 1, 2], [{}, {}, {}], ("clustering",), CPU)
     scores = [result.metrics["test.acc_hungarian"] for result in results]
     x = torch.from_numpy(DATA.splits["test"].x).expand(3, -1, -1)
-    clusters = model.cluster_posterior(x).argmax(-1).numpy()
+    q = model.cluster_posterior(x).exp().numpy()
+    clusters = q.argmax(-1)
     assert scores[:2] == [pytest.approx(hungarian_accuracy(Y, clusters[r])) for r in range(2)]
     assert scores[0] != scores[1]
     assert scores[2] == 50 and results[2].metrics["test.clusters_used"] == 1
+    for r in range(2):
+        arrays = results[r].arrays
+        assert np.array_equal(arrays["clusters_test"], clusters[r])
+        np.testing.assert_allclose(arrays["confidence_test"], q[r].max(-1), rtol=2**-10)  # in half precision
+    assert not results[2].arrays["clusters_test"].any()
+    np.testing.assert_allclose(results[2].arrays["confidence_test"], np.full(40, 1 / 3), rtol=2**-10)
 
 
 @torch.no_grad()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from genclust.data import DataSet, Split
+from genclust.data import DataError, DataSet, Split
 from genclust.experiments import declaration, execution
 
 ROW = declaration.load("simple-table1").row("proposed-mnist")
@@ -15,7 +15,7 @@ def rows(numbers) -> Split:
     return Split(numbers[:, None].astype(np.float32), numbers % 7)
 
 
-@pytest.mark.parametrize(("n", "fraction", "held"), [(20, 0.3, 6), (25, 0.5, 12), (10, 0.27, 3), (10, 0.0, 0)])
+@pytest.mark.parametrize(("n", "fraction", "held"), [(20, 0.3, 6), (25, 0.5, 12), (10, 0.27, 3), (10, 0.06, 1)])
 @pytest.mark.parametrize("seed", [0, 5])
 def test_what_is_held_out_are_the_last_rows_of_a_random_order(n, fraction, held, seed):
     """Of NumPy's own permutation, with ties rounded to even; both parts in the order that the rows had."""
@@ -24,6 +24,20 @@ def test_what_is_held_out_are_the_last_rows_of_a_random_order(n, fraction, held,
     assert parts["new"].x[:, 0].tolist() == sorted(order[n - held :].tolist())
     assert parts["train"].x[:, 0].tolist() == sorted(order[: n - held].tolist())
     assert parts["train"].y.tolist() == [int(i) % 7 for i in parts["train"].x[:, 0]]
+
+
+@pytest.mark.parametrize(
+    ("fraction", "fault"),
+    [
+        (0.0, "is none; set data.new_fraction to 0.1 or more"),
+        (0.05, "is none; set data.new_fraction to 0.1 or more"),  # half a row, rounded to the even 0
+        (0.95, "is all of them; set data.new_fraction to less"),  # nine and a half, to the even 10
+        (1.0, "is all of them; set data.new_fraction to less"),
+    ],
+)
+def test_no_part_may_be_empty(fraction, fault):
+    with pytest.raises(DataError, match=f"{fraction:g} of the 10 training rows of one {fault}"):
+        DataSet("one", {"train": rows(range(10))}).hold_out("new", fraction, 0)
 
 
 @pytest.mark.parametrize("seed", [0, 3])

@@ -7,6 +7,7 @@ from examples import EXAMPLES, Example
 
 from genclust.models.base import BernoulliModel, Model, Terms
 from genclust.models.layers import BatchNorm
+from genclust.streams import Noise
 from genclust.training.statistics import recollect
 
 X = torch.randint(0, 256, (46, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

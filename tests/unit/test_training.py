@@ -318,6 +318,8 @@ def test_a_state_that_does_not_fit_is_described(damage, why):
     state = begun.state_of(0)
     assert training([0]).misfit(state) == ""
     assert why in training([0]).misfit(damage(state))
+
+
 # ---- the arithmetic of a step
 
 

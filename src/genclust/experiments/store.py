@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import json
@@ -11,6 +12,7 @@ import re
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -148,12 +150,14 @@ class Store:
         content = io.BytesIO()
         if arrays:
             np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
-            _atomically(path.with_suffix(".npz"), content.getvalue())
         digest = hashlib.sha256(content.getvalue()).hexdigest() if arrays else ""
         record = replace(record, arrays_digest=digest, path=path)
         fields = {key: value for key, value in asdict(record).items() if key != "path"}
         text = json.dumps(fields | {"digest": _digest(fields)}, indent=1, sort_keys=True, allow_nan=False)
-        _atomically(path, text.encode() + b"\n")
+        with _alone_in(path.parent):  # else another writer's arrays could come between this one's arrays and record
+            if arrays:
+                _atomically(path.with_suffix(".npz"), content.getvalue())
+            _atomically(path, text.encode() + b"\n")
         return record
 
 
@@ -225,6 +229,17 @@ def _fault(record: Record) -> str:
     if epochs != sorted(set(epochs)) or min(epochs, default=0) < 0:
         return "the epochs of its curve do not rise"
     return ""
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Wait until no other process is in here with the same folder."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _atomically(path: Path, content: bytes) -> None:

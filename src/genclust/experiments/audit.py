@@ -72,17 +72,27 @@ def keeps_something(record: Record) -> bool:
 
 
 def audit(records: Iterable[Record]) -> Iterator[Audit]:
-    """Recompute the scores of every record from its arrays and the labels of its data."""
+    """Recompute the scores of every record from its arrays and the labels of its data.
+
+    The data is read where a record keeps anything that labels are needed for, and must be what the record was made of.
+    """
     at_hand: dict[str, tuple[DataSet, str] | DataError] = {}
     for record in records:
+        try:
+            kept = keeps_something(record)
+        except StoreError as error:
+            yield Audit(record, fault=str(error))
+            continue
         key = json.dumps(record.config["data"])
-        if key not in at_hand:
+        if kept and key not in at_hand:
             try:
                 at_hand[key] = prepare(RunConfig(**record.config))
             except DataError as error:
                 at_hand[key] = error
-        data = at_hand[key]
-        if isinstance(data, DataError):
+        data = at_hand.get(key)
+        if data is None:
+            yield Audit(record, unknown=tuple(record.metrics))
+        elif isinstance(data, DataError):
             yield Audit(record, unknown=tuple(record.metrics), fault=f"its data is not at hand: {data}")
         elif record.data["digest"] != data[1]:
             yield Audit(record, fault=f"it is of other data named {record.data['name']} than is at hand")

@@ -253,15 +253,15 @@ class ADGM(BernoulliModel):
         Returns:
             ``p_x``, ``p_a``, ``p_z`` and ``q_z``, each of the shape of y, ``[R, B, K]`` for None.
         """
-        of_x, p_a = inferred["q_z"], inferred["p_a"]
+        of_q, of_p = inferred["q_z"] + self.q_z.project(a=a), inferred["p_a"]
         if noise.ndim == 4:  # classes have an axis of their own
-            x, a, of_x, p_a = x[:, :, None], a[:, :, None], of_x[:, :, None], p_a[:, :, None]
-        q_z = gaussian(self.q_z(of_x + self.q_z.project(a=a), y, weights))
+            x, a, of_q, of_p = x[:, :, None], a[:, :, None], of_q[:, :, None], of_p[:, :, None]
+        q_z = gaussian(self.q_z(of_q, y, weights))
         z = draw(*q_z, noise)
         logits = self.p_x(self.p_x.project(z=z), y, weights)["logits"]
         return {
             "p_x": bernoulli_log_prob(logits, x),
-            "p_a": log_normal(a, *gaussian(self.p_a(p_a + self.p_a.project(z=z), y, weights))),
+            "p_a": log_normal(a, *gaussian(self.p_a(of_p + self.p_a.project(z=z), y, weights))),
             "p_z": log_standard_normal(z),
             "q_z": log_normal(z, *q_z),
         }
@@ -287,7 +287,7 @@ class ADGM(BernoulliModel):
         terms = {
             "reconstruction": -over_y.mean(log["p_x"]),
             "kl_a": log_normal(a, inferred["mean"], inferred["variance"]) - over_y.mean(log["p_a"]),
-            "kl_y": (log_q_y.exp() * log_q_y).sum(-1) + math.log(s.n_clusters),
+            "kl_y": (over_y.q * log_q_y).sum(-1) + math.log(s.n_clusters),
             "kl_z": over_y.mean(log["q_z"] - log["p_z"]),
         }
         latent = terms["kl_a"] + terms["kl_y"] + terms["kl_z"]

@@ -52,12 +52,12 @@ class ClassSum:
     """The classes that are visited for every example, and how a mean under q(y|·) is made from them.
 
     Attributes:
-        log_q: log q(y|·) of every class, ``[R, B, K]``, in nats.
+        q: q(y|·) of every class, ``[R, B, K]``.
         y: the S classes visited, the most probable first and the drawn one last, ``[R, B, S]``; None for all K.
         weights: what each counts, ``[R, B, S]`` or ``[R, B, K]``; they sum to one.
     """
 
-    log_q: Float[Tensor, "R B K"]
+    q: Float[Tensor, "R B K"]
     y: Int[Tensor, "R B S"] | None
     weights: Float[Tensor, "R B S"]
 
@@ -77,7 +77,7 @@ class ClassSum:
             return (self.weights * (of_q + f)).sum(-1)
         top = self.weights[..., :-1]
         b = ((top * f[..., :-1]).sum(-1) / top.sum(-1)).detach()
-        return b + (self.weights * (f - b[..., None])).sum(-1) + (self.log_q.exp() * of_q).sum(-1)
+        return b + (self.weights * (f - b[..., None])).sum(-1) + (self.q * of_q).sum(-1)
 
 
 def class_sum(log_q: Float[Tensor, "R B K"], exactly: int, noise: Noise, learning: bool) -> ClassSum:
@@ -92,13 +92,13 @@ def class_sum(log_q: Float[Tensor, "R B K"], exactly: int, noise: Noise, learnin
         noise: draws one uniform number for each class, if a class is drawn.
         learning: whether the model is in training mode.
     """
-    K = log_q.shape[-1]
-    if not exactly or exactly + 1 >= K or not learning or not torch.is_grad_enabled():
-        return ClassSum(log_q, None, log_q.exp())
+    q = log_q.exp()
+    if not exactly or exactly + 1 >= q.shape[-1] or not learning or not torch.is_grad_enabled():
+        return ClassSum(q, None, q)
     fixed = log_q.detach()
     top = fixed.topk(exactly).indices
     others = fixed.scatter(-1, top, -torch.inf)
     drawn = categorical(others, noise.uniform(*log_q.shape[1:]))[..., None]
     log_r = torch.cat([torch.zeros_like(top, dtype=fixed.dtype), others.log_softmax(-1).gather(-1, drawn)], -1)
     y = torch.cat([top, drawn], -1)
-    return ClassSum(log_q, y, (log_q.gather(-1, y) - log_r).exp())
+    return ClassSum(q, y, (log_q.gather(-1, y) - log_r).exp())

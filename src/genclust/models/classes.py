@@ -26,8 +26,8 @@ Written out, with weights :math:`w_y = q_y` in C and :math:`w_c = q_c / r_c = 1 
     \nabla \hat F = \sum_{y \in C \cup \{c\}} w_y \nabla f_y + \sum_{y \in C} (f_y - b) \nabla q_y
         + w_c\, (f_c - b)\, \nabla \log q_c
 
-whose last term is that of the score function with the baseline b.  The value of :math:`\hat F` does not depend on b,
-its gradient's variance does.
+whose last term is that of the score function with the baseline b.  Since the weights w sum to one, the value of
+:math:`\hat F` does not depend on b; the variance of its gradient does.
 
 Batch statistics count the classes by the same weights w, which sum to one, so that for fixed activations their first
 and second moments are unbiased.  What is normalised by them is not: the variance is short by that of the mean, of

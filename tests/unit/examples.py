@@ -68,11 +68,15 @@ EXAMPLES = {
     "gmvae_explicit": Example("gmvae_explicit", {"n_clusters": 4, "z_dim": 3, "hidden": 8}),
     "cagem": Example("cagem", _CAGEM),
     "cagem, every label term": Example("cagem", _CAGEM | {"label_objective": "elbo_l+ce_pq"}),
+    "cagem, one class and one drawn": Example("cagem", _CAGEM | {"classes": 1}),
     "iwae": Example("iwae", {"samples": 3, "z_dims": (4, 2), "hidden": (8, 8)}),
     "lvae": Example("lvae", {"z_dims": (4, 3, 2), "hidden": (8, 8, 8)}),
     "avae": Example("avae", {"a_dim": 4, "z1_dim": 3, "z2_dim": 2, "hidden": 8}),
     "adgm": Example("adgm", {"n_clusters": 4, "a_dim": 3, "z_dim": 3, "hidden": 8}),
     "adgm, normalised": Example("adgm", {"n_clusters": 4, "a_dim": 3, "z_dim": 3, "hidden": 8, "batch_norm": True}),
+    "adgm, two classes and one drawn": Example(
+        "adgm", {"n_clusters": 4, "a_dim": 3, "z_dim": 3, "hidden": 8, "classes": 2}
+    ),
     "vlac": Example("vlac", _LADDER | {"n_clusters": (4, 3)}, 48),
     "vlac, marginalised": Example("vlac", _LADDER | {"n_clusters": (4, 3), "marginalise": True}, 48),
     "vlae": Example("vlae", _LADDER, 48),

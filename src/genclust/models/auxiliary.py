@@ -48,6 +48,7 @@ from torch import Tensor
 
 from genclust.kernels import bernoulli_log_prob
 from genclust.models.base import BernoulliModel, Labelled, Terms
+from genclust.models.classes import class_sum
 from genclust.models.distributions import categorical
 from genclust.models.layers import running_statistics_kept
 from genclust.models.networks import (
@@ -60,7 +61,7 @@ from genclust.models.networks import (
     log_standard_normal,
     repeat_rows,
 )
-from genclust.settings import within
+from genclust.settings import later, within
 from genclust.streams import Noise
 
 
@@ -183,6 +184,8 @@ class ADGMSettings(NetworkSettings):
         hidden: width of the two hidden layers of every network.
         batch_norm: as elsewhere, but not by default.
         alpha: weight of the mean cross-entropy of the labelled points, in units of N / N_l.
+        classes: how many classes, the most probable ones, a step sums exactly before one of the others is drawn, see
+            :mod:`genclust.models.classes`; 0 for all, and K - 1 or more is all as well.
     """
 
     n_clusters: int = within(1, 10_000)
@@ -191,6 +194,7 @@ class ADGMSettings(NetworkSettings):
     hidden: int = within(1, 100_000, default=500)
     batch_norm: bool = field(default=False, kw_only=True)
     alpha: float = within(0, 1e6, default=0.1)
+    classes: int = later(0, 0, 10_000)
 
 
 class ADGM(BernoulliModel):
@@ -234,25 +238,30 @@ class ADGM(BernoulliModel):
         x: Float[Tensor, "R B D"],
         inferred: Mapping[str, Tensor],
         a: Float[Tensor, "R B A"],
-        noise: Float[Tensor, "R B K Z"] | Float[Tensor, "R B Z"],
-        log_q_y: Float[Tensor, "R B K"] | None = None,
-        y: Int[Tensor, "R B"] | None = None,
-    ) -> dict[str, Float[Tensor, "R B *K"]]:
-        """Every log-density that hangs on y, in nats, for one z drawn for each y (or for the y given).
+        noise: Float[Tensor, "R B *S Z"],
+        y: Int[Tensor, "R B *S"] | None = None,
+        weights: Float[Tensor, "R B S"] | None = None,
+    ) -> dict[str, Float[Tensor, "R B *S"]]:
+        """Every log-density that hangs on y, in nats, for one z drawn for each y.
+
+        Args:
+            x, inferred, a: bits, what q needs of them, and the auxiliary variable.
+            noise: of z.
+            y: one class for every row, or S classes; None for all K.
+            weights: of several classes in batch statistics.
 
         Returns:
-            ``p_x``, ``p_a``, ``p_z`` and ``q_z``, each ``[R, B, K]``, or ``[R, B]`` for a given y.
+            ``p_x``, ``p_a``, ``p_z`` and ``q_z``, each of the shape of y, ``[R, B, K]`` for None.
         """
-        q_y = None if log_q_y is None else log_q_y.exp()
-        q_z = gaussian(self.q_z(inferred["q_z"] + self.q_z.project(a=a), y, q_y))
+        of_q, of_p = inferred["q_z"] + self.q_z.project(a=a), inferred["p_a"]
+        if noise.ndim == 4:  # classes have an axis of their own
+            x, a, of_q, of_p = x[:, :, None], a[:, :, None], of_q[:, :, None], of_p[:, :, None]
+        q_z = gaussian(self.q_z(of_q, y, weights))
         z = draw(*q_z, noise)
-        p_a = inferred["p_a"]
-        if y is None:
-            x, a, p_a = x[:, :, None], a[:, :, None], p_a[:, :, None]
-        logits = self.p_x(self.p_x.project(z=z), y, q_y)["logits"]
+        logits = self.p_x(self.p_x.project(z=z), y, weights)["logits"]
         return {
             "p_x": bernoulli_log_prob(logits, x),
-            "p_a": log_normal(a, *gaussian(self.p_a(p_a + self.p_a.project(z=z), y, q_y))),
+            "p_a": log_normal(a, *gaussian(self.p_a(of_p + self.p_a.project(z=z), y, weights))),
             "p_z": log_standard_normal(z),
             "q_z": log_normal(z, *q_z),
         }
@@ -266,23 +275,20 @@ class ADGM(BernoulliModel):
     ) -> Terms:
         """The negative of the unlabelled bound of x, and what labels add to it.
 
-        ``warm_up`` weighs every log q - log p of a latent variable.
+        ``warm_up`` weighs every log q - log p of a latent variable.  In a step that learns, the terms are estimates
+        without bias where ``classes`` says so (with batch normalisation: given the batch statistics).
         """
         s, (_, B, _) = self.settings, x.shape
         x = self.binarise(x, noise)
         inferred = self.infer(x)
         a, log_q_y = self.classify(inferred, noise.normal(B, s.a_dim))
-        log = self.joint(x, inferred, a, noise.normal(B, s.n_clusters, s.z_dim), log_q_y)
-        q_y = log_q_y.exp()
-
-        def expected(each: Float[Tensor, "R B K"]) -> Float[Tensor, "R B"]:
-            return (q_y * each).sum(-1)
-
+        over_y = class_sum(log_q_y, s.classes, noise, self.training)
+        log = self.joint(x, inferred, a, noise.normal(B, over_y.visited, s.z_dim), over_y.y, over_y.weights)
         terms = {
-            "reconstruction": -expected(log["p_x"]),
-            "kl_a": log_normal(a, inferred["mean"], inferred["variance"]) - expected(log["p_a"]),
-            "kl_y": expected(log_q_y) + math.log(s.n_clusters),
-            "kl_z": expected(log["q_z"] - log["p_z"]),
+            "reconstruction": -over_y.mean(log["p_x"]),
+            "kl_a": log_normal(a, inferred["mean"], inferred["variance"]) - over_y.mean(log["p_a"]),
+            "kl_y": (over_y.q * log_q_y).sum(-1) + math.log(s.n_clusters),
+            "kl_z": over_y.mean(log["q_z"] - log["p_z"]),
         }
         latent = terms["kl_a"] + terms["kl_y"] + terms["kl_z"]
         objective = (terms["reconstruction"] + scheduled["warm_up"] * latent).mean(-1)
@@ -314,7 +320,8 @@ class ADGM(BernoulliModel):
         x, inferred = repeat_rows(n, x), {name: repeat_rows(n, value) for name, value in inferred.items()}
         a, log_q_y = self.classify(inferred, noise.normal(n, B, s.a_dim).flatten(1, 2))
         if enumerate_y:
-            log = self.joint(x, inferred, a, noise.normal(n, B, s.n_clusters, s.z_dim).flatten(1, 2), log_q_y)
+            draws = noise.normal(n, B, s.n_clusters, s.z_dim).flatten(1, 2)
+            log = self.joint(x, inferred, a, draws, weights=log_q_y.exp())
             log_w = (log["p_x"] + log["p_a"] + log["p_z"] - log["q_z"]).logsumexp(-1)
         else:
             y = categorical(log_q_y, noise.uniform(n, B, s.n_clusters).flatten(1, 2))

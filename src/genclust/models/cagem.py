@@ -42,6 +42,7 @@ from torch import Tensor
 
 from genclust.kernels import bernoulli_log_prob
 from genclust.models.base import BernoulliModel, Labelled, Terms
+from genclust.models.classes import class_sum
 from genclust.models.distributions import categorical
 from genclust.models.layers import running_statistics_kept
 from genclust.models.networks import (
@@ -54,7 +55,7 @@ from genclust.models.networks import (
     log_standard_normal,
     repeat_rows,
 )
-from genclust.settings import within
+from genclust.settings import later, within
 from genclust.streams import Noise
 
 #: What is added to the loss: cross-entropies of the classifiers q, or p and q, and the negative labelled bound.
@@ -72,6 +73,8 @@ class CaGeMSettings(NetworkSettings):
         hidden: width of the two hidden layers of every network.
         label_objective: how labels enter, if there are any.
         alpha: weight of the mean cross-entropy of the labelled points, in units of N / N_l.
+        classes: how many classes, the most probable ones, a step sums exactly before one of the others is drawn, see
+            :mod:`genclust.models.classes`; 0 for all, and K - 1 or more is all as well.
     """
 
     n_clusters: int = within(1, 10_000)
@@ -80,6 +83,7 @@ class CaGeMSettings(NetworkSettings):
     hidden: int = within(1, 100_000, default=1024)
     label_objective: LabelObjective = "ce_pq"
     alpha: float = within(0, 1e6, default=0.1)
+    classes: int = later(0, 0, 10_000)
 
 
 class CaGeM(BernoulliModel):
@@ -111,29 +115,33 @@ class CaGeM(BernoulliModel):
         self,
         x: Float[Tensor, "R B D"],
         z1: Float[Tensor, "R B Z1"],
-        noise: Float[Tensor, "R B K Z2"] | Float[Tensor, "R B Z2"],
-        log_q_y: Float[Tensor, "R B K"] | None = None,
-        y: Int[Tensor, "R B"] | None = None,
+        noise: Float[Tensor, "R B *S Z2"],
+        y: Int[Tensor, "R B *S"] | None = None,
+        weights: Float[Tensor, "R B S"] | None = None,
         projected_x: Float[Tensor, "R B H"] | None = None,
-    ) -> dict[str, Float[Tensor, "R B *K"]]:
-        """Every log-density that hangs on y, in nats, for one z2 drawn for each y (or for the y given).
+    ) -> dict[str, Float[Tensor, "R B *S"]]:
+        """Every log-density that hangs on y, in nats, for one z2 drawn for each y.
+
+        Args:
+            x, z1: bits, and the lower latent layer.
+            noise: of z2.
+            y: one class for every row, or S classes; None for all K.
+            weights: of several classes in batch statistics.
+            projected_x: what x says to q(z2|x, y, z1), if that is known already.
 
         Returns:
-            ``p_x``, ``p_z1``, ``p_y``, ``p_z2`` and ``q_z2``, each ``[R, B, K]``, or ``[R, B]`` for a given y.
+            ``p_x``, ``p_z1``, ``p_y``, ``p_z2`` and ``q_z2``, each of the shape of y, ``[R, B, K]`` for None.
         """
-        q_y = None if log_q_y is None else log_q_y.exp()
         if projected_x is None:
             projected_x = self.q_z2.project(x=x)
-        z2_mean, z2_variance = gaussian(self.q_z2(projected_x + self.q_z2.project(z1=z1), y, q_y))
+        if noise.ndim == 4:  # classes have an axis of their own
+            x, z1, projected_x = x[:, :, None], z1[:, :, None], projected_x[:, :, None]
+        z2_mean, z2_variance = gaussian(self.q_z2(projected_x + self.q_z2.project(z1=z1), y, weights))
         z2 = draw(z2_mean, z2_variance, noise)
-        log_p_y = self.p_y(self.p_y.project(z2=z2), q_y=q_y)["logits"].log_softmax(-1)
-        mean, variance = gaussian(self.p_z1(self.p_z1.project(z2=z2), y, q_y))
-        logits = self.p_x(self.p_x.project(z1=z1), y, q_y)["logits"]
-        if y is None:
-            x, z1 = x[:, :, None], z1[:, :, None]
-            log_p_y = log_p_y.diagonal(dim1=-2, dim2=-1)
-        else:
-            log_p_y = log_p_y.gather(-1, y[..., None]).squeeze(-1)
+        log_p_y = self.p_y(self.p_y.project(z2=z2), q_y=weights)["logits"].log_softmax(-1)
+        mean, variance = gaussian(self.p_z1(self.p_z1.project(z2=z2), y, weights))
+        logits = self.p_x(self.p_x.project(z1=z1), y, weights)["logits"]
+        log_p_y = log_p_y.diagonal(dim1=-2, dim2=-1) if y is None else log_p_y.gather(-1, y[..., None]).squeeze(-1)
         return {
             "p_x": bernoulli_log_prob(logits, x),
             "p_z1": log_normal(z1, mean, variance),
@@ -151,7 +159,8 @@ class CaGeM(BernoulliModel):
     ) -> Terms:
         """The negative of the unlabelled bound of x, and what labels add to it.
 
-        ``warm_up`` weighs every log p - log q of a latent variable.
+        ``warm_up`` weighs every log p - log q of a latent variable.  In a step that learns, the terms are estimates
+        without bias where ``classes`` says so (with batch normalisation: given the batch statistics).
         """
         s, (_, B, _) = self.settings, x.shape
         x = self.binarise(x, noise)
@@ -159,17 +168,13 @@ class CaGeM(BernoulliModel):
         z1 = draw(mean, variance, noise.normal(B, s.z1_dim))
         log_q_z1 = log_normal(z1, mean, variance)
         log_q_y = self.q_y(self.q_y.project(x=x, z1=z1))["logits"].log_softmax(-1)
-        log = self.joint(x, z1, noise.normal(B, s.n_clusters, s.z2_dim), log_q_y)
-        q_y = log_q_y.exp()
-
-        def expected(each: Float[Tensor, "R B K"]) -> Float[Tensor, "R B"]:
-            return (q_y * each).sum(-1)
-
+        over_y = class_sum(log_q_y, s.classes, noise, self.training)
+        log = self.joint(x, z1, noise.normal(B, over_y.visited, s.z2_dim), over_y.y, over_y.weights)
         terms = {
-            "reconstruction": -expected(log["p_x"]),
-            "kl_z1": log_q_z1 - expected(log["p_z1"]),
-            "kl_y": expected(log_q_y - log["p_y"]),
-            "kl_z2": expected(log["q_z2"] - log["p_z2"]),
+            "reconstruction": -over_y.mean(log["p_x"]),
+            "kl_z1": log_q_z1 - over_y.mean(log["p_z1"]),
+            "kl_y": over_y.mean(-log["p_y"], log_q_y),
+            "kl_z2": over_y.mean(log["q_z2"] - log["p_z2"]),
         }
         latent = terms["kl_z1"] + terms["kl_y"] + terms["kl_z2"]
         objective = (terms["reconstruction"] + scheduled["warm_up"] * latent).mean(-1)
@@ -235,7 +240,7 @@ class CaGeM(BernoulliModel):
         common = {"x": repeat_rows(n, x), "z1": z1, "projected_x": repeat_rows(n, inferred["q_z2"])}
         if enumerate_y:
             draws = noise.normal(n, B, s.n_clusters, s.z2_dim).flatten(1, 2)
-            log = self.joint(noise=draws, log_q_y=log_q_y, **common)
+            log = self.joint(noise=draws, weights=log_q_y.exp(), **common)
             log_w = (log["p_x"] + log["p_z1"] + log["p_y"] + log["p_z2"] - log["q_z2"]).logsumexp(-1)
         else:
             y = categorical(log_q_y, noise.uniform(n, B, s.n_clusters).flatten(1, 2))

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import pytest
 from examples import EXAMPLES
@@ -148,7 +147,6 @@ def test_of_a_crowd_one_at_a_time_gets_a_lock_that_is_broken_again_and_again(che
 
 RUN = """
 import sys
-from pathlib import Path
 from genclust.experiments import declaration, execution
 from genclust.experiments.store import Store
 execution.SECONDS_BETWEEN_CHECKPOINTS = 0.1

@@ -221,7 +221,7 @@ def plan(
         console.print(table)
         told, untold = [u for u in units if u.basis], [u for u in units if not u.basis]
         print(
-            f"{len(units)} seeds of {len(planning.by_configuration(units))} configurations are lacking. "
+            f"{len(units)} seeds of {len({u.config.address for u in units})} configurations are lacking. "
             f"Training {len(told)} of them will take about {_core_hours(told):.1f} core-hours; of {len(untold)} no "
             f"record tells. {sum(not u.has_data for u in units)} lack their data."
         )

@@ -1,7 +1,7 @@
 """The workflow on this machine: killed in several ways and started again, it leaves what an uninterrupted run leaves.
 
-Needs Snakemake in .venv-runs, as `make runs` installs it.  Everything happens in a clone of the present commit with
-declarations of its own.
+Needs Snakemake in .venv-runs, as `make runs` installs it: pytest -m engine tests/engine.  Everything happens in a clone
+of the present commit with declarations of its own.
 """
 
 import json
@@ -35,7 +35,7 @@ evaluate: [clustering]
 settings:
   data: {name: digits, validation_fraction: 0.2, test_fraction: 0.2}
   model: {name: gumbel, n_clusters: 10, hidden: [128, 64], feature_dim: 50, latent_dim: 10}
-  training: {epochs: 500, batch_size: 100, learning_rate: 0.001, temperature: 1, snapshots: [1, 500]}
+  training: {epochs: 300, batch_size: 100, learning_rate: 0.001, temperature: 1, snapshots: [1, 300]}
 profiles: {demo: {seeds: "0"}}
 rows:
   two: {label: two, dataset: digits, settings: {model: {w_gaussian: 2}}}
@@ -60,6 +60,10 @@ def clone(tmp_path):
     execution = folder / "src" / "genclust" / "experiments" / "execution.py"
     often = execution.read_text().replace("SECONDS_BETWEEN_CHECKPOINTS = 60.0", "SECONDS_BETWEEN_CHECKPOINTS = 0.2")
     execution.write_text(often)
+    laptop = folder / "workflow" / "profiles" / "laptop" / "config.yaml"
+    hurried = laptop.read_text().replace("minutes=0", "minutes=0.2").replace("retries: 3", "retries: 1000")
+    (laptop.parents[1] / "hurried").mkdir()
+    (laptop.parents[1] / "hurried" / "config.yaml").write_text(hurried)
     git = ["git", "-C", folder, "-c", "user.name=test", "-c", "user.email=test@localhost"]
     subprocess.run([*git, "add", "--all"], check=True)
     subprocess.run([*git, "commit", "--quiet", "--message", "What is killed"], check=True)
@@ -78,12 +82,22 @@ def genclust(clone: Path, cache: str, *arguments: str) -> str:
     return done.stdout
 
 
-def workflow(clone: Path) -> subprocess.Popen:
-    with open(clone.with_name("log.txt"), "a") as log:
-        return subprocess.Popen(
-            [clone / "workflow" / "runs.sh", "laptop", "killed"],
-            env=environment(clone, "cache"), stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
+@pytest.fixture
+def workflow():
+    """Starts the workflow in a session of its own; nothing of it outlives the test."""
+    sessions = []
+
+    def start(profile: str = "laptop") -> subprocess.Popen:
+        command = [clone / "workflow" / "runs.sh", profile, "killed"]
+        with open(clone.with_name("log.txt"), "a") as log:
+            there = {"env": environment(clone, "cache"), "stdout": log, "stderr": log}
+            sessions.append(subprocess.Popen(command, **there, start_new_session=True))
+        return sessions[-1]
+
+    yield start
+    for session in sessions:
+        for process in processes(session.pid):
+            os.kill(process, signal.SIGKILL)
 
 
 def until_something_trains(clone: Path, master: subprocess.Popen) -> list[Running]:
@@ -118,7 +132,7 @@ def content(record: Record) -> dict[str, object]:
     return {name: value for name, value in asdict(record).items() if name not in ("path", "seconds", "provenance")}
 
 
-def test_killed_again_and_again_it_ends_bit_by_bit_as_if_left_alone(clone, monkeypatch):
+def test_killed_again_and_again_it_ends_bit_by_bit_as_if_left_alone(clone, workflow, monkeypatch):
     genclust(clone, "alone", "run", "killed", "--quiet")
     alone = {
         record.config["model"]["w_gaussian"]: record for record in Store(clone.with_name("alone") / "results").every()
@@ -130,7 +144,7 @@ def test_killed_again_and_again_it_ends_bit_by_bit_as_if_left_alone(clone, monke
 
     sessions = []
     for number, everything in ((signal.SIGTERM, True), (signal.SIGKILL, True), (signal.SIGKILL, False)):
-        master = workflow(clone)
+        master = workflow()
         sessions.append(master.pid)
         running = until_something_trains(clone, master)
         assert running, "killed too early or too late to mean anything"
@@ -140,7 +154,7 @@ def test_killed_again_and_again_it_ends_bit_by_bit_as_if_left_alone(clone, monke
         else:  # the jobs go on, and those of the next workflow have to wait for them
             master.send_signal(number)
         master.wait()
-    last = workflow(clone)
+    last = workflow("hurried")  # whose jobs leave checkpoints after seconds and are submitted again
     assert last.wait(600) == 0, clone.with_name("log.txt").read_text()
     assert not [process for session in sessions for process in processes(session)]
 
@@ -159,6 +173,6 @@ def test_killed_again_and_again_it_ends_bit_by_bit_as_if_left_alone(clone, monke
 
     before = {path: path.stat().st_mtime_ns for path in left.folder.rglob("*")}
     shutil.rmtree(cache / "workflow")
-    assert workflow(clone).wait(300) == 0, "what is done is not run again, whatever Snakemake remembers"
+    assert workflow().wait(300) == 0, "what is done is not run again, whatever Snakemake remembers"
     assert {path: path.stat().st_mtime_ns for path in left.folder.rglob("*")} == before
     assert json.loads(genclust(clone, "cache", "plan", "--json"))["units"] == []

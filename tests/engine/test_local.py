@@ -35,7 +35,7 @@ evaluate: [clustering]
 settings:
   data: {name: digits, validation_fraction: 0.2, test_fraction: 0.2}
   model: {name: gumbel, n_clusters: 10, hidden: [128, 64], feature_dim: 50, latent_dim: 10}
-  training: {epochs: 300, batch_size: 100, learning_rate: 0.001, temperature: 1, snapshots: [1, 300]}
+  training: {epochs: 200, batch_size: 100, learning_rate: 0.001, temperature: 1, snapshots: [1, 200]}
 profiles: {demo: {seeds: "0"}}
 rows:
   two: {label: two, dataset: digits, settings: {model: {w_gaussian: 2}}}
@@ -83,7 +83,7 @@ def genclust(clone: Path, cache: str, *arguments: str) -> str:
 
 
 @pytest.fixture
-def workflow():
+def workflow(clone):
     """Starts the workflow in a session of its own; nothing of it outlives the test."""
     sessions = []
 

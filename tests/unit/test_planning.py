@@ -178,8 +178,7 @@ def test_the_plan_as_json_is_all_that_a_job_needs(invoke):
         assert RunConfig(**settings).address == address
     (first, *_) = told["units"]
     assert (first["address"], first["seed"]) == (config().address, 0)
-    written = own().write(record(config(), 0), {})
-    assert first["record"] == str(written.path)
+    assert first["evaluations"] == ["clustering", "style"]
 
 
 def test_the_plan_as_a_table_ends_in_totals(invoke):

@@ -108,16 +108,11 @@ def by_configuration(units: Sequence[Unit]) -> list[list[Unit]]:
 
 def as_plain(units: Sequence[Unit]) -> dict[str, Any]:
     """What `plan` has found for JSON: configurations by address, the units in their order, and this interpreter."""
-    folder = own().folder.absolute()
     kept = ("seed", "evaluations", "rows", "steps", "core_minutes", "basis", "memory_mb", "has_data")
     return {
         "python": sys.executable,
         "configurations": {unit.config.address: asdict(unit.config) for unit in units},
-        "units": [
-            {"address": unit.config.address, "record": f"{folder}/{unit.config.address}/seed-{unit.seed:04d}.json"}
-            | {name: getattr(unit, name) for name in kept}
-            for unit in units
-        ],
+        "units": [{"address": unit.config.address} | {name: getattr(unit, name) for name in kept} for unit in units],
     }
 
 

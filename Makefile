@@ -69,7 +69,7 @@ $(RUNS_READY): workflow/requirements.txt | $(READY)
 	@touch $@
 
 runs: $(RUNS_READY) ## run what the stores lack, from the present commit: PROFILE=laptop|slurm|gpu ARGS="simple-table1 --profile quick"
-	@PYTHON=$(CURDIR)/$(BIN)/python SNAKEMAKE=$(CURDIR)/$(RUNS)/snakemake workflow/runs.sh $(PROFILE) $(ARGS)
+	@PYTHON="$(CURDIR)/$(BIN)/python" SNAKEMAKE="$(CURDIR)/$(RUNS)/snakemake" workflow/runs.sh $(PROFILE) $(ARGS)
 
 # The peers want packages of their own, so what measures has an environment of its own.
 $(BENCH_READY): pyproject.toml constraints.txt benchmarks/requirements.txt | $(READY)

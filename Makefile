@@ -11,6 +11,9 @@ BIN := .venv/bin
 READY := $(BIN)/.ready
 BENCH := .venv-bench/bin
 BENCH_READY := $(BENCH)/.ready
+RUNS := .venv-runs/bin
+RUNS_READY := $(RUNS)/.ready
+PROFILE ?= laptop
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 TESTS ?= tests notebooks
 # Only what reads the built book waits for it.
@@ -18,7 +21,7 @@ BOOK_FOR_TESTS = $(if $(filter-out tests/unit% tests/regression% notebooks%,$(TE
 # Two at once, with a thread each.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
-.PHONY: help faults install book strict unit test notebook bench bench-gpu lint clean distclean
+.PHONY: help faults install book strict unit test notebook runs bench bench-gpu lint clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +61,16 @@ notebook: $(READY) ## run one notebook with new parameters: _build/notebooks/NAM
 	  ls notebooks | sed -n 's/\.ipynb$$//p' >&2; exit 1; fi
 	@$(BIN)/python -m genclust.book notebook $(NAME) $(ARGS)
 
+# Snakemake wants another release of packaging than the book, so it has an environment of its own.
+$(RUNS_READY): workflow/requirements.txt | $(READY)
+	@echo "install: Snakemake, in .venv-runs (half a minute)"
+	@$(BIN)/python -m venv --clear .venv-runs
+	@$(RUNS)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -r workflow/requirements.txt
+	@touch $@
+
+runs: $(RUNS_READY) ## run what the stores lack, from the present commit: PROFILE=laptop|slurm|gpu ARGS="simple-table1 --profile quick"
+	@PYTHON="$(CURDIR)/$(BIN)/python" SNAKEMAKE="$(CURDIR)/$(RUNS)/snakemake" workflow/runs.sh $(PROFILE) $(ARGS)
+
 # The peers want packages of their own, so what measures has an environment of its own.
 $(BENCH_READY): pyproject.toml constraints.txt benchmarks/requirements.txt | $(READY)
 	@echo "install: the library and its peers, in .venv-bench (a few minutes)"
@@ -85,4 +98,4 @@ clean: ## remove what was built
 	@rm -rf _build && echo "clean: removed _build"
 
 distclean: clean ## and the environment
-	@rm -rf .venv .venv-bench && echo "clean: removed .venv and .venv-bench"
+	@rm -rf .venv .venv-bench .venv-runs && echo "clean: removed .venv, .venv-bench and .venv-runs"

@@ -1,4 +1,5 @@
-"""The command line: ``genclust run``, ``list``, ``show``, ``verdicts``, ``publish``, ``audit`` and ``data``."""
+"""The command line: ``genclust run``, ``list``, ``show``, ``verdicts``, ``plan``, ``status``, ``publish``,
+``audit`` and ``data``."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -20,7 +22,8 @@ from rich.table import Table
 from genclust import cli_data
 from genclust.data import DataError
 from genclust.experiments import audit as auditing
-from genclust.experiments import declaration, execution, publishing, store
+from genclust.experiments import declaration, execution, planning, publishing, store
+from genclust.experiments import status as running
 from genclust.experiments.store import StoreError
 from genclust.experiments.verdicts import as_plain, published_records, summarise
 from genclust.experiments.verdicts import verdicts as all_verdicts
@@ -192,6 +195,60 @@ def show(
                 _print_records(profile, one, [found[seed] for seed in sorted(found)])
             else:
                 console.print(f"Not run yet: genclust run {experiment} --row {one.name} --profile {profile}")
+
+
+@app.command()
+def plan(
+    experiments: Annotated[list[str] | None, typer.Argument(help="Only what these ask for; all by default.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Only demo, quick or paper.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+) -> None:
+    """What declared rows lack in the stores, as seeds of configurations, and what training it will take."""
+    with _one_sentence():
+        units = planning.plan(experiments or [], None if profile is None else declaration.parse_profile(profile))
+        if as_json:
+            print(json.dumps(planning.as_plain(units)))
+            return
+        table = _table("configuration/seeds", "core-hours", "told by", "MB", "data", "asked for by")
+        for same in planning.by_configuration(units):
+            first, hours = same[0], _core_hours(same)
+            others = f" and {len(first.rows) - 1} more" if len(first.rows) > 1 else ""
+            table.add_row(
+                f"{first.config.address}/{','.join(str(unit.seed) for unit in same)}",
+                *(f"{hours:.2f}" if first.basis else "?", first.basis or "nothing", str(first.memory_mb or "?")),
+                *("there" if first.has_data else "missing", first.rows[0] + others),
+            )
+        console.print(table)
+        told, untold = [u for u in units if u.basis], [u for u in units if not u.basis]
+        print(
+            f"{len(units)} seeds of {len({u.config.address for u in units})} configurations are lacking. "
+            f"Training {len(told)} of them will take about {_core_hours(told):.1f} core-hours; of {len(untold)} no "
+            f"record tells. {sum(not u.has_data for u in units)} lack their data."
+        )
+
+
+def _core_hours(units: list[planning.Unit]) -> float:
+    return sum(unit.core_minutes or 0.0 for unit in units) / 60
+
+
+@app.command()
+def status(as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False) -> None:
+    """What runs now, how far it is and when its training will be done."""
+    with _one_sentence():
+        found = running.status()
+        if as_json:
+            print(json.dumps([asdict(one) for one in found]))
+            return
+        form = "{:<44} {:<8} {:>9} {:>9} {:>8} {:>12}  {}"
+        print(form.format("configuration/seed", "state", "step", "of", "s/step", "done", "process"))
+        for one in found:
+            print(
+                form.format(
+                    *(one.unit, one.state, one.step, one.steps or "?", f"{one.seconds:.3g}" if one.seconds else "?"),
+                    time.strftime("%d %b %H:%M", time.localtime(one.done)) if one.done else "?",
+                    f"{one.holder.process} on {one.holder.host}" if one.holder else "",
+                )
+            )
 
 
 @app.command()

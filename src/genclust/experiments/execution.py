@@ -21,7 +21,7 @@ from tqdm import tqdm
 from genclust import data as datasets
 from genclust.data import DataError, DataSet
 from genclust.evaluation.clustering import hungarian_accuracy
-from genclust.experiments import evaluations, workers
+from genclust.experiments import evaluations, locks, workers
 from genclust.experiments.declaration import Profile, Row, RunConfig, root, training_settings
 from genclust.experiments.results import Results
 from genclust.experiments.store import Record, Store, find
@@ -118,6 +118,7 @@ def run(
         DataError: before anything is computed, if the data set is unfit, or is another than that of records found.
         SettingError: likewise, if an evaluation cannot be made of the model, or the store takes no record.
         OSError: likewise, if nothing can be written where records or checkpoints go.
+        Held: before anything is computed, or before the seeds that are begun later, if another process runs a seed.
         Unfinished: if the budget or a signal ended training or evaluation; nothing is lost.
     """
     evaluations.refuse_unsuited(task.evaluations, task.config)
@@ -184,7 +185,8 @@ def _results(
             fitted: dict[str, Any] = {"curve": [], "failed_at_step": None, "seconds": time.perf_counter() - began}
             yield [seed], [result], [fitted | {"legs": []}]
         return
-    groups = _groups(task.config, seeds, data, device)
+    with locks.hold([checkpoint_path(task.config, seed) for seed in seeds]):  # since checkpoints are put in order
+        groups = _groups(task.config, seeds, data, device)
     if device == "cpu" and workers.count(len(groups)) > 1:
         jobs = [(task, group, device, deadline) for group in groups]
         yield from workers.each(_train_and_evaluate, jobs, data.name, progress)
@@ -198,17 +200,20 @@ def _train_and_evaluate(
     task: Task, seeds: list[int], device: str, deadline: float | None, watch: workers.Watch
 ) -> Finished:
     data, _ = prepare(task.config)
-    model, states = train(task.config, seeds, data, watch, device, deadline)
-    snapshots = [state.pop("snapshots") for state in states]
-    with watch.abandon(
-        f"Interrupted while seeds {', '.join(map(str, seeds))} were evaluated; "
-        "their training is kept, and the same command evaluates them anew."
-    ):
-        if isinstance(model, BernoulliModel):
-            train_x = torch.from_numpy(data.splits["train"].x).to(device)
-            recollect(model, train_x, seeds, task.config.training["batch_size"])
-        precision = task.config.training["precision"]
-        results = evaluations.evaluate(model, data, seeds, snapshots, task.evaluations, torch.device(device), precision)
+    paths = [checkpoint_path(task.config, seed) for seed in seeds]
+    with locks.hold(paths, total_steps(task.config, len(data.splits["train"]))):
+        model, states = train(task.config, seeds, data, watch, device, deadline)
+        snapshots = [state.pop("snapshots") for state in states]
+        with watch.abandon(
+            f"Interrupted while seeds {', '.join(map(str, seeds))} were evaluated; "
+            "their training is kept, and the same command evaluates them anew."
+        ):
+            if isinstance(model, BernoulliModel):
+                train_x = torch.from_numpy(data.splits["train"].x).to(device)
+                recollect(model, train_x, seeds, task.config.training["batch_size"])
+            precision = task.config.training["precision"]
+            where = torch.device(device)
+            results = evaluations.evaluate(model, data, seeds, snapshots, task.evaluations, where, precision)
     kept = ("curve", "failed_at_step", "seconds", "legs")
     return seeds, results, [{name: state[name] for name in kept} for state in states]
 
@@ -229,6 +234,14 @@ def build(config: RunConfig, replicas: int, x_dim: int) -> Model:
     module, settings = MODELS[config.model["name"]]
     declared = {key: value for key, value in config.model.items() if key not in ("name", "revision")}
     return module(replicas, x_dim, read(settings, declared, "model"))
+
+
+def total_steps(config: RunConfig, n: int) -> int:
+    """How many steps a training on ``n`` examples has in all (see :class:`Training`); none for what is not trained."""
+    if not config.training:
+        return 0
+    whole, rest = divmod(n, config.training["batch_size"])
+    return config.training["epochs"] * (whole + (rest > 1))
 
 
 def checkpoint_path(config: RunConfig, seed: int) -> Path:
@@ -327,7 +340,7 @@ def train(
         if not of_seed or of_seed[-1] != of_seed[-1] | now:
             of_seed.append({"from_step": training.step} | now)
 
-    last_saved = time.monotonic()
+    begun_at, last_saved = training.step, time.monotonic()
     which = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds"
     watch.begin(f"{config.data['name']}, {which}", training.total_steps, training.step)
     interrupted = False
@@ -339,7 +352,8 @@ def train(
             save()
             last_saved = now
         interrupted = watch.stop()
-        return interrupted or (deadline is not None and now > deadline)
+        # However short the time, each call gets on, so that calling again comes to an end.
+        return interrupted or (deadline is not None and now > deadline and training.step > begun_at)
 
     def report(loss: float, steps: int) -> None:
         accuracy = f", validation accuracy {seen['acc']:.1f} %" if "acc" in seen else ""

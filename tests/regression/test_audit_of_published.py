@@ -17,6 +17,8 @@ IN_FULL = [
     "gmvae-figure2/eta1-alpha2",
     "gmvae-figure2/eta1-alpha0",
     "gmvae-figure2/eta0-alpha0",
+    "gmvae-figure2/eta0-alpha1",
+    "gmvae-figure2/eta1-alpha2-5000",
     "simple-table1/proposed-usps",
 ]
 

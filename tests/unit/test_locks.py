@@ -147,6 +147,7 @@ def test_of_a_crowd_one_at_a_time_gets_a_lock_that_is_broken_again_and_again(che
 
 RUN = """
 import sys
+from pathlib import Path
 from genclust.experiments import declaration, execution
 from genclust.experiments.store import Store
 execution.SECONDS_BETWEEN_CHECKPOINTS = 0.1
@@ -165,6 +166,7 @@ def test_a_seed_that_is_being_trained_is_left_alone_until_its_process_is_killed(
     deadline = time.monotonic() + 120
     while not paths[1].exists() and first.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
+    assert paths[1].exists(), first.stderr.read()
     try:
         with pytest.raises(locks.Held, match=rf"seed-0001 is being run by process {first.pid} on"):
             run(task, Store(tmp_path / "records"), progress=False)

@@ -97,6 +97,7 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_numbers_of_an_uninterrupted_one(cache, tmp_path, monkeypatch, one_thread):
     task = short_task([0, 1], training={"epochs": 60})
     paths = [execution.checkpoint_path(task.config, seed) for seed in (0, 1)]

@@ -9,6 +9,7 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from genclust.evaluation.clustering import hungarian_accuracy, many_to_one_accuracy
 from genclust.experiments import audit as auditing
 from genclust.experiments import declaration, execution
+from genclust.experiments.results import as_small_integers
 from genclust.experiments.store import Store
 
 SHORT = {"training": {"epochs": 1}}
@@ -138,3 +139,9 @@ def test_the_scores_agree_with_other_libraries(seed):
     for mean, name in ((auditing._arithmetic, "arithmetic"), (auditing._geometric, "geometric")):
         expected = 100 * normalized_mutual_info_score(labels, clusters, average_method=name)
         assert auditing._nmi(counts, mean) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("largest, kind", [(9, np.uint8), (255, np.uint8), (256, np.uint16), (70_000, np.uint32)])
+def test_whole_numbers_are_kept_in_the_smallest_type_that_holds_them(largest, kind):
+    kept = as_small_integers(np.array([[0, 3], [largest, 1]]))
+    assert kept.tolist() == [[0, 3], [largest, 1]] and kept.dtype == kind

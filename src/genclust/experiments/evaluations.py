@@ -416,7 +416,10 @@ EVALUATIONS: Mapping[str, Evaluation] = {
     "generation": Evaluation(
         lambda t, n: _pictures(generation(t.model, t.bits, t.seeds, t.device)), _is(BernoulliModel)
     ),
-    "map": Evaluation(lambda t, n: _pictures(latent_map(t.model, t.data, t.bits, t.seeds, t.device)), _is(CaGeM)),
+    "map": Evaluation(
+        lambda t, n: _pictures(latent_map(t.model, t.data, t.bits, t.seeds, t.device)),
+        lambda model, config: issubclass(model, CaGeM) and config.model["z2_dim"] == 2,
+    ),
     "layers": Evaluation(
         lambda t, n: layerwise.clusters_by_layer(t.model, t.data, t.parts["test"]),
         lambda model, config: issubclass(model, VLAC) and model.clusters,

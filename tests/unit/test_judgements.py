@@ -28,8 +28,8 @@ def record(seed: int, value: float, data: str = "mnist", variant: str = "", prof
     ("profile", "data", "verdict", "surrogate"),
     [
         ("paper", "mnist", "reproduced", None),
-        ("quick", "mnist", "not run", None),
-        ("demo", "digits", "not run", "digits"),
+        ("quick", "mnist", "smaller run", None),
+        ("demo", "digits", "smaller run", "digits"),
         ("paper", "digits", "surrogate data", "digits"),
     ],
 )

@@ -22,6 +22,7 @@ from benchmarks.errors import errors
 from benchmarks.kernel_cases import Case, cases
 from benchmarks.machine import quiet
 from benchmarks.models import GMVAE, VAE, CaGeM, VaDE
+from benchmarks.networks import networks
 from benchmarks.timing import Comparison, Variant, compare, repeat
 from benchmarks.unhelpful import unhelpful
 from genclust.evaluation.likelihood import log_likelihood
@@ -531,6 +532,11 @@ def likelihood(setup: Setup) -> Result:
     return setup.compare(variants, "images/s").as_dict() | {"images": len(x), "samples": samples}
 
 
+def paper_networks(setup: Setup) -> Result:
+    """Seconds per step of the networks of the papers, see :mod:`benchmarks.networks`."""
+    return networks(setup.rounds, setup.precisions, setup.smoke)
+
+
 CPU: dict[str, Callable[[Setup], Result]] = {
     "throughput": throughput,
     "replicas": replicas,
@@ -540,6 +546,7 @@ CPU: dict[str, Callable[[Setup], Result]] = {
     "profile": profile,
     "likelihood": likelihood,
     "cost": cost,
+    "networks": paper_networks,
     "errors": errors,
     "unhelpful": unhelpful,
 }

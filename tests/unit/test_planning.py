@@ -146,6 +146,29 @@ def test_where_no_record_tells_a_checkpoint_does_and_else_nothing(stores):
     assert (other.steps, other.basis, other.core_minutes) == (48, "", None)
 
 
+def test_what_nothing_tells_can_be_measured_and_records_tell_better(stores):
+    units = plan(["table"])
+    assert {unit.basis for unit in units} == {""}
+    began = time.monotonic()
+    planning.measure(units)
+    took = time.monotonic() - began
+    measured = plan(["table"])
+    assert {unit.basis for unit in measured} == {"measured"}
+    assert all(0 < unit.core_seconds < took / 5 for unit in measured)  # five steps at least were made in that time
+    planning.measure(measured)
+    assert plan(["table"])[0].core_seconds == measured[0].core_seconds, "what is known is not measured again"
+    published().write(record(RunConfig(config().data, config().model | {"w_gaussian": 7.0}, config().training), 0), {})
+    assert {unit.basis for unit in plan(["table"])} == {"records"}
+
+
+def test_damaged_paces_tell_nothing(stores):
+    paces = execution.cache_folder() / planning.PACES
+    paces.parent.mkdir(parents=True)
+    for damaged in ("", "[1]", '{"shape": "fast"}', '{"shape": null}'):
+        paces.write_text(damaged)
+        assert plan(["table"])[0].basis == ""
+
+
 def test_missing_data_and_known_memory_are_told(stores):
     peak = execution.checkpoint_path(config(), 0).with_name(planning.PEAK)
     peak.parent.mkdir(parents=True)

@@ -306,6 +306,25 @@ def precision(groups: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(lines).fillna("–")
 
 
+def networks(found: Mapping[str, Any]) -> pd.DataFrame:
+    """Milliseconds per step of each network at profile ``paper``, and which share of them its products need."""
+    lines = []
+    for row, measured in found["rows"].items():
+        for variant, v in measured["variants"].items():
+            precision, _, settings = variant.partition(", ")
+            lines.append(
+                {
+                    "Row": row + (f", {settings}" if settings else ""),
+                    "Products in": {"bf16": "bfloat16"}.get(precision, precision),
+                    "ms per step": f"{1000 * v['seconds']['median']:.1f}",
+                    "GFLOP": f"{v['flop'] / 1e9:.2f}",
+                    "GFLOP per second": f"{v['flop'] / v['seconds']['median'] / 1e9:.0f}",
+                    "% of the machine's": f"{100 * v['share']:.0f}",
+                }
+            )
+    return pd.DataFrame(lines)
+
+
 def roofline(found: Mapping[str, Any]) -> pd.DataFrame:
     """Each step's time, and what its products and its bytes need at least."""
     lines = []

@@ -1,0 +1,113 @@
+"""The networks that rows train at profile ``paper``: seconds per step, and which share of them products need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import median
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks import machine
+from benchmarks.timing import compare, repeat
+from genclust.experiments import declaration
+from genclust.experiments.execution import build
+from genclust.training.loop import Training
+
+#: A row of each kind of network, and the settings that are measured beside its own.
+ROWS: dict[str, dict[str, dict[str, Any]]] = {
+    "simple-table1/proposed-mnist": {},
+    "gmvae-table1/gmvae-k10-m1": {},
+    "gmvae-table1/gmvae-k16-m10": {},
+    "cagem-table1/cagem-0-k10": {"two classes": {"model": {"classes": 1}}},
+    "cagem-others/cagem-k1": {},
+    "cagem-others/adgm-100": {"two classes": {"model": {"classes": 1}}},
+    "cagem-others/avae": {},
+    "cagem-others/lvae": {},
+    "cagem-iwae/vae-l2-k1": {},
+    "cagem-iwae/iwae-l2-k50": {},
+    "vlac-table1/vlac-two": {},
+    "vlac-table1/gm-dgm": {},
+}
+#: Values of an example of each data set.
+DIMENSIONS = {"mnist": 28 * 28, "svhn": 32 * 32 * 3}
+
+
+def networks(rounds: int, precisions: tuple[str, ...], smoke: bool) -> dict[str, Any]:
+    """Seconds per step on one thread of each row of :data:`ROWS`, its precisions and settings in turn.
+
+    Args:
+        rounds: that count; one more warms up.
+        precisions: of which the first is the baseline.
+        smoke: only the first row.
+
+    Returns:
+        The machine's rate of products by precision, in FLOP per second, and for each row and variant the seconds per
+        step (median, min, max), the floating-point operations of its products, and the share of the time that these
+        would need at that rate.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        rates = {name: _rate(name, 64 if smoke else 2048) for name in precisions}
+        rows = list(ROWS)[:1] if smoke else list(ROWS)
+        return {"rates": rates, "rows": {row: _row(row, rounds, precisions, rates) for row in rows}}
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _rate(precision: str, n: int) -> float:
+    product, flop = machine.multiplier("cpu", n, torch.float32 if precision == "float32" else torch.bfloat16)
+    return median(compare({"": repeat(product, 2, flop)}, 5, "FLOP/s").rates[""])
+
+
+def _row(row: str, rounds: int, precisions: tuple[str, ...], rates: Mapping[str, float]) -> dict[str, Any]:
+    trainings = {}
+    for what, settings in {"": {}, **ROWS[row]}.items():
+        for precision in precisions:
+            trainings[", ".join(filter(None, (precision, what)))] = _training(row, precision, settings)
+    flop = {}
+    for name, training in trainings.items():
+        with FlopCounterMode(display=False) as counter:
+            training._one_step()
+        flop[name] = counter.get_total_flops()
+
+    def a_step(training: Training) -> float:
+        training._one_step()
+        return 1.0
+
+    found = compare({name: lambda t=t: a_step(t) for name, t in trainings.items()}, rounds, "steps/s")  # type: ignore[misc]
+    variants = {}
+    for name, steps in found.rates.items():
+        seconds = [1 / rate for rate in steps]
+        needed = flop[name] / rates[name.partition(",")[0]]
+        variants[name] = {
+            "seconds": {"median": median(seconds), "min": min(seconds), "max": max(seconds)},
+            "flop": flop[name],
+            "share": needed / median(seconds),
+        }
+    return {"variants": variants, "batch": next(iter(trainings.values())).settings.batch_size}
+
+
+def _training(row: str, precision: str, settings: Mapping[str, Any]) -> Training:
+    """A seed of the row at its first step, on noise in place of its data: a step takes as long on any."""
+    experiment, _, name = row.partition("/")
+    overrides = {**settings, "training": {"precision": precision}}
+    config = declaration.load(experiment).row(name).config("paper", overrides)
+    generator = torch.Generator().manual_seed(0)
+    n, d = 2 * config.training["batch_size"], DIMENSIONS[config.data["name"]]
+    x = torch.randint(0, 256, (n, d), dtype=torch.uint8, generator=generator)
+    labelled = None
+    if n_labels := config.data.get("n_labels"):
+        rows = torch.arange(n_labels)[None] % n
+        labelled = rows, rows % config.model["n_clusters"]
+    training = Training(
+        build(config, 1, d),
+        [0],
+        x,
+        declaration.training_settings(config.model["name"], config.training),
+        labelled=labelled,
+    )
+    training.model.train()
+    return training

@@ -28,12 +28,13 @@ def list_() -> None:
     except (data.DataError, SettingError) as error:
         raise fail(str(error)) from None
     table = Table(title=f"Data sets below {folder}")
-    for heading in ("name", "what", "rows", "here?", "stands in for"):
+    for heading in ("name", "what", "rows", "here?", "fidelity"):
         table.add_column(heading, justify="right" if heading == "rows" else "left")
     for name, source in known.items():
         rows = " + ".join(f"{n:,}" for n in source.splits.values())
         here = "yes" if source.present(data.place(name)) else "no"
-        table.add_row(name, source.what, rows, here, source.surrogate_for or "")
+        of = f" of {source.stands_in_for}" if source.stands_in_for else ""
+        table.add_row(name, source.what, rows, here, source.fidelity + of)
     Console().print(table)
 
 

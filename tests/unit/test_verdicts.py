@@ -76,7 +76,10 @@ def test_the_best_of_all_seeds():
 def test_every_reported_number_has_a_line():
     lines = verdicts()
     assert set(lines.paper) == {"simple", "gmvae", "cagem", "vlac"}
-    assert set(lines.verdict) <= {"reproduced", "partly", "not reproduced", "surrogate data", "not run", "quoted"}
+    judged = {"reproduced", "partly", "not reproduced"}
+    assert set(lines.verdict) <= judged | {"surrogate data", "subset of the data", "not run", "quoted"}
+    assert set(lines[lines.verdict.isin(judged)].fidelity) <= {"exact", "rebuilt"}
+    assert (lines.fidelity.isna() == lines.measured_mean.isna()).all()
     proposed = lines[(lines.table == "Table 1") & (lines.paper == "simple") & (lines.label == "Proposed")]
     assert set(proposed.dataset) == {"mnist", "usps", "reuters10k"}
     assert set(proposed.name) == {"ACC", "NMI"}

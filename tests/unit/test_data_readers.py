@@ -376,7 +376,7 @@ def test_the_list_of_data_sets_knows_whose_files_are_there(tiny_mnist: Path) -> 
         result = CliRunner().invoke(app, ["data", "list"], env={"COLUMNS": "250"})
         assert result.exit_code == 0, result.output
         lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in result.stdout.splitlines()]
-        return {cells[0]: cells[3] for cells in lines if len(cells) == 5}
+        return {cells[0]: cells[3] for cells in lines if len(cells) == 6}
 
     assert here().keys() == set(data.names())
     assert {name for name, there in here().items() if there == "yes"} == {

@@ -21,7 +21,7 @@ from genclust.experiments.declaration import RunConfig
 from genclust.experiments.execution import Task, Unfinished, checkpoint_path, run
 from genclust.experiments.locks import Held
 from genclust.experiments.planning import PEAK
-from genclust.experiments.store import StoreError, own, published
+from genclust.experiments.store import StoreError, in_repository, own
 from genclust.settings import SettingError
 from genclust.training.checkpoints import DamagedCheckpoint
 
@@ -46,7 +46,7 @@ def main() -> None:
         while not finished:
             left = None if asked.minutes is None else max(0.0, asked.minutes - (time.monotonic() - began) / 60)
             try:
-                run(task, own(), device=asked.device, minutes=left, progress=False, also_look_in=[published()])
+                run(task, own(), device=asked.device, minutes=left, progress=False, also_look_in=in_repository())
                 finished = True
             except Held as held:
                 if left == 0:

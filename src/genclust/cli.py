@@ -67,7 +67,7 @@ def _one_sentence() -> Iterator[None]:
 def run(
     experiment: Annotated[str, typer.Argument(help="An experiment; `genclust list` names them.")],
     row: Annotated[list[str] | None, typer.Option(help="Only this row; may be repeated.")] = None,
-    profile: Annotated[str, typer.Option(help="demo, quick or paper.")] = "demo",
+    profile: Annotated[str, typer.Option(help="demo, quick, long or paper.")] = "demo",
     seeds: Annotated[str | None, typer.Option(help="Such as 0-9 or 0,3; the profile's own otherwise.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A setting as key=value; may be repeated.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Stop with a checkpoint after so many minutes.")] = None,
@@ -87,7 +87,7 @@ def run(
         wanted = None if seeds is None else declaration.parse_seeds(seeds)
         tasks = [execution.task_for(r, known, wanted, declaration.parse_overrides(set_ or [], r, known)) for r in rows]
         target = store.Store(into) if into else store.own()
-        elsewhere = [] if anew else [store.published()]
+        elsewhere = [] if anew else store.in_repository()
         began = time.monotonic()
         for one, task in zip(rows, tasks, strict=True):
             left = None if minutes is None else max(0.0, minutes - (time.monotonic() - began) / 60)
@@ -176,7 +176,7 @@ def _published(row: declaration.Row) -> str:
 def show(
     experiment: Annotated[str, typer.Argument(help="An experiment; `genclust list` names them.")],
     row: Annotated[str | None, typer.Option(help="Only this row.")] = None,
-    profile: Annotated[str, typer.Option(help="demo, quick or paper.")] = "paper",
+    profile: Annotated[str, typer.Option(help="demo, quick, long or paper.")] = "paper",
 ) -> None:
     """The resolved settings of an experiment's rows, and their records."""
     with _one_sentence():
@@ -190,7 +190,7 @@ def show(
             console.print(f"\n[bold]{one.name}[/]  {one.label} on {config.data['name']}, results/{config.address}")
             plain = {"data": config.data, "model": config.model, "training": config.training}
             console.print(yaml.safe_dump(plain, sort_keys=False).rstrip(), highlight=False)
-            found = store.find(config, one.seeds(known), [store.published(), store.own()])
+            found = store.find(config, one.seeds(known), [*store.in_repository(), store.own()])
             if found:
                 _print_records(profile, one, [found[seed] for seed in sorted(found)])
             else:
@@ -200,12 +200,19 @@ def show(
 @app.command()
 def plan(
     experiments: Annotated[list[str] | None, typer.Argument(help="Only what these ask for; all by default.")] = None,
-    profile: Annotated[str | None, typer.Option(help="Only demo, quick or paper.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Only demo, quick, long or paper.")] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Time a few steps of what no record tells of, a minute each at most.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
     """What declared rows lack in the stores, as seeds of configurations, and what training it will take."""
     with _one_sentence():
-        units = planning.plan(experiments or [], None if profile is None else declaration.parse_profile(profile))
+        asked = experiments or [], None if profile is None else declaration.parse_profile(profile)
+        units = planning.plan(*asked)
+        if measure:
+            planning.measure(units)
+            units = planning.plan(*asked)
         if as_json:
             print(json.dumps(planning.as_plain(units)))
             return
@@ -255,20 +262,35 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Machine-readabl
 def publish(
     experiment: Annotated[str, typer.Argument(help="An experiment; `genclust list` names them.")],
     row: Annotated[list[str] | None, typer.Option(help="Only this row; may be repeated.")] = None,
-    profile: Annotated[str, typer.Option(help="demo, quick or paper.")] = "paper",
+    profile: Annotated[str, typer.Option(help="demo, quick, long or paper.")] = "paper",
     from_: Annotated[
         Path | None, typer.Option("--store", help="Take records from here, not from your own store.")
     ] = None,
 ) -> None:
-    """Copy whole rows, of committed code only, into the published store results/."""
+    """Copy whole rows, of committed code only, into the published store results/; seeds may come from waiting/ too."""
     with _one_sentence():
         declared = declaration.load(experiment)
         rows = [declared.row(name) for name in row] if row else declared.runnable
         known = declaration.parse_profile(profile)
         for one in rows:
-            records = publishing.publish(one, known, store.Store(from_) if from_ else store.own(), store.published())
+            sources = [store.Store(from_) if from_ else store.own(), store.waiting()]
+            records = publishing.publish(one, known, sources, store.published())
             where = one.config(known).address
-            console.print(f"{experiment}/{one.name}, {profile}: {len(records)} seeds are in results/{where}")
+            console.print(f"{experiment}/{one.name}, {profile}: copied {len(records)} seeds to results/{where}")
+        publishing.release(store.waiting(), store.published())
+
+
+@app.command()
+def keep(
+    from_: Annotated[
+        Path | None, typer.Option("--store", help="Take records from here, not from your own store.")
+    ] = None,
+) -> None:
+    """Copy finished seeds, of committed code only, into waiting/, where the rest of their row is waited for."""
+    with _one_sentence():
+        source = store.Store(from_) if from_ else store.own()
+        for record in publishing.keep(source, store.published(), store.waiting()):
+            console.print(f"waiting/{record.path.parent.name}/{record.path.stem}" if record.path else "")
 
 
 @app.command()

@@ -35,8 +35,8 @@ def judged(row, data: str, variant: str = "", profile="paper", mean=81.0) -> dic
     ("profile", "data", "verdict", "fidelity", "stand_in"),
     [
         ("paper", "mnist", "reproduced", "exact", None),
-        ("quick", "mnist", "not run", "exact", None),
-        ("demo", "digits", "not run", "surrogate", "digits"),
+        ("quick", "mnist", "smaller run", "exact", None),
+        ("demo", "digits", "smaller run", "surrogate", "digits"),
         ("paper", "digits", "surrogate data", "surrogate", "digits"),
         ("paper", "/home/me/own.npz", "surrogate data", "surrogate", "/home/me/own.npz"),
     ],

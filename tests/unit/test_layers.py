@@ -75,6 +75,27 @@ def test_convolutions_are_each_replicas_own(transposed):
         torch.testing.assert_close(layer(x)[r], peer(x[r]), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("transposed", [False, True])
+def test_convolutions_from_and_to_a_single_place_are_torchs(transposed):
+    """They are computed as matrix products; values and all gradients agree in double precision."""
+    torch.manual_seed(0)
+    layer = Convolution(2, 3, 4, 5, transposed=transposed).double()
+    layer.initialise(Noise([0, 1], "test").generators, "pytorch")
+    x = torch.randn(2, 6, 3, *((1, 1) if transposed else (5, 5)), dtype=torch.float64, requires_grad=True)
+    y = layer(x)
+    weights = torch.randn_like(y)
+    (weights * y).sum().backward()
+    for r in range(2):
+        peer = (nn.ConvTranspose2d if transposed else nn.Conv2d)(3, 4, 5).double()
+        peer.weight.data, peer.bias.data = layer.weight.data[r], layer.bias.data[r]
+        its_x = x.detach()[r].requires_grad_()
+        (weights[r] * peer(its_x)).sum().backward()
+        torch.testing.assert_close(y[r], peer(its_x))
+        torch.testing.assert_close(x.grad[r], its_x.grad)
+        torch.testing.assert_close(layer.weight.grad[r], peer.weight.grad)
+        torch.testing.assert_close(layer.bias.grad[r], peer.bias.grad)
+
+
 def test_fan_in_of_a_transposed_convolution_differs_between_torch7_and_pytorch():
     """Bounds of the uniform draws, from the documentation of both: planes out times area, and planes in."""
     layer = Convolution(1, 50, 2, 3, transposed=True)

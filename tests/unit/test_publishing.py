@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from genclust.experiments import declaration
-from genclust.experiments.publishing import publish
+from genclust.experiments.publishing import keep, publish, release
 from genclust.experiments.store import Record, Store
 from genclust.settings import SettingError
 
@@ -40,7 +40,7 @@ def stores(tmp_path):
 def test_a_whole_row_is_copied_with_its_arrays_and_replaces_what_was_there(stores):
     own, published = stores
     published.write(record(0, 10.0), {})
-    copied = publish(ROW, "demo", own, published)
+    copied = publish(ROW, "demo", [own], published)
     assert [one.seed for one in copied] == SEEDS
     for seed in SEEDS:
         found = published.read(ROW.config("demo"), seed)
@@ -83,7 +83,7 @@ def test_a_row_that_is_not_whole_and_clean_is_refused_whole(stores, spoil, why):
     own, published = stores
     spoil(own)
     with pytest.raises(SettingError, match=why):
-        publish(ROW, "demo", own, published)
+        publish(ROW, "demo", [own], published)
     assert not published.folder.exists()
 
 
@@ -91,5 +91,47 @@ def test_no_evaluation_is_lost(stores):
     own, published = stores
     published.write(replace(record(2), evaluations={"clustering": 1, "neighbours": 1}), {})
     with pytest.raises(SettingError, match=r"seed 2 .* also has neighbours"):
-        publish(ROW, "demo", own, published)
+        publish(ROW, "demo", [own], published)
     assert published.read(ROW.config("demo"), 0) is None
+
+
+def test_a_row_is_made_whole_by_seeds_of_several_stores_and_those_that_are_published(stores, tmp_path):
+    own, published = stores
+    waiting = Store(tmp_path / "waiting")
+    for seed, place in ((0, published), (1, waiting)):
+        record = own.read(ROW.config("demo"), seed)
+        place.write(record, record.arrays())
+        own.delete(record)
+    copied = publish(ROW, "demo", [own, waiting], published)
+    assert [record.seed for record in copied] == SEEDS[1:]
+    assert [published.read(ROW.config("demo"), seed).seed for seed in SEEDS] == SEEDS
+    with pytest.raises(SettingError, match="lacks seed 0, 1, 2, 3, 4"):
+        publish(ROW, "demo", [Store(tmp_path / "empty")], published)
+
+
+def test_finished_seeds_wait_for_their_row_until_it_is_published(stores, tmp_path):
+    own, published = stores
+    waiting = Store(tmp_path / "waiting")
+    unclean(own)
+    missing(own)
+    kept = keep(own, published, waiting)
+    assert sorted(record.seed for record in kept) == [seed for seed in SEEDS[:-1] if seed != 1]
+    assert waiting.read(ROW.config("demo"), 2).arrays()["clusters_test"].tolist() == [2] * 3
+    assert keep(own, published, waiting) == []
+    for seed in SEEDS:
+        own.write(record(seed), {"clusters_test": np.full(3, seed)})
+    release(waiting, published)
+    assert len(list(waiting.every())) == len(kept)
+    publish(ROW, "demo", [own, waiting], published)
+    release(waiting, published)
+    assert not list(waiting.folder.iterdir())
+
+
+def test_a_waiting_seed_with_more_evaluations_than_the_published_one_is_not_lost(stores, tmp_path):
+    own, published = stores
+    waiting = Store(tmp_path / "waiting")
+    published.write(record(0), {})
+    own.write(replace(record(0), evaluations={"clustering": 1, "neighbours": 1}), {})
+    assert 0 in {one.seed for one in keep(own, published, waiting)}
+    release(waiting, published)
+    assert waiting.read(ROW.config("demo"), 0).evaluations == {"clustering": 1, "neighbours": 1}

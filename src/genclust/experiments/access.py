@@ -8,7 +8,7 @@ from typing import Any
 
 from genclust.experiments.declaration import PROFILES, Profile, load, parse_profile, parse_seeds
 from genclust.experiments.execution import run, task_for
-from genclust.experiments.store import Record, own, published
+from genclust.experiments.store import Record, in_repository, own
 from genclust.experiments.verdicts import published_records
 from genclust.models import BASELINES
 
@@ -26,7 +26,7 @@ def records(
     Args:
         experiment: the experiment's name, such as ``simple-table1``.
         row: the row's name, such as ``proposed-mnist``.
-        profile: ``demo``, ``quick`` or ``paper``; or ``published``: the most faithful profile that
+        profile: ``demo``, ``quick``, ``long`` or ``paper``; or ``published``: the most faithful profile that
             has been published, which never trains.  With other settings or seeds there is nothing published, and
             ``demo`` is run, which is said.
         seeds: such as ``"0-9"``; those of the profile if None.
@@ -51,7 +51,7 @@ def records(
         changes = {"data": changes["data"]} if "data" in changes else {}
     wanted = parse_seeds(seeds) if isinstance(seeds, str) and seeds else seeds or None
     task = task_for(declared, parse_profile(profile), wanted, changes)
-    return run(task, own(), device=device, also_look_in=[published()])
+    return run(task, own(), device=device, also_look_in=in_repository())
 
 
 @cache

@@ -20,9 +20,9 @@ from genclust.strict_yaml import parse
 from genclust.training.loop import TrainingSettings
 from genclust.training.schedules import Schedule
 
-Profile = Literal["demo", "quick", "paper"]
+Profile = Literal["demo", "quick", "long", "paper"]
 #: From the most faithful to the quickest; the first that has been run is the one shown.
-PROFILES: tuple[Profile, ...] = ("paper", "quick", "demo")
+PROFILES: tuple[Profile, ...] = ("paper", "long", "quick", "demo")
 SECTIONS = ("data", "model", "training")
 #: Far more than anybody trains, and few enough to be listed.
 MOST_SEEDS = 10_000
@@ -108,6 +108,14 @@ class Row:
     def evaluations(self, profile: Profile) -> tuple[str, ...]:
         """What is measured at the end of a run; a profile may ask for less than the paper."""
         return tuple(self._profile(profile).get("evaluate", self.evaluated))
+
+    def is_judged(self, profile: Profile) -> bool:
+        """Whether runs at the profile are compared with the paper's numbers, and not only shown beside them.
+
+        Those at ``paper`` are.  Those at ``long`` are where the declaration says ``judged``: where the paper states
+        neither the width nor the length of what it trained, so that ``paper`` is no more than a guess either.
+        """
+        return profile == "paper" or self._profile(profile).get("judged", False)
 
     def config(self, profile: Profile, overrides: Mapping[str, Any] | None = None) -> RunConfig:
         """The resolved, checked configuration.
@@ -318,7 +326,9 @@ def _check_run(part: Mapping[str, Any]) -> None:
     _check_settings(part.get("settings", {}))
     for profile, held in part.get("profiles", {}).items():
         with _place(f"profile {profile}"):
-            _part(held, {}, {"seeds": (str, int), "evaluate": list, "settings": dict})
+            _part(held, {}, {"seeds": (str, int), "evaluate": list, "settings": dict, "judged": bool})
+            if "judged" in held and profile != "long":
+                raise SettingError("judged belongs to the profile long; paper always is, the smaller ones never.")
             parse_profile(profile)
             parse_seeds(str(held.get("seeds", 0)))
             _check_settings(held.get("settings", {}))

@@ -32,6 +32,7 @@ from genclust.settings import SettingError, read
 from genclust.streams import noise_on, stream_seed
 from genclust.training import checkpoints
 from genclust.training.loop import Training, as_float, in_chunks
+from genclust.training.precision import Precision, faster_precision
 from genclust.training.statistics import recollect
 
 #: Networks below this many parameters gain from training side by side in one process on a CPU; larger ones, a
@@ -211,7 +212,8 @@ def _train_and_evaluate(
             if isinstance(model, BernoulliModel):
                 train_x = torch.from_numpy(data.splits["train"].x).to(device)
                 recollect(model, train_x, seeds, task.config.training["batch_size"])
-            precision = task.config.training["precision"]
+            # Checkpoints of before do not say which was used, but then only the declared one could be.
+            precision = states[0]["legs"][-1].get("precision", task.config.training["precision"])
             where = torch.device(device)
             results = evaluations.evaluate(model, data, seeds, snapshots, task.evaluations, where, precision)
     kept = ("curve", "failed_at_step", "seconds", "legs")
@@ -288,13 +290,25 @@ def train(
     declared = config.training
     settings = training_settings(config.model["name"], declared)
     train_x = torch.from_numpy(data.splits["train"].x)
-    model = build(config, len(seeds), train_x.shape[1])
-    training = Training(model, seeds, train_x, settings, device, labelled=labelled_rows(config, data, seeds))
+    labelled = labelled_rows(config, data, seeds)
     paths = [checkpoint_path(config, seed) for seed in seeds]
+    saved = [checkpoints.load(path) for path in paths] if all(path.exists() for path in paths) else []
+
+    def begin(precision: Precision) -> Training:
+        model = build(config, len(seeds), train_x.shape[1])
+        return Training(model, seeds, train_x, replace(settings, precision=precision), device, labelled=labelled)
+
+    if settings.precision != "faster":
+        precision = settings.precision
+    elif saved and saved[0].get("legs"):
+        precision = saved[0]["legs"][-1]["precision"]
+    else:
+        precision = faster_precision(begin)
+    training = begin(precision)
+    model = training.model
     snapshots: list[dict[str, torch.Tensor]] = [{} for _ in seeds]
     legs: list[list[dict[str, Any]]] = [[] for _ in seeds]
-    if all(path.exists() for path in paths):
-        saved = [checkpoints.load(path) for path in paths]
+    if saved:
         for path, state in zip(paths, saved, strict=True):
             lacking = {"snapshots", "legs"} - state.keys()
             if wrong := f"it lacks {', '.join(sorted(lacking))}" if lacking else training.misfit(state):
@@ -335,7 +349,7 @@ def train(
 
     if training.finished:
         return model.eval(), states()
-    now = leg(device, seeds)
+    now = leg(device, seeds, precision)
     for of_seed in legs:
         if not of_seed or of_seed[-1] != of_seed[-1] | now:
             of_seed.append({"from_step": training.step} | now)
@@ -427,15 +441,16 @@ def provenance(device: str) -> dict[str, Any]:
     }
 
 
-def leg(device: str, seeds: Sequence[int]) -> dict[str, Any]:
-    """Where and with what a training goes on, and which seeds train side by side.
+def leg(device: str, seeds: Sequence[int], precision: Precision) -> dict[str, Any]:
+    """Where and with what a training goes on, in which precision it multiplies, and which seeds train side by side.
 
     A seed gets among others what it gets alone up to rounding, which training amplifies, so a record says beside which
     ones it was.
     """
     here = provenance(device)
     return {name: here[name] for name in ("device", "processor", "instructions", "threads", "source")} | {
-        "beside": list(seeds)
+        "precision": precision,
+        "beside": list(seeds),
     }
 
 

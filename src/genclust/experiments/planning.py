@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
+
+import torch
+from tqdm import tqdm
 
 from genclust.data import catalogue
 from genclust.data.provenance import Source
 from genclust.experiments import declaration
-from genclust.experiments.declaration import PROFILES, Profile, Row, RunConfig
+from genclust.experiments.declaration import PROFILES, Profile, Row, RunConfig, training_settings
 from genclust.experiments.evaluations import revisions
-from genclust.experiments.execution import checkpoint_path, task_for, total_steps
+from genclust.experiments.execution import build, checkpoint_path, labelled_rows, prepare, task_for, total_steps
 from genclust.experiments.status import glance
-from genclust.experiments.store import Record, find, own, published
+from genclust.experiments.store import Record, find, in_repository, own
+from genclust.paths import cache_folder
+from genclust.training.loop import Training
+from genclust.training.precision import Precision, seconds_per_step
 
 #: What PyTorch's records call a processor; anything else is the name of a GPU.
 PROCESSORS = ("x86_64", "AMD64", "arm64", "aarch64")
+#: In the cache folder: core-seconds per step of shapes that no record tells of, as :func:`measure` found them.
+PACES = "paces.json"
 #: Beside the checkpoints of a configuration: the memory, in MB, that a process took which ran it.
 PEAK = "peak-memory"
 
@@ -35,7 +44,8 @@ class Unit:
         rows: these rows, as ``experiment/row, profile``.
         steps: of training that are left.
         core_seconds: what a step has taken on one core, in the median, or None where nothing tells.
-        basis: what tells it: ``records`` of other runs of this network on these data, its ``checkpoint``, or nothing.
+        basis: what tells it: ``records`` of other runs of this network on these data, its ``checkpoint``, some steps
+            that were ``measured`` here, or nothing.
         memory_mb: what a process of the workflow needed that ran this configuration here before, or None.
         has_data: whether the files of its data set are in the data folder.
     """
@@ -57,7 +67,7 @@ class Unit:
 
 
 def plan(experiments: Sequence[str] = (), profile: Profile | None = None) -> list[Unit]:
-    """The units that declared rows lack in the published and in the user's own store.
+    """The units that declared rows lack in the stores of the repository and in the user's own.
 
     The most faithful profile comes first, in it the rows that wait to be set beside a number of a paper, and
     otherwise everything as it is declared.
@@ -70,7 +80,7 @@ def plan(experiments: Sequence[str] = (), profile: Profile | None = None) -> lis
         SettingError: for the name of an experiment or a profile that there is not.
         StoreError: if a record is damaged.
     """
-    stores = [published(), own()]
+    stores = [*in_repository(), own()]
     chosen = {declaration.load(name).name for name in experiments} or set(declaration.names())
     rows = [row for name in declaration.names() for row in declaration.load(name).runnable]
     asked = [(row, at, task_for(row, at)) for at in PROFILES for row in sorted(rows, key=_alone) if at in row.profiles]
@@ -85,7 +95,10 @@ def plan(experiments: Sequence[str] = (), profile: Profile | None = None) -> lis
             if unit := wanted.get((task.config.address, seed)):
                 unit[0].append(f"{row.experiment}/{row.name}, {at}")
                 unit[1].update(task.evaluations)
-    known = paces(record for store in stores for record in store.every())
+    known = _measured() | {
+        shape: (seconds, "records")
+        for shape, seconds in paces(record for store in stores for record in store.every()).items()
+    }
     sources = {name: catalogue.source_of(name) for name in {config.data["name"] for config in lacking.values()}}
     present = {name for name, source in sources.items() if source.present(catalogue.place(name))}
     units = []
@@ -154,13 +167,59 @@ def paces(records: Iterable[Record]) -> dict[str, float]:
     return {shape: median(values) for shape, values in measured.items()}
 
 
-def _cost(config: RunConfig, seed: int, n: int, known: Mapping[str, float]) -> tuple[int, float | None, str]:
+def measure(units: Iterable[Unit]) -> None:
+    """Make a few steps of each network that no record tells of and whose data are there, and remember their pace.
+
+    On one thread, as in the workflow, and in the faster precision where the machine may choose.  Seconds to a minute
+    for each network; the paces lie in the cache folder.
+    """
+    untold = {_shape(unit.config): unit for unit in units if unit.has_data and not unit.basis and unit.config.training}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for shape, unit in tqdm(untold.items(), unit="network", disable=not untold):
+            trainings = trainings_of(unit.config, unit.seed)
+            known = _measured() | {shape: (min(seconds_per_step(*trainings)), "measured")}
+            path = cache_folder() / PACES
+            path.parent.mkdir(parents=True, exist_ok=True)
+            written = path.with_name(f"{PACES}.{os.getpid()}")
+            written.write_text(json.dumps({name: seconds for name, (seconds, _) in known.items()}, indent=1))
+            written.replace(path)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def trainings_of(config: RunConfig, seed: int) -> list[Training]:
+    """A seed's training at its first step, in the declared precision, or in each where the machine chooses."""
+    data, _ = prepare(config)
+    settings = training_settings(config.model["name"], config.training)
+    x, labelled = torch.from_numpy(data.splits["train"].x), labelled_rows(config, data, [seed])
+    precisions: tuple[Precision, ...] = ("float32", "bf16")
+    return [
+        Training(build(config, 1, x.shape[1]), [seed], x, replace(settings, precision=precision), labelled=labelled)
+        for precision in (precisions if settings.precision == "faster" else (settings.precision,))
+    ]
+
+
+def _measured() -> dict[str, tuple[float, str]]:
+    """Core-seconds per step of a shape, as `measure` left them; none where its file is not there or damaged."""
+    try:
+        paces = json.loads((cache_folder() / PACES).read_text())
+        return {shape: (float(seconds), "measured") for shape, seconds in paces.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _cost(
+    config: RunConfig, seed: int, n: int, known: Mapping[str, tuple[float, str]]
+) -> tuple[int, float | None, str]:
     """Steps that are left of a run on ``n`` examples, core-seconds per step, and what tells them."""
     state = glance(checkpoint_path(config, seed))
     made = state.get("step", 0)
     steps = (total_steps(config, n) or 1) - made
-    if (shape := _shape(config)) in known:
-        return steps, known[shape], "records"
+    told = known.get(_shape(config))
+    if told and told[1] == "records":
+        return steps, *told
     if made:
         return steps, state["legs"][-1]["threads"] * state["seconds"] / made, "checkpoint"
-    return steps, None, ""
+    return (steps, *told) if told else (steps, None, "")

@@ -1,46 +1,102 @@
-"""From a user's own store to the published one: whole rows, of committed code only."""
+"""From a user's own store to those in the repository: whole rows are published, single seeds wait for their row.
+
+Both take records of committed code only.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from genclust.experiments.declaration import Profile, Row
+from genclust.experiments import declaration
+from genclust.experiments.declaration import PROFILES, Profile, Row, RunConfig
 from genclust.experiments.execution import is_committed
 from genclust.experiments.store import Record, Store, find
 from genclust.settings import SettingError
 
 
-def publish(row: Row, profile: Profile, source: Store, target: Store) -> list[Record]:
-    """Copy the records of all seeds of a row; those that the target has are replaced.
+def publish(row: Row, profile: Profile, sources: Sequence[Store], target: Store) -> list[Record]:
+    """Copy the records of a row's seeds that ``sources`` have, if with those of the target every seed has one.
+
+    Args:
+        row: of an experiment.
+        profile: whose configuration and seeds are meant.
+        sources: where to take a seed from, in this order; its record in the target is replaced.
+        target: the published store.
 
     Raises:
-        SettingError: if a seed is missing, was made by code that is not committed or of other data than the others,
-            or lacks an evaluation that the record in its place has.  Then nothing is copied.
+        SettingError: if no source has a seed, or one is missing; if one was made by code that is not committed or of
+            other data than the others, or lacks an evaluation that the record in its place has.  Then nothing is
+            copied.
         StoreError: if a record or its arrays are damaged.
     """
     config, seeds = row.config(profile), row.seeds(profile)
     what = f"{row.experiment}/{row.name} at profile {profile}"
-    found = find(config, seeds, [source])
-    if missing := [str(seed) for seed in seeds if seed not in found]:
+    new, old = find(config, seeds, sources), find(config, seeds, [target])
+    whole = old | new
+    if missing := [str(seed) for seed in seeds if seed not in whole] or ([] if new else [str(seed) for seed in seeds]):
+        where = " and ".join(str(store.folder) for store in sources)
         raise SettingError(
-            f"Only whole rows are published, and {source.folder} lacks seed {', '.join(missing)} of {what}; "
-            "run them first."
+            f"Only whole rows are published, and {where} lacks seed {', '.join(missing)} of {what}; run them first."
         )
-    if unclean := [str(seed) for seed in seeds if not all(map(is_committed, _sources(found[seed])))]:
+    if unclean := [str(seed) for seed in sorted(new) if not _is_clean(new[seed])]:
         raise SettingError(
             f"Seed {', '.join(unclean)} of {what} was made by code that is not committed; "
             "run the row anew, from a commit."
         )
-    if len({record.data["digest"] for record in found.values()}) > 1:
+    if len({record.data["digest"] for record in whole.values()}) > 1:
         raise SettingError(f"The seeds of {what} are of different data; run the row anew.")
-    for seed, record in find(config, seeds, [target]).items():
-        if lost := record.evaluations.keys() - found[seed].evaluations.keys():
+    for seed in sorted(old.keys() & new.keys()):
+        if lost := old[seed].evaluations.keys() - new[seed].evaluations.keys():
             raise SettingError(
                 f"The published record of seed {seed} of {what} also has {', '.join(sorted(lost))}; "
                 "run the rows that ask for it into the same store first."
             )
-    arrays = {seed: found[seed].arrays() for seed in seeds}
-    return [target.write(found[seed], arrays[seed]) for seed in seeds]
+    arrays = {seed: record.arrays() for seed, record in new.items()}
+    return [target.write(new[seed], arrays[seed]) for seed in sorted(new)]
+
+
+def keep(source: Store, published: Store, waiting: Store) -> list[Record]:
+    """Copy the seeds of declared rows that are finished and not published to where they wait for the rest of their row.
+
+    Args:
+        source: the user's own store; what in it was made by code that is not committed stays there.
+        published: the published store.
+        waiting: the store for seeds that wait.
+
+    Returns:
+        The copies.
+
+    Raises:
+        StoreError: if a record or its arrays are damaged.
+    """
+    copies = []
+    for row in (row for name in declaration.names() for row in declaration.load(name).runnable):
+        for profile in (profile for profile in PROFILES if profile in row.profiles):
+            config, seeds = row.config(profile), row.seeds(profile)
+            shown = find(config, seeds, [published])
+            for seed, record in find(config, seeds, [source]).items():
+                known = shown.get(seed) or waiting.read(config, seed)
+                more = known is None or record.evaluations.keys() > known.evaluations.keys()
+                if more and _is_clean(record):
+                    copies.append(waiting.write(record, record.arrays()))
+    return copies
+
+
+def release(waiting: Store, published: Store) -> None:
+    """Delete from the store of waiting seeds those that have been published since.
+
+    Raises:
+        StoreError: if a record is damaged.
+    """
+    for record in list(waiting.every()):
+        shown = published.read(RunConfig(**record.config), record.seed)
+        if shown is not None and shown.evaluations.keys() >= record.evaluations.keys():
+            waiting.delete(record)
+
+
+def _is_clean(record: Record) -> bool:
+    """Whether everything that made a record was committed code."""
+    return all(map(is_committed, _sources(record)))
 
 
 def _sources(record: Record) -> Iterator[str]:

@@ -12,7 +12,7 @@ import re
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -160,6 +160,14 @@ class Store:
             _atomically(path, text.encode() + b"\n")
         return record
 
+    def delete(self, record: Record) -> None:
+        """Remove a record and its arrays, and its folder if nothing else is in it."""
+        path = self._path(RunConfig(**record.config), record.seed)
+        path.unlink(missing_ok=True)
+        path.with_suffix(".npz").unlink(missing_ok=True)
+        with suppress(OSError):
+            path.parent.rmdir()
+
 
 def _digest(fields: Mapping[str, Any]) -> str:
     """SHA-256 of what a record holds, so that a wrong digit in it is noticed."""
@@ -259,6 +267,19 @@ def _atomically(path: Path, content: bytes) -> None:
 def published() -> Store:
     """The store in the repository, which the book shows."""
     return Store(root() / "results")
+
+
+def waiting() -> Store:
+    """The store in the repository for finished seeds whose row is not whole yet, so that no machine trains them again.
+
+    No table, figure or verdict reads it.
+    """
+    return Store(root() / "waiting")
+
+
+def in_repository() -> list[Store]:
+    """The stores whose records need not be made again by anyone: the published one first."""
+    return [published(), waiting()]
 
 
 def own() -> Store:

@@ -111,14 +111,15 @@ def judge(reported: Reported, measured: Summary) -> str:
 
 
 def published_records(row: Row, profile: Profile | None = None) -> tuple[Profile | None, list[Record]]:
-    """The published records of a row: of the given profile, or of ``paper`` or else ``quick``.
+    """The published records of a row: of the given profile, or else of the first of ``paper``,
+    ``long`` and ``quick`` that is complete.
 
     Without a given profile only a complete one counts, in which no seed is missing.  ``demo`` has
     to be asked for: on other data it says nothing of the paper's number.
     """
     if row.settings is None:
         return None, []
-    for candidate in ("paper", "quick") if profile is None else (profile,):
+    for candidate in ("paper", "long", "quick") if profile is None else (profile,):
         if candidate not in row.profiles:
             continue
         seeds = row.seeds(candidate)
@@ -156,8 +157,10 @@ def _line(
     fidelity, stand_in = _data_of(row, records[0]) if records else (None, None)
     if row.quoted:
         verdict = "quoted"
-    elif measured is None or profile != "paper":
-        verdict = "not run"  # at the paper's settings; a smaller profile's numbers are shown, not judged
+    elif measured is None or profile is None:
+        verdict = "not run"
+    elif not row.is_judged(profile):
+        verdict = "smaller run"  # its numbers are shown, not judged
     elif fidelity in NOT_COMPARED:
         verdict = NOT_COMPARED[fidelity]
     else:

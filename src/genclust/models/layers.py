@@ -62,7 +62,10 @@ class Convolution(nn.Module):
         self.bias = nn.Parameter(torch.empty(replicas, channels_out))
 
     def forward(self, x: Float[Tensor, "R B C H W"]) -> Float[Tensor, "R B O P Q"]:
-        replicas = len(self.weight)
+        replicas, side = len(self.weight), self.weight.shape[-1]
+        places = (1, 1) if self.transposed else (side, side)
+        if x.shape[-2:] == places and not self.padding:
+            return self._product(x)
         convolve = F.conv_transpose2d if self.transposed else F.conv2d
         y = convolve(
             x.transpose(0, 1).flatten(1, 2),
@@ -73,6 +76,15 @@ class Convolution(nn.Module):
             groups=replicas,
         )
         return y.unflatten(1, (replicas, self.channels_out)).transpose(0, 1)
+
+    def _product(self, x: Float[Tensor, "R B C H W"]) -> Float[Tensor, "R B O P Q"]:
+        """From or to a single place a convolution is a matrix product, and several times faster as one."""
+        if self.transposed:  # every place of the result sees the one place of x through a weight of its own
+            y = torch.bmm(x.flatten(2), self.weight.flatten(2))
+            return y.view(*x.shape[:2], *self.weight.shape[2:]) + self.bias[:, None, :, None, None]
+        # In this order the weight's gradient comes out in the weight's own layout, and is not copied.
+        y = torch.baddbmm(self.bias[..., None], self.weight.flatten(2), x.flatten(2).transpose(1, 2))
+        return y.transpose(1, 2)[..., None, None]
 
     def initialise(self, generators: Sequence[Generator], init: Init) -> None:
         """Draw replica r's parameters from ``generators[r]``, see :func:`draw_weights`.

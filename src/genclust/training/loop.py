@@ -38,7 +38,8 @@ class TrainingSettings:
         epochs: passes over the training split.
         batch_size: examples a step; the last batch of an epoch may be smaller.
         precision: ``float32``, or ``bf16`` for bfloat16 matrix products; likelihoods, divergences,
-            batch statistics and Adam stay in float32.
+            batch statistics and Adam stay in float32.  ``faster`` stands for the faster of the two on the machine
+            that begins the run (see :func:`~genclust.training.precision.faster_precision`), which then keeps it.
         clip_norm: each replica's gradient is scaled down to this norm over all parameters; 0 leaves it as it is.
         snapshots: epochs after which the embedding of some test points is kept.
         adam_beta1: decay of the mean gradient.
@@ -48,7 +49,7 @@ class TrainingSettings:
     schedules: Mapping[str, Schedule]
     epochs: int = within(1, 1_000_000)
     batch_size: int = within(2, 1_000_000)
-    precision: Literal["float32", "bf16"] = "float32"
+    precision: Literal["float32", "bf16", "faster"] = "float32"
     clip_norm: float = later(0.0, 0, 1e9)
     snapshots: tuple[int, ...] = within(1, 1_000_000, default=())
     adam_beta1: float = later(0.9, 0, 0.9999)

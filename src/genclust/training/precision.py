@@ -1,0 +1,45 @@
+"""Which precision of matrix products is the faster on this machine.
+
+Precision is how a machine computes, not what: trainings with float32 and bfloat16 products end alike, but some
+processors multiply several times as fast in bfloat16, and others more slowly.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from genclust.training.loop import Training
+
+Precision = Literal["float32", "bf16"]
+
+#: Steps of each precision that are not timed, since they allocate and compile, and those of which the fastest counts.
+WARM_UP, TIMED = 2, 5
+
+
+def faster_precision(begin: Callable[[Precision], Training]) -> Precision:
+    """The precision whose training steps take less time here, ``float32`` if they take the same.
+
+    On a GPU bfloat16 without being measured: tensor cores multiply it at a multiple of the rate of float32.  On a CPU
+    steps of both alternate, so that whatever else the machine does slows both.
+
+    Args:
+        begin: builds the training at a precision, which is thrown away after a few steps.
+    """
+    full, half = begin("float32"), begin("bf16")
+    if full.device.type != "cpu":
+        return "bf16"
+    seconds = seconds_per_step(full, half)
+    return "bf16" if seconds[1] < seconds[0] else "float32"
+
+
+def seconds_per_step(*trainings: Training) -> list[float]:
+    """Seconds of a step of each training, the least of some that alternate; the trainings go on by these steps."""
+    seconds: list[list[float]] = [[] for _ in trainings]
+    for _ in range(WARM_UP + TIMED):
+        for training, of_training in zip(trainings, seconds, strict=True):
+            step, began = training.step, time.perf_counter()
+            training.run(lambda epoch: [], (), stop=lambda t=training, s=step: t.step > s)  # type: ignore[misc]
+            of_training.append(time.perf_counter() - began)
+    return [min(of_training[WARM_UP:]) for of_training in seconds]

@@ -1,0 +1,62 @@
+"""The faster precision is measured, kept, and does not decide what is computed in it."""
+
+import time
+
+import pytest
+import torch
+
+from genclust.experiments import declaration, execution
+from genclust.experiments.execution import Unfinished, run, task_for
+from genclust.experiments.store import Store
+from genclust.models.gumbel import GumbelClustering, GumbelSettings
+from genclust.training.loop import Training, TrainingSettings
+from genclust.training.precision import faster_precision
+from genclust.training.schedules import Schedule
+
+ROW = declaration.load("simple-table1").row("proposed-mnist")
+
+
+@pytest.mark.parametrize("slow, faster", [("float32", "bf16"), ("bf16", "float32")])
+def test_the_faster_one_is_found(slow, faster, monkeypatch):
+    """The steps of one precision are made to wait for longer than any of them takes."""
+    update = Training.update
+
+    def waiting(training, *arguments):
+        time.sleep(0.2 if training.settings.precision == slow else 0)
+        return update(training, *arguments)
+
+    monkeypatch.setattr(Training, "update", waiting)
+    schedules = {"learning_rate": Schedule.of(0.003), "temperature": Schedule.of(1.0)}
+    x = torch.randint(0, 256, (40, 20), dtype=torch.uint8)
+    begun = []
+
+    def begin(precision):
+        begun.append(precision)
+        model = GumbelClustering(1, 20, GumbelSettings(n_clusters=4, latent_dim=3, feature_dim=8, hidden=(12,)))
+        return Training(model, [0], x, TrainingSettings(schedules, 10, 10, precision))
+
+    assert faster_precision(begin) == faster
+    assert sorted(begun) == ["bf16", "float32"]
+
+
+def task(precision):
+    return task_for(ROW, "demo", [0, 1], {"training": {"epochs": 6, "precision": precision}})
+
+
+@pytest.mark.parametrize("fastest", ["float32", "bf16"])
+def test_a_run_in_the_faster_precision_is_the_run_in_that_precision(fastest, tmp_path, monkeypatch):
+    """Under one address whichever it is, and resumed without being measured again."""
+    monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path / "cache"))
+    store = Store(tmp_path / "records")
+    measured = []
+    monkeypatch.setattr(execution, "faster_precision", lambda begin: measured.append(1) or fastest)
+    monkeypatch.setattr(execution, "SMALL_NETWORK", 10**9)  # both seeds in one process, this one
+    with pytest.raises(Unfinished):
+        run(task("faster"), store, minutes=1e-9, progress=False)
+    found = run(task("faster"), store, progress=False)
+    declared = run(task(fastest), store, progress=False)
+    assert measured == [1]
+    for record, expected in zip(found, declared, strict=True):
+        assert record.metrics == expected.metrics and record.curve == expected.curve
+        assert [leg["precision"] for leg in record.provenance["training"]] == [fastest]
+        assert record.config["training"]["precision"] == "faster"

@@ -47,8 +47,10 @@ DATASETS = {
     "rcv1_10k": "RCV1-10k",
     "omniglot": "OMNIGLOT",
     "omniglot (bicubic)": "official drawings, bicubic",
+    "omniglot (rebuilt)": "official drawings, rebuilt as 28 × 28",
     "binarized_mnist": "MNIST, static bits",
     "svhn": "SVHN",
+    "svhn_10k": "first 10,000 test images",
     "digits": "digits",
     "arcs": "arcs",
     "house_numbers": "house numbers",
@@ -184,6 +186,8 @@ class VerdictTable(SphinxDirective):
 
 def verdict_table(title: str, rows: Iterable[dict[str, Any]]) -> str:
     """One table as HTML; every cell names its column, so that a narrow screen can show it as a card."""
+    from genclust.experiments.verdicts import remark
+
     head = "".join(f"<th>{name}</th>" for name in ("Row", "Data", "Metric", "Paper", "Measured", "Verdict"))
     lines = [
         '<div class="verdicts"><table class="verdict-table">',
@@ -192,6 +196,8 @@ def verdict_table(title: str, rows: Iterable[dict[str, Any]]) -> str:
     for row in rows:
         verdict = str(row["verdict"])
         badge = f'<span class="verdict {verdict.replace(" ", "-")}">{escape(verdict)}</span>'
+        if remark(row):
+            badge = f'<span>{badge} <small class="stand-in">{remark(row)}</small></span>'
         cells = {
             "Row": escape(text(row, "label") or text(row, "row")),
             "Data": data(row),
@@ -224,10 +230,10 @@ def metric(name: str) -> str:
 def data(row: dict[str, Any]) -> str:
     name = text(row, "dataset")
     shown = escape(DATASETS.get(name, name))
-    surrogate = row.get("surrogate")
-    if isinstance(surrogate, str) and surrogate:
-        stand_in = escape(DATASETS.get(surrogate, surrogate))
-        return f'<span>{stand_in} <small class="stand-in">for {shown}</small></span>'
+    if stand_in := text(row, "stand_in"):
+        relation = "of" if row["fidelity"] == "subset" else "for"
+        measured_on = escape(DATASETS.get(stand_in, stand_in))
+        return f'<span>{measured_on} <small class="stand-in">{relation} {shown}</small></span>'
     return shown
 
 

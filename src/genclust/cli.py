@@ -25,7 +25,7 @@ from genclust.experiments import audit as auditing
 from genclust.experiments import declaration, execution, planning, publishing, store
 from genclust.experiments import status as running
 from genclust.experiments.store import StoreError
-from genclust.experiments.verdicts import as_plain, published_records, summarise
+from genclust.experiments.verdicts import as_plain, published_records, remark, summarise
 from genclust.experiments.verdicts import verdicts as all_verdicts
 from genclust.settings import SettingError
 from genclust.training.checkpoints import DamagedCheckpoint
@@ -338,7 +338,8 @@ def verdicts(as_json: Annotated[bool, typer.Option("--json", help="Machine-reada
             reported = f"{bound} (ours)" if bound else _with_sd(line["reported_mean"], line["reported_sd"])
             measured = _with_sd(line["measured_mean"], line["measured_sd"])
             seeds = f"{line['n_seeds']}, {line['profile']}" if line["n_seeds"] else "–"
-            table.add_row(f"  {row}", line["name"], reported, measured, seeds, line["verdict"])
+            verdict = f"{line['verdict']} ({remark(line)})" if remark(line) else line["verdict"]
+            table.add_row(f"  {row}", line["name"], reported, measured, seeds, verdict)
         console.print(table)
 
 

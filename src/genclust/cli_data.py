@@ -22,18 +22,18 @@ def fail(message: str) -> typer.Exit:
 
 @app.command("list")
 def list_() -> None:
-    """Show all data sets, and which of them are in the data folder."""
+    """Show all data sets, which of them are in the data folder, and how near they are to those of the papers."""
     try:
         known, folder = data.sources(), data.folder()
     except (data.DataError, SettingError) as error:
         raise fail(str(error)) from None
     table = Table(title=f"Data sets below {folder}")
-    for heading in ("name", "what", "rows", "here?", "stands in for"):
+    for heading in ("name", "what", "rows", "here?", "fidelity", "stands in for"):
         table.add_column(heading, justify="right" if heading == "rows" else "left")
     for name, source in known.items():
         rows = " + ".join(f"{n:,}" for n in source.splits.values())
         here = "yes" if source.present(data.place(name)) else "no"
-        table.add_row(name, source.what, rows, here, source.surrogate_for or "")
+        table.add_row(name, source.what, rows, here, source.fidelity, source.stands_in_for or "")
     Console().print(table)
 
 

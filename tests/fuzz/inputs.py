@@ -338,7 +338,7 @@ def named(rng: random.Random) -> Iterator[Outcome]:
     """The files of every reader."""
     for form, (name, write) in FORMS.items():
         with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(temporary) / name
+            folder = data.place(name, temporary)
             folder.mkdir()
             write(folder)
             changes = {"digest": None} if form in DIGEST_UNKNOWN else {}

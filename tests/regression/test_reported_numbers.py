@@ -34,7 +34,8 @@ def measured() -> list[dict]:
         "measured_sd",
         "n_seeds",
         "profile",
-        "surrogate",
+        "fidelity",
+        "stand_in",
         "verdict",
     )
     rounded = [

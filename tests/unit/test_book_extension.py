@@ -38,7 +38,8 @@ VERDICTS = pd.DataFrame(
             "measured_sd": 0.25,
             "n_seeds": 5,
             "profile": "paper",
-            "surrogate": "rcv1_10k",
+            "fidelity": "surrogate",
+            "stand_in": "rcv1_10k",
             "quoted": False,
             "verdict": "surrogate data",
         }
@@ -95,6 +96,23 @@ def test_numbers_choices_and_verdicts_are_shown(book: Book) -> None:
     assert "RCV1-10k" in page and "REUTERS-10K" in page and "5 seeds" in page
     assert "Ours &lt;new&gt;" in page
     assert '<span class="verdict surrogate-data">surrogate data</span>' in page
+
+
+@pytest.mark.parametrize(
+    ("fidelity", "stand_in", "verdict", "shown"),
+    [
+        ("subset", "svhn_10k", "subset of the data", ["first 10,000 test images", "of SVHN"]),
+        ("rebuilt", "omniglot (rebuilt)", "partly", ["official drawings, rebuilt", "rebuilt data</small>"]),
+        ("exact", None, "partly", []),
+    ],
+)
+def test_a_table_says_how_near_the_data_is(book: Book, monkeypatch, fidelity, stand_in, verdict, shown) -> None:
+    line = VERDICTS.iloc[0].to_dict() | {"dataset": "svhn", "fidelity": fidelity, "stand_in": stand_in}
+    monkeypatch.setattr(genclust.experiments, "verdicts", lambda: pd.DataFrame([line | {"verdict": verdict}]))
+    page = book.build()[0]
+    assert f'<span class="verdict {verdict.replace(" ", "-")}">{verdict}</span>' in page
+    assert all(text in page for text in shown)
+    assert ("rebuilt data" in page) == (fidelity == "rebuilt") and ("stand-in" in page) == (fidelity != "exact")
 
 
 def test_a_page_follows_the_records(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:

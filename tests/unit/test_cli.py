@@ -93,7 +93,7 @@ def test_show_gives_settings_and_the_command_that_runs_them(invoke):
 def test_verdicts_as_json_have_the_promised_fields(invoke):
     lines = json.loads(invoke("verdicts", "--json").stdout)
     promised = {"paper", "table", "row", "dataset", "metric", "reported_mean", "reported_sd", "measured_mean"}
-    promised |= {"measured_sd", "n_seeds", "profile", "surrogate", "verdict"}
+    promised |= {"measured_sd", "n_seeds", "profile", "fidelity", "stand_in", "verdict"}
     for line in lines:
         assert promised <= line.keys()
     proposed = {(line["dataset"], line["name"]) for line in lines if line["label"] == "Proposed"}

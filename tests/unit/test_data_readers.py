@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from genclust import data
 from genclust.cli import app
-from genclust.data import catalogue, readers
+from genclust.data import bicubic, catalogue, readers
 from genclust.data.coloured import HUES
 
 
@@ -62,24 +62,59 @@ def test_binarized_mnist_is_the_same_from_either_form(tmp_path: Path) -> None:
 
 def test_omniglot_from_drawings(tmp_path: Path) -> None:
     tiny.write_omniglot_zips(tmp_path)
-    omniglot = readers.omniglot(tmp_path, n_train=10, n_test=6)
-    assert omniglot.variant == "bicubic"
+    omniglot = readers.omniglot(tmp_path)
+    assert omniglot.variant == "rebuilt"
     assert omniglot.class_names == ("Angelic", "Greek", "Latin")
-    train, test = omniglot.splits["train"], omniglot.splits["test"]
-    assert (len(train), len(test)) == (10, 6)
-    for split in (train, test):
+    marks = {}
+    for name, split in omniglot.splits.items():
+        assert split.x.dtype == np.float32 and split.x.min() == 0 and split.x.max() <= 1
+        marks[name] = set()
         for image, label in zip(split.x.reshape(-1, 28, 28), split.y, strict=True):
-            assert image[:, 13].max() > 200 and image[:, 1].max() < 20  # bright ink in the middle, none at the margin
-            mark = (image[:, 13].astype(float) @ (np.arange(28) + 0.5) / image[:, 13].sum() * 105 / 28 - 4) / 3
-            assert tiny.ALPHABETS[round(mark) // 6] == omniglot.class_names[label]
-    assert len({bytes(row) for row in np.vstack([train.x, test.x])}) == 16  # the splits share no drawing
+            assert image[:, 13].max() > 0.8 and image[:, 1].max() < 0.1  # bright ink in the middle, none at the margin
+            mark = round((image[:, 13] @ (np.arange(28) + 0.5) / image[:, 13].sum() * 105 / 28 - 4) / 3)
+            assert tiny.ALPHABETS[mark // 6] == omniglot.class_names[label]
+            marks[name].add(mark)
+    assert marks["train"] == {mark for mark in range(18) if mark % 3 < 2}  # drawers 1 and 15
+    assert marks["test"] == {mark for mark in range(18) if mark % 3 == 2}  # drawer 16
 
 
 def test_omniglot_does_not_depend_on_the_order_in_the_archive(tmp_path: Path) -> None:
     tiny.write_omniglot_zips(tmp_path)
-    digest = readers.omniglot(tmp_path, 10, 6).digest()
+    digest = readers.omniglot(tmp_path).digest()
     tiny.write_omniglot_zips(tmp_path, order=-1)
-    assert readers.omniglot(tmp_path, 10, 6).digest() == digest
+    assert readers.omniglot(tmp_path).digest() == digest
+
+
+def cubic(t: float) -> float:
+    """Keys' kernel with a = -1/2."""
+    t = abs(t)
+    if t < 1:
+        return (1.5 * t - 2.5) * t**2 + 1
+    return -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2 if t < 2 else 0.0
+
+
+def test_the_filter_against_the_definition_pixel_by_pixel() -> None:
+    """Every pixel as a weighted mean of all those that a kernel 2.25 times as wide can reach, the edge going on."""
+    image = np.random.default_rng(0).random((9, 18))
+    small = bicubic.reduce(np.stack([image, 1 - image]), 4)
+    for row, column in np.ndindex(4, 4):
+        total = share = 0.0
+        for r, c in np.ndindex(60, 60):
+            r, c = r - 20, c - 20
+            weight = cubic((r + 0.5) / 2.25 - row - 0.5) * cubic((c + 0.5) / 4.5 - column - 0.5)
+            total += weight * image[min(max(r, 0), 8), min(max(c, 0), 17)]
+            share += weight
+        assert small[0, row, column] == pytest.approx(total / share, abs=1e-12)
+        assert small[1, row, column] == pytest.approx(1 - total / share, abs=1e-12)
+
+
+def test_the_filter_leaves_an_image_of_the_same_size_and_keeps_to_the_unit_interval() -> None:
+    image = (np.random.default_rng(1).random((12, 12)) < 0.5).astype(float)
+    assert np.allclose(bicubic.reduce(image, 12), image, atol=1e-12)
+    small = bicubic.reduce(image, 5)
+    assert small.min() >= 0 and small.max() <= 1
+    sharp = bicubic.reduce(np.kron(np.eye(2), np.ones((6, 6))), 5)
+    assert (sharp.min(), sharp.max()) == (0, 1)  # where the kernel overshoots
 
 
 def test_chardata_is_preferred_and_stands_upright(tmp_path: Path) -> None:
@@ -131,6 +166,49 @@ def test_house_numbers_keep_safe_crops_and_split_by_photograph(tmp_path: Path) -
     assert len({k // 2 for k in where["test"]}) == 3  # a fifth of 15 photographs
     for name, split in splits.items():
         assert np.array_equal(split.y, tiny.LABELS[where[name]])
+
+
+def test_svhn_10k_is_split_by_photograph(tmp_path: Path) -> None:
+    tiny.write_svhn_10k(tmp_path)
+    splits = readers.svhn_10k(tmp_path).splits
+    images = {bytes(image): k for k, image in enumerate(tiny.COLOUR)}
+    where = {name: [images[bytes(x)] for x in split.x] for name, split in splits.items()}
+    assert sorted(where["train"] + where["test"]) == list(range(30)) and len(where["test"]) == 6
+    for name, split in splits.items():
+        assert np.array_equal(split.y, tiny.LABELS[where[name]])  # 10 in the file is the digit 0
+        assert np.array_equal(split.groups, tiny.PHOTOS[where[name]])
+    assert not set(splits["train"].groups) & set(splits["test"].groups)
+
+
+def test_svhn_10k_is_the_same_cut_from_the_official_file(tmp_path: Path) -> None:
+    own = tmp_path / "svhn_test10k"
+    for folder in (own, tmp_path / "svhn"):
+        folder.mkdir()
+    tiny.write_svhn_10k(own)
+    (tmp_path / "svhn" / "test_32x32.mat").write_bytes((own / "test_32x32_first10000.mat").read_bytes())
+    np.savez(own / "photo.npz", photo=tiny.PHOTOS[:20])  # of the first twenty images only
+    given = readers.svhn_10k(own)
+    assert sum(map(len, given.splits.values())) == 20
+    assert data.sources()["svhn_10k"].present(own)
+    (own / "test_32x32_first10000.mat").unlink()
+    assert readers.svhn_10k(own).digest() == given.digest()
+    assert data.sources()["svhn_10k"].present(own)
+    (own / "photo.npz").unlink()
+    assert not data.sources()["svhn_10k"].present(own)
+    with pytest.raises(data.MissingData, match=r"photo\.npz is missing .*, so place it there by hand") as missing:
+        data.load("svhn_10k", tmp_path)
+    assert "\n" not in str(missing.value)
+
+
+def test_photographs_of_more_images_than_there_are_are_refused(tmp_path: Path) -> None:
+    tiny.write_svhn_10k(tmp_path)
+    np.savez(tmp_path / "photo.npz", photo=np.arange(31))
+    with pytest.raises(data.DataError, match=r"30 images, fewer than the 31 of photo\.npz"):
+        readers.svhn_10k(tmp_path)
+    for wrong in (tiny.PHOTOS / 2, tiny.PHOTOS.reshape(2, 15)):
+        np.savez(tmp_path / "photo.npz", photo=wrong)
+        with pytest.raises(data.DataError, match=r"photo\.npz is damaged"):
+            readers.svhn_10k(tmp_path)
 
 
 def test_svhn(tmp_path: Path) -> None:
@@ -270,7 +348,7 @@ def test_coloured_mnist_is_read_from_the_files_of_mnist(tiny_mnist: Path) -> Non
         known["mnist"].files,
         known["mnist"].mirrors,
     )
-    assert [name for name, source in known.items() if source.folder] == ["coloured_mnist"]
+    assert [name for name, source in known.items() if source.folder in known] == ["coloured_mnist"]
     assert data.verify("coloured_mnist").state == "unverified"
     assert data.fetch("coloured_mnist", progress=False) == tiny_mnist / "mnist"  # and nothing is downloaded
     assert sorted(path.name for path in tiny_mnist.iterdir()) == ["mnist", "sources.yaml"]
@@ -298,7 +376,7 @@ def test_the_list_of_data_sets_knows_whose_files_are_there(tiny_mnist: Path) -> 
         result = CliRunner().invoke(app, ["data", "list"], env={"COLUMNS": "250"})
         assert result.exit_code == 0, result.output
         lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in result.stdout.splitlines()]
-        return {cells[0]: cells[3] for cells in lines if len(cells) == 5}
+        return {cells[0]: cells[3] for cells in lines if len(cells) == 6}
 
     assert here().keys() == set(data.names())
     assert {name for name, there in here().items() if there == "yes"} == {
@@ -318,7 +396,7 @@ def test_the_list_of_data_sets_knows_whose_files_are_there(tiny_mnist: Path) -> 
 def small(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Path]:
     """The name of a data set of which small files are in a data folder, and that folder."""
     name = request.param
-    where = tmp_path / "data" / name
+    where = data.place(name, tmp_path / "data")
     where.mkdir(parents=True)
     tiny.WRITERS[name](where)
     tiny.write_sources(tmp_path / "sources.yaml", name, where)
@@ -332,7 +410,7 @@ def complaint(name: str, folder: Path) -> str:
     with pytest.raises(data.DataError) as caught:
         data.load(name, folder)
     message = str(caught.value)
-    assert name in message and str(folder / name) in message and "\n" not in message
+    assert name in message and str(data.place(name, folder)) in message and "\n" not in message
     assert f"`genclust data fetch {name}`" in message or "by hand" in message
     assert caught.value.__suppress_context__  # no reader's traceback comes with it
     return message
@@ -340,7 +418,7 @@ def complaint(name: str, folder: Path) -> str:
 
 def test_missing_files_are_named(small: tuple[str, Path]) -> None:
     name, folder = small
-    for path in sorted((folder / name).iterdir()):
+    for path in sorted(data.place(name, folder).iterdir()):
         content = path.read_bytes()
         path.unlink()
         message = complaint(name, folder)
@@ -355,7 +433,7 @@ def test_missing_files_are_named(small: tuple[str, Path]) -> None:
 @pytest.mark.parametrize("damage", ["halved", "cut", "emptied", "replaced", "scribbled"])
 def test_damaged_files_are_named(small: tuple[str, Path], damage: str) -> None:
     name, folder = small
-    for path in sorted((folder / name).iterdir()):
+    for path in sorted(data.place(name, folder).iterdir()):
         content = path.read_bytes()
         middle = len(content) // 2
         path.write_bytes(
@@ -381,7 +459,7 @@ def test_no_single_wrong_byte_goes_unnoticed_or_ends_in_a_traceback(small: tuple
     digest = data.load(name, folder).digest()
     rng = np.random.default_rng(1)
     refused = 0
-    for path in sorted((folder / name).iterdir()):
+    for path in sorted(data.place(name, folder).iterdir()):
         content = path.read_bytes()
         # Headers are short, but it is there that a wrong byte does the strangest things.
         for position in [*range(0, 40, 4), *rng.integers(len(content), size=15)]:

@@ -24,25 +24,55 @@ def record(seed: int, value: float, data: str = "mnist", variant: str = "", prof
     return Record(config, seed, {METRIC: value, "test.error": 100 - value}, [], {"clustering": 1}, None, about, {}, 1.0)
 
 
+def judged(row, data: str, variant: str = "", profile="paper", mean=81.0) -> dict:
+    """The line of a row whose three seeds gave 80, 81 and 82 where ``mean`` was reported, within 1."""
+    records = [record(seed, 80.0 + seed, data, variant, profile) for seed in (0, 1, 2)]
+    reported = Reported("ACC", METRIC, mean=mean, sd=2.0, tolerance=1.0)
+    return verdicts._line(EXPERIMENT, row, reported, profile, records)
+
+
 @pytest.mark.parametrize(
-    ("profile", "data", "verdict", "surrogate"),
+    ("profile", "data", "verdict", "fidelity", "stand_in"),
     [
-        ("paper", "mnist", "reproduced", None),
-        ("quick", "mnist", "smaller run", None),
-        ("demo", "digits", "smaller run", "digits"),
-        ("paper", "digits", "surrogate data", "digits"),
+        ("paper", "mnist", "reproduced", "exact", None),
+        ("quick", "mnist", "smaller run", "exact", None),
+        ("demo", "digits", "smaller run", "surrogate", "digits"),
+        ("paper", "digits", "surrogate data", "surrogate", "digits"),
+        ("paper", "/home/me/own.npz", "surrogate data", "surrogate", "/home/me/own.npz"),
     ],
 )
-def test_only_the_papers_settings_on_its_data_are_judged(profile, data, verdict, surrogate):
+def test_only_the_papers_settings_on_its_data_are_judged(profile, data, verdict, fidelity, stand_in):
     """Whatever was measured is shown; here it is what was reported."""
-    records = [record(seed, 80.0 + seed, data, profile=profile) for seed in (0, 1, 2)]
-    reported = Reported("ACC", METRIC, mean=81.0, sd=2.0, tolerance=1.0)
-    line = verdicts._line(EXPERIMENT, ROW, reported, profile, records)
-    assert (line["verdict"], line["surrogate"], line["measured_mean"], line["n_seeds"]) == (verdict, surrogate, 81.0, 3)
-    assert verdicts._line(EXPERIMENT, ROW, replace(reported, mean=30.0), "paper", records)["verdict"] in (
-        "not reproduced",
-        "surrogate data",
-    )
+    line = judged(ROW, data, profile=profile)
+    assert (line["verdict"], line["fidelity"], line["stand_in"]) == (verdict, fidelity, stand_in)
+    assert (line["measured_mean"], line["n_seeds"]) == (81.0, 3)
+    assert judged(ROW, data, mean=30.0)["verdict"] in ("not reproduced", "surrogate data")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "data", "variant", "verdict", "fidelity", "stand_in"),
+    [
+        ("svhn", "svhn", "", "reproduced", "exact", None),
+        ("svhn", "svhn_10k", "", "subset of the data", "subset", "svhn_10k"),
+        ("svhn", "house_numbers", "", "surrogate data", "surrogate", "house_numbers"),
+        ("mnist", "svhn_10k", "", "surrogate data", "surrogate", "svhn_10k"),  # a subset, but not of MNIST
+        ("reuters10k", "rcv1_10k", "", "surrogate data", "surrogate", "rcv1_10k"),
+        ("omniglot", "omniglot", "chardata.mat", "reproduced", "exact", None),
+        ("omniglot", "omniglot", "rebuilt", "reproduced", "rebuilt", "omniglot (rebuilt)"),
+        ("omniglot", "omniglot", "bicubic", "surrogate data", "surrogate", "omniglot (bicubic)"),
+    ],
+)
+def test_how_near_the_data_is_to_the_papers_decides_what_is_compared(
+    dataset, data, variant, verdict, fidelity, stand_in
+):
+    row = replace(ROW, dataset=dataset)
+    line = judged(row, data, variant)
+    assert (line["verdict"], line["fidelity"], line["stand_in"]) == (verdict, fidelity, stand_in)
+    assert verdicts.remark(line) == ("rebuilt data" if variant == "rebuilt" else "")
+    other = judged(row, data, variant, mean=30.0)
+    assert other["verdict"] == ("not reproduced" if verdict == "reproduced" else verdict)
+    assert verdicts.remark(other) == verdicts.remark(line)
+    assert verdicts.remark(judged(row, data, variant, profile="quick")) == ""  # nothing was compared
 
 
 def test_the_most_faithful_profile_without_a_missing_seed_is_shown(tmp_path, monkeypatch):

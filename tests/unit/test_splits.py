@@ -1,9 +1,12 @@
 """Which rows a run trains on, validates and tests on: from the declared fractions and seed, and no row twice."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from genclust.data import DataError, DataSet, Split
+from genclust.data.base import whole_groups
 from genclust.experiments import declaration, execution
 
 ROW = declaration.load("simple-table1").row("proposed-mnist")
@@ -38,6 +41,36 @@ def test_what_is_held_out_are_the_last_rows_of_a_random_order(n, fraction, held,
 def test_no_part_may_be_empty(fraction, fault):
     with pytest.raises(DataError, match=f"{fraction:g} of the 10 training rows of one {fault}"):
         DataSet("one", {"train": rows(range(10))}).hold_out("new", fraction, 0)
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_groups_of_rows_are_held_out_whole(seed):
+    """Exactly as many rows where there are groups of one; the groups in a random order, the train rows in their own."""
+    groups = np.array([7, 3, 3, 3, 3, 9, 7, 7, 1, 12, 15, 15, 20, 21, 22, 1, 30, 30, 31, 32])
+    data = DataSet("one", {"train": replace(rows(range(20)), groups=groups)})
+    parts = data.hold_out("new", 0.25, seed).splits
+    held = [set(part.groups) for part in parts.values()]
+    assert len(parts["new"]) == 5 and not held[0] & held[1]
+    for part in parts.values():
+        assert part.x[:, 0].tolist() == sorted(part.x[:, 0])
+        assert np.array_equal(part.groups, groups[part.x[:, 0].astype(int)])
+    every = [data.hold_out("new", 0.25, s).splits["new"].x[:, 0].tolist() for s in range(8)]
+    assert every[seed] == parts["new"].x[:, 0].tolist() and len(set(map(tuple, every))) > 4
+
+
+def test_groups_are_taken_in_order_where_they_fit():
+    groups = np.array([5, 5, 2, 8, 8, 8, 2])
+    assert whole_groups(groups, np.array([2, 0, 1]), 4).tolist() == [3, 4, 5]  # 8, and neither 2 nor 5 fits any more
+    assert whole_groups(groups, np.array([0, 1, 2]), 4).tolist() == [0, 1, 2, 6]
+    assert whole_groups(groups, np.array([2, 1, 0]), 1).tolist() == []
+
+
+def test_groups_are_part_of_what_a_digest_is_of_and_stay_with_rows_that_join():
+    part = replace(rows(range(4)), groups=np.array([1, 1, 2, 3]))
+    grouped, plain = (DataSet("one", {"train": p, "extra": p}) for p in (part, rows(range(4))))
+    assert grouped.digest() != plain.digest()
+    assert grouped.join("extra").splits["train"].groups.tolist() == [1, 1, 2, 3] * 2
+    assert plain.join("extra").splits["train"].groups is None
 
 
 @pytest.mark.parametrize("seed", [0, 3])

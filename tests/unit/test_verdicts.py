@@ -76,9 +76,12 @@ def test_the_best_of_all_seeds():
 def test_every_reported_number_has_a_line():
     lines = verdicts()
     assert set(lines.paper) == {"simple", "gmvae", "cagem", "vlac"}
-    measured = {"reproduced", "partly", "not reproduced", "surrogate data", "smaller run"}
+    judged = {"reproduced", "partly", "not reproduced"}
+    measured = judged | {"surrogate data", "subset of the data", "smaller run"}
     assert set(lines.verdict) <= {*measured, "not run", "quoted"}
     assert lines[lines.verdict.isin(measured)].measured_mean.notna().all()
+    assert set(lines[lines.verdict.isin(judged)].fidelity) <= {"exact", "rebuilt"}
+    assert (lines.fidelity.isna() == lines.measured_mean.isna()).all()
     proposed = lines[(lines.table == "Table 1") & (lines.paper == "simple") & (lines.label == "Proposed")]
     assert set(proposed.dataset) == {"mnist", "usps", "reuters10k"}
     assert set(proposed.name) == {"ACC", "NMI"}

@@ -24,6 +24,7 @@ GREY = RNG.integers(256, size=(30, 28, 28), dtype=np.uint8)
 BITS = RNG.integers(2, size=(30, 784), dtype=np.uint8)
 COLOUR = RNG.integers(256, size=(30, 32, 32, 3), dtype=np.uint8)
 ZIPCODES = RNG.integers(-1000, 1001, size=(30, 256)) / 1000
+PHOTOS = np.sort(np.arange(30) % 12)
 ALPHABETS = ["Greek", "Latin", "Angelic"]
 
 
@@ -59,7 +60,8 @@ def drawing(mark: int) -> np.ndarray:
 
 
 def write_omniglot_zips(folder: Path, order: int = 1) -> None:
-    """Six drawings an alphabet: two alphabets in one archive, the third in the other."""
+    """Six drawings an alphabet, four by drawers 1 and 15 and two by drawer 16: two alphabets in one archive, the third
+    in the other."""
     for archive, alphabets in (("images_background", ALPHABETS[:2]), ("images_evaluation", ALPHABETS[2:])):
         with zipfile.ZipFile(folder / f"{archive}.zip", "w") as file:
             file.writestr(f"{archive}/", "")
@@ -68,7 +70,8 @@ def write_omniglot_zips(folder: Path, order: int = 1) -> None:
                     png = io.BytesIO()
                     mark = 6 * ALPHABETS.index(alphabet) + k
                     Image.fromarray(drawing(mark)).convert("1").save(png, "png")
-                    file.writestr(f"{archive}/{alphabet}/character0{1 + k // 3}/{k:04}_01.png", png.getvalue())
+                    name = f"character0{1 + k // 3}/{k:04}_{(1, 15, 16)[k % 3]:02}.png"
+                    file.writestr(f"{archive}/{alphabet}/{name}", png.getvalue())
 
 
 def write_chardata(folder: Path) -> None:
@@ -120,6 +123,14 @@ def write_house_numbers(folder: Path) -> None:
     )
 
 
+def write_svhn_10k(folder: Path) -> None:
+    """All thirty images, two or three of each of twelve photographs."""
+    labels = np.where(LABELS == 0, 10, LABELS).astype(np.uint8)[:, None]
+    content = {"X": COLOUR.transpose(1, 2, 3, 0), "y": labels}
+    scipy.io.savemat(folder / "test_32x32_first10000.mat", content, do_compression=True)
+    np.savez_compressed(folder / "photo.npz", photo=PHOTOS.astype(np.uint16))
+
+
 def write_svhn(folder: Path, *splits: str) -> None:
     for split in splits or ("train", "test"):
         part = slice(20) if split == "train" else slice(20, 30)
@@ -136,6 +147,7 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "rcv1_10k": write_rcv1,
     "house_numbers": write_house_numbers,
     "svhn": write_svhn,
+    "svhn_10k": write_svhn_10k,
 }
 
 
@@ -143,7 +155,7 @@ def write_sources(path: Path, name: str, example: Path, **changes: object) -> No
     """A source list in which ``name`` is the small data set in ``example``, with ``changes`` to its entry."""
     package = resources.files("genclust.data") / "sources.yaml"
     entries = yaml.safe_load(package.read_text(encoding="utf-8"))
-    for each in {name, entries[name].get("folder", name)}:  # and what it is drawn from
+    for each in {name, entries[name].get("folder")} & READERS.keys():  # and what it is drawn from
         data = READERS[each](example)
         counts = {split: len(rows) for split, rows in data.splits.items()}
         entries[each] |= {"splits": counts, "digest": data.digest(), "variants": {}}

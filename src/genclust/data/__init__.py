@@ -9,7 +9,7 @@ Example:
 
 from typing import Any
 
-from genclust.data.base import DataError, DataSet, MissingData, Split
+from genclust.data.base import DataError, DataSet, Fidelity, MissingData, Split
 from genclust.data.catalogue import Report, folder, load, names, place, verify
 from genclust.data.provenance import Source, sources
 
@@ -26,6 +26,7 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "DataError",
     "DataSet",
+    "Fidelity",
     "MissingData",
     "Report",
     "Source",

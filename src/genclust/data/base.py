@@ -5,9 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
+
+#: How near a data set is to the one that a paper used: the same; real, but fewer rows; made anew by the known recipe,
+#: with known differences; or other data in its place.
+Fidelity = Literal["exact", "subset", "rebuilt", "surrogate"]
 
 
 class DataError(Exception):
@@ -26,11 +31,14 @@ class Split:
         x: uint8 grey values 0 … 255 or float32 features, ``[N, D]``.
         y: int64 labels ``[N]``, or None where the data set has none.
         factors: further int64 labels ``[N]`` by what they are about, such as ``ink``; nothing where only y is known.
+        groups: int64 numbers ``[N]`` of what rows have in common, such as the photograph that they were cut from, so
+            that a split takes all rows of a group or none; or None where rows are independent.
     """
 
     x: UInt8[np.ndarray, "N D"] | Float[np.ndarray, "N D"]
     y: Int[np.ndarray, " N"] | None
     factors: Mapping[str, Int[np.ndarray, " N"]] = field(default_factory=dict)
+    groups: Int[np.ndarray, " N"] | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -38,7 +46,28 @@ class Split:
     def rows(self, index: np.ndarray) -> Split:
         """The rows at ``index``, in its order."""
         factors = {name: labels[index] for name, labels in self.factors.items()}
-        return Split(self.x[index], None if self.y is None else self.y[index], factors)
+        y, groups = (None if labels is None else labels[index] for labels in (self.y, self.groups))
+        return Split(self.x[index], y, factors, groups)
+
+
+def whole_groups(groups: Int[np.ndarray, " N"], order: Int[np.ndarray, " G"], n: int) -> Int[np.ndarray, " n"]:
+    """Rows of whole groups: in the given order, every group that still fits into ``n`` rows.
+
+    Args:
+        groups: the group of each row.
+        order: the order in which groups are tried, as places among their sorted numbers.
+        n: how many rows to take.
+
+    Returns:
+        The rows taken, ascending: ``n``, or fewer where no group is left that fits.
+    """
+    _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    taken = np.zeros(len(sizes), bool)
+    for g in order:
+        if sizes[g] <= n:
+            taken[g] = True
+            n -= sizes[g]
+    return np.flatnonzero(taken[group])
 
 
 @dataclass(frozen=True)
@@ -50,7 +79,8 @@ class DataSet:
         splits: ``train`` and, where the source has them, ``test`` and others.
         image_shape: (height, width, channels) of a row, or None if rows are not images.
         class_names: what the labels 0 … K-1 stand for.
-        surrogate_for: the data set of the papers that this one stands in for, or None.
+        fidelity: how near it is to the data set of the papers.
+        stands_in_for: the data set of the papers that this one stands in for, or None if it is exactly that.
         variant: which of several forms of the source was read, where there are several.
     """
 
@@ -58,14 +88,16 @@ class DataSet:
     splits: Mapping[str, Split]
     image_shape: tuple[int, int, int] | None = None
     class_names: tuple[str, ...] = ()
-    surrogate_for: str | None = None
+    fidelity: Fidelity = "exact"
+    stands_in_for: str | None = None
     variant: str = ""
 
     def digest(self) -> str:
         """SHA-256 over names, shapes, types and contents of all arrays."""
         sha = hashlib.sha256()
         for split_name, split in sorted(self.splits.items()):
-            for array_name, array in (("x", split.x), ("y", split.y), *sorted(split.factors.items())):
+            arrays = [("x", split.x), ("y", split.y), *sorted(split.factors.items()), ("groups", split.groups)]
+            for array_name, array in arrays:
                 if array is not None:
                     sha.update(f"{split_name}.{array_name} {array.dtype.str} {array.shape}".encode())
                     sha.update(np.ascontiguousarray(array).data)
@@ -87,7 +119,10 @@ class DataSet:
         y = np.concatenate(labels) if len(labels) == len(parts) else None
         shared = parts[0].factors.keys() & parts[1].factors.keys()
         factors = {name: np.concatenate([part.factors[name] for part in parts]) for name in sorted(shared)}
-        return replace(self, splits={**kept, "train": Split(np.concatenate([part.x for part in parts]), y, factors)})
+        numbers = [part.groups for part in parts if part.groups is not None]
+        groups = np.concatenate(numbers) if len(numbers) == len(parts) else None
+        joined = Split(np.concatenate([part.x for part in parts]), y, factors, groups)
+        return replace(self, splits={**kept, "train": joined})
 
     def labelled(self, n: int, seed: int) -> Int[np.ndarray, " n"]:
         """Rows of the training split whose labels a model may see: as many of each class, drawn at random.
@@ -116,25 +151,23 @@ class DataSet:
     def hold_out(self, new: str, fraction: float, seed: int) -> DataSet:
         """Move a random ``fraction`` of the training split to a split called ``new``.
 
-        Both parts keep the order that the rows had.
+        Both parts keep the order that the rows had.  Rows of one group stay together; of groups that are large, the
+        fraction may be somewhat less.
 
         Raises:
             DataError: if a part would be empty.
         """
         train = self.splits["train"]
-        order = np.random.default_rng(seed).permutation(len(train))
-        n_train = len(train) - round(fraction * len(train))
-        if not 0 < n_train < len(train):
-            right = f"to {1 / len(train):.2g} or more" if n_train else "to less"
+        rng, n_new = np.random.default_rng(seed), round(fraction * len(train))
+        if train.groups is None:
+            held = np.sort(rng.permutation(len(train))[len(train) - n_new :])
+        else:
+            held = whole_groups(train.groups, rng.permutation(len(np.unique(train.groups))), n_new)
+        if not 0 < len(held) < len(train):
+            right = f"to {1 / len(train):.2g} or more" if n_new < len(train) else "to less"
             raise DataError(
                 f"{fraction:g} of the {len(train)} training rows of {self.name} is "
-                f"{'none' if n_train else 'all of them'}; set data.{new}_fraction {right}."
+                f"{'none' if n_new < len(train) else 'all of them'}; set data.{new}_fraction {right}."
             )
-        return replace(
-            self,
-            splits={
-                **self.splits,
-                "train": train.rows(np.sort(order[:n_train])),
-                new: train.rows(np.sort(order[n_train:])),
-            },
-        )
+        rest = np.setdiff1d(np.arange(len(train)), held, assume_unique=True)
+        return replace(self, splits={**self.splits, "train": train.rows(rest), new: train.rows(held)})

@@ -94,6 +94,8 @@ def check(data: DataSet) -> None:
             raise DataError(f"its split {name} has {len(split)} rows but {len(split.y)} labels")
         if any(labels.shape != (len(split),) for labels in split.factors.values()):
             raise DataError(f"its split {name} has {len(split)} rows but factors of another length")
+        if split.groups is not None and split.groups.shape != (len(split),):
+            raise DataError(f"its split {name} has {len(split)} rows but {len(split.groups)} numbers of groups")
         n_classes = len(data.class_names)
         if n_classes and split.y is not None and not ((split.y >= 0) & (split.y < n_classes)).all():
             raise DataError(f"its split {name} has labels that are not 0 … {n_classes - 1}")
@@ -112,13 +114,13 @@ def compare(data: DataSet, source: Source) -> None:
 
 def read(name: str, source: Source, where: Path) -> DataSet:
     """Read and check a data set; what is wrong is raised as a `DataError` with a short phrase."""
-    if source.folder:  # what it is drawn from has to be right as well
+    if source.folder in sources():  # what it is drawn from has to be right as well
         read(source.folder, source_of(source.folder), where)
     data = READERS[name](where)
     source = source.variant(data.variant)
     check(data)
     compare(data, source)
-    return replace(data, surrogate_for=source.surrogate_for)
+    return replace(data, fidelity=source.fidelity, stands_in_for=source.stands_in_for)
 
 
 def load(name: str, folder: Path | str | None = None) -> DataSet:

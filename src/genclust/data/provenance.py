@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from os.path import exists  # which a path that cannot be does not upset
 from pathlib import Path
 from typing import Any
 
-from genclust.data.base import DataError
+from genclust.data.base import DataError, Fidelity
 from genclust.settings import read
 from genclust.strict_yaml import parse
 
@@ -24,14 +25,16 @@ class Source:
         citation: whom to thank.
         splits: rows of each split that a reader may give.
         digest: SHA-256 of the arrays (`DataSet.digest`), or None where it could not be verified.
-        surrogate_for: the data set of the papers that it stands in for, or None.
+        fidelity: how near it is to the data set of the papers.
+        stands_in_for: the data set of the papers that it stands in for, or None if it is exactly that.
         licence: terms of use, where the source states them.
         files: what `fetch` downloads, each with the hash of the file (``md5:...``), or None.
         mirrors: addresses, each ending in ``/``, below which all the files are found.
         instead: a file that is read in place of ``files`` where a user has put it.
         beside: a file that is read as well where a user has put it.
+        elsewhere: where in the data folder one of ``files`` is taken from if it is not in its own folder.
         obtain: how to come by files that have no public address.
-        folder: the name of the folder of its files, where they are another data set's.
+        folder: the name of the folder of its files, where it is not that of the data set.
         variants: what is different when the data set is read from another form of the source.
     """
 
@@ -40,12 +43,14 @@ class Source:
     citation: str
     splits: Mapping[str, int]
     digest: str | None
-    surrogate_for: str | None = None
+    fidelity: Fidelity = "exact"
+    stands_in_for: str | None = None
     licence: str | None = None
     files: Mapping[str, str | None] = field(default_factory=dict)
     mirrors: Sequence[str] = ()
     instead: str | None = None
     beside: str | None = None
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
     obtain: str | None = None
     folder: str | None = None
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -58,7 +63,12 @@ class Source:
         """Whether ``folder`` has all the files, whatever they hold; a gzipped one may be unpacked."""
         if self.instead and exists(folder / self.instead):
             return True
-        return all(exists(folder / file) or exists(folder / file.removesuffix(".gz")) for file in self.files)
+        return all(
+            exists(folder / file)
+            or exists(folder / file.removesuffix(".gz"))
+            or (file in self.elsewhere and exists(folder.parent / self.elsewhere[file]))
+            for file in self.files
+        )
 
     def cure(self, name: str, folder: Path) -> str:
         """What a user can do about files that are missing or wrong."""
@@ -80,12 +90,17 @@ def sources() -> dict[str, Source]:
     """
     path = Path(os.environ.get("GENCLUST_SOURCES") or Path(__file__).with_name("sources.yaml"))
     try:
-        entries = parse(path.read_text(encoding="utf-8"))
-        if not isinstance(entries, dict):
-            raise ValueError("no names in it")
-        return {name: _source(name, entry) for name, entry in entries.items()}
+        return dict(_sources(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is not a list of data sources: {' '.join(str(error).split())}") from None
+
+
+@lru_cache(maxsize=1)  # a table of verdicts asks once a line
+def _sources(text: str) -> dict[str, Source]:
+    entries = parse(text)
+    if not isinstance(entries, dict):
+        raise ValueError("no names in it")
+    return {name: _source(name, entry) for name, entry in entries.items()}
 
 
 def _source(name: str, entry: Any) -> Source:
@@ -93,5 +108,11 @@ def _source(name: str, entry: Any) -> Source:
         raise ValueError(f"{name} is no mapping")
     source = read(Source, entry, name)
     for variant, changes in source.variants.items():
-        read(Source, {**entry, **changes}, f"{name}.variants.{variant}")
+        _checked(read(Source, {**entry, **changes}, f"{name}.variants.{variant}"), f"{name}.variants.{variant}")
+    return _checked(source, name)
+
+
+def _checked(source: Source, where: str) -> Source:
+    if (source.fidelity == "exact") != (source.stands_in_for is None):
+        raise ValueError(f"{where}.stands_in_for must name a data set where fidelity is not exact, and nothing else")
     return source

@@ -94,6 +94,9 @@ def audit(records: Iterable[Record]) -> Iterator[Audit]:
             yield Audit(record, unknown=tuple(record.metrics))
         elif isinstance(data, DataError):
             yield Audit(record, unknown=tuple(record.metrics), fault=f"its data is not at hand: {data}")
+        elif record.data["variant"] != data[0].variant:
+            forms = f"the form {record.data['variant']!r} of {record.data['name']}, and {data[0].variant!r} is at hand"
+            yield Audit(record, unknown=tuple(record.metrics), fault=f"it is of {forms}")
         elif record.data["digest"] != data[1]:
             yield Audit(record, fault=f"it is of other data named {record.data['name']} than is at hand")
         else:

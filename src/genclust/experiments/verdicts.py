@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from genclust.data.catalogue import source_of
+from genclust.data import Fidelity, sources
 from genclust.experiments import declaration
 from genclust.experiments.declaration import Profile, Reported, Row
 from genclust.experiments.store import Record, StoreError, find, published
@@ -23,8 +23,11 @@ ASSUMED_REPORTED_SEEDS = 5
 COLUMNS = [
     *("paper", "table", "row", "label", "dataset", "metric", "name", "reported_mean", "reported_sd", "below", "above"),
     *("measured_mean", "measured_sd", "measured_median", "measured_best", "n_seeds", "ci_low", "ci_high"),
-    *("profile", "surrogate", "quoted", "tolerance", "verdict"),
+    *("profile", "fidelity", "stand_in", "quoted", "tolerance", "verdict"),
 ]
+
+#: Data on which a measured number is shown beside the paper's, and not compared with it.
+NOT_COMPARED: dict[Fidelity, str] = {"surrogate": "surrogate data", "subset": "subset of the data"}
 
 
 @dataclass(frozen=True)
@@ -151,15 +154,15 @@ def _line(
     if measured and reported.over:
         _, others = published_records(experiment.row(reported.over), profile)
         measured = exceeding(records, others, reported.metric) if others else None
-    surrogate = _surrogate(row, records[0]) if records else None
+    fidelity, stand_in = _data_of(row, records[0]) if records else (None, None)
     if row.quoted:
         verdict = "quoted"
     elif measured is None or profile is None:
         verdict = "not run"
     elif not row.is_judged(profile):
         verdict = "smaller run"  # its numbers are shown, not judged
-    elif surrogate:
-        verdict = "surrogate data"
+    elif fidelity in NOT_COMPARED:
+        verdict = NOT_COMPARED[fidelity]
     else:
         verdict = judge(reported, measured)
     interval = measured.interval if measured and measured.interval else (None, None)
@@ -183,20 +186,30 @@ def _line(
         "ci_low": interval[0],
         "ci_high": interval[1],
         "profile": profile,
-        "surrogate": surrogate,
+        "fidelity": fidelity,
+        "stand_in": stand_in,
         "quoted": row.quoted,
         "tolerance": reported.tolerance,
         "verdict": verdict,
     }
 
 
-def _surrogate(row: Row, record: Record) -> str | None:
-    """The data that stood in for the paper's, or None: another data set, or another form of the same."""
+def _data_of(row: Row, record: Record) -> tuple[Fidelity, str | None]:
+    """How near the data of a record is to the paper's, and what stood in for that: another data set, or another form
+    of the same; None where it is the paper's own."""
     name, variant = record.data["name"], record.data["variant"]
+    source = sources().get(name)  # None of a user's own file
     if name != row.dataset:
-        return name
-    stands_in = variant and source_of(name).variant(variant).surrogate_for
-    return f"{name} ({variant})" if stands_in else None
+        known = source is not None and source.stands_in_for == row.dataset
+        return (source.fidelity if source and known else "surrogate"), name
+    fidelity: Fidelity = source.variant(variant).fidelity if source else "exact"
+    return fidelity, None if fidelity == "exact" else f"{name} ({variant})"
+
+
+def remark(line: Mapping[str, Any]) -> str:
+    """What is to stand beside the verdict of a line: that the data was rebuilt, where a number on it was compared."""
+    compared = line["verdict"] in ("reproduced", "partly", "not reproduced")
+    return "rebuilt data" if compared and line["fidelity"] == "rebuilt" else ""
 
 
 MINUS = "\N{MINUS SIGN}"

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from genclust.cli import app
 from genclust.data import catalogue
-from genclust.experiments import declaration, execution, locks, planning, status
+from genclust.experiments import declaration, execution, locks, planning, status, store
 from genclust.experiments.declaration import RunConfig
 from genclust.experiments.execution import Unfinished, task_for
 from genclust.experiments.planning import plan
@@ -120,6 +120,25 @@ def test_what_a_store_has_is_not_lacking_until_a_row_asks_for_more_of_it(stores)
     assert found(["table"]) == [(config("ours"), 0), (config(), 1)]
     own().write(record(config(), 1, ("clustering", "neighbours", "style")), {})
     assert found(["table"]) == [(config("ours"), 0)]
+
+
+def test_seeds_that_wait_for_their_row_are_not_lacking_and_not_trained_again(stores):
+    own().write(record(config("ours"), 1), {})
+    kept = CliRunner().invoke(app, ["keep"])
+    assert (kept.exit_code, kept.stdout.split()) == (0, [f"waiting/{config('ours').address}/seed-0001"])
+    elsewhere = own().read(config("ours"), 1)
+    own().delete(elsewhere)
+    assert found(["table"]) == [(config(), 0), (config(), 1), (config("ours"), 0)]
+    task = task_for(declaration.load("table").row("ours"), "demo", [1])
+    assert execution.run(task, own(), progress=False, also_look_in=store.in_repository())[0].path == (
+        store.waiting().read(config("ours"), 1).path
+    )
+    refused = CliRunner().invoke(app, ["publish", "table", "--row", "ours", "--profile", "demo"])
+    assert refused.exit_code == 1 and "lacks seed 0 of table/ours" in " ".join(refused.output.split())
+    own().write(record(config("ours"), 0), {})
+    assert CliRunner().invoke(app, ["publish", "table", "--row", "ours", "--profile", "demo"]).exit_code == 0
+    assert sorted(one.seed for one in published().every()) == [0, 1]
+    assert not list(store.waiting().every())
 
 
 def test_costs_are_scaled_from_records_of_the_same_network_on_the_same_data(stores):

@@ -118,6 +118,12 @@ def test_a_record_of_other_data_is_a_fault(records):
     assert found.state == "wrong" and "other data named digits" in found.fault
 
 
+def test_a_record_of_another_form_of_its_data_is_left_unaudited(records):
+    record = records["gumbel"]
+    found = audit(replace(record, data=record.data | {"variant": "bicubic", "digest": "0" * 64}))
+    assert found.state == "not" and "the form 'bicubic' of digits" in found.fault
+
+
 def test_data_that_is_not_at_hand_leaves_a_record_unaudited(records, tmp_path, monkeypatch):
     monkeypatch.setenv("GENCLUST_DATA", str(tmp_path))
     row = declaration.load("simple-table1").row("proposed-mnist")

@@ -67,7 +67,8 @@ def test_whatever_befalls_the_jobs_it_ends_bit_by_bit_as_if_left_alone(clone, wo
     (tmp_path / "mine" / "config.yaml").write_text("default-resources: [slurm_partition=work]\n")
     alone = run_alone(clone)
     monkeypatch.setenv("GENCLUST_CACHE", str(clone.with_name("cache")))
-    settings = {"SLURM_CONF": slurm.environment["SLURM_CONF"], "SNAKEMAKE_PROFILE": str(tmp_path / "mine")}
+    settings = {name: slurm.environment[name] for name in ("SLURM_CONF", "PATH")}
+    settings |= {"SNAKEMAKE_PROFILE": str(tmp_path / "mine"), "PAUSE": "0.05"}
     hits: Counter[str] = Counter()
 
     def hit(kind: str, blow: Callable[[str], object], struck: Callable[[str], bool]) -> None:
@@ -78,14 +79,15 @@ def test_whatever_befalls_the_jobs_it_ends_bit_by_bit_as_if_left_alone(clone, wo
         until(lambda: any(map(struck, victims)), 120, kind)
         for number in filter(struck, victims):
             address, seed = victims[number].unit.split("/")
-            until(lambda: not Path(f"/proc/{victims[number].holder.process}").exists(), 60, "the end of a process")
+            process = Path(f"/proc/{victims[number].holder.process}")
+            until(lambda process=process: not process.exists(), 60, "the end of a process")
             assert not (clone.with_name("cache") / "results" / address / f"seed-{seed}.json").exists()
             hits[kind] += 1
 
     def state(job: str) -> str:
         return jobs(slurm)[job][1]
 
-    master = workflow("slurm", PAUSE="0.05", **settings)
+    master = workflow("slurm", **settings)
     hit(
         "preemptions",
         lambda job: slurm.command("sbatch", "--partition=urgent", "--output=/dev/null", "--wrap=sleep 1"),
@@ -103,7 +105,7 @@ def test_whatever_befalls_the_jobs_it_ends_bit_by_bit_as_if_left_alone(clone, wo
     master.send_signal(signal.SIGKILL)
     master.wait()
     hits["kills of the workflow"] += sum(state == "RUNNING" for _, state in jobs(slurm).values())
-    master = workflow("slurm", PAUSE="0.05", **settings)
+    master = workflow("slurm", **settings)
     assert master.wait(900) == 0, log(clone)
 
     until(lambda: not slurm.command("squeue", "--noheader"), 120, "the end of the first workflow's jobs")

@@ -39,11 +39,15 @@ UNIONS = {2: {"clustering", "style"}, 3: {"clustering", "neighbours"}, 4: {"clus
 #: finished.txt for each record that is written.
 CHANGES = {
     "SECONDS_BETWEEN_CHECKPOINTS = 60.0": "SECONDS_BETWEEN_CHECKPOINTS = 0.2",
-    "        nonlocal last_saved, interrupted\n": "        nonlocal last_saved, interrupted\n"
-    "        time.sleep(float(os.environ.get('PAUSE', '0')))\n",
-    "                found[seed] = store.write(\n": "                with open(cache_folder() / 'finished.txt', 'a') as file:\n"
-    "                    print(f'{task.config.address}/{seed:04d}', file=file)\n"
-    "                found[seed] = store.write(\n",
+    "        nonlocal last_saved, interrupted\n": (
+        "        nonlocal last_saved, interrupted\n"
+        "        time.sleep(float(os.environ.get('PAUSE', '0')))\n"
+    ),
+    "                found[seed] = store.write(\n": (
+        "                with open(cache_folder() / 'finished.txt', 'a') as file:\n"
+        "                    print(f'{task.config.address}/{seed:04d}', file=file)\n"
+        "                found[seed] = store.write(\n"
+    ),
 }
 
 
@@ -83,7 +87,8 @@ def run_alone(clone: Path) -> dict[float, Record]:
 
 
 def by_weight(clone: Path, cache: str) -> dict[float, Record]:
-    return {record.config["model"]["w_gaussian"]: record for record in Store(clone.with_name(cache) / "results").every()}
+    store = Store(clone.with_name(cache) / "results")
+    return {record.config["model"]["w_gaussian"]: record for record in store.every()}
 
 
 def log(clone: Path) -> str:

@@ -40,8 +40,7 @@ UNIONS = {2: {"clustering", "style"}, 3: {"clustering", "neighbours"}, 4: {"clus
 CHANGES = {
     "SECONDS_BETWEEN_CHECKPOINTS = 60.0": "SECONDS_BETWEEN_CHECKPOINTS = 0.2",
     "        nonlocal last_saved, interrupted\n": (
-        "        nonlocal last_saved, interrupted\n"
-        "        time.sleep(float(os.environ.get('PAUSE', '0')))\n"
+        "        nonlocal last_saved, interrupted\n        time.sleep(float(os.environ.get('PAUSE', '0')))\n"
     ),
     "                found[seed] = store.write(\n": (
         "                with open(cache_folder() / 'finished.txt', 'a') as file:\n"

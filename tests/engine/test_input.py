@@ -30,7 +30,7 @@ pytestmark = [
 def planned(clone: Path, profile: str, *arguments: str) -> tuple[dict[str, str], str]:
     """The jobs that a profile would run, with the minutes each asks for, and all that was said."""
     dry = clone.with_name("dry-snakemake")
-    dry.write_text(f'#!/bin/sh\nexec {SNAKEMAKE} "$@" --dry-run --quiet host\n')
+    dry.write_text(f'#!/bin/sh\nexec {SNAKEMAKE} "$@" --dry-run --printshellcmds --quiet host\n')
     dry.chmod(0o755)
     command = [clone / "workflow" / "runs.sh", profile, *arguments]
     there = environment(clone, "cache") | {"SNAKEMAKE": str(dry), "GENCLUST_DATA": str(clone.with_name("no-data"))}
@@ -73,7 +73,7 @@ def test_what_lacks_its_data_is_named_and_left_out(clone):
 def test_a_job_that_is_killed_is_run_again(clone, workflow, monkeypatch):
     alone = run_alone(clone)
     monkeypatch.setenv("GENCLUST_CACHE", str(clone.with_name("cache")))
-    master = workflow("laptop", PAUSE="0.01")
+    master = workflow("laptop", PAUSE="0.03")
     [victim, *_] = until_something_trains(clone, master)
     os.kill(victim.holder.process, signal.SIGKILL)
     assert master.wait(600) == 0, log(clone)
@@ -97,7 +97,7 @@ def small_disk(clone):
 def test_a_full_disk_is_named_and_once_there_is_room_it_goes_on(clone, small_disk, workflow, monkeypatch):
     alone = run_alone(clone)
     monkeypatch.setenv("GENCLUST_CACHE", str(small_disk))
-    master = workflow("laptop", PAUSE="0.01")
+    master = workflow("laptop", PAUSE="0.03")
     until_something_trains(clone, master)
     with open(small_disk / "filling", "wb") as filling, pytest.raises(OSError, match="No space left"):
         while True:

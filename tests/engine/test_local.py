@@ -41,7 +41,7 @@ def test_killed_again_and_again_it_ends_bit_by_bit_as_if_left_alone(clone, workf
 
     sessions = []
     for number, everything in ((signal.SIGTERM, True), (signal.SIGKILL, True), (signal.SIGKILL, False)):
-        master = workflow("hurried")
+        master = workflow("hurried", PAUSE="0.03")
         sessions.append(master.pid)
         assert until_something_trains(clone, master)
         if everything:
@@ -49,7 +49,7 @@ def test_killed_again_and_again_it_ends_bit_by_bit_as_if_left_alone(clone, workf
         else:  # the jobs go on, and those of the next workflow have to wait for them
             master.send_signal(number)
         master.wait()
-    last = workflow("hurried")
+    last = workflow("hurried", PAUSE="0.03")
     assert last.wait(600) == 0, log(clone)
     assert not [process for session in sessions for process in processes(session)]
     assert_as_if_left_alone(clone, alone)

@@ -68,7 +68,7 @@ def test_whatever_befalls_the_jobs_it_ends_bit_by_bit_as_if_left_alone(clone, wo
     alone = run_alone(clone)
     monkeypatch.setenv("GENCLUST_CACHE", str(clone.with_name("cache")))
     settings = {name: slurm.environment[name] for name in ("SLURM_CONF", "PATH")}
-    settings |= {"SNAKEMAKE_PROFILE": str(tmp_path / "mine"), "PAUSE": "0.05"}
+    settings |= {"SNAKEMAKE_PROFILE": str(tmp_path / "mine"), "PAUSE": "0.15"}
     hits: Counter[str] = Counter()
 
     def hit(kind: str, blow: Callable[[str], object], struck: Callable[[str], bool]) -> None:

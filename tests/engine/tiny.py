@@ -24,7 +24,7 @@ evaluate: [clustering]
 settings:
   data: {name: digits, validation_fraction: 0.2, test_fraction: 0.2}
   model: {name: gumbel, n_clusters: 10, hidden: [128, 64], feature_dim: 50, latent_dim: 10}
-  training: {epochs: 200, batch_size: 100, learning_rate: 0.001, temperature: 1, snapshots: [1, 200]}
+  training: {epochs: 60, batch_size: 100, learning_rate: 0.001, temperature: 1, snapshots: [1, 60]}
 profiles: {demo: {seeds: "0"}}
 rows:
   two: {label: two, dataset: digits, settings: {model: {w_gaussian: 2}}}

@@ -101,10 +101,13 @@ def test_whatever_befalls_the_jobs_it_ends_bit_by_bit_as_if_left_alone(clone, wo
         lambda job: slurm.command("scontrol", "update", f"jobid={job}", "EndTime=now+2"),
         lambda job: state(job) == "TIMEOUT",
     )
+    hit("interruptions", lambda job: master.send_signal(signal.SIGINT), lambda job: state(job) == "CANCELLED")
+    master.wait()
+    master = workflow("slurm", **settings)
     assert until_something_trains(clone, master)
     master.send_signal(signal.SIGKILL)
     master.wait()
-    hits["kills of the workflow"] += sum(state == "RUNNING" for _, state in jobs(slurm).values())
+    hits["kills of the workflow"] = sum(state == "RUNNING" for _, state in jobs(slurm).values())
     master = workflow("slurm", **settings)
     assert master.wait(900) == 0, log(clone)
 
@@ -112,7 +115,7 @@ def test_whatever_befalls_the_jobs_it_ends_bit_by_bit_as_if_left_alone(clone, wo
     submitted = len(re.findall("has been submitted with SLURM jobid", log(clone)))
     made = times_made(clone)
     print(f"\n{submitted} jobs; that ran when it happened: {dict(hits)}; records made: {dict(made)}")
-    assert len(hits) == 5 and all(hits.values())
+    assert len(hits) == 6 and all(hits.values())
     assert_as_if_left_alone(clone, alone)
     assert len(made) == len(alone) and set(made.values()) == {1}
     assert json.loads(genclust(clone, "cache", "plan", "--json"))["units"] == []

@@ -70,18 +70,6 @@ def test_what_lacks_its_data_is_named_and_left_out(clone):
     assert said.count("Left out, since its data are missing: killed/six, demo") == 1
 
 
-def test_a_job_that_is_killed_is_run_again(clone, workflow, monkeypatch):
-    alone = run_alone(clone)
-    monkeypatch.setenv("GENCLUST_CACHE", str(clone.with_name("cache")))
-    master = workflow("laptop", PAUSE="0.03")
-    [victim, *_] = until_something_trains(clone, master)
-    os.kill(victim.holder.process, signal.SIGKILL)
-    assert master.wait(600) == 0, log(clone)
-    assert log(clone).count("Trying to restart job") == 1
-    assert_as_if_left_alone(clone, alone)
-    assert set(times_made(clone).values()) == {1}
-
-
 @pytest.fixture
 def small_disk(clone):
     """A disk of 40 MB where the runs go."""
@@ -94,22 +82,25 @@ def small_disk(clone):
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def test_a_full_disk_is_named_and_once_there_is_room_it_goes_on(clone, small_disk, workflow, monkeypatch):
+def test_a_job_that_is_killed_and_a_full_disk_lose_nothing(clone, small_disk, workflow, monkeypatch):
     alone = run_alone(clone)
     monkeypatch.setenv("GENCLUST_CACHE", str(small_disk))
-    master = workflow("laptop", PAUSE="0.03")
+    master = workflow("laptop", PAUSE="0.05")
+    [victim, *_] = until_something_trains(clone, master)
+    os.kill(victim.holder.process, signal.SIGKILL)
     until_something_trains(clone, master)
-    with open(small_disk / "filling", "wb") as filling, pytest.raises(OSError, match="No space left"):
+    assert "Trying to restart job" in log(clone)
+
+    with open(small_disk / "filling", "wb", buffering=0) as filling, pytest.raises(OSError, match="No space left"):
         while True:
             filling.write(bytes(4096))
-            filling.flush()
     assert master.wait(300) == 1
     said = re.findall(r"^.*No space left on device.*$", log(clone), re.MULTILINE)
     assert said and all(re.fullmatch(r"\[Errno 28\] No space left on device: '\S+'", line) for line in said), said
     assert "Traceback" not in log(clone)
     assert not processes(master.pid)
 
-    assert workflow("laptop").wait(300) == 1, "still full"
     (small_disk / "filling").unlink()
     assert workflow("laptop").wait(300) == 0, log(clone)
     assert_as_if_left_alone(clone, alone)
+    assert set(times_made(clone).values()) == {1}

@@ -46,11 +46,17 @@ def until(true: Callable[[], object], seconds: float, what: str) -> None:
         time.sleep(0.2)
 
 
-def jobs(slurm: OneNodeSlurm) -> dict[str, tuple[str, str]]:
-    """The name of its unit and the state of every job of the workflow, by its number."""
-    lines = slurm.command("squeue", "--noheader", "--states=all", "--partition=work", "--format=%i|%k|%T").splitlines()
-    found = (line.split("|") for line in lines)
-    return {number: (comment.removeprefix("rule_"), state) for number, comment, state in found}
+def job_of(process: int) -> str:
+    """The number of the job that a process belongs to."""
+    found = re.search(r"\bSLURM_JOB_ID=(\d+)", Path(f"/proc/{process}/environ").read_text())
+    assert found
+    return found[1]
+
+
+def states(slurm: OneNodeSlurm) -> dict[str, str]:
+    """Of every job of the workflow, by its number."""
+    lines = slurm.command("squeue", "--noheader", "--states=all", "--partition=work", "--format=%i %T").splitlines()
+    return dict(line.split() for line in lines)
 
 
 def restarts(slurm: OneNodeSlurm, job: str) -> int:
@@ -73,19 +79,15 @@ def test_whatever_befalls_the_jobs_it_ends_bit_by_bit_as_if_left_alone(clone, wo
 
     def hit(kind: str, blow: Callable[[str], object], struck: Callable[[str], bool]) -> None:
         """Strike a job that trains, and count those that were struck before they had finished."""
-        training = {one.unit.replace("/", "-"): one for one in until_something_trains(clone, master)}
-        victims = {number: training[unit] for number, (unit, state) in jobs(slurm).items() if state == "RUNNING"}
+        victims = {job_of(one.holder.process): one for one in until_something_trains(clone, master)}
         blow(next(iter(victims)))
         until(lambda: any(map(struck, victims)), 120, kind)
-        for number in filter(struck, victims):
-            address, seed = victims[number].unit.split("/")
-            process = Path(f"/proc/{victims[number].holder.process}")
+        for job in filter(struck, victims):
+            address, seed = victims[job].unit.split("/")
+            process = Path(f"/proc/{victims[job].holder.process}")
             until(lambda process=process: not process.exists(), 60, "the end of a process")
             assert not (clone.with_name("cache") / "results" / address / f"seed-{seed}.json").exists()
             hits[kind] += 1
-
-    def state(job: str) -> str:
-        return jobs(slurm)[job][1]
 
     master = workflow("slurm", **settings)
     hit(
@@ -93,21 +95,21 @@ def test_whatever_befalls_the_jobs_it_ends_bit_by_bit_as_if_left_alone(clone, wo
         lambda job: slurm.command("sbatch", "--partition=urgent", "--output=/dev/null", "--wrap=sleep 1"),
         lambda job: restarts(slurm, job) > 0,
     )
-    hit("cancellations", lambda job: slurm.command("scancel", job), lambda job: state(job) == "CANCELLED")
-    before = {job: restarts(slurm, job) for job in jobs(slurm)}
+    hit("cancellations", lambda job: slurm.command("scancel", job), lambda job: states(slurm)[job] == "CANCELLED")
+    before = {job: restarts(slurm, job) for job in states(slurm)}
     hit("node restarts", lambda job: slurm.restart_node(), lambda job: restarts(slurm, job) > before[job])
     hit(
         "time limits",
         lambda job: slurm.command("scontrol", "update", f"jobid={job}", "EndTime=now+2"),
-        lambda job: state(job) == "TIMEOUT",
+        lambda job: states(slurm)[job] == "TIMEOUT",
     )
-    hit("interruptions", lambda job: master.send_signal(signal.SIGINT), lambda job: state(job) == "CANCELLED")
+    hit("interruptions", lambda job: master.send_signal(signal.SIGINT), lambda job: states(slurm)[job] == "CANCELLED")
     master.wait()
     master = workflow("slurm", **settings)
     assert until_something_trains(clone, master)
     master.send_signal(signal.SIGKILL)
     master.wait()
-    hits["kills of the workflow"] = sum(state == "RUNNING" for _, state in jobs(slurm).values())
+    hits["kills of the workflow"] = list(states(slurm).values()).count("RUNNING")
     master = workflow("slurm", **settings)
     assert master.wait(900) == 0, log(clone)
 

@@ -110,6 +110,21 @@ def test_an_error_in_one_process_stops_the_others_and_arrives(cache, tmp_path):
     assert execution.checkpoints.load(good)["step"] >= begun
 
 
+def test_the_death_of_one_process_is_told_and_what_was_finished_has_arrived(cache):
+    def die_second(number, watch):
+        if number == 1:
+            time.sleep(1)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return number
+
+    arrived = []
+    with pytest.raises(execution.Unfinished, match="A process was killed"):
+        for result in workers.each(die_second, [(0,), (1,)], "test", progress=False):
+            arrived.append(result)
+    assert arrived == [0]
+    assert sorted(workers.each(lambda number, watch: number, [(0,), (1,)], "test", progress=False)) == [0, 1]
+
+
 def test_the_number_of_processes_follows_jobs_and_cores(cache):
     assert [workers.count(jobs) for jobs in (1, 2, 9)] == [1, 2, 2]
 

@@ -16,6 +16,7 @@ import threading
 import time
 from _thread import interrupt_main
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -164,7 +165,7 @@ def each(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], descriptio
     """Yield ``function(*job, watch)`` of all jobs as they finish, several at once, each on its share of the cores.
 
     Raises:
-        Unfinished: or whatever a job raised, after the others were stopped in good order.
+        Unfinished: also if a process was killed; or whatever a job raised, after the others were stopped in good order.
     """
     n = count(len(jobs))
     with (
@@ -185,6 +186,11 @@ def each(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], descriptio
                     (folder / "stop").touch()
                 elif result is not None:
                     yield result
+        except BrokenProcessPool:  # joblib ends the others as well
+            raise Unfinished(
+                "A process was killed, by lack of memory perhaps; what was begun goes on from its last checkpoint "
+                "with the same command."
+            ) from None
         finally:
             (folder / "stop").touch()
             following.join()

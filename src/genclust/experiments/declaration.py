@@ -28,7 +28,7 @@ SECTIONS = ("data", "model", "training")
 MOST_SEEDS = 10_000
 EVALUATIONS = (
     *("clustering", "neighbours", "style", "projection", "latent", "samples", "walk"),
-    *("likelihood", "bound", "units", "classifiers", "generation", "map"),
+    *("likelihood", "bound", "units", "classifiers", "generation", "map", "gradients"),
     *("layers", "chance", "kmeans", "resampling"),
 )
 

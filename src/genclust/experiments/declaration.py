@@ -89,7 +89,10 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table or one line of a figure."""
+    """One row of a table or one line of a figure.
+
+    ``run_of`` names the row, as ``experiment/row``, whose runs it shows, or is empty: they are its own.
+    """
 
     experiment: str
     name: str
@@ -99,6 +102,7 @@ class Row:
     settings: Mapping[str, Any] | None
     quoted: bool
     evaluated: tuple[str, ...]
+    run_of: str
     profiles: Mapping[str, Mapping[str, Any]] = field(repr=False)
 
     def seeds(self, profile: Profile) -> list[int]:
@@ -217,6 +221,7 @@ def _row(experiment: str, name: str, row: Mapping[str, Any], declared: Mapping[s
         merge(declared.get("settings", {}), row["settings"]) if "settings" in row else None,
         row.get("quoted", False),
         evaluate,
+        row.get("same_run_as", ""),
         profiles,
     )
 

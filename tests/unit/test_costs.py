@@ -8,6 +8,7 @@ import pytest
 from genclust.book import costs
 from genclust.experiments import declaration
 from genclust.experiments.store import Record, published
+from genclust.settings import SettingError
 
 SETTINGS = """
 settings:
@@ -92,6 +93,14 @@ def test_every_run_is_counted_under_the_row_that_declares_it(found):
         ("others/kmeans", "demo", 0),
     ]
     assert set(found.paper) == {"Is Simple Better?"} and set(found.experiment) == {"later", "others"}
+
+
+def test_only_some_experiments(found):
+    chosen = costs.runs("others")
+    assert chosen.row.tolist() == ["others/kmeans"]
+    assert costs.runs("others, later").shape == found.shape
+    with pytest.raises(SettingError, match="did you mean"):
+        costs.runs("other")
 
 
 def test_hours_count_threads_and_leave_out_what_a_gpu_took(found):

@@ -9,9 +9,8 @@ import pandas as pd
 
 from genclust.experiments import declaration
 from genclust.experiments.declaration import PROFILES, Row, RunConfig
-from genclust.experiments.execution import total_steps
-from genclust.experiments.planning import PROCESSORS
-from genclust.experiments.store import Record, published
+from genclust.experiments.planning import PROCESSORS, seconds_per_step
+from genclust.experiments.store import published
 
 PAPERS = {"simple": "Is Simple Better?", "gmvae": "GMVAE", "cagem": "CaGeM", "vlac": "VLAC"}
 #: Which runs belong together in a line, by headings.
@@ -19,23 +18,31 @@ PER_PAPER = {"Paper": "paper", "Profile": "profile"}
 PER_EXPERIMENT = {"Experiment": "experiment", "Profile": "profile"}
 
 
-def runs() -> pd.DataFrame:
+def runs(experiments: str = "") -> pd.DataFrame:
     """One line for each published record, under the row that declares its settings.
+
+    Args:
+        experiments: only what these declare, with commas between them; all by default.
 
     Columns: ``paper``, ``experiment``, ``row``, ``profile``, ``seed``, ``model``, ``data``, ``processor``, ``threads``,
     ``seconds`` of training, ``core_hours`` (seconds times threads; NaN on a GPU) and ``step_ms``, milliseconds per step
     of one seed (NaN for what has no steps, and for runs that failed).
 
     Raises:
+        SettingError: for the name of an experiment that there is not.
         StoreError: if a record is damaged.
     """
+    chosen = [declaration.load(name.strip()).name for name in experiments.split(",") if name.strip()]
     owners = _owners()
     lines = []
     for record in published().every():
         config = RunConfig(**record.config)
         paper, row, profile = owners[config.address]
+        if chosen and row.experiment not in chosen:
+            continue
         legs = record.provenance.get("training") or [record.provenance]
         threads = max(leg["threads"] for leg in legs)
+        trained = bool(config.training) and record.failed_at_step is None
         on_cpu = all(leg["device"] in PROCESSORS for leg in legs)
         lines.append(
             {
@@ -50,7 +57,7 @@ def runs() -> pd.DataFrame:
                 "threads": threads,
                 "seconds": record.seconds,
                 "core_hours": threads * record.seconds / 3600 if on_cpu else math.nan,
-                "step_ms": _step_ms(record, config),
+                "step_ms": 1000 * seconds_per_step(record) if trained else math.nan,
             }
         )
     found = pd.DataFrame(lines)
@@ -86,11 +93,6 @@ def _processor(legs: Sequence[dict[str, str]]) -> str:
     """The GPU, or the processor where the record names it."""
     names = [leg["device"] if leg["device"] not in PROCESSORS else leg.get("processor", "") for leg in legs]
     return ", ".join(dict.fromkeys(name or "not recorded" for name in names))
-
-
-def _step_ms(record: Record, config: RunConfig) -> float:
-    steps = total_steps(config, record.data["sizes"]["train"])
-    return 1000 * record.seconds / steps if steps and record.failed_at_step is None else math.nan
 
 
 def cost(found: pd.DataFrame, by: dict[str, str]) -> pd.DataFrame:

@@ -26,6 +26,7 @@ from benchmarks.networks import networks
 from benchmarks.timing import Comparison, Variant, compare, repeat
 from benchmarks.unhelpful import unhelpful
 from genclust.evaluation.likelihood import log_likelihood
+from genclust.models import MODELS
 from genclust.models.base import Model
 from genclust.models.gumbel import GumbelClustering, GumbelSettings
 from genclust.models.layers import Linear
@@ -97,7 +98,8 @@ class Run:
         device: str = "cpu",
         **options: Any,
     ) -> None:
-        schedules = {"learning_rate": Schedule.of(1e-3), "temperature": Schedule.of(1.0)}
+        rates = {"learning_rate": 1e-3, "temperature": 1.0, "warm_up": 1.0}
+        schedules = {name: Schedule.of(rate) for name, rate in rates.items()}
         settings = TrainingSettings(schedules, epochs=1_000_000, batch_size=batch, precision=precision)
         self.training = Training(make(replicas), range(replicas), x, settings, device, **options)
         self.images_per_step = batch * replicas  # data are cut to whole batches, so every step has as many
@@ -301,6 +303,30 @@ def precision(setup: Setup) -> Result:
             if setup.device == "cuda":
                 variants[f"{kind}, one by one"] = partial(step(setup, make, size, kind, capture=False), many)
         found[name] = setup.compare(variants, "steps/s").as_dict() | {"batch": size}
+    return found
+
+
+def classes(setup: Setup) -> Result:
+    """A whole training step of the library's own models with a class: all ten summed, or one and one of the others."""
+    found = {}
+    for name, label, hidden, steps in (
+        ("cagem", "CaGeM", setup.pick(1024, 32), setup.pick(3)),
+        ("cagem", "CaGeM", setup.pick(128, 16), setup.pick(20)),
+        ("adgm", "ADGM", setup.pick(500, 32), setup.pick(8)),
+    ):
+        many = steps * (30 if setup.device == "cuda" else 1)
+        kind, settings = MODELS[name]
+
+        def make(replicas: int, summed: int, kind: Any = kind, settings: Any = settings, hidden: int = hidden) -> Model:
+            return kind(replicas, 784, settings(n_clusters=10, hidden=hidden, classes=summed))
+
+        for precision in setup.precisions:
+            variants = {
+                variant: partial(step(setup, partial(make, summed=summed), 100, precision), many)
+                for variant, summed in (("all classes", 0), ("1 and one drawn", 1))
+            }
+            group = f"{label}, width {hidden}, K = 10, {precision}"
+            found[group] = setup.compare(variants, "steps/s").as_dict() | {"batch": 100}
     return found
 
 
@@ -541,6 +567,7 @@ CPU: dict[str, Callable[[Setup], Result]] = {
     "throughput": throughput,
     "replicas": replicas,
     "precision": precision,
+    "classes": classes,
     "kernels": kernel_bandwidths,
     "roofline": roofline,
     "profile": profile,
@@ -554,6 +581,7 @@ GPU: dict[str, Callable[[Setup], Result]] = {
     "errors": errors,
     "kernels": kernel_bandwidths,
     "precision": precision,
+    "classes": classes,
     "likelihood": likelihood,
     "graphs": graphs,
     "table_row": table_row,

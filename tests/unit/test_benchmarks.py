@@ -124,14 +124,14 @@ def test_a_file_is_whole_or_the_old_one(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("results")
-    measure("cpu", 1, 1, "precision,kernels,likelihood,networks", folder / "cpu.json", smoke=True)
+    measure("cpu", 1, 1, "precision,classes,kernels,likelihood,networks", folder / "cpu.json", smoke=True)
     return folder
 
 
 def test_a_smoke_run_leaves_results_that_the_page_can_read(smoke: Path) -> None:
     found = page.read(smoke, "cpu")
     assert found["smoke"] and not found["complete"] and found["failed"] == {}
-    assert set(found["measurements"]) == {"precision", "kernels", "likelihood", "networks"}
+    assert set(found["measurements"]) == {"precision", "classes", "kernels", "likelihood", "networks"}
     assert "failed" not in [key for case in found["measurements"]["kernels"].values() for key in case]
     assert str(Path.home()) not in (smoke / "cpu.json").read_text()
     assert "none of these numbers means anything" in page.warning(found, None)
@@ -143,6 +143,9 @@ def test_a_smoke_run_leaves_results_that_the_page_can_read(smoke: Path) -> None:
     decoder = 150 * 100 + 10 * 100 + 100 * 256 + 256 * 512 + 512 * 784
     flop = 2 * 300 * (3 * (encoder + category + styles + decoder) - 784 * 512)
     assert set(networks["GFLOP"]) == {f"{flop / 1e9:.2f}"}
+    summed = page.precision(found["measurements"]["classes"])
+    assert summed["Step"].str.contains("K = 10, float32").sum() == 3
+    assert summed["1 and one drawn, ms"].str.fullmatch(r"[\d.]+ \([\d.]+×\)").all()
     values, labels = page.bandwidths(found["measurements"]["kernels"])
     assert values.keys() == labels.keys() and all(len(group) == 2 for group in values.values())
 

@@ -44,12 +44,14 @@ def test_the_last_point_is_what_the_trained_model_gives_on_the_validation_split(
     x = torch.from_numpy(validation.x).expand(2, -1, -1)
     temperature = 5 * math.exp(3 / 4 * math.log(0.2 / 5))
     terms = model.loss(x, {"temperature": temperature}, Noise([4, 7], "validation noise").at(3)).terms
-    clusters = model.cluster_posterior(x).argmax(-1).numpy()
+    log_q = model.cluster_posterior(x)
+    clusters = log_q.argmax(-1).numpy()
     for r, state in enumerate(states):
         last = state["curve"][-1]
         for name, term in terms.items():
             assert last[name] == pytest.approx(float(term[r].mean()), rel=1e-5), name
         assert last["acc_hungarian"] == pytest.approx(hungarian_accuracy(validation.y, clusters[r]))
+        assert last["confidence"] == pytest.approx(np.exp(log_q[r].numpy()).max(-1).mean())
 
 
 @torch.no_grad()

@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import subprocess
 import time
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -270,3 +272,12 @@ def test_status_tells_what_runs_what_was_killed_and_what_rests(invoke):
     own().write(record(task.config, 0), {})
     own().write(record(task.config, 1), {})
     assert status.status() == []
+
+
+def test_the_page_on_rerunning_shows_the_columns_that_are_printed(invoke):
+    page = (Path(__file__).resolve().parents[2] / "book" / "rerun.md").read_text(encoding="utf8")
+    shown = [re.split(r" {2,}", line.strip()) for line in page.splitlines()]
+    for command in ("plan", "status"):
+        printed = invoke(command).stdout
+        heads = [re.split(r" {2,}", line.strip()) for line in printed.splitlines() if "configuration/seed" in line]
+        assert len(heads) == 1 and heads[0] in shown, command

@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 
 from genclust.experiments import access, common_profile, load, published_records, records
-from genclust.experiments.tables import comparison, context, difference, measured, seeds_of, show
+from genclust.experiments.tables import comparison, context, difference, gradient_noise, measured, seeds_of, show
 
 SCORES = {"test.acc_exemplar": "ACC", "test.acc_exemplar_best": "best ACC"}
 
@@ -71,3 +73,16 @@ def test_changed_settings_without_a_profile_are_run_at_demo_which_is_said(tmp_pa
     access._say_that_it_is_demo.cache_clear()
     (run,) = records("simple-table1", "proposed-mnist", seeds="7", overrides={"training": {"epochs": 1}})
     assert run.data["name"] == "digits" and "demo" in capsys.readouterr().out
+
+
+def test_noise_of_gradients_is_in_units_of_the_mean_gradient_and_averaged_over_seeds():
+    """Squared norms of 2 and 4, so 3 in the mean; draws of 30 and 60 in the mean, batches of 9."""
+    kept = [
+        {"gradient_squared_norm": [2.0, 2.0], "gradient_of_draws": [20.0, 70.0], "gradient_of_batches": [6.0, 12.0]},
+        {"gradient_squared_norm": [4.0, 4.0], "gradient_of_draws": [40.0, 50.0], "gradient_of_batches": [12.0, 6.0]},
+    ]
+    runs = [SimpleNamespace(arrays=lambda one=one: one | {"gradient_classes": np.array([0, 2])}) for one in kept]
+    assert gradient_noise({"CaGeM": runs}).to_numpy().tolist() == [
+        ["CaGeM", "all", "10.0", "1.00×", "3.0"],
+        ["CaGeM", "2 and one drawn", "20.0", "2.00×", "3.0"],
+    ]

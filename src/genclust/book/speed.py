@@ -295,7 +295,7 @@ def milliseconds(group: Mapping[str, Any]) -> dict[int, float]:
 
 
 def precision(groups: Mapping[str, Any]) -> pd.DataFrame:
-    """Milliseconds a step by precision, and how many times faster than the first."""
+    """Milliseconds per step by precision, or by how classes are summed, and how many times faster than the first."""
     lines = []
     for name, group in groups.items():
         line = {"Step": name}

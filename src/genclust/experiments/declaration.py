@@ -28,7 +28,7 @@ SECTIONS = ("data", "model", "training")
 MOST_SEEDS = 10_000
 EVALUATIONS = (
     *("clustering", "neighbours", "style", "projection", "latent", "samples", "walk"),
-    *("likelihood", "bound", "units", "classifiers", "generation", "map"),
+    *("likelihood", "bound", "units", "classifiers", "generation", "map", "gradients"),
     *("layers", "chance", "kmeans", "resampling"),
 )
 
@@ -89,7 +89,10 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table or one line of a figure."""
+    """One row of a table or one line of a figure.
+
+    ``run_of`` names the row, as ``experiment/row``, whose runs it shows, or is empty: they are its own.
+    """
 
     experiment: str
     name: str
@@ -99,6 +102,7 @@ class Row:
     settings: Mapping[str, Any] | None
     quoted: bool
     evaluated: tuple[str, ...]
+    run_of: str
     profiles: Mapping[str, Mapping[str, Any]] = field(repr=False)
 
     def seeds(self, profile: Profile) -> list[int]:
@@ -225,6 +229,7 @@ def _row(experiment: str, name: str, row: Mapping[str, Any], declared: Mapping[s
         merge(declared.get("settings", {}), row["settings"]) if "settings" in row else None,
         row.get("quoted", False),
         evaluate,
+        row.get("same_run_as", ""),
         profiles,
     )
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch.nn.functional import one_hot
 
 from genclust.data import DataSet
 from genclust.evaluation.clustering import clustering_scores, exemplars
+from genclust.evaluation.gradients import GradientNoise, gradient_noise
 from genclust.evaluation.likelihood import bound, log_likelihood, log_weights
 from genclust.evaluation.neighbours import NEIGHBOURS, knn_classes
 from genclust.evaluation.projection import PERPLEXITY, tsne
@@ -23,6 +25,7 @@ from genclust.experiments.declaration import RunConfig
 from genclust.experiments.images import as_bytes, one_of_each_class
 from genclust.experiments.results import Results, as_small_integers
 from genclust.models import BASELINES, MODELS, BernoulliModel, Model
+from genclust.models.auxiliary import ADGM
 from genclust.models.cagem import CaGeM
 from genclust.models.explicit import ExplicitGMVAE
 from genclust.models.gmvae import GMVAE
@@ -48,6 +51,9 @@ CLASSIFIER_SAMPLES = 20
 #: A unit is active if the variance over the test images of its posterior mean exceeds this (Burda et al. 2016).
 ACTIVE = 0.01
 GENERATED_IMAGES = 64
+#: Gradients are compared for sums over all classes (0), and over so many before one of the others is drawn.
+GRADIENT_CLASSES = (0, 2, 1)
+GRADIENT_BATCHES, GRADIENT_BATCH_SIZE, GRADIENT_DRAWS = 10, 100, 50
 #: Images on a side of the grid that a map is decoded on, and how much of the points it spans in each direction.
 MAP_SIDE = 10
 MAP_SPAN = (0.05, 0.95)
@@ -265,6 +271,40 @@ def generation(model: Any, bits: Tensor, seeds: list[int], device: torch.device)
     ]
 
 
+def gradients(model: Any, train_x: Tensor, seeds: list[int], device: torch.device) -> list[dict[str, np.ndarray]]:
+    """How noisy the gradient of a step without labels is at the end of training, for each way to sum over classes.
+
+    All see the same batches of training images.  As arrays, in the order of ``gradient_classes``: the squared norm of
+    the mean gradient, and the traces of its covariance over draws and over batches.
+    """
+    size = min(GRADIENT_BATCH_SIZE, len(train_x) // GRADIENT_BATCHES)
+    order = Noise(seeds, "batches for gradients").permutation(len(train_x)).to(device)
+    batches = order[:, : GRADIENT_BATCHES * size].unflatten(1, (GRADIENT_BATCHES, size))
+
+    def with_sum_over(classes: int) -> GradientNoise:
+        step = copy.deepcopy(model).train()
+        step.settings = replace(step.settings, classes=classes)
+        parameters = list(step.parameters())
+        noise = noise_on(device, seeds, f"gradients, {classes} classes")
+
+        def gradient(batch: int, draw: int) -> Tensor:
+            x = as_float(train_x[batches[:, batch]])
+            objective = step.loss(x, {"warm_up": 1.0}, noise.at(batch * GRADIENT_DRAWS + draw)).objective
+            return torch.cat([g.flatten(1) for g in torch.autograd.grad(objective.sum(), parameters)], 1)
+
+        return gradient_noise(gradient, GRADIENT_BATCHES, GRADIENT_DRAWS)
+
+    found = [with_sum_over(classes) for classes in GRADIENT_CLASSES]
+    return [
+        {"gradient_classes": np.array(GRADIENT_CLASSES, dtype=np.int8)}
+        | {
+            f"gradient_{name}": np.array([float(getattr(one, name)[r]) for one in found])
+            for name in ("squared_norm", "of_draws", "of_batches")
+        }
+        for r in range(model.replicas)
+    ]
+
+
 @torch.no_grad()
 def latent_map(
     model: Any, data: DataSet, bits: Tensor, seeds: list[int], device: torch.device
@@ -415,6 +455,12 @@ EVALUATIONS: Mapping[str, Evaluation] = {
     "classifiers": Evaluation(lambda t, n: classifiers(t.model, t.data, t.bits, t.seeds, t.device), _knows_labels),
     "generation": Evaluation(
         lambda t, n: _pictures(generation(t.model, t.bits, t.seeds, t.device)), _is(BernoulliModel)
+    ),
+    "gradients": Evaluation(
+        lambda t, n: _pictures(
+            gradients(t.model, torch.from_numpy(t.data.splits["train"].x).to(t.device), t.seeds, t.device)
+        ),
+        lambda model, config: issubclass(model, (CaGeM, ADGM)),
     ),
     "map": Evaluation(
         lambda t, n: _pictures(latent_map(t.model, t.data, t.bits, t.seeds, t.device)),

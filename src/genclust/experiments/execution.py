@@ -330,9 +330,10 @@ def train(
         terms = model.loss(batch, scheduled, validation_noise.at(epoch)).terms
         points = [{name: float(term[r].mean()) for name, term in terms.items()} for r in range(len(seeds))]
         if validation.y is not None and model.clusters:
-            clusters = in_chunks(model.cluster_posterior, seen_by_q, len(seeds)).nan_to_num().argmax(-1).numpy()
-            for point, assigned in zip(points, clusters, strict=True):
+            most, clusters = in_chunks(model.cluster_posterior, seen_by_q, len(seeds)).max(-1)
+            for point, log_q, assigned in zip(points, most, clusters.numpy(), strict=True):
                 point["acc_hungarian"] = hungarian_accuracy(validation.y, assigned)
+                point["confidence"] = float(log_q.exp().mean())
             seen["acc"] = float(np.mean([point["acc_hungarian"] for point in points]))
         if epoch in settings.snapshots:
             name, features = next(iter(in_chunks(model.embed, followed, len(seeds)).items()))

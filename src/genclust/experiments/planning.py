@@ -154,6 +154,11 @@ def _shape(config: RunConfig) -> str:
     return json.dumps([config.data["name"], model, training], sort_keys=True)
 
 
+def seconds_per_step(record: Record) -> float:
+    """Of one seed, by the clock; of what is not trained, per fit."""
+    return record.seconds / (total_steps(RunConfig(**record.config), record.data["sizes"]["train"]) or 1)
+
+
 def paces(records: Iterable[Record]) -> dict[str, float]:
     """Core-seconds per step in the median of the records of each shape; of what is not trained, per fit."""
     measured: dict[str, list[float]] = {}
@@ -162,8 +167,7 @@ def paces(records: Iterable[Record]) -> dict[str, float]:
         legs = record.provenance.get("training") or [record.provenance]
         if record.failed_at_step is None and all(leg["device"] in PROCESSORS for leg in legs):
             threads = max(leg["threads"] for leg in legs)
-            steps = total_steps(config, record.data["sizes"]["train"]) or 1
-            measured.setdefault(_shape(config), []).append(threads * record.seconds / steps)
+            measured.setdefault(_shape(config), []).append(threads * seconds_per_step(record))
     return {shape: median(values) for shape, values in measured.items()}
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
@@ -121,6 +122,32 @@ def seeds_of(row: Row, found: Sequence[Record]) -> str:
         data = Path(runs.data["name"]).name
         return f"{len(found)}, changed settings" + ("" if data == row.dataset else f", {data}")
     return str(len(found)) + ("" if profile == "paper" else f", {profile}")
+
+
+def gradient_noise(found: Mapping[str, Sequence[Record]]) -> pd.DataFrame:
+    """How noisy gradients are for each way to sum over classes, by the evaluation ``gradients``, in the mean of seeds.
+
+    Traces of the covariance of a step's gradient over all parameters, as multiples of the squared norm of its mean;
+    those from draws also as multiples of what they are with all classes summed.
+    """
+    lines = []
+    for name, runs in found.items():
+        arrays = [run.arrays() for run in runs]
+        norm, draws, batches = (
+            np.mean([kept[f"gradient_{part}"] for kept in arrays], 0)
+            for part in ("squared_norm", "of_draws", "of_batches")
+        )
+        for place, classes in enumerate(arrays[0]["gradient_classes"]):
+            lines.append(
+                {
+                    "Network": name,
+                    "Sum over": f"{classes} and one drawn" if classes else "all",
+                    "from draws": f"{draws[place] / norm.mean():.1f}",
+                    "against all": f"{draws[place] / draws[0]:.2f}×",
+                    "from batches": f"{batches[place] / norm.mean():.1f}",
+                }
+            )
+    return pd.DataFrame(lines)
 
 
 def context(*groups: Sequence[Record]) -> str:

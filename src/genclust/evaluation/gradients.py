@@ -1,0 +1,57 @@
+r"""How noisy the gradient of a step is, and how much of that comes from what is drawn in it.
+
+The gradient of a step is :math:`g = \mu + b + e`: its mean, what depends on the examples of the batch, and what depends
+on the draws of latent variables, classes and bits.  With n draws for each of G batches, and :math:`\bar g_i` the mean
+over the draws of batch i, the traces of the two covariances and the squared norm of the mean are estimated without bias
+by the analysis of variance:
+
+.. math::
+
+    \hat E &= \frac 1 {G (n - 1)} \sum_{i,j} \|g_{ij} - \bar g_i\|^2 \\
+    \hat B &= \frac 1 {G - 1} \sum_i \|\bar g_i - \bar g\|^2 - \frac{\hat E} n \\
+    \widehat{\|\mu\|^2} &= \|\bar g\|^2 - \frac{\hat B} G - \frac{\hat E}{G n}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class GradientNoise:
+    """Sums over all parameters, one number a replica.
+
+    Attributes:
+        squared_norm: of the mean gradient.
+        of_draws: trace of the covariance over draws, for a given batch.
+        of_batches: trace of the covariance over batches, of the mean over draws.
+    """
+
+    squared_norm: Float[Tensor, " R"]
+    of_draws: Float[Tensor, " R"]
+    of_batches: Float[Tensor, " R"]
+
+
+def gradient_noise(gradient: Callable[[int, int], Float[Tensor, "R P"]], batches: int, draws: int) -> GradientNoise:
+    """Estimates without bias from ``batches`` times ``draws`` gradients, in double precision.
+
+    Args:
+        gradient: of the batch and the draw that two numbers name; draws are independent, in one batch or two.
+        batches: G, at least 2.
+        draws: n of each, at least 2.
+    """
+    G, n = batches, draws
+    means, within = [], []
+    for batch in range(G):
+        each = torch.stack([gradient(batch, draw).double() for draw in range(n)])
+        means.append(each.mean(0))
+        within.append((each - means[-1]).square().sum((0, 2)) / (n - 1))
+    of_batch, of_draws = torch.stack(means), torch.stack(within).mean(0)
+    mean = of_batch.mean(0)
+    of_batches = (of_batch - mean).square().sum((0, 2)) / (G - 1) - of_draws / n
+    return GradientNoise(mean.square().sum(1) - of_batches / G - of_draws / (G * n), of_draws, of_batches)

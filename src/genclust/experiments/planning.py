@@ -23,7 +23,7 @@ from genclust.experiments.status import glance
 from genclust.experiments.store import Record, find, in_repository, own
 from genclust.paths import cache_folder
 from genclust.training.loop import Training
-from genclust.training.precision import Precision, seconds_per_step
+from genclust.training.precision import Precision, time_steps
 
 #: What PyTorch's records call a processor; anything else is the name of a GPU.
 PROCESSORS = ("x86_64", "AMD64", "arm64", "aarch64")
@@ -183,7 +183,7 @@ def measure(units: Iterable[Unit]) -> None:
     try:
         for shape, unit in tqdm(untold.items(), unit="network", disable=not untold):
             trainings = trainings_of(unit.config, unit.seed)
-            known = _measured() | {shape: (min(seconds_per_step(*trainings)), "measured")}
+            known = _measured() | {shape: (min(time_steps(*trainings)), "measured")}
             path = cache_folder() / PACES
             path.parent.mkdir(parents=True, exist_ok=True)
             written = path.with_name(f"{PACES}.{os.getpid()}")

@@ -30,11 +30,11 @@ def faster_precision(begin: Callable[[Precision], Training]) -> Precision:
     full, half = begin("float32"), begin("bf16")
     if full.device.type != "cpu":
         return "bf16"
-    seconds = seconds_per_step(full, half)
+    seconds = time_steps(full, half)
     return "bf16" if seconds[1] < seconds[0] else "float32"
 
 
-def seconds_per_step(*trainings: Training) -> list[float]:
+def time_steps(*trainings: Training) -> list[float]:
     """Seconds of a step of each training, the least of some that alternate; the trainings go on by these steps."""
     seconds: list[list[float]] = [[] for _ in trainings]
     for _ in range(WARM_UP + TIMED):

@@ -92,6 +92,29 @@ def test_the_most_faithful_profile_without_a_missing_seed_is_shown(tmp_path, mon
     assert (profile, [r.seed for r in found]) == ("paper", paper)
 
 
+def test_a_difference_is_judged_at_the_most_faithful_profile_of_both_rows(tmp_path, monkeypatch):
+    """One row at profile long beside another at quick is no pair."""
+    store = Store(tmp_path)
+    monkeypatch.setattr(verdicts, "published", lambda: store)
+    experiment = declaration.load("cagem-table1")
+    row, other = experiment.row("cagem-0-k10"), experiment.row("cagem-k1")
+
+    def write(of, profile):
+        for seed in of.seeds(profile):
+            one = record(seed, 0.0)
+            store.write(replace(one, config=asdict(of.config(profile))), {})
+
+    for of, profile, expected in (
+        (row, "quick", None),
+        (row, "long", None),
+        (other, "quick", "quick"),
+        (other, "long", "long"),
+    ):
+        write(of, profile)
+        both = verdicts._both_published(row, other)
+        assert both == (expected and (expected, verdicts.published_records(row, expected)[1]))
+
+
 def test_a_difference_in_a_table_is_the_first_over_the_second():
     better, worse = ([SimpleNamespace(metrics={"m": v}) for v in part] for part in ([70.0, 75, 83], [60.0, 62, 61]))
     low, high = stats.ttest_ind([70, 75, 83], [60, 62, 61], equal_var=False).confidence_interval()

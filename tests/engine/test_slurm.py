@@ -7,7 +7,6 @@ pytest -m engine -s tests/engine/test_slurm.py
 import json
 import re
 import signal
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ from tiny import (
     log,
     run_alone,
     times_made,
+    until,
     until_something_trains,
 )
 
@@ -37,13 +37,6 @@ pytestmark = [
 def slurm():
     with one_node_slurm() as running:
         yield running
-
-
-def until(true: Callable[[], object], seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"{what} did not happen in {seconds:g} seconds"
-        time.sleep(0.2)
 
 
 def job_of(process: int) -> str:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -93,6 +94,13 @@ def by_weight(clone: Path, cache: str) -> dict[float, Record]:
 def log(clone: Path) -> str:
     """What the workflows have said so far."""
     return clone.with_name("log.txt").read_text()
+
+
+def until(true: Callable[[], object], seconds: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"{what} did not happen in {seconds:g} seconds"
+        time.sleep(0.2)
 
 
 def until_something_trains(clone: Path, master: subprocess.Popen) -> list[Running]:

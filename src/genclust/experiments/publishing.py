@@ -56,7 +56,9 @@ def publish(row: Row, profile: Profile, sources: Sequence[Store], target: Store)
 
 
 def keep(source: Store, published: Store, waiting: Store) -> list[Record]:
-    """Copy the seeds of declared rows that are finished and not published to where they wait for the rest of their row.
+    """Copy finished seeds of declared rows that are not published to where they wait for the rest of their row.
+
+    Also seeds that no profile asks for yet, so that a row can be given more of them once they are there.
 
     Args:
         source: the user's own store; what in it was made by code that is not committed stays there.
@@ -69,16 +71,20 @@ def keep(source: Store, published: Store, waiting: Store) -> list[Record]:
     Raises:
         StoreError: if a record or its arrays are damaged.
     """
+    declared = {
+        row.config(profile).address
+        for name in declaration.names()
+        for row in declaration.load(name).runnable
+        for profile in PROFILES
+        if profile in row.profiles
+    }
     copies = []
-    for row in (row for name in declaration.names() for row in declaration.load(name).runnable):
-        for profile in (profile for profile in PROFILES if profile in row.profiles):
-            config, seeds = row.config(profile), row.seeds(profile)
-            shown = find(config, seeds, [published])
-            for seed, record in find(config, seeds, [source]).items():
-                known = shown.get(seed) or waiting.read(config, seed)
-                more = known is None or record.evaluations.keys() > known.evaluations.keys()
-                if more and _is_clean(record):
-                    copies.append(waiting.write(record, record.arrays()))
+    for record in source.every():
+        config = RunConfig(**record.config)
+        known = published.read(config, record.seed) or waiting.read(config, record.seed)
+        more = known is None or record.evaluations.keys() > known.evaluations.keys()
+        if config.address in declared and more and _is_clean(record):
+            copies.append(waiting.write(record, record.arrays()))
     return copies
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from scipy import stats
 
-from genclust.experiments import declaration
+from genclust.experiments import declaration, records
 from genclust.experiments.declaration import Reported
 from genclust.experiments.store import Record, Store
 from genclust.experiments.tables import difference, every_seed
@@ -113,6 +113,29 @@ def test_a_difference_is_judged_at_the_most_faithful_profile_of_both_rows(tmp_pa
         write(of, profile)
         both = verdicts._both_published(row, other)
         assert both == (expected and (expected, verdicts.published_records(row, expected)[1]))
+
+
+def test_a_row_at_long_is_shown_with_others_when_all_have_it(tmp_path, monkeypatch):
+    """What was trained longer than the rows beside it would be taken for the better model."""
+    store = Store(tmp_path)
+    monkeypatch.setattr(verdicts, "published", lambda: store)
+    rows = declaration.load("cagem-table1").runnable
+
+    def write(of, profile):
+        for seed in of.seeds(profile):
+            store.write(replace(record(seed, 0.0), config=asdict(of.config(profile))), {})
+
+    def shown():
+        return {one.config["training"]["epochs"] for row in rows for one in records("cagem-table1", row.name)}
+
+    for row in rows:
+        write(row, "quick")
+    for row in rows[:-1]:
+        write(row, "long")
+    assert verdicts.published_records(rows[0])[0] == "long"
+    assert shown() == {row.config("quick").training["epochs"] for row in rows}
+    write(rows[-1], "long")
+    assert shown() == {row.config("long").training["epochs"] for row in rows}
 
 
 def test_a_difference_in_a_table_is_the_first_over_the_second():

@@ -41,5 +41,5 @@ def probe_folder(folder: Path) -> None:
         OSError: if not.
     """
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    with tempfile.TemporaryFile(dir=existing) as file:
+    with naming(existing), tempfile.TemporaryFile(dir=existing) as file:
         file.write(bytes(4096))

@@ -197,3 +197,15 @@ def test_each_call_gets_on_however_short_its_time(tmp_path, monkeypatch):
         with pytest.raises(Unfinished, match="The time is up"):
             run(task, Store(tmp_path / "records"), minutes=1e-9, progress=False)
         assert execution.checkpoints.load(path)["step"] == calls
+
+
+def test_a_full_disk_is_named_and_leaves_no_lock(tmp_path, monkeypatch):
+    checkpoint = tmp_path / "seed-0000.ckpt"
+    fdopen = os.fdopen
+    with monkeypatch.context() as full, pytest.raises(OSError, match=r"No space left on device: .*seed-0000\.lock"):
+        full.setattr(os, "fdopen", lambda handle, mode: os.close(handle) or fdopen(os.open("/dev/full", os.O_WRONLY), mode))
+        with locks.hold([checkpoint]):
+            raise AssertionError("no lock could be written")
+    assert not checkpoint.with_suffix(locks.SUFFIX).exists()
+    with locks.hold([checkpoint]):
+        pass

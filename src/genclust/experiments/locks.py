@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from genclust.experiments.workers import Unfinished
+from genclust.paths import naming
 
 #: Of a lock beside a checkpoint.
 SUFFIX = ".lock"
@@ -118,8 +119,12 @@ def _take(lock: Path, me: Holder) -> None:
             if other:
                 _break(lock, other)
         else:
-            with os.fdopen(handle, "w") as file:
-                file.write(json.dumps(asdict(me)))
+            try:
+                with naming(lock), os.fdopen(handle, "w") as file:
+                    file.write(json.dumps(asdict(me)))
+            except OSError:
+                lock.unlink()  # an empty one would be waited for
+                raise
             return
 
 

@@ -203,7 +203,9 @@ def test_a_full_disk_is_named_and_leaves_no_lock(tmp_path, monkeypatch):
     checkpoint = tmp_path / "seed-0000.ckpt"
     fdopen = os.fdopen
     with monkeypatch.context() as full, pytest.raises(OSError, match=r"No space left on device: .*seed-0000\.lock"):
-        full.setattr(os, "fdopen", lambda handle, mode: os.close(handle) or fdopen(os.open("/dev/full", os.O_WRONLY), mode))
+        full.setattr(
+            os, "fdopen", lambda handle, mode: os.close(handle) or fdopen(os.open("/dev/full", os.O_WRONLY), mode)
+        )
         with locks.hold([checkpoint]):
             raise AssertionError("no lock could be written")
     assert not checkpoint.with_suffix(locks.SUFFIX).exists()

@@ -49,6 +49,8 @@ SchedulerType=sched/builtin
 SchedulerParameters=sched_interval=2
 SlurmdParameters=config_overrides
 ReturnToService=2
+BatchStartTimeout=1
+MessageTimeout=5
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 JobFileAppend=1

@@ -9,6 +9,7 @@ import re
 import signal
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,21 @@ def restarts(slurm: OneNodeSlurm, job: str) -> int:
     return int(found[1]) if found else 0
 
 
+def pull_the_plug(slurm: OneNodeSlurm, job: str) -> None:
+    """Restart the node, once the job has run for long enough that Slurm will miss it.
+
+    Of a node that comes back Slurm asks only for jobs that started longer ago than BatchStartTimeout and MessageTimeout
+    together; a younger one it takes for running ever after.
+    """
+
+    def seconds() -> float:
+        started = slurm.command("squeue", "--noheader", f"--jobs={job}", "--format=%S")
+        return (datetime.now() - datetime.fromisoformat(started)).total_seconds()
+
+    until(lambda: seconds() > 10, 60, "a job that has run for ten seconds")
+    slurm.restart_node()
+
+
 def test_whatever_befalls_the_jobs_it_ends_bit_by_bit_as_if_left_alone(clone, workflow, slurm, tmp_path, monkeypatch):
     # The profile as it is, but for jobs that are looked after more often.
     change(clone / "workflow" / "profiles" / "slurm" / "config.yaml", {"status-checks: 60": "status-checks: 3"})
@@ -90,7 +106,7 @@ def test_whatever_befalls_the_jobs_it_ends_bit_by_bit_as_if_left_alone(clone, wo
     )
     hit("cancellations", lambda job: slurm.command("scancel", job), lambda job: states(slurm)[job] == "CANCELLED")
     before = {job: restarts(slurm, job) for job in states(slurm)}
-    hit("node restarts", lambda job: slurm.restart_node(), lambda job: restarts(slurm, job) > before[job])
+    hit("node restarts", lambda job: pull_the_plug(slurm, job), lambda job: restarts(slurm, job) > before[job])
     hit(
         "time limits",
         lambda job: slurm.command("scontrol", "update", f"jobid={job}", "EndTime=now+2"),

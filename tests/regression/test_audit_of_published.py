@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from genclust.data import MissingData
 from genclust.experiments import declaration
 from genclust.experiments.audit import audit, keeps_something
 from genclust.experiments.execution import prepare
@@ -37,11 +38,14 @@ def test_no_score_on_real_data_is_wrong():
 
 
 @pytest.mark.data
-def test_real_data_is_what_the_records_were_made_of():
-    kept = (record for record in published().every() if record.data["name"] not in DRAWN)
-    one_each = {(record.data["name"], record.data["variant"]): record for record in kept}
+@pytest.mark.parametrize("name", sorted({record.data["name"] for record in published().every()} - DRAWN))
+def test_data_is_what_the_records_were_made_of(name):
+    one_each = {record.data["variant"]: record for record in published().every() if record.data["name"] == name}
     for record in one_each.values():
-        data, digest = prepare(declaration.RunConfig(**record.config))
+        try:
+            data, digest = prepare(declaration.RunConfig(**record.config))
+        except MissingData as error:
+            pytest.skip(str(error))
         assert digest == record.data["digest"] or data.variant != record.data["variant"], record.path
 
 
@@ -52,4 +56,8 @@ def test_headline_rows_are_auditable_in_full(row):
     declared = declaration.load(experiment).row(name)
     records = find(declared.config("paper"), declared.seeds("paper"), [published()])
     assert sorted(records) == declared.seeds("paper")
+    try:
+        prepare(declared.config("paper"))
+    except MissingData as error:
+        pytest.skip(str(error))
     assert {seed: one.unknown for seed, one in zip(records, audit(records.values()), strict=True) if one.unknown} == {}

@@ -29,8 +29,9 @@ from genclust.evaluation.likelihood import log_likelihood
 from genclust.models import MODELS
 from genclust.models.base import Model
 from genclust.models.gumbel import GumbelClustering, GumbelSettings
+from genclust.models.inference import as_float
 from genclust.models.layers import Linear
-from genclust.training.loop import Training, TrainingSettings, as_float
+from genclust.training.loop import Training, TrainingSettings
 from genclust.training.schedules import Schedule
 
 Result = dict[str, Any]

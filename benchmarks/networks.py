@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import machine
 from benchmarks.timing import compare, repeat
 from genclust.experiments import declaration
-from genclust.experiments.execution import build
+from genclust.experiments.training_run import build
 from genclust.training.loop import Training
 
 #: A row of each kind of network, and the settings that are measured beside its own.

@@ -18,10 +18,12 @@ from pathlib import Path
 
 from genclust.data import DataError
 from genclust.experiments.declaration import RunConfig
-from genclust.experiments.execution import Task, Unfinished, checkpoint_path, run
+from genclust.experiments.execution import Task, run
 from genclust.experiments.locks import Held
 from genclust.experiments.planning import PEAK
 from genclust.experiments.store import StoreError, in_repository, own
+from genclust.experiments.training_run import checkpoint_path
+from genclust.experiments.workers import Unfinished
 from genclust.settings import SettingError
 from genclust.training.checkpoints import DamagedCheckpoint
 

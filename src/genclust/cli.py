@@ -27,6 +27,7 @@ from genclust.experiments import status as running
 from genclust.experiments.store import StoreError
 from genclust.experiments.verdicts import as_plain, published_records, remark, summarise
 from genclust.experiments.verdicts import verdicts as all_verdicts
+from genclust.experiments.workers import Unfinished
 from genclust.settings import SettingError
 from genclust.training.checkpoints import DamagedCheckpoint
 
@@ -46,7 +47,7 @@ def _one_sentence() -> Iterator[None]:
     except (SettingError, DataError, StoreError, DamagedCheckpoint) as error:
         print(f"genclust: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
-    except execution.Unfinished as stopped:
+    except Unfinished as stopped:
         print(f"genclust: {stopped}", file=sys.stderr)
         raise typer.Exit(3) from None
     except (MemoryError, RuntimeError) as error:

@@ -23,7 +23,8 @@ def clone(tmp_path):
     shutil.rmtree(folder / "results")
     (folder / "experiments").mkdir()
     (folder / "experiments" / "killed.yaml").write_text(DECLARED)
-    change(folder / "src" / "genclust" / "experiments" / "execution.py", CHANGES)
+    for name, changes in CHANGES.items():
+        change(folder / "src" / "genclust" / "experiments" / name, changes)
     commit(folder)
     return folder
 

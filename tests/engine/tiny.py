@@ -36,18 +36,22 @@ rows:
   five: {label: five, dataset: digits, settings: {model: {w_gaussian: 5}}}
 """
 UNIONS = {2: {"clustering", "style"}, 3: {"clustering", "neighbours"}, 4: {"clustering"}, 5: {"clustering"}}
-#: What is changed in the clone: checkpoints every moment, a pause in each step where PAUSE asks for it, and a line in
-#: finished.txt for each record that is written.
+#: What is changed in the clone, file by file: checkpoints every moment, a pause in each step where PAUSE asks for one, and
+#: a line in finished.txt for each record that is written.
 CHANGES = {
-    "SECONDS_BETWEEN_CHECKPOINTS = 60.0": "SECONDS_BETWEEN_CHECKPOINTS = 0.2",
-    "        nonlocal last_saved, interrupted\n": (
-        "        nonlocal last_saved, interrupted\n        time.sleep(float(os.environ.get('PAUSE', '0')))\n"
-    ),
-    "                found[seed] = store.write(\n": (
-        "                with open(cache_folder() / 'finished.txt', 'a') as file:\n"
-        "                    print(f'{task.config.address}/{seed:04d}', file=file)\n"
-        "                found[seed] = store.write(\n"
-    ),
+    "training_run.py": {
+        "SECONDS_BETWEEN_CHECKPOINTS = 60.0": "SECONDS_BETWEEN_CHECKPOINTS = 0.2",
+        "    def _stop(self) -> bool:\n": (
+            "    def _stop(self) -> bool:\n        time.sleep(float(__import__('os').environ.get('PAUSE', '0')))\n"
+        ),
+    },
+    "execution.py": {
+        "                found[seed] = store.write(\n": (
+            "                with open(cache_folder() / 'finished.txt', 'a') as file:\n"
+            "                    print(f'{task.config.address}/{seed:04d}', file=file)\n"
+            "                found[seed] = store.write(\n"
+        ),
+    },
 }
 
 

@@ -26,9 +26,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from genclust.experiments import declaration, execution
-from genclust.experiments.execution import Task, Unfinished
+from genclust.experiments import declaration, execution, training_run
+from genclust.experiments.execution import Task
 from genclust.experiments.store import Record, Store
+from genclust.experiments.workers import Unfinished
 from genclust.training import checkpoints
 
 DEMO = declaration.load("simple-table1").row("proposed-mnist")
@@ -50,7 +51,7 @@ def start(task: Task, folder: Path) -> int:
     if process:
         return process
     os.environ["GENCLUST_CACHE"] = str(folder / "cache")
-    execution.SECONDS_BETWEEN_CHECKPOINTS = 0.005
+    training_run.SECONDS_BETWEEN_CHECKPOINTS = 0.005
     status = 0
     with open(folder / "errors.txt", "a") as errors, contextlib.redirect_stderr(errors):
         try:

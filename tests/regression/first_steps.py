@@ -38,14 +38,16 @@ import torch
 from torch import Tensor
 
 from genclust.data import DataSet, MissingData
+from genclust.evaluation.capabilities import HasClusters
 from genclust.evaluation.likelihood import log_likelihood
-from genclust.experiments import declaration, execution
+from genclust.evaluation.trained import encoder_input
+from genclust.experiments import declaration, execution, training_run
 from genclust.experiments.declaration import Profile, RunConfig
-from genclust.experiments.evaluations import observed
 from genclust.models import BASELINES, BernoulliModel
+from genclust.models.inference import as_float
 from genclust.streams import Noise
-from genclust.training.loop import Training, as_float
-from genclust.training.statistics import recollect
+from genclust.training.batch_norm import recalibrate_batch_norm
+from genclust.training.loop import Training
 
 STORED = Path(__file__).with_name("first_steps.json")
 SEED = 0
@@ -156,11 +158,11 @@ def tolerances(config: RunConfig) -> tuple[float, ...]:
 def training_of(config: RunConfig, data: DataSet, double: bool = False) -> Training:
     """The training of a configuration, as :func:`genclust.experiments.execution.train` builds it."""
     x = torch.from_numpy(data.splits["train"].x)
-    model = execution.build(config, 1, x.shape[1])
+    model = training_run.build(config, 1, x.shape[1])
     if double:
         model, x = model.double(), as_float(x).double()
     settings = declaration.training_settings(config.model["name"], config.training)
-    training = Training(model, [SEED], x, settings, labelled=execution.labelled_rows(config, data, [SEED]))
+    training = Training(model, [SEED], x, settings, labelled=training_run.labelled_rows(config, data, [SEED]))
     if double:
         training.noise = DoubleNoise([SEED], "training noise")
     return training
@@ -178,14 +180,14 @@ def evaluated(training: Training, data: DataSet) -> dict[str, float]:
     model = training.model
     if isinstance(model, BernoulliModel):
         rows = BATCHES * training.settings.batch_size
-        recollect(model, training.x[:rows], [SEED], training.settings.batch_size)
+        recalibrate_batch_norm(model, training.x[:rows], [SEED], training.settings.batch_size)
     model.eval()
     grey = as_float(torch.from_numpy(data.splits["test"].x[:TEST_ROWS]))[None]
-    seen = as_float(observed(model, data, "test")[:TEST_ROWS])[None]
+    seen = as_float(encoder_input(model, data, "test")[:TEST_ROWS])[None]
     loss = model.loss(grey, training.scheduled(training.total_steps), Noise([SEED], "validation noise"))
     found = {"objective": loss.objective} | {name: term.mean() for name, term in loss.terms.items()}
     found |= {f"{name} squared": mean.square().mean() for name, mean in model.embed(seen).items()}
-    if model.clusters:
+    if isinstance(model, HasClusters):
         found["log q(y|x)"] = model.cluster_posterior(seen).mean()
     if isinstance(model, BernoulliModel):
         found["log-likelihood"] = log_likelihood(model, seen[0], [SEED], SAMPLES).mean()

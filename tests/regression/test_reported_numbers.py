@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from genclust.evaluation.registry import revisions, suits
+from genclust.evaluation.trained import BINARISATION_SEED
 from genclust.experiments import declaration, published_records, verdicts
-from genclust.experiments.evaluations import BINARISATION_SEED, revisions, suits
-from genclust.experiments.execution import is_committed, task_for
+from genclust.experiments.execution import task_for
+from genclust.experiments.provenance import is_committed
 from genclust.experiments.store import published
 from genclust.experiments.verdicts import as_plain
 

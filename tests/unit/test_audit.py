@@ -7,9 +7,9 @@ import pytest
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from genclust.evaluation.clustering import hungarian_accuracy, many_to_one_accuracy
+from genclust.evaluation.results import as_small_integers
 from genclust.experiments import audit as auditing
 from genclust.experiments import declaration, execution
-from genclust.experiments.results import as_small_integers
 from genclust.experiments.store import Store
 
 SHORT = {"training": {"epochs": 1}}

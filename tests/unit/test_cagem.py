@@ -309,7 +309,7 @@ def test_an_image_is_decoded_under_the_class_given():
         p_z1 = gaussian(cagem.p_z1(cagem.p_z1.project(z2=z2), y))
         z1 = p_z1.mean + p_z1.stddev * e
         expected = Bernoulli(logits=cagem.p_x(cagem.p_x.project(z1=z1), y)["logits"]).mean
-        images.append(cagem.decode(z2, y, Fixed(e)))
+        images.append(cagem.sample_given(z2, y, Fixed(e)))
         torch.testing.assert_close(images[k], expected)
     assert (images[0] - images[1]).abs().max() > 0.01
 
@@ -328,7 +328,7 @@ def test_classes_are_drawn_as_often_as_p_says():
     z2 = 2 * torch.randn(1, 3, 2)
     p = cagem.p_y(cagem.p_y.project(z2=z2))["logits"][0].double().softmax(-1)
     assert (p.std(0) > 0.01).all()
-    y = cagem.decode(z2.repeat_interleave(n, 1), None, Noise([3], "images"))[0].argmax(-1).view(3, n)
+    y = cagem.sample_given(z2.repeat_interleave(n, 1), None, Noise([3], "images"))[0].argmax(-1).view(3, n)
     frequencies = torch.stack([y.eq(k).double().mean(-1) for k in range(3)], -1)
     assert ((frequencies - p).abs() < 4 * (p * (1 - p) / n).sqrt()).all()
 

@@ -14,7 +14,7 @@ from genclust.models.layers import BatchNorm
 from genclust.models.networks import Network
 from genclust.settings import SettingError, configured, read
 from genclust.streams import Noise
-from genclust.training.statistics import recollect
+from genclust.training.batch_norm import recalibrate_batch_norm
 
 K, B, D = 4, 5, 6
 WARM = {"warm_up": 0.7}
@@ -194,7 +194,7 @@ def test_evaluation_and_statistics_collected_anew_sum_over_all_classes(name):
     x, draws = x.float(), [draw.float() for draw in draws]
     model, full = (built(name, batch_norm=True, classes=classes).float() for classes in (1, 0))
     for one in (model, full):
-        recollect(one, x[0], [3], 2)
+        recalibrate_batch_norm(one, x[0], [3], 2)
     for one, other in zip(model.buffers(), full.buffers(), strict=True):
         assert torch.equal(one, other)
     found, expected = (one.loss(x, WARM, Fixed(*draws)).terms for one in (model, full))

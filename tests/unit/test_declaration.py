@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from genclust.experiments import declaration, execution, store
+from genclust.experiments import declaration, store, training_run
 from genclust.experiments.declaration import DataSettings, parse_overrides, parse_seeds
 from genclust.models import BASELINES, MODELS
 from genclust.settings import SettingError, later, merge
@@ -226,8 +226,8 @@ def test_a_new_setting_of_any_model_orphans_no_record(monkeypatch):
     assert other.address != MNIST.config("demo").address
     assert other.model["novelty"] == 0.25 and "layers" not in other.model
     # What a configuration leaves out is read back as before.
-    assert execution.build(MNIST.config("demo"), 1, 64).settings.novelty == 0.5
-    assert execution.build(other, 1, 64).settings.novelty == 0.25
+    assert training_run.build(MNIST.config("demo"), 1, 64).settings.novelty == 0.5
+    assert training_run.build(other, 1, 64).settings.novelty == 0.25
 
 
 def test_only_what_was_added_later_is_left_out():

@@ -7,9 +7,9 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from genclust.data import DataSet, Split
+from genclust.evaluation import measures
 from genclust.evaluation.neighbours import knn_errors
-from genclust.experiments import evaluations
-from genclust.experiments.results import Results
+from genclust.evaluation.results import Results
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -72,11 +72,11 @@ def test_all_points_that_are_not_test_points_are_neighbours() -> None:
     }
     wrong = 1 - labels  # in the training split, so that without the others every test point is wrong
     splits = {name: Split(x, wrong if name == "train" else labels) for name, x in features.items()}
-    found = evaluations.neighbours(DataSet("three", splits), {"z_mean": features})
+    found = measures.neighbours(DataSet("three", splits), {"z_mean": features})
     assert found.metrics == {f"test.knn_error_z_mean_{k}": 0 for k in (3, 5, 10)}
     assert np.array_equal(found.arrays["votes_z_mean"], [labels] * 3)
     splits["validation"] = Split(features["validation"], wrong)
-    found = evaluations.neighbours(DataSet("three", splits), {"z_mean": features})
+    found = measures.neighbours(DataSet("three", splits), {"z_mean": features})
     assert found.metrics == {f"test.knn_error_z_mean_{k}": 100 for k in (3, 5, 10)}
     unlabelled = DataSet("three", splits | {"test": Split(features["test"], None)})
-    assert evaluations.neighbours(unlabelled, {"z_mean": features}) == Results({}, {})
+    assert measures.neighbours(unlabelled, {"z_mean": features}) == Results({}, {})

@@ -9,15 +9,18 @@ import torch
 from test_likelihood import LinearGaussian, TwoClasses, X
 
 from genclust.data import DataSet, Split
+from genclust.evaluation import measures, registry
 from genclust.evaluation.likelihood import bound, log_likelihood, log_weights
-from genclust.experiments import declaration, evaluations, execution, workers
+from genclust.evaluation.trained import encoder_input
+from genclust.experiments import declaration, execution, workers
 from genclust.experiments.store import Store
+from genclust.experiments.training_run import TrainingRun
 from genclust.models.cagem import CaGeM, CaGeMSettings
 from genclust.models.gumbel import GumbelClustering, GumbelSettings
 from genclust.models.iwae import IWAE, IWAESettings
 from genclust.settings import SettingError
 from genclust.streams import Noise, noise_on
-from genclust.training.statistics import recollect
+from genclust.training.batch_norm import recalibrate_batch_norm
 
 TABLE = declaration.load("cagem-table1")
 N = 20_000
@@ -43,7 +46,7 @@ def test_a_pixel_is_on_as_often_as_its_grey_value_says(divisor, kind):
     values = np.array([0, 1, 37, 128, 254, 255], dtype=np.uint8)
     x = np.tile(values, (N, 1))
     data = grey(x if kind == "bytes" else x.astype(np.float32) / 255)
-    bits = evaluations.observed(cagem(divisor=divisor), data, "test")
+    bits = encoder_input(cagem(divisor=divisor), data, "test")
     on = 255 if kind == "bytes" else 1
     assert set(bits.unique().tolist()) == {0, on}
     p = values / divisor
@@ -57,16 +60,16 @@ def test_bits_are_drawn_once_for_every_split_by_itself(kind):
     x = np.random.default_rng(0).integers(0, 256, (50, 4), dtype=np.uint8)
     data = grey(x if kind == "bytes" else x.astype(np.float32) / 255)
     iwae = IWAE(2, 4, IWAESettings())
-    first = evaluations.observed(cagem(), data, "test")
-    assert torch.equal(first, evaluations.observed(cagem(), data, "test"))
-    assert torch.equal(first, evaluations.observed(iwae, data, "test"))
-    assert not torch.equal(first, evaluations.observed(cagem(), data, "train"))
+    first = encoder_input(cagem(), data, "test")
+    assert torch.equal(first, encoder_input(cagem(), data, "test"))
+    assert torch.equal(first, encoder_input(iwae, data, "test"))
+    assert not torch.equal(first, encoder_input(cagem(), data, "train"))
 
 
 def test_other_models_see_the_data_as_they_are():
     x = np.random.default_rng(0).integers(0, 256, (50, 4), dtype=np.uint8)
     gumbel = GumbelClustering(1, 4, GumbelSettings(3, 2, 2, (4,)))
-    assert np.array_equal(evaluations.observed(gumbel, grey(x), "test").numpy(), x)
+    assert np.array_equal(encoder_input(gumbel, grey(x), "test").numpy(), x)
 
 
 # ---- the bound against the number of samples
@@ -123,7 +126,7 @@ def test_summing_y_out_changes_the_bound_and_not_what_it_converges_to():
     model, bits = cagem(), torch.randint(2, (5, 4), generator=torch.Generator().manual_seed(0)).float()
     for parameter in (*model.p_x.parameters(), *model.q_y.parameters()):
         parameter.mul_(2)
-    (results,) = evaluations.bounds(model, bits, [3], 5000, "float32")
+    (results,) = measures.bounds(model, bits, [3], 5000, "float32")
     assert results.metrics == {}
     found = results.arrays
     assert found["bound_samples"].tolist() == [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000]
@@ -149,7 +152,7 @@ def test_units_are_active_whose_posterior_means_vary():
     still, barely, just, much = unit(0.0, 5.0), unit(0.0099), unit(0.0101, -3.0), unit(4.0)
     z1 = torch.stack([torch.stack([still, barely, just, much], 1), torch.stack([still, still, barely, barely], 1)])
     z2 = torch.stack([torch.stack([just], 1), torch.stack([much], 1)])
-    found = evaluations.units({"z1_mean": z1, "z2_mean": z2})
+    found = measures.units({"z1_mean": z1, "z2_mean": z2})
     assert [results.metrics for results in found] == [
         {"test.active_z1": 2.0, "test.active_z2": 1.0},
         {"test.active_z1": 0.0, "test.active_z2": 1.0},
@@ -169,7 +172,7 @@ def test_an_error_counts_over_all_images():
             classifier.heads["logits"].bias[r, ..., answer] += 50
     y = np.repeat([0, 1, 2], [600, 300, 221])
     data = DataSet("many", {"test": Split(np.zeros((1121, 4), np.uint8), y)})
-    found = evaluations.classifiers(model, data, torch.zeros(1121, 4), [3, 4], torch.device("cpu"))
+    found = measures.classifiers(model, data, torch.zeros(1121, 4), [3, 4], torch.device("cpu"))
     wrong = {0: 521, 1: 821, 2: 900}  # by the answer
     for r, results in enumerate(found):
         assert results.metrics == {
@@ -258,7 +261,7 @@ def test_a_record_holds_the_likelihood_and_what_goes_with_it(records):
             mean = arrays[f"{name}_test"].mean(dtype=np.float64)  # of images in half precision
             assert mean == pytest.approx(metrics[f"test.{name}"], abs=5e-3)
         for layer in ("z1", "z2"):
-            assert (arrays[f"variances_{layer}"] > evaluations.ACTIVE).sum() == metrics[f"test.active_{layer}"]
+            assert (arrays[f"variances_{layer}"] > measures.ACTIVE).sum() == metrics[f"test.active_{layer}"]
         assert arrays["bound_samples"].tolist() == [1, 2, 5, 10, 20]
         assert arrays["bound"].shape == arrays["bound_enumerated"].shape == (5,)
         assert (np.diff(arrays["bound"]) > 0).all()
@@ -286,9 +289,9 @@ def test_only_a_row_with_labels_has_classifier_errors(records):
 
 def test_classifiers_without_labels_are_refused():
     """Cluster k is not class k there."""
-    evaluations.refuse_unsuited(["classifiers"], TABLE.row("cagem-100").config("demo"))
+    registry.refuse_unsuited(["classifiers"], TABLE.row("cagem-100").config("demo"))
     with pytest.raises(SettingError, match="'classifiers' cannot be made of the model cagem without labels"):
-        evaluations.refuse_unsuited(["units", "classifiers"], TABLE.row("cagem-0-k10").config("demo"))
+        registry.refuse_unsuited(["units", "classifiers"], TABLE.row("cagem-0-k10").config("demo"))
 
 
 def test_the_recorded_numbers_are_those_of_the_trained_model(records, tmp_path, monkeypatch):
@@ -297,10 +300,10 @@ def test_the_recorded_numbers_are_those_of_the_trained_model(records, tmp_path, 
     record = records["cagem-100"][1]
     config = declaration.RunConfig(**record.config)
     data, _ = execution.prepare(config)
-    with workers.here(progress=False) as watch:
-        model, _ = execution.train(config, [1], data, watch)
-    recollect(model, torch.from_numpy(data.splits["train"].x), [1], 100)
-    bits = evaluations.observed(model, data, "test").float() / 255
+    with workers.in_process(progress=False) as watch:
+        model = TrainingRun(config, [1], data, watch).train()
+    recalibrate_batch_norm(model, torch.from_numpy(data.splits["train"].x), [1], 100)
+    bits = encoder_input(model, data, "test").float() / 255
     log_w = log_weights(model, bits, [1], 20)[:, 0].double()
     log_p = log_w.logsumexp(0) - math.log(20)
     assert record.metrics["test.log_likelihood"] == pytest.approx(float(log_p.mean()), abs=0.01)
@@ -308,9 +311,7 @@ def test_the_recorded_numbers_are_those_of_the_trained_model(records, tmp_path, 
     assert record.metrics["test.elbo"] == pytest.approx(float(log_w.mean()), abs=0.01)
     np.testing.assert_allclose(record.arrays()["bound"], bound(log_w[:, :200], [1, 2, 5, 10, 20]), atol=0.01)
     with torch.no_grad():
-        found = model.classifiers(
-            bits[None], evaluations.CLASSIFIER_SAMPLES, noise_on("cpu", [1], "classifier samples")
-        )
+        found = model.classifiers(bits[None], measures.CLASSIFIER_SAMPLES, noise_on("cpu", [1], "classifier samples"))
     truth = torch.from_numpy(data.splits["test"].y)
     for name, log_prob in found.items():
         classes = record.arrays()[f"classes_{name}"]

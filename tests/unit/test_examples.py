@@ -4,9 +4,10 @@ import pytest
 import torch
 from examples import EXAMPLES, Example
 
+from genclust.evaluation.capabilities import HasClusters
 from genclust.models import MODELS, Model
+from genclust.models.inference import as_float
 from genclust.streams import Noise
-from genclust.training.loop import as_float
 
 every_example = pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)
 
@@ -38,7 +39,7 @@ def test_replicas_see_the_same_data_and_answer_for_themselves(example):
 
     def answers(model: Model) -> dict[str, torch.Tensor]:
         found = model.embed(shown(example, model))
-        if model.clusters:
+        if isinstance(model, HasClusters):
             found["log q(y|x)"] = model.cluster_posterior(shown(example, model))
             totals = found["log q(y|x)"].exp().sum(-1)
             torch.testing.assert_close(totals, torch.ones_like(totals))

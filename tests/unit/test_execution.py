@@ -14,10 +14,13 @@ import torch
 
 from genclust import data as datasets
 from genclust.data import DataError
-from genclust.experiments import declaration, evaluations, execution
+from genclust.evaluation import registry
+from genclust.experiments import declaration, execution, training_run
 from genclust.experiments.declaration import RunConfig
-from genclust.experiments.execution import Task, Unfinished, curve_epochs, run, task_for
+from genclust.experiments.execution import Task, run, task_for
 from genclust.experiments.store import Store, StoreError
+from genclust.experiments.training_run import curve_epochs
+from genclust.experiments.workers import Unfinished
 from genclust.settings import SettingError
 
 MNIST = declaration.load("simple-table1").row("proposed-mnist")
@@ -66,11 +69,11 @@ def test_what_is_recorded_is_not_run_again(cache, tmp_path):
 SCRIPT = """
 import sys
 from pathlib import Path
-from genclust.experiments import declaration, evaluations, execution
+from genclust.experiments import declaration, execution, training_run
 from genclust.experiments.store import Store, StoreError
 import torch
 torch.set_num_threads(1)
-execution.SECONDS_BETWEEN_CHECKPOINTS = 0.1
+training_run.SECONDS_BETWEEN_CHECKPOINTS = 0.1
 row = declaration.load("simple-table1").row("proposed-mnist")
 task = execution.task_for(row, "demo", [0, 1], {"training": {"epochs": int(sys.argv[2])}})
 execution.run(task, Store(Path(sys.argv[1])), progress=False)
@@ -100,12 +103,12 @@ def one_thread():
 @pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_numbers_of_an_uninterrupted_one(cache, tmp_path, monkeypatch, one_thread):
     task = short_task([0, 1], training={"epochs": 60})
-    paths = [execution.checkpoint_path(task.config, seed) for seed in (0, 1)]
+    paths = [training_run.checkpoint_path(task.config, seed) for seed in (0, 1)]
     process = start(tmp_path / "records", 60, paths[1])
     process.send_signal(signal.SIGKILL)
     process.wait()
-    execution.checkpoints.recover(*paths)
-    steps = {execution.checkpoints.load(path)["step"] for path in paths}
+    training_run.checkpoints.recover(*paths)
+    steps = {training_run.checkpoints.load(path)["step"] for path in paths}
     assert len(steps) == 1, "checkpoints of seeds that train side by side change together"
     assert all(0 < step < 60 * 10 for step in steps), "killed too early or too late to mean anything"
     assert not (tmp_path / "records").exists(), "an interrupted run must leave no record"
@@ -122,19 +125,19 @@ def test_the_budget_ends_a_run_in_good_order(cache, tmp_path):
     task = short_task([0], training={"epochs": 500})
     with pytest.raises(Unfinished, match=r"epoch \d+ of 500 .* goes on"):
         run(task, Store(tmp_path / "records"), minutes=0.02, progress=False)
-    assert 0 < execution.checkpoints.load(execution.checkpoint_path(task.config, 0))["step"] < 500 * 10
+    assert 0 < training_run.checkpoints.load(training_run.checkpoint_path(task.config, 0))["step"] < 500 * 10
     assert not (tmp_path / "records").exists()
 
 
 def test_termination_writes_a_checkpoint(cache, tmp_path):
     task = short_task([0, 1], training={"epochs": 5000})
-    path = execution.checkpoint_path(task.config, 1)
+    path = training_run.checkpoint_path(task.config, 1)
     process = start(tmp_path / "records", 5000, path)
     process.terminate()
     _, error = process.communicate(timeout=60)
     assert "Interrupted at epoch" in error
     assert process.returncode == 1
-    assert execution.checkpoints.load(path)["step"] > 0
+    assert training_run.checkpoints.load(path)["step"] > 0
     assert not (tmp_path / "records").exists()
 
 
@@ -277,7 +280,7 @@ def test_a_wish_to_stop_is_heeded_while_a_seed_is_evaluated(cache, tmp_path, mon
     """Ctrl-C in the evaluation of the first of two seeds: no record, the second is not trained, nothing is lost."""
     monkeypatch.setattr(execution, "SMALL_NETWORK", 0)
     monkeypatch.setattr(execution.workers, "count", lambda jobs: 1)
-    clustering = evaluations.EVALUATIONS["clustering"]
+    clustering = registry.EVALUATIONS["clustering"]
 
     def interrupted(trained, number):
         signal.raise_signal(signal.SIGINT)
@@ -285,12 +288,12 @@ def test_a_wish_to_stop_is_heeded_while_a_seed_is_evaluated(cache, tmp_path, mon
 
     task, records = short_task([0, 1]), Store(tmp_path / "records")
     with monkeypatch.context() as patched:
-        patched.setattr(evaluations, "EVALUATIONS", {"clustering": replace(clustering, measure=interrupted)})
+        patched.setattr(registry, "EVALUATIONS", {"clustering": replace(clustering, measure=interrupted)})
         with pytest.raises(Unfinished, match=r"while seeds 0 were evaluated; their training is kept"):
             run(task, records, progress=False)
     assert not (tmp_path / "records").exists()
-    assert not execution.checkpoint_path(task.config, 1).exists()
-    assert execution.checkpoints.load(execution.checkpoint_path(task.config, 0))["step"] == 6 * 12
+    assert not training_run.checkpoint_path(task.config, 1).exists()
+    assert training_run.checkpoints.load(training_run.checkpoint_path(task.config, 0))["step"] == 6 * 12
     assert [record.seed for record in run(task, records, progress=False)] == [0, 1]
 
 

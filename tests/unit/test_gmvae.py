@@ -113,7 +113,7 @@ def test_convolutional_networks(network, shape, count):
     y = torch.rand(1, 3, d)
     terms = gmvae.loss(y, {}, Noise([0], "draws"))
     assert terms.objective.isfinite().all() and terms.terms["reconstruction"].shape == (1, 3)
-    assert gmvae.decode(torch.zeros(1, 4, 200))[0].shape == (1, 4, d)
+    assert gmvae.p_y(torch.zeros(1, 4, 200))[0].shape == (1, 4, d)
     assert gmvae.cluster_posterior(y).shape == (1, 3, 10)
 
 
@@ -239,13 +239,13 @@ def test_samples_are_draws_of_their_own_component():
     gmvae = model(replicas=2, y_dim=5)
     draws = torch.randn(2, 3, 4, 2)
     draws[:, :, 0] = 0
-    found = gmvae.sample(4, Fixed(draws))
+    found = gmvae.sample_clusters(4, Fixed(draws))
     assert found.shape == (2, 3, 4, 5)
     means, log_vars = gmvae.p_x(torch.zeros(2, 1, 2))
     for r in range(2):
         for k in range(3):
             x = means[r, 0, k] + (0.5 * log_vars[r, 0, k]).exp() * draws[r, k]
-            expected = gmvae.decode(x.expand(2, 4, 2))[0].sigmoid()[r]
+            expected = gmvae.p_y(x.expand(2, 4, 2))[0].sigmoid()[r]
             torch.testing.assert_close(found[r, k], expected)
 
 
@@ -261,7 +261,7 @@ def test_a_walk_goes_from_a_style_to_the_opposite_one_on_a_circle_of_equal_densi
     torch.testing.assert_close(w[0, -1], -ends[0, 0])
     torch.testing.assert_close(w.norm(dim=-1), torch.full((1, 7), 3.0))
     for k in range(3):
-        expected = gmvae.decode(prior(w)[0][:, :, k])[0].sigmoid()
+        expected = gmvae.p_y(prior(w)[0][:, :, k])[0].sigmoid()
         torch.testing.assert_close(found[:, k], expected)
 
 
@@ -314,7 +314,7 @@ def by_hand(gmvae: GMVAE, y: torch.Tensor, x_eps: torch.Tensor, w_eps: torch.Ten
         bayes = Categorical(logits=p_x.log_prob(x[:, :, None]))
         q_z = Categorical(logits=gmvae.q_z(h).double()) if s.version == 1 else bayes
         q = Independent(Normal(q_x.mean[:, :, None], q_x.stddev[:, :, None]), 1)
-        one = -gaussian(*gmvae.decode(x.float())).log_prob(y) + (q_z.probs * kl_divergence(q, p_x)).sum(-1)
+        one = -gaussian(*gmvae.p_y(x.float())).log_prob(y) + (q_z.probs * kl_divergence(q, p_x)).sum(-1)
         each = each + (one + s.alpha * bayes.entropy()) / M
         kl_z = kl_z + kl_divergence(q_z, uniform) / M
     return (each + s.eta * kl_z).mean(-1)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from genclust.evaluation import measures
 from genclust.evaluation.gradients import gradient_noise
-from genclust.experiments import evaluations
 from genclust.models import MODELS
+from genclust.models.inference import as_float
 from genclust.streams import Noise
-from genclust.training.loop import as_float
 
 SETTINGS = {
     "cagem": {"n_clusters": 5, "z1_dim": 3, "z2_dim": 2, "hidden": 7},
@@ -37,8 +37,8 @@ def test_estimates_are_without_bias_for_variances_that_are_known():
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_an_evaluation_gives_the_noise_of_training_steps_and_leaves_the_model_as_it_was(name, monkeypatch):
-    monkeypatch.setattr(evaluations, "GRADIENT_BATCHES", 3)
-    monkeypatch.setattr(evaluations, "GRADIENT_DRAWS", 4)
+    monkeypatch.setattr(measures, "GRADIENT_BATCHES", 3)
+    monkeypatch.setattr(measures, "GRADIENT_DRAWS", 4)
     torch.manual_seed(0)
     seeds, x = [3, 8], torch.randint(0, 256, (40, 6), dtype=torch.uint8)
     kind, settings = MODELS[name]
@@ -46,18 +46,18 @@ def test_an_evaluation_gives_the_noise_of_training_steps_and_leaves_the_model_as
     model.initialise(Noise(seeds, "test").generators)
     model.eval()
     before = copy.deepcopy(model.state_dict())
-    found = evaluations.gradients(model, x, seeds, torch.device("cpu"))
+    found = measures.gradients(model, x, seeds, torch.device("cpu"))
     assert not model.training and model.settings.classes == 0
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
 
     order = Noise(seeds, "batches for gradients").permutation(40)
-    for place, classes in enumerate(found[0]["gradient_classes"]):
+    for place, classes in enumerate(found[0].arrays["gradient_classes"]):
         step = copy.deepcopy(model).train()
         step.settings = replace(step.settings, classes=int(classes))
         each = np.empty((2, 3, 4, sum(p[0].numel() for p in step.parameters())))
         for batch, draw in np.ndindex(3, 4):
-            noise = Noise(seeds, f"gradients, {classes} classes").at(evaluations.GRADIENT_DRAWS * batch + draw)
+            noise = Noise(seeds, f"gradients, {classes} classes").at(measures.GRADIENT_DRAWS * batch + draw)
             rows = torch.stack([as_float(x[order[r, 13 * batch : 13 * (batch + 1)]]) for r in range(2)])
             step.zero_grad()
             step.loss(rows, {"warm_up": 1.0}, noise).objective.sum().backward()
@@ -67,7 +67,7 @@ def test_an_evaluation_gives_the_noise_of_training_steps_and_leaves_the_model_as
             of_draws = each[r].var(1, ddof=1).mean(0).sum()
             of_batches = each[r].mean(1).var(0, ddof=1).sum() - of_draws / 4
             squared_norm = (each[r].mean((0, 1)) ** 2).sum() - of_batches / 3 - of_draws / 12
-            kept = {key: float(values[place]) for key, values in found[r].items()}
+            kept = {key: float(values[place]) for key, values in found[r].arrays.items()}
             assert kept["gradient_of_draws"] == pytest.approx(of_draws, rel=1e-4)
             assert kept["gradient_of_batches"] == pytest.approx(of_batches, rel=1e-3, abs=1e-4 * of_draws)
             assert kept["gradient_squared_norm"] == pytest.approx(squared_norm, rel=1e-3, abs=1e-4 * of_draws)

@@ -32,7 +32,7 @@ def log_prob_given(model: GumbelClustering, x: torch.Tensor, z: torch.Tensor) ->
     """log p(x|z,c) in float64 for every z and c, ``[len(z), K]``, by torch.distributions."""
     n_clusters = model.settings.n_clusters
     c = torch.eye(n_clusters).repeat(len(z), 1)[None]
-    logits = model.decode(z.float().repeat_interleave(n_clusters)[None, :, None], c)[0].double()
+    logits = model.p_x(z.float().repeat_interleave(n_clusters)[None, :, None], c)[0].double()
     return Bernoulli(logits=logits).log_prob(x.double()).sum(-1).view(len(z), n_clusters)
 
 
@@ -119,8 +119,8 @@ def test_the_decoder_sees_one_hot_clusters_where_these_are_asked_for(sample, mon
     """Of the largest entry of (logits + Gumbel noise) / τ either way."""
     model = GumbelClustering(1, 7, GumbelSettings(3, 2, 4, (5,), sample=sample))
     model.initialise(Noise([0], "test").generators)
-    x, seen, decode = torch.rand(1, 50, 7), [], model.decode
-    monkeypatch.setattr(model, "decode", lambda z, c: seen.append(c) or decode(z, c))
+    x, seen, p_x = torch.rand(1, 50, 7), [], model.p_x
+    monkeypatch.setattr(model, "p_x", lambda z, c: seen.append(c) or p_x(z, c))
     model.eval().loss(x, {"temperature": 0.8}, Noise([3], "draws"))
     uniform = Noise([3], "draws").uniform(50, 3).double()
     relaxed = ((model.q_c(model.encoder(x)).double() - uniform.log().neg().log()) / 0.8).softmax(-1)
@@ -132,8 +132,8 @@ def test_the_decoder_sees_one_hot_clusters_where_these_are_asked_for(sample, mon
 def test_z_is_drawn_with_the_standard_deviation_of_q():
     model = GumbelClustering(1, 7, GumbelSettings(3, 2, 4, (5,))).eval()
     model.initialise(Noise([0], "test").generators)
-    x, seen, decode = torch.rand(1, 50, 7), [], model.decode
-    model.decode = lambda z, c: seen.append(z) or decode(z, c)
+    x, seen, p_x = torch.rand(1, 50, 7), [], model.p_x
+    model.p_x = lambda z, c: seen.append(z) or p_x(z, c)
     noise = Noise([3], "draws")
     model.loss(x, {"temperature": 0.8}, noise)
     again = Noise([3], "draws")

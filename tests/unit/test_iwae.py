@@ -117,7 +117,7 @@ def test_the_model_starts_with_the_mean_of_every_pixel(divisor):
     grey = np.random.default_rng(0).integers(0, 256, (50, 6), dtype=np.uint8)
     grey[:, 4], grey[:, 5] = 0, 255
     m = model(replicas=2, x_dim=6, divisor=divisor)
-    m.adapt(torch.from_numpy(grey).float() / 255)
+    m.initialise_from_data(torch.from_numpy(grey).float() / 255)
     m.p_x_logits.weight.zero_()
     expected = torch.from_numpy(grey.mean(0) / divisor).clamp(0.001, 0.999).float().expand(2, 9, 6)
     torch.testing.assert_close(m.sample(9, Noise([3, 8], "images")), expected, rtol=1e-5, atol=0)

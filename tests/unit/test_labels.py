@@ -12,7 +12,8 @@ import torch
 
 from genclust.data import DataError, DataSet, Split
 from genclust.data.catalogue import check
-from genclust.experiments import declaration, execution, workers
+from genclust.experiments import declaration, execution, training_run, workers
+from genclust.experiments.training_run import TrainingRun
 from genclust.models.cagem import CaGeM, CaGeMSettings
 from genclust.settings import SettingError
 from genclust.training.loop import Training, TrainingSettings
@@ -100,15 +101,15 @@ def test_a_model_that_learns_without_labels_takes_none(experiment, name, model):
 def test_each_seed_has_labels_of_its_own():
     config = CAGEM.config("demo", {"data": {"n_labels": 30}})
     data, _ = execution.prepare(config)
-    rows, labels = execution.labelled_rows(config, data, [4, 0, 7])
+    rows, labels = training_run.labelled_rows(config, data, [4, 0, 7])
     assert rows.shape == labels.shape == (3, 30)
     for r, seed in enumerate((4, 0, 7)):
-        assert torch.equal(execution.labelled_rows(config, data, [seed])[0][0], rows[r])
+        assert torch.equal(training_run.labelled_rows(config, data, [seed])[0][0], rows[r])
         assert np.array_equal(data.splits["train"].y[rows[r]], labels[r])
         assert np.bincount(labels[r]).tolist() == [3] * 10
     assert not torch.equal(rows[0].sort().values, rows[1].sort().values)
     assert not torch.equal(rows[0].sort().values, rows[2].sort().values)
-    assert execution.labelled_rows(CAGEM.config("demo", {"data": {"n_labels": 0}}), data, [4]) is None
+    assert training_run.labelled_rows(CAGEM.config("demo", {"data": {"n_labels": 0}}), data, [4]) is None
 
 
 # ---- what a step is told
@@ -189,8 +190,9 @@ def test_a_test_or_validation_label_never_reaches_training(tmp_path, monkeypatch
     states, curves = {}, {}
     for name, variant in variants.items():
         monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path / name))  # no checkpoint to go on from
-        with workers.here(progress=False) as watch:
-            model, (state,) = execution.train(config, [3], variant, watch)
+        with workers.in_process(progress=False) as watch:
+            run = TrainingRun(config, [3], variant, watch)
+            model, (state,) = run.train(), run.states()
         states[name] = {key: value.clone() for key, value in model.state_dict().items()}
         (curves[name],) = state["curve"]
     assert curves["true"]["acc_hungarian"] != curves["held out"]["acc_hungarian"]  # labels were permuted
@@ -204,17 +206,17 @@ def test_only_the_labels_that_were_drawn_reach_training(tmp_path, monkeypatch):
     """Labels of all other training points permuted, nothing changes; the draw itself, which looks at them, is kept."""
     config = CAGEM.config("demo", SMALL)
     data, _ = execution.prepare(config)
-    told = execution.labelled_rows(config, data, [3])
+    told = training_run.labelled_rows(config, data, [3])
     others = np.setdiff1d(np.arange(len(data.splits["train"])), told[0][0].numpy())
     y = data.splits["train"].y.copy()
     y[others] = np.random.default_rng(0).permutation(y[others])
     states = []
-    monkeypatch.setattr(execution, "labelled_rows", lambda *_: told)
+    monkeypatch.setattr(training_run, "labelled_rows", lambda *_: told)
     for labels in (data.splits["train"].y, y):
         monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path / str(len(states))))
         variant = replace(data, splits={**data.splits, "train": replace(data.splits["train"], y=labels)})
-        with workers.here(progress=False) as watch:
-            states.append(execution.train(config, [3], variant, watch)[0].state_dict())
+        with workers.in_process(progress=False) as watch:
+            states.append(TrainingRun(config, [3], variant, watch).train().state_dict())
     for key, value in states[0].items():
         assert torch.equal(value, states[1][key]), key
 

@@ -13,17 +13,18 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import completeness_score, homogeneity_score, normalized_mutual_info_score
 
 from genclust.data import DataSet, Split
-from genclust.experiments import declaration
-from genclust.experiments.evaluations import evaluate, refuse_unsuited
-from genclust.experiments.layerwise import (
+from genclust.evaluation import pictures as drawn
+from genclust.evaluation.layers import (
     agreement,
     by_chance,
     clusters_by_layer,
     factors_of,
-    images_by_layer,
     kmeans_by_layer,
 )
-from genclust.experiments.results import Results
+from genclust.evaluation.registry import evaluate, refuse_unsuited
+from genclust.evaluation.results import Results
+from genclust.evaluation.trained import Trained
+from genclust.experiments import declaration
 from genclust.models.vlac import GMDGM, VLAC, VLAE, GMDGMSettings, VLACSettings, VLAESettings
 from genclust.settings import SettingError
 from genclust.streams import Noise
@@ -58,6 +59,10 @@ def vlae(seeds: list[int] = SEEDS) -> VLAC:
 def gmdgm(seeds: list[int] = SEEDS) -> VLAC:
     """Its second layer alone has z and y."""
     return initialised(GMDGM(len(seeds), D, GMDGMSettings(**IMAGE, channels=(3, 4), n_clusters=4, z_dim=2)), seeds)
+
+
+def images(model: VLAC, data: DataSet, seeds: list[int], device: torch.device) -> list[dict[str, np.ndarray]]:
+    return [found.arrays for found in drawn.layers(Trained(model, data, seeds, [{}, {}], device, "float32"))]
 
 
 def pictures(n: int, seed: int, labelled: bool = True) -> Split:
@@ -234,7 +239,7 @@ def test_nothing_is_scored_without_labels():
 def test_clusters_are_the_most_probable_ones_of_every_layer(build):
     model = build()
     found = clusters_by_layer(model, DATA, X["test"])
-    posteriors = model.cluster_posteriors(seen(model))
+    posteriors = model.layer_posteriors(seen(model))
     assert list(posteriors) == (["y1", "y2"] if build is vlac else ["y2"])
     assert len(found) == 2
     for r, results in enumerate(found):
@@ -259,10 +264,10 @@ def test_a_replica_among_others_is_measured_as_alone(build):
         if build is not vlae:
             equal(clusters_by_layer(together, DATA, X["test"])[r], clusters_by_layer(alone, DATA, X["test"])[0])
         equal(kmeans_by_layer(together, DATA, X, SEEDS, 3)[r], kmeans_by_layer(alone, DATA, X, [seed], 3)[0])
-        of_both, of_one = images_by_layer(together, DATA, SEEDS, CPU)[r], images_by_layer(alone, DATA, [seed], CPU)[0]
+        of_both, of_one = images(together, DATA, SEEDS, CPU)[r], images(alone, DATA, [seed], CPU)[0]
         assert of_both.keys() == of_one.keys()
-        for name, images in of_one.items():
-            off = np.abs(of_both[name].astype(int) - images)
+        for name, image in of_one.items():
+            off = np.abs(of_both[name].astype(int) - image)
             assert off.max() <= 1 and off.mean() < 0.01, name  # a sum in another order may round to the other side
 
 
@@ -279,9 +284,9 @@ def test_a_failed_replica_is_one_single_cluster_and_the_others_are_as_before():
         made_of(found[0], {layer: np.zeros(40, int) for layer in layers})
         assert found[0].metrics[f"test.leading_{layers[0][0]}"] == 0
         equal(found[1], before[1])
-    failed, other = images_by_layer(model, DATA, SEEDS, CPU)
+    failed, other = images(model, DATA, SEEDS, CPU)
     assert not failed["resampled_z1"].any()
-    assert np.array_equal(other["resampled_z1"], images_by_layer(sound, DATA, SEEDS, CPU)[1]["resampled_z1"])
+    assert np.array_equal(other["resampled_z1"], images(sound, DATA, SEEDS, CPU)[1]["resampled_z1"])
 
 
 # ---- k-means in the means
@@ -348,7 +353,7 @@ SHAPES = {
 
 @pytest.mark.parametrize("build", [vlac, vlae, gmdgm])
 def test_images_of_every_layer_are_bytes_of_known_shapes(build):
-    found = images_by_layer(build(), DATA, SEEDS, CPU)
+    found = images(build(), DATA, SEEDS, CPU)
     assert len(found) == 2
     for arrays in found:
         assert {name: images.shape for name, images in arrays.items()} == {"layer_inputs": (3, D)} | {
@@ -358,17 +363,17 @@ def test_images_of_every_layer_are_bytes_of_known_shapes(build):
 
 
 def test_layers_without_clusters_have_no_components():
-    found = images_by_layer(vlac(n_clusters=(1, 3)), DATA, SEEDS, CPU)
+    found = images(vlac(n_clusters=(1, 3)), DATA, SEEDS, CPU)
     assert found[0].keys() == {"layer_inputs", "resampled_z1", "resampled_z2", "components_y2"}
 
 
 def test_one_image_of_each_class_is_shown():
     test = DATA.splits["test"]
     assert test.y[:3].tolist() == [2, 1, 0]
-    for arrays in images_by_layer(vlac(), DATA, SEEDS, CPU):
+    for arrays in images(vlac(), DATA, SEEDS, CPU):
         assert np.array_equal(arrays["layer_inputs"], test.x[[2, 1, 0]])
     two = DataSet("two", {"train": test, "test": test.rows(np.flatnonzero(test.y != 1))}, (4, 4, 3))
-    for arrays in images_by_layer(vlac(), two, SEEDS, CPU):
+    for arrays in images(vlac(), two, SEEDS, CPU):
         assert np.array_equal(arrays["layer_inputs"], test.x[[2, 0]])
         assert arrays["resampled_z1"].shape == (2, 7, D)
 
@@ -379,7 +384,7 @@ def test_a_resampled_layer_is_drawn_from_its_prior_and_the_others_are_those_of_t
     model = vlac()
     model.p_z["2"].mean[:] = torch.tensor([1.0, -2.0, 0.5])
     model.p_z["2"].log_var.fill_(-100)
-    found = images_by_layer(model, DATA, SEEDS, CPU)
+    found = images(model, DATA, SEEDS, CPU)
     shown = seen(model)[:, [2, 1, 0]]
     z1 = model.embed(shown)["z1_mean"]
     expected = 255 * model.decode({1: z1, 2: torch.tensor([1.0, -2.0, 0.5]).expand(2, 3, 3)})
@@ -392,8 +397,8 @@ def test_a_resampled_layer_is_drawn_from_its_prior_and_the_others_are_those_of_t
 
 
 def test_draws_depend_on_the_seed_alone():
-    first, again = (images_by_layer(vlac(), DATA, SEEDS, CPU) for _ in range(2))
-    other = images_by_layer(vlac(), DATA, [3, 6], CPU)
+    first, again = (images(vlac(), DATA, SEEDS, CPU) for _ in range(2))
+    other = images(vlac(), DATA, [3, 6], CPU)
     for name in SHAPES[vlac]:
         assert np.array_equal(first[0][name], again[0][name])
         assert np.array_equal(first[0][name], other[0][name])

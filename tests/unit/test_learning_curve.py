@@ -8,6 +8,7 @@ import torch
 
 from genclust.evaluation.clustering import hungarian_accuracy
 from genclust.experiments import declaration, execution, workers
+from genclust.experiments.training_run import TrainingRun
 from genclust.streams import Noise
 
 ROW = declaration.load("simple-table1").row("proposed-mnist")
@@ -30,8 +31,9 @@ def trained(tmp_path, monkeypatch):
     np.savez(tmp_path / "own.npz", x_train=rng.random((100, 6)).astype(np.float32), y_train=np.arange(100) % 3)
     config = ROW.config("demo", CHANGES | {"data": {"name": str(tmp_path / "own.npz")}})
     data, _ = execution.prepare(config)
-    with workers.here(progress=False) as watch:
-        model, states = execution.train(config, [4, 7], data, watch)
+    with workers.in_process(progress=False) as watch:
+        run = TrainingRun(config, [4, 7], data, watch)
+        model, states = run.train(), run.states()
     return data, model, states
 
 

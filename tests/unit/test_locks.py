@@ -12,9 +12,10 @@ from dataclasses import asdict, replace
 import pytest
 from examples import EXAMPLES
 
-from genclust.experiments import declaration, execution, locks
-from genclust.experiments.execution import Unfinished, run, task_for
+from genclust.experiments import declaration, execution, locks, training_run
+from genclust.experiments.execution import run, task_for
 from genclust.experiments.store import Store
+from genclust.experiments.workers import Unfinished
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks processes up as Linux does")
 
@@ -148,9 +149,9 @@ def test_of_a_crowd_one_at_a_time_gets_a_lock_that_is_broken_again_and_again(che
 RUN = """
 import sys
 from pathlib import Path
-from genclust.experiments import declaration, execution
+from genclust.experiments import declaration, execution, training_run
 from genclust.experiments.store import Store
-execution.SECONDS_BETWEEN_CHECKPOINTS = 0.1
+training_run.SECONDS_BETWEEN_CHECKPOINTS = 0.1
 row = declaration.load("simple-table1").row("proposed-mnist")
 task = execution.task_for(row, "demo", [0, 1], {"training": {"epochs": 5000}})
 execution.run(task, Store(Path(sys.argv[1])), progress=False)
@@ -161,7 +162,7 @@ def test_a_seed_that_is_being_trained_is_left_alone_until_its_process_is_killed(
     monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path / "cache"))
     row = declaration.load("simple-table1").row("proposed-mnist")
     task = task_for(row, "demo", [1, 2], {"training": {"epochs": 5000}})
-    paths = [execution.checkpoint_path(task.config, seed) for seed in (0, 1)]
+    paths = [training_run.checkpoint_path(task.config, seed) for seed in (0, 1)]
     first = subprocess.Popen([sys.executable, "-c", RUN, str(tmp_path / "records")], stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
     while not paths[1].exists() and first.poll() is None and time.monotonic() < deadline:
@@ -173,7 +174,9 @@ def test_a_seed_that_is_being_trained_is_left_alone_until_its_process_is_killed(
     finally:
         first.kill()
         first.wait()
-    assert not execution.checkpoint_path(task.config, 2).exists(), "nothing is computed of a group that is held in part"
+    assert not training_run.checkpoint_path(task.config, 2).exists(), (
+        "nothing is computed of a group that is held in part"
+    )
     for path in paths:
         assert locks.holder(path.with_suffix(".lock")).steps == 5000 * 12  # of 100 of the 1,150 images each
     with pytest.raises(Unfinished, match="The time is up"):
@@ -185,18 +188,18 @@ def test_a_seed_that_is_being_trained_is_left_alone_until_its_process_is_killed(
 def test_the_steps_that_a_lock_tells_are_those_of_the_training(n):
     training = EXAMPLES["gumbel"].training([0], n, 50)
     config = execution.RunConfig({}, {}, {"epochs": training.settings.epochs, "batch_size": 50})
-    assert execution.total_steps(config, n) == training.total_steps
+    assert training_run.total_steps(config, n) == training.total_steps
 
 
 def test_each_call_gets_on_however_short_its_time(tmp_path, monkeypatch):
     """Else calling again would go on for ever."""
     monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path / "cache"))
     task = task_for(declaration.load("simple-table1").row("proposed-mnist"), "demo", [0])
-    path = execution.checkpoint_path(task.config, 0)
+    path = training_run.checkpoint_path(task.config, 0)
     for calls in (1, 2, 3):
         with pytest.raises(Unfinished, match="The time is up"):
             run(task, Store(tmp_path / "records"), minutes=1e-9, progress=False)
-        assert execution.checkpoints.load(path)["step"] == calls
+        assert training_run.checkpoints.load(path)["step"] == calls
 
 
 def test_a_full_disk_is_named_and_leaves_no_lock(tmp_path, monkeypatch):

@@ -13,11 +13,12 @@ from typer.testing import CliRunner
 
 from genclust.cli import app
 from genclust.data import catalogue
-from genclust.experiments import declaration, execution, locks, planning, status, store
+from genclust.experiments import declaration, execution, locks, planning, status, store, training_run
 from genclust.experiments.declaration import RunConfig
-from genclust.experiments.execution import Unfinished, task_for
+from genclust.experiments.execution import task_for
 from genclust.experiments.planning import plan
 from genclust.experiments.store import Record, own, published
+from genclust.experiments.workers import Unfinished
 
 #: Of 1,150 images, 12 steps an epoch; 48 in all.
 DECLARED = """
@@ -161,7 +162,7 @@ def test_where_no_record_tells_a_checkpoint_does_and_else_nothing(stores):
     with pytest.raises(Unfinished):
         execution.run(task, own(), minutes=1e-9, progress=False)
     begun, other = plan(["table"])[:2]
-    state = execution.checkpoints.load(execution.checkpoint_path(task.config, 0))
+    state = training_run.checkpoints.load(training_run.checkpoint_path(task.config, 0))
     assert (begun.steps, begun.basis, begun.seed) == (47, "checkpoint", 0)
     assert begun.core_minutes == pytest.approx(47 * state["seconds"] * state["legs"][0]["threads"] / 60)
     assert (other.steps, other.basis, other.core_minutes) == (48, "", None)
@@ -191,7 +192,7 @@ def test_damaged_paces_tell_nothing(stores):
 
 
 def test_missing_data_and_known_memory_are_told(stores):
-    peak = execution.checkpoint_path(config(), 0).with_name(planning.PEAK)
+    peak = training_run.checkpoint_path(config(), 0).with_name(planning.PEAK)
     peak.parent.mkdir(parents=True)
     peak.write_text("700\n")
     units = plan()
@@ -250,9 +251,9 @@ def test_status_tells_what_runs_what_was_killed_and_what_rests(invoke):
     task = task_for(declaration.load("table").row("papers"), "demo", [0, 1])
     with pytest.raises(Unfinished):
         execution.run(task, own(), minutes=1e-9, progress=False)
-    (first, second) = (execution.checkpoint_path(task.config, seed) for seed in (0, 1))
-    unbegun = execution.checkpoint_path(config("ours"), 0)
-    state = execution.checkpoints.load(first)
+    (first, second) = (training_run.checkpoint_path(task.config, seed) for seed in (0, 1))
+    unbegun = training_run.checkpoint_path(config("ours"), 0)
+    state = training_run.checkpoints.load(first)
     with locks.hold([first, unbegun], 48):
         lock = second.with_suffix(locks.SUFFIX)
         lock.write_text(json.dumps(asdict(locks.holder(first.with_suffix(locks.SUFFIX))) | {"started": "1"}))

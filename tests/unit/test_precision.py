@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from genclust.experiments import declaration, execution
-from genclust.experiments.execution import Unfinished, run, task_for
+from genclust.experiments.execution import run, task_for
 from genclust.experiments.store import Store
+from genclust.experiments.workers import Unfinished
 from genclust.models.gumbel import GumbelClustering, GumbelSettings
 from genclust.training.loop import Training, TrainingSettings
 from genclust.training.precision import faster_precision

@@ -8,9 +8,10 @@ import torch
 from test_likelihood import LinearGaussian, X
 
 from genclust.data import DataSet, Split
+from genclust.evaluation import measures, pictures, registry
 from genclust.evaluation.clustering import hungarian_accuracy
 from genclust.evaluation.likelihood import log_weights
-from genclust.experiments import evaluations
+from genclust.evaluation.trained import Trained
 from genclust.models.gmvae import GMVAE, GMVAESettings
 from genclust.models.gumbel import GumbelClustering, GumbelSettings
 from genclust.streams import Noise
@@ -23,7 +24,7 @@ DATA = DataSet("points", {name: Split(RNG.normal(size=(40, 6)).astype(np.float32
 
 def test_a_likelihood_is_that_of_the_replica():
     """From the same weights, with the logarithm of their mean and the mean of their logarithms taken by NumPy."""
-    found = evaluations.likelihood(LinearGaussian(2.0), X, [4, 9], 50, "float32")
+    found = measures.likelihood(LinearGaussian(2.0), X, [4, 9], 50, "float32")
     log_w = log_weights(LinearGaussian(2.0), X, [4, 9], 50).double().numpy()
     for r in range(2):
         each = np.log(np.exp(log_w[:, r]).mean(0))
@@ -46,7 +47,7 @@ def test_clusters_are_those_of_the_replica_and_one_where_it_failed():
         if name.endswith("bias"):
             parameter.zero_()  # clusters that differ from point to point
         parameter[2] = math.nan
-    results = evaluations.evaluate(model, DATA, [0, 1, 2], [{}, {}, {}], ("clustering",), CPU)
+    results = registry.evaluate(model, DATA, [0, 1, 2], [{}, {}, {}], ("clustering",), CPU)
     scores = [result.metrics["test.acc_hungarian"] for result in results]
     x = torch.from_numpy(DATA.splits["test"].x).expand(3, -1, -1)
     q = model.cluster_posterior(x).exp().numpy()
@@ -67,7 +68,7 @@ def test_components_of_the_latent_map_have_means_and_standard_deviations():
     """At w = 0 the prior network is the bias of its first layer, tanh, and one affine map."""
     model = GMVAE(2, 6, GMVAESettings(3, 2, 2, 5, likelihood="gaussian"))
     model.initialise(Noise([0, 1], "test").generators)
-    found = evaluations.latent(model.eval(), DATA, CPU)
+    found = [of.arrays for of in pictures.latent_map(Trained(model.eval(), DATA, [0, 1], [{}, {}], CPU, "float32"))]
     for r, arrays in enumerate(found):
         h = np.tanh(model.prior[0].bias[r].double().numpy())
         for name, layer in (("component_means", model.prior_means), ("component_sds", model.prior_log_vars)):

@@ -8,7 +8,7 @@ from examples import EXAMPLES, Example
 from genclust.models.base import BernoulliModel, Model, Terms
 from genclust.models.layers import BatchNorm
 from genclust.streams import Noise
-from genclust.training.statistics import recollect
+from genclust.training.batch_norm import recalibrate_batch_norm
 
 X = torch.randint(0, 256, (46, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
@@ -50,7 +50,7 @@ def test_statistics_are_averages_over_the_batches_of_the_pass(batch_size, sizes)
     model = Plain(2)
     with torch.no_grad():  # what training left behind has no part in it
         model.norm.running_mean.fill_(1e3), model.norm.running_var.fill_(1e3)
-    recollect(model, X, [0, 1], batch_size)
+    recalibrate_batch_norm(model, X, [0, 1], batch_size)
     assert model.sizes == sizes
     grey = X.numpy() / 255.0
     batches = [grey[i * batch_size : i * batch_size + size] for i, size in enumerate(sizes)]
@@ -74,7 +74,7 @@ def test_every_layer_of_a_model_gets_the_statistics_of_its_own_activations(examp
 
     for layer, norm in norms(model).items():
         norm.register_forward_pre_hook(lambda module, inputs, layer=layer: watch(layer, module, inputs))
-    recollect(model, example.batch(46), [3], 10)
+    recalibrate_batch_norm(model, example.batch(46), [3], 10)
     for layer, norm in norms(model).items():
         assert len(given[layer]) == 4, layer
         means, variances = [], []
@@ -93,7 +93,7 @@ def test_only_the_statistics_change(example: Example):
     parameters = {key: value.clone() for key, value in model.named_parameters()}
     collected = []
     for batch_size, seed in ((10, 3), (10, 3), (10, 4), (15, 3)):
-        recollect(model, example.batch(46), [seed], batch_size)
+        recalibrate_batch_norm(model, example.batch(46), [seed], batch_size)
         collected.append({key: value.clone() for key, value in model.named_buffers()})
     assert not any(module.training for module in model.modules())
     assert {norm.momentum for norm in norms(model).values()} == {0.1}
@@ -109,8 +109,8 @@ def test_only_the_statistics_change(example: Example):
 @pytest.mark.parametrize("example", MODELS.values(), ids=MODELS)
 def test_a_replica_gets_what_it_gets_alone(example: Example):
     together, alone = example.initialised([0, 1]), example.initialised([1])
-    recollect(together, example.batch(46), [3, 8], 10)
-    recollect(alone, example.batch(46), [8], 10)
+    recalibrate_batch_norm(together, example.batch(46), [3, 8], 10)
+    recalibrate_batch_norm(alone, example.batch(46), [8], 10)
     for key, value in alone.named_buffers():
         torch.testing.assert_close(together.get_buffer(key)[1], value[0], rtol=1e-4, atol=1e-5, msg=key)
         assert not torch.equal(together.get_buffer(key)[0], value[0]), key
@@ -121,7 +121,7 @@ def test_every_batch_of_the_pass_draws_numbers_of_its_own():
     model, seen = Plain(2), []
     loss = model.loss
     model.loss = lambda x, scheduled, noise: seen.append(noise.uniform(3)) or loss(x, scheduled, noise)
-    recollect(model, X, [4, 9], 10)
+    recalibrate_batch_norm(model, X, [4, 9], 10)
     assert len(seen) == 4
     for i, drawn in enumerate(seen):
         assert torch.equal(drawn, Noise([4, 9], "batch statistics").at(i).uniform(3))

@@ -10,10 +10,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from genclust.models.base import Model, Terms
 from genclust.models.gumbel import GumbelClustering, GumbelSettings
+from genclust.models.inference import as_float, in_chunks
 from genclust.settings import SettingError
 from genclust.streams import CounterNoise, Noise
 from genclust.training import checkpoints, loop
-from genclust.training.loop import Training, TrainingSettings, as_float, clip_norm, in_chunks
+from genclust.training.loop import Training, TrainingSettings, clip_norm
 from genclust.training.schedules import Schedule
 
 SETTINGS = GumbelSettings(n_clusters=4, latent_dim=3, feature_dim=8, hidden=(12, 10), w_gaussian=2.0)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from by_hand import Fixed
 from torch.distributions import Categorical, Independent, Laplace, Normal, kl_divergence
 
+from genclust.evaluation.capabilities import HasClusters
 from genclust.models.layers import BatchNorm, Convolution, WeightedBatchNorm
 from genclust.models.vlac import (
     GMDGM,
@@ -227,7 +228,7 @@ def test_without_clusters_it_is_the_vlae(likelihood):
             torch.testing.assert_close(found.terms[name], term, msg=name)
         kl = expected["kl_z1"] + expected["kl_z2"] + expected["kl_z3"]
         torch.testing.assert_close(found.objective, (expected["reconstruction"] + 0.3 * kl).mean(-1))
-    assert (VLAE.clusters, VLAE.schedules) == (False, ("warm_up",))
+    assert (issubclass(VLAE, HasClusters), VLAE.schedules) == (False, ("warm_up",))
     assert torch.equal(vlac.cluster_posterior(x), torch.zeros(1, 5, 1))
 
 
@@ -439,10 +440,10 @@ def test_images_of_any_size_and_any_number_of_layers(image, K, levels):
     }
     for layer in range(1, L + 1):
         assert vlac.resample_layer(x, layer, 4, Noise([0, 1], "s")).shape == (2, 6, 4, D)
-        images = vlac.components(layer, 4, Noise([0, 1], "s"))
+        images = vlac.sample_layer_clusters(layer, 4, Noise([0, 1], "s"))
         assert images.shape == (2, K[layer - 1], 4, D)
         assert images.min() >= 0 and images.max() <= 1
-    for name, log_q in vlac.cluster_posteriors(x).items():
+    for name, log_q in vlac.layer_posteriors(x).items():
         assert log_q.shape == (2, 6, K[int(name[1:]) - 1])
         torch.testing.assert_close(log_q.exp().sum(-1), torch.ones(2, 6))
 
@@ -551,10 +552,13 @@ def test_components_share_one_draw_of_the_other_layers():
     """Figure 3: with no variance within components, the images of one component are the same and of two differ."""
     vlac = model()
     vlac.p_z["2"].log_var.fill_(-100)
-    images = vlac.components(2, 4, Noise([0], "s"))
+    images = vlac.sample_layer_clusters(2, 4, Noise([0], "s"))
     torch.testing.assert_close(images, images[:, :, :1].expand_as(images))
     assert (images[:, 0, 0] - images[:, 1, 0]).abs().max() > 1e-3
-    assert (images - vlac.components(2, 4, Noise([1], "s"))).abs().max() > 1e-3  # another draw of the other layer
+    # another draw of the other layer
+    assert (
+        images - vlac.sample_layer_clusters(2, 4, Noise([1], "s"))
+    ).abs().max() > 1e-3  # another draw of the other layer
 
 
 @torch.no_grad()
@@ -582,7 +586,7 @@ def test_the_scored_layer_is_the_one_with_most_clusters_unless_named():
         ({"n_clusters": (2, 3), "scored_layer": 1}, 1),
     ):
         vlac = model(**settings)
-        torch.testing.assert_close(vlac.cluster_posterior(x), vlac.cluster_posteriors(x)[f"y{layer}"])
+        torch.testing.assert_close(vlac.cluster_posterior(x), vlac.layer_posteriors(x)[f"y{layer}"])
 
 
 # ---- refusals
@@ -613,4 +617,4 @@ def test_a_layer_without_z_is_refused_by_name():
     vlac = model(**NO_Z)
     for layer in (0, 2, 4):
         with pytest.raises(SettingError, match=f"no z in layer {layer}, only in 1, 3"):
-            vlac.components(layer, 1, Noise([0], "s"))
+            vlac.sample_layer_clusters(layer, 1, Noise([0], "s"))

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from genclust.experiments import declaration, execution, workers
+from genclust.experiments import declaration, execution, training_run, workers
 from genclust.experiments.store import Store
+from genclust.experiments.workers import Unfinished
 
 EPOCHS = {"training": {"epochs": 3}}
 
@@ -21,7 +22,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 import torch
-from genclust.experiments import declaration, execution
+from genclust.experiments import declaration, execution, training_run
 from genclust.experiments.store import Store
 torch.set_num_threads(2)
 execution.SMALL_NETWORK = 0  # so that seeds do not train side by side in one process
@@ -62,9 +63,11 @@ def test_processes_give_the_records_of_one_process(cache, tmp_path, monkeypatch)
 def test_termination_ends_all_processes_in_good_order(cache, tmp_path):
     """From a script without the usual guard around its main part, which other ways of starting processes need."""
     task = demo([0, 1, 2], {"training": {"epochs": 5000}})
-    paths = [execution.checkpoint_path(task.config, seed) for seed in (0, 1)]
+    paths = [training_run.checkpoint_path(task.config, seed) for seed in (0, 1)]
     script = tmp_path / "script.py"
-    script.write_text(SCRIPT.replace("execution.SMALL", "execution.SECONDS_BETWEEN_CHECKPOINTS = 0.1\nexecution.SMALL"))
+    script.write_text(
+        SCRIPT.replace("execution.SMALL", "training_run.SECONDS_BETWEEN_CHECKPOINTS = 0.1\nexecution.SMALL")
+    )
     process = subprocess.Popen(
         [sys.executable, str(script), str(tmp_path / "records"), "5000"], stderr=subprocess.PIPE, text=True
     )
@@ -79,26 +82,27 @@ def test_termination_ends_all_processes_in_good_order(cache, tmp_path):
     assert "the same command goes on from there" in rest
     assert process.returncode == 1
     # On a busy machine the slower process may not have made a step when the signal comes; what lies there is whole.
-    assert max(execution.checkpoints.load(path)["step"] for path in paths if path.exists()) > 0
+    assert max(training_run.checkpoints.load(path)["step"] for path in paths if path.exists()) > 0
     assert not (tmp_path / "records").exists()
 
 
 def test_an_error_in_one_process_stops_the_others_and_arrives(cache, tmp_path):
     task = demo([0, 1], {"training": {"epochs": 3000}})
-    damaged = execution.checkpoint_path(task.config, 1)
+    damaged = training_run.checkpoint_path(task.config, 1)
     damaged.parent.mkdir(parents=True)
-    good = execution.checkpoint_path(task.config, 0)
-    with pytest.raises(execution.Unfinished):
+    good = training_run.checkpoint_path(task.config, 0)
+    with pytest.raises(Unfinished):
         execution.run(demo([0], {"training": {"epochs": 3000}}), Store(tmp_path), minutes=0.01, progress=False)
-    begun = execution.checkpoints.load(good)["step"]
+    begun = training_run.checkpoints.load(good)["step"]
 
     def fail_at_once(task, seeds, *rest):
         raise ValueError(f"seed {seeds[0]} is unlucky")
 
-    jobs = [(task, [0], "cpu", time.monotonic() + 60), (task, [1], "cpu", None)]
+    data, _ = execution.prepare(task.config)
+    jobs = [(task, [0], data, "cpu", time.monotonic() + 60), (task, [1], data, "cpu", None)]
     with pytest.raises(ValueError, match="seed 1 is unlucky"):
         list(
-            workers.each(
+            workers.in_pool(
                 lambda task, seeds, *rest: (fail_at_once if seeds == [1] else execution._train_and_evaluate)(
                     task, seeds, *rest
                 ),
@@ -107,7 +111,7 @@ def test_an_error_in_one_process_stops_the_others_and_arrives(cache, tmp_path):
                 progress=False,
             )
         )
-    assert execution.checkpoints.load(good)["step"] >= begun
+    assert training_run.checkpoints.load(good)["step"] >= begun
 
 
 def test_the_death_of_one_process_is_told_and_what_was_finished_has_arrived(cache):
@@ -118,11 +122,11 @@ def test_the_death_of_one_process_is_told_and_what_was_finished_has_arrived(cach
         return number
 
     arrived = []
-    with pytest.raises(execution.Unfinished, match="A process was killed"):
-        for result in workers.each(die_second, [(0,), (1,)], "test", progress=False):
+    with pytest.raises(Unfinished, match="A process was killed"):
+        for result in workers.in_pool(die_second, [(0,), (1,)], "test", progress=False):
             arrived.append(result)
     assert arrived == [0]
-    assert sorted(workers.each(lambda number, watch: number, [(0,), (1,)], "test", progress=False)) == [0, 1]
+    assert sorted(workers.in_pool(lambda number, watch: number, [(0,), (1,)], "test", progress=False)) == [0, 1]
 
 
 def test_the_number_of_processes_follows_jobs_and_cores(cache):
@@ -164,5 +168,5 @@ def test_a_killed_parent_leaves_neither_processes_nor_folders(cache, tmp_path):
         time.sleep(0.1)
     assert processes(process.pid) == []
     assert list((tmp_path / "temporary").glob("genclust-*")) == []
-    checkpoint = execution.checkpoint_path(demo([0], {"training": {"epochs": 50000}}).config, 0)
-    assert execution.checkpoints.load(checkpoint)["step"] > 0
+    checkpoint = training_run.checkpoint_path(demo([0], {"training": {"epochs": 50000}}).config, 0)
+    assert training_run.checkpoints.load(checkpoint)["step"] > 0

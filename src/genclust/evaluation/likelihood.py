@@ -18,23 +18,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from genclust.evaluation.capabilities import HasLikelihood
 from genclust.kernels import LogMeanExp
-from genclust.streams import Noise, noise_on
+from genclust.streams import noise_on
 
 
-class LikelihoodModel(Protocol):
-    """What a model offers to have its likelihood estimated."""
+class LikelihoodModel(HasLikelihood, Protocol):
+    """A model whose likelihood is estimated, of so many replicas."""
 
     replicas: int
-
-    def infer(self, x: Float[Tensor, "R B D"]) -> Any:
-        """What q needs of x alone, computed once however many samples follow."""
-
-    def log_weights(self, x: Float[Tensor, "R B D"], inferred: Any, n: int, noise: Noise) -> Float[Tensor, "n R B"]:
-        """log w of ``n`` fresh samples, in nats; unbiased: E[w] = p(x).
-
-        ``noise.normal(n, B, Z)`` draws ``[R, n, B, Z]``, replicas first; the result has the samples first.
-        """
 
 
 @dataclass(frozen=True)

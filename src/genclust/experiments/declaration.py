@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+from genclust.evaluation.registry import check_name
 from genclust.models import BASELINES, MODELS
 from genclust.settings import SettingError, added_later, configured, later, merge, nearest, read, within
 from genclust.strict_yaml import parse
@@ -26,11 +27,6 @@ PROFILES: tuple[Profile, ...] = ("paper", "long", "quick", "demo")
 SECTIONS = ("data", "model", "training")
 #: Far more than anybody trains, and few enough to be listed.
 MOST_SEEDS = 10_000
-EVALUATIONS = (
-    *("clustering", "neighbours", "style", "projection", "latent", "samples", "walk"),
-    *("likelihood", "bound", "units", "classifiers", "generation", "map", "gradients"),
-    *("layers", "chance", "kmeans", "resampling"),
-)
 
 
 @dataclass(frozen=True)
@@ -216,10 +212,7 @@ def _row(experiment: str, name: str, row: Mapping[str, Any], declared: Mapping[s
     profiles = merge(declared.get("profiles", {}), row.get("profiles", {}))
     evaluate = tuple(row.get("evaluate", declared.get("evaluate", ("clustering",))))
     for evaluation in map(str, (*evaluate, *(e for profile in profiles.values() for e in profile.get("evaluate", ())))):
-        kind = evaluation.partition("-")[0]
-        form = f"{kind}-[1-9][0-9]{{0,8}}" if kind in ("likelihood", "bound", "kmeans") else kind  # as likelihood-5000
-        if kind not in EVALUATIONS or not re.fullmatch(form, evaluation):
-            raise SettingError(nearest(evaluation, EVALUATIONS, f"evaluation, asked for by {experiment}/{name},"))
+        check_name(evaluation, f"{experiment}/{name}")
     return Row(
         experiment,
         name,

@@ -15,12 +15,13 @@ from tqdm import tqdm
 
 from genclust.data import catalogue
 from genclust.data.provenance import Source
+from genclust.evaluation.registry import revisions
 from genclust.experiments import declaration
 from genclust.experiments.declaration import PROFILES, Profile, Row, RunConfig, training_settings
-from genclust.experiments.evaluations import revisions
-from genclust.experiments.execution import build, checkpoint_path, labelled_rows, prepare, task_for, total_steps
+from genclust.experiments.execution import prepare, task_for
 from genclust.experiments.status import glance
 from genclust.experiments.store import Record, find, in_repository, own
+from genclust.experiments.training_run import build, checkpoint_path, labelled_rows, total_steps
 from genclust.paths import cache_folder
 from genclust.training.loop import Training
 from genclust.training.precision import Precision, time_steps

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from genclust.experiments import declaration
 from genclust.experiments.declaration import PROFILES, Profile, Row, RunConfig
-from genclust.experiments.execution import is_committed
+from genclust.experiments.provenance import is_committed
 from genclust.experiments.store import Record, Store, find
 from genclust.settings import SettingError
 

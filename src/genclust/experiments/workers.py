@@ -146,7 +146,7 @@ class Signals:
 
 
 @contextmanager
-def here(progress: bool) -> Iterator[Watch]:
+def in_process(progress: bool) -> Iterator[Watch]:
     """Work in this process, with a progress bar."""
     with Signals() as signals:
         bar = _Bar(progress, signals)
@@ -161,7 +161,9 @@ def count(jobs: int) -> int:
     return min(jobs, torch.get_num_threads())
 
 
-def each(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], description: str, progress: bool) -> Iterator[T]:
+def in_pool(
+    function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], description: str, progress: bool
+) -> Iterator[T]:
     """Yield ``function(*job, watch)`` of all jobs as they finish, several at once, each on its share of the cores.
 
     Raises:
@@ -172,7 +174,12 @@ def each(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]], descriptio
         tempfile.TemporaryDirectory(prefix="genclust-") as name,
         Signals(Path(name, "stop").touch) as signals,
         _bar(progress, desc=f"{description}, {len(jobs)} seeds in {n} processes") as bar,
-        joblib.parallel_config("loky", n_jobs=n, inner_max_num_threads=max(1, torch.get_num_threads() // n)),
+        joblib.parallel_config(
+            "loky",
+            n_jobs=n,
+            inner_max_num_threads=max(1, torch.get_num_threads() // n),
+            mmap_mode="c",  # large arrays are shared, and writable for Torch's sake
+        ),
     ):
         folder = Path(name)
         following = threading.Thread(target=_follow, args=(folder, len(jobs), bar), daemon=True)

@@ -48,7 +48,7 @@ from torch import Tensor
 
 from genclust.kernels import bernoulli_log_prob
 from genclust.models.base import BernoulliModel, Labelled, Terms
-from genclust.models.classes import class_sum
+from genclust.models.classes import SumsOverClasses, class_sum
 from genclust.models.distributions import categorical
 from genclust.models.layers import running_statistics_kept
 from genclust.models.networks import (
@@ -92,7 +92,6 @@ class AVAE(BernoulliModel):
     """
 
     schedules = ("warm_up",)
-    clusters = False
 
     def __init__(self, replicas: int, x_dim: int, settings: AVAESettings) -> None:
         super().__init__()
@@ -197,7 +196,7 @@ class ADGMSettings(NetworkSettings):
     classes: int = later(0, 0, 10_000)
 
 
-class ADGM(BernoulliModel):
+class ADGM(SumsOverClasses):
     """A class, one stochastic layer and an auxiliary variable.
 
     Args:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from jaxtyping import Float, Int
+import torch
+from jaxtyping import Float, Int, Shaped
 from torch import Generator, Tensor, nn
 
 from genclust.models.layers import Init, initialise
@@ -51,8 +52,8 @@ class Model(nn.Module):
     schedules: ClassVar[tuple[str, ...]] = ()
     #: Whether :meth:`loss` takes a further argument, :class:`Labelled`.
     learns_from_labels: ClassVar[bool] = False
-    #: Whether there are clusters, and so a :meth:`cluster_posterior`.
-    clusters: ClassVar[bool] = True
+    #: Whether batch statistics are collected anew over the training split before a trained model is measured.
+    recalibrates_batch_norm: ClassVar[bool] = False
     #: Whether what is generated lies in [0, 1] whatever the settings, so that the data must as well.
     unit_interval: ClassVar[bool] = False
     replicas: int
@@ -61,17 +62,18 @@ class Model(nn.Module):
     def initialise(self, generators: Sequence[Generator]) -> None:
         """Draw the parameters of replica r from ``generators[r]``."""
 
-    def adapt(self, x: Float[Tensor, "N D"]) -> None:
-        """What the initial parameters owe to the training split; nothing unless a model says so."""
+    def initialise_from_data(self, x: Float[Tensor, "N D"]) -> None:
+        """Data-dependent initialisation from the training split, such as output biases at the logits of pixel means;
+        none unless a model has one."""
+
+    def encoder_input(self, x: Shaped[Tensor, "N D"], noise: Noise) -> Shaped[Tensor, "N D"]:
+        """What q sees of rows of a data set: the rows themselves, or bits drawn from their grey values."""
+        return x
 
     @abstractmethod
     def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
         """The training objective on one batch; ``scheduled`` holds the schedules' present values,
         as numbers or, in a captured step, as 0-dim tensors."""
-
-    def cluster_posterior(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B K"]:
-        """log q(y|x), normalised over the clusters."""
-        raise NotImplementedError(f"{type(self).__name__} has no clusters.")
 
     @abstractmethod
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
@@ -95,6 +97,7 @@ class BernoulliModel(Model):
     """A model of bits, trained on fresh draws from grey values, whose likelihood can be estimated."""
 
     unit_interval = True
+    recalibrates_batch_norm = True
     settings: Any
 
     def initialise(self, generators: Sequence[Generator]) -> None:
@@ -103,6 +106,11 @@ class BernoulliModel(Model):
     def binarise(self, x: Float[Tensor, "R B D"], noise: Noise) -> Float[Tensor, "R B D"]:
         """Bits that are 1 with probability of the grey value over the divisor, x being in units of 255."""
         return (noise.uniform(*x.shape[1:]) < x * (255 / self.settings.divisor)).to(x.dtype)
+
+    def encoder_input(self, x: Shaped[Tensor, "N D"], noise: Noise) -> Shaped[Tensor, "N D"]:
+        if x.dtype == torch.uint8:
+            return noise.binarise(x[None], self.settings.divisor)[0] * 255
+        return (noise.uniform(*x.shape)[0] < x * (255 / self.settings.divisor)).float()
 
     @abstractmethod
     def infer(self, x: Float[Tensor, "R B D"]) -> Any:

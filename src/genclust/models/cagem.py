@@ -37,12 +37,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from genclust.kernels import bernoulli_log_prob
-from genclust.models.base import BernoulliModel, Labelled, Terms
-from genclust.models.classes import class_sum
+from genclust.models.base import Labelled, Terms
+from genclust.models.classes import SumsOverClasses, class_sum
 from genclust.models.distributions import categorical
 from genclust.models.layers import running_statistics_kept
 from genclust.models.networks import (
@@ -86,7 +87,7 @@ class CaGeMSettings(NetworkSettings):
     classes: int = later(0, 0, 10_000)
 
 
-class CaGeM(BernoulliModel):
+class CaGeM(SumsOverClasses):
     """Two stochastic layers with a cluster between them.
 
     Args:
@@ -278,7 +279,9 @@ class CaGeM(BernoulliModel):
         q_y = self.q_y(self.q_y.project(x=x, z1=z1))["logits"].softmax(-1)
         return (q_y[..., None] * self.p_x(self.p_x.project(z1=z1), q_y=q_y)["logits"].sigmoid()).sum(2)
 
-    def decode(self, z2: Float[Tensor, "R B Z2"], y: Int[Tensor, "R B"] | None, noise: Noise) -> Float[Tensor, "R B D"]:
+    def sample_given(
+        self, z2: Float[Tensor, "R B Z2"], y: Int[Tensor, "R B"] | None, noise: Noise
+    ) -> Float[Tensor, "R B D"]:
         """Means of p(x|y, z1) for one z1 of p(z1|y, z2), y as given or, for None, drawn from p(y|z2)."""
         B, s = z2.shape[1], self.settings
         if y is None:
@@ -289,4 +292,33 @@ class CaGeM(BernoulliModel):
 
     def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:
         """Means of p(x|y, z1) for n draws of z2, y and z1."""
-        return self.decode(noise.normal(n, self.settings.z2_dim), None, noise)
+        return self.sample_given(noise.normal(n, self.settings.z2_dim), None, noise)
+
+    def two_dimensional_map(
+        self, x: Float[Tensor, "R B D"], side: int, span: tuple[float, float], noise: Noise
+    ) -> dict[str, Float[Tensor, "R ..."]]:
+        """The latent space of a two-dimensional z2 (Figure 2): means of q(z2|x), and images on a grid over them.
+
+        Args:
+            x: bits.
+            side: points on a side of the grid, whose rows go from the top of the map to its bottom.
+            span: the quantiles of the means between which the grid lies, in each direction.
+            noise: of y and z1.
+
+        Returns:
+            ``map_z2`` ``[R, B, 2]``, ``map_grid`` ``[R, side², 2]``, and images with y from p(y|z2), ``map_any``
+            ``[R, side², D]``, and with each y, ``map_of_class`` ``[R, K, side², D]``.
+        """
+        z2, K = self.embed(x)["z2_mean"], self.settings.n_clusters
+        low, high = torch.quantile(z2, z2.new_tensor(span), dim=1)[..., None]
+        axes = low + (high - low) * torch.linspace(0, 1, side, device=z2.device)  # [R, 2, side]
+        grid = torch.stack([axes[:, 0].repeat(1, side), axes[:, 1].flip(-1).repeat_interleave(side, -1)], -1)
+        of_any_class = self.sample_given(grid, None, noise)
+        y = torch.arange(K, device=z2.device).repeat(self.replicas, side**2)
+        of_class = self.sample_given(grid.repeat_interleave(K, 1), y, noise.at(1))
+        return {
+            "map_z2": z2,
+            "map_grid": grid,
+            "map_any": of_any_class,
+            "map_of_class": of_class.unflatten(1, (side**2, K)).transpose(1, 2),
+        }

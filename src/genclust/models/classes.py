@@ -37,14 +37,27 @@ normalisation the two expectations above hold given the statistics; without it, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from genclust.models.base import BernoulliModel
 from genclust.models.distributions import categorical
 from genclust.streams import Noise
+
+
+class SumsOverClasses(BernoulliModel):
+    """A model of bits whose bound sums over the classes of every example; its settings have ``classes``."""
+
+    def with_classes(self, classes: int) -> Self:
+        """A copy that sums so many classes exactly in a step, 0 for all, before one of the others is drawn."""
+        other = copy.deepcopy(self)
+        other.settings = replace(self.settings, classes=classes)
+        return other
 
 
 @dataclass(frozen=True)

@@ -84,15 +84,19 @@ class ExplicitGMVAE(Model):
         """Means and log-variances of p(z|y)."""
         return self.p_z_mean.weight + self.p_z_mean.bias, self.p_z_log_var.weight + self.p_z_log_var.bias
 
-    def decode(self, z: Float[Tensor, "R *B Z"]) -> Float[Tensor, "R *B D"]:
+    def logits(self, z: Float[Tensor, "R *B Z"]) -> Float[Tensor, "R *B D"]:
         """Bernoulli logits of p(x|z)."""
         return precise(self.p_x(z.flatten(1, -2))).view(*z.shape[:-1], -1)
 
-    def sample(self, n: int, noise: Noise) -> Float[Tensor, "R K n D"]:
+    def decode(self, z: Float[Tensor, "R *B Z"]) -> Float[Tensor, "R *B D"]:
+        """Means of p(x|z)."""
+        return self.logits(z).sigmoid()
+
+    def sample_clusters(self, n: int, noise: Noise) -> Float[Tensor, "R K n D"]:
         """Means of p(x|z) for n draws of z from each p(z|y)."""
         mean, log_var = (parameter[:, :, None] for parameter in self.prior())
         draws = noise.normal(self.settings.n_clusters, n, self.settings.z_dim)
-        return self.decode(mean + torch.exp(0.5 * log_var) * draws).sigmoid()
+        return self.decode(mean + torch.exp(0.5 * log_var) * draws)
 
     def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
         """The negative bound."""
@@ -102,7 +106,7 @@ class ExplicitGMVAE(Model):
         z = mean + torch.exp(0.5 * log_var) * noise.normal(*mean.shape[1:])
         prior_mean, prior_log_var = (t[:, None].expand_as(mean) for t in self.prior())
         terms = {
-            "reconstruction": -(q_y * bernoulli_log_prob(self.decode(z), x[:, :, None])).sum(-1),
+            "reconstruction": -(q_y * bernoulli_log_prob(self.logits(z), x[:, :, None])).sum(-1),
             "kl_z": (q_y * gaussian_kl(mean, log_var, prior_mean, prior_log_var)).sum(-1),
             "kl_y": categorical_kl(logits),
         }

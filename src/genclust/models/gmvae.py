@@ -189,7 +189,7 @@ class GMVAE(Model):
         shape = (*w.shape[:-1], self.settings.n_clusters, self.settings.x_dim)
         return precise(self.prior_means(h)).view(shape), precise(self.prior_log_vars(h)).view(shape)
 
-    def decode(self, x: Float[Tensor, "R *B X"]) -> tuple[Float[Tensor, "R *B D"], Float[Tensor, "R *B D"] | None]:
+    def p_y(self, x: Float[Tensor, "R *B X"]) -> tuple[Float[Tensor, "R *B D"], Float[Tensor, "R *B D"] | None]:
         """Parameters of p(y|x), equation 1d: Bernoulli logits, or the Gaussian's mean and log-variance."""
         h = self.observation(x.flatten(1, -2))
         shape = (*x.shape[:-1], -1)
@@ -198,7 +198,7 @@ class GMVAE(Model):
 
     def log_prob(self, y: Float[Tensor, "R B D"], x: Float[Tensor, "R M B X"]) -> Float[Tensor, "R M B"]:
         """log p(y|x) in nats."""
-        mean, log_var = self.decode(x)
+        mean, log_var = self.p_y(x)
         if log_var is None:
             return bernoulli_log_prob(mean, y[:, None])
         squares = (y[:, None] - mean).square() * torch.exp(-log_var)
@@ -245,12 +245,12 @@ class GMVAE(Model):
         K = self.settings.n_clusters
         return torch.full((K,), -math.log(K), device=self.q_x_mean.weight.device)
 
-    def sample(self, n: int, noise: Noise) -> Float[Tensor, "R K n D"]:
+    def sample_clusters(self, n: int, noise: Noise) -> Float[Tensor, "R K n D"]:
         """Means of p(y|x) for n draws of x from each component at w = 0 (Figure 3a)."""
         w = self.q_w_mean.weight.new_zeros(self.replicas, 1, self.settings.w_dim)
         means, log_vars = (parameter.transpose(1, 2) for parameter in self.p_x(w))
         draws = noise.normal(self.settings.n_clusters, n, self.settings.x_dim)
-        return self._mean_of_y(means + torch.exp(0.5 * log_vars) * draws)
+        return self.decode(means + torch.exp(0.5 * log_vars) * draws)
 
     def walk(self, n: int, noise: Noise) -> Float[Tensor, "R K n D"]:
         """Means of p(y|x) at every component's mean while w goes half a circle from a draw of its prior to
@@ -262,10 +262,24 @@ class GMVAE(Model):
         a, b = noise.normal(2, self.settings.w_dim).unsqueeze(2).unbind(1)
         angle = torch.linspace(0, math.pi, n, device=a.device)[:, None]
         means, _ = self.p_x(angle.cos() * a + angle.sin() * b)
-        return self._mean_of_y(means.transpose(1, 2))
+        return self.decode(means.transpose(1, 2))
 
-    def _mean_of_y(self, x: Float[Tensor, "R *B X"]) -> Float[Tensor, "R *B D"]:
-        mean, _ = self.decode(x)
+    def latent_map(self, y: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R ..."]]:
+        """The latent space of x (Figure 2): means of q(x|y), most probable clusters and reconstructions of the rows,
+        and means and standard deviations of the components at w = 0."""
+        x = self.embed(y)["x_mean"]
+        means, log_vars = self.p_x(x.new_zeros(self.replicas, 1, self.settings.w_dim))
+        return {
+            "latent_x": x,
+            "latent_clusters": self.cluster_posterior(y).argmax(-1),
+            "latent_reconstruction": self.decode(x),
+            "component_means": means[:, 0],
+            "component_sds": (0.5 * log_vars[:, 0]).exp(),
+        }
+
+    def decode(self, x: Float[Tensor, "R *B X"]) -> Float[Tensor, "R *B D"]:
+        """Means of p(y|x)."""
+        mean, _ = self.p_y(x)
         return mean.sigmoid() if self.settings.likelihood == "bernoulli" else mean
 
     def cluster_posterior(self, y: Float[Tensor, "R B D"]) -> Float[Tensor, "R B K"]:

@@ -28,6 +28,7 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
+from torch.nn.functional import one_hot
 
 from genclust.kernels import bernoulli_log_prob, gaussian_kl, gumbel_softmax
 from genclust.kernels.dispatch import precise
@@ -100,18 +101,29 @@ class GumbelClustering(Model):
         """Logits of q(c|x̂), equation 5, in float32."""
         return precise(self.category(x_hat))
 
-    def decode(self, z: Float[Tensor, "R B Z"], c: Float[Tensor, "R B K"]) -> Float[Tensor, "R B D"]:
+    def p_x(self, z: Float[Tensor, "R B Z"], c: Float[Tensor, "R B K"]) -> Float[Tensor, "R B D"]:
         """Parameters of p(x|z,c), equation 4: Bernoulli logits, or the Gaussian's mean."""
         return precise(self.decoder(self.embed_z(z) + self.embed_c(c)))
 
-    def log_prob(self, x: Float[Tensor, "R B D"], decoded: Float[Tensor, "R B D"]) -> Float[Tensor, "R B"]:
+    def decode(self, z: Float[Tensor, "R B Z"], c: Float[Tensor, "R B K"]) -> Float[Tensor, "R B D"]:
+        """Means of p(x|z,c)."""
+        parameters = self.p_x(z, c)
+        return parameters.sigmoid() if self.settings.likelihood == "bernoulli" else parameters
+
+    def decode_every_cluster(self, z: Float[Tensor, "R N Z"]) -> Float[Tensor, "R N K D"]:
+        """Means of p(x|z,c) for every c (Figure 4)."""
+        (R, N, _), K = z.shape, self.settings.n_clusters
+        c = one_hot(torch.arange(K, device=z.device)).float().repeat(R, N, 1)
+        return self.decode(z.repeat_interleave(K, 1), c).unflatten(1, (N, K))
+
+    def log_prob(self, x: Float[Tensor, "R B D"], parameters: Float[Tensor, "R B D"]) -> Float[Tensor, "R B"]:
         """log p(x|z,c) in nats; the Gaussian has variance 1/2 and its constant is left out.
 
         That makes the Gaussian term the summed square error, as "mean square error" in the paper.
         """
         if self.settings.likelihood == "bernoulli":
-            return bernoulli_log_prob(decoded, x)
-        return -(x - decoded).square().sum(-1)
+            return bernoulli_log_prob(parameters, x)
+        return -(x - parameters).square().sum(-1)
 
     def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
         """The negative of equation 7 with weights, one sample of c and z an example."""
@@ -124,7 +136,7 @@ class GumbelClustering(Model):
         c, kl_c = gumbel_softmax(logits, uniform, scheduled["temperature"], hard=s.sample == "hard")
         z = mean + torch.exp(0.5 * log_var) * noise.normal(*mean.shape[1:])
 
-        reconstruction = -self.log_prob(x, self.decode(z, c))
+        reconstruction = -self.log_prob(x, self.p_x(z, c))
         kl_z = gaussian_kl(mean, log_var)
         objective = (reconstruction + s.w_gaussian * kl_z + s.w_categorical * kl_c).mean(-1)
         return Terms(objective, {"reconstruction": reconstruction, "kl_z": kl_z, "kl_c": kl_c})

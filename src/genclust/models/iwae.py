@@ -77,8 +77,6 @@ class IWAE(BernoulliModel):
         SettingError: if the layers have no or more than one width each.
     """
 
-    clusters = False
-
     def __init__(self, replicas: int, x_dim: int, settings: IWAESettings) -> None:
         super().__init__()
         self.replicas, self.settings = replicas, settings
@@ -94,7 +92,7 @@ class IWAE(BernoulliModel):
         self.p_x_logits = Linear(replicas, width, x_dim)
 
     @torch.no_grad()
-    def adapt(self, x: Float[Tensor, "N D"]) -> None:
+    def initialise_from_data(self, x: Float[Tensor, "N D"]) -> None:
         """Start with the mean of each pixel, as the paper's code does: the output's bias is its logit."""
         mean = (x.mean(0) * (255 / self.settings.divisor)).clamp(0.001, 0.999)
         self.p_x_logits.bias.copy_(mean.logit().expand_as(self.p_x_logits.bias))

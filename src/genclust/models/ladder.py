@@ -100,7 +100,6 @@ class LVAE(BernoulliModel):
     """
 
     schedules = ("warm_up",)
-    clusters = False
 
     def __init__(self, replicas: int, x_dim: int, settings: LVAESettings) -> None:
         super().__init__()

@@ -48,7 +48,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
-from typing import ClassVar, Literal, cast
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -366,8 +366,8 @@ class Components(nn.Module):
 Clusters = list[Float[Tensor, "R N K"] | None]
 
 
-class VLAC(Model):
-    """The variational ladder autoencoder for clustering.
+class VariationalLadder(Model):
+    """A ladder of latent variables under images, in which some layers, or none, have clusters.
 
     Args:
         replicas: number R of independently seeded copies.
@@ -378,7 +378,6 @@ class VLAC(Model):
         SettingError: if images, levels and layers do not fit each other.
     """
 
-    schedules: ClassVar[tuple[str, ...]] = ("temperature", "warm_up")
     unit_interval = True
 
     def __init__(self, replicas: int, x_dim: int, settings: VLACSettings) -> None:
@@ -551,15 +550,6 @@ class VLAC(Model):
 
     # ---- what is made of it
 
-    def cluster_posteriors(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B K"]]:
-        """log q(y|x) of every layer that has clusters, by the names ``y1``, ``y2``, …"""
-        return {f"y{layer}": each.log_softmax(-1) for layer, each in self.y_logits(x).items()}
-
-    def cluster_posterior(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B K"]:
-        """log q(y|x) of the scored layer; of K = 1, all zero, if no layer has clusters."""
-        found = self.cluster_posteriors(x)
-        return found[f"y{self.scored_layer}"] if found else x.new_zeros(*x.shape[:2], 1)
-
     def means(self, x: Float[Tensor, "R B D"]) -> dict[int, Float[Tensor, "R B Z"]]:
         """Means of q(z|x, y) at the most probable y, by layer."""
         y: Clusters = [None] * len(self.settings.n_clusters)
@@ -588,13 +578,26 @@ class VLAC(Model):
         z[layer] = self._components(layer).sample(x.shape[1] * n, noise)
         return self.decode(z).unflatten(1, (x.shape[1], n))
 
-    def components(self, layer: int, n: int, noise: Noise) -> Float[Tensor, "R K n D"]:
+    def sample_layer_clusters(self, layer: int, n: int, noise: Noise) -> Float[Tensor, "R K n D"]:
         """Means of p(x|z) for ``n`` draws from every p(z|y) of one layer, all others being one draw from their
         prior (Figure 3)."""
         each = self._components(layer).sample_each(n, noise)
         _, K, _, _ = each.shape
         z = {other: one.expand(-1, K * n, -1) for other, one in self._prior(1, noise).items()}
         return self.decode(z | {layer: each.flatten(1, 2)}).unflatten(1, (K, n))
+
+    def layer_pictures(self, x: Float[Tensor, "R B D"], n: int, m: int, noise: Noise) -> dict[str, Tensor]:
+        """Of every layer with z, rows of x with this layer drawn anew, and draws of its clusters (Figures 2 and 3).
+
+        Returns:
+            ``resampled_z1`` ``[R, B, n, D]`` and, where the layer has clusters, ``components_y1`` ``[R, K, m, D]``.
+        """
+        pictures = {}
+        for at, layer in enumerate(sorted(map(int, self.p_z))):
+            pictures[f"resampled_z{layer}"] = self.resample_layer(x, layer, n, noise.at(2 * at))
+            if layer in self.clustered:
+                pictures[f"components_y{layer}"] = self.sample_layer_clusters(layer, m, noise.at(2 * at + 1))
+        return pictures
 
     def _components(self, layer: int) -> Components:
         if str(layer) not in self.p_z:
@@ -629,11 +632,25 @@ def _refuse(x_dim: int, s: VLACSettings) -> None:
         )
 
 
-class VLAE(VLAC):
+class VLAC(VariationalLadder):
+    """The variational ladder autoencoder for clustering."""
+
+    schedules = ("temperature", "warm_up")
+
+    def layer_posteriors(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B K"]]:
+        """log q(y|x) of every layer that has clusters, by the names ``y1``, ``y2``, …"""
+        return {f"y{layer}": logits.log_softmax(-1) for layer, logits in self.y_logits(x).items()}
+
+    def cluster_posterior(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B K"]:
+        """log q(y|x) of the scored layer; of K = 1, all zero, if no layer has clusters."""
+        posteriors = self.layer_posteriors(x)
+        return posteriors[f"y{self.scored_layer}"] if posteriors else x.new_zeros(*x.shape[:2], 1)
+
+
+class VLAE(VariationalLadder):
     """The variational ladder autoencoder: no layer has clusters."""
 
     schedules = ("warm_up",)
-    clusters = False
 
     def __init__(self, replicas: int, x_dim: int, settings: VLAESettings) -> None:
         super().__init__(replicas, x_dim, VLACSettings(**vars(settings), n_clusters=(1,) * len(settings.z_dims)))

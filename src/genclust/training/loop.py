@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from genclust.models.base import Labelled, Model
+from genclust.models.inference import as_float
 from genclust.settings import SettingError, later, within
 from genclust.streams import Noise, noise_on
 from genclust.training.capture import CapturedStep
@@ -65,11 +66,6 @@ class Progress:
     seconds: float = 0.0
 
 
-def as_float(x: Tensor) -> Tensor:
-    """Grey values 0 … 255 as [0, 1]; other data unchanged."""
-    return x.float().div_(255) if x.dtype == torch.uint8 else x
-
-
 @torch.no_grad()
 def clip_norm(parameters: Sequence[Tensor], largest: float) -> None:
     """Scale each replica's gradient so that its norm over all parameters is at most ``largest``."""
@@ -111,7 +107,7 @@ class Training:
             torch.cuda.set_device(self.device)  # Triton launches, and graphs are captured, on the current device
             torch.backends.cudnn.allow_tf32 = False  # float32 means float32, in convolutions too
         model.initialise(Noise(self.seeds, "initial weights").generators)  # on the CPU: one seed, one start
-        model.adapt(as_float(x))
+        model.initialise_from_data(as_float(x))
         self.model = model.to(self.device)
         self.x = x.to(self.device)
         self.labelled = None if labelled is None else tuple(t.to(self.device) for t in labelled)
@@ -328,18 +324,3 @@ def _differs(tensors: Any, shapes: Mapping[str, torch.Size]) -> str | None:
         if name not in shapes or not isinstance(tensor, Tensor) or tensor.shape != shapes[name]:
             return name
     return None
-
-
-@torch.no_grad()
-def in_chunks(
-    function: Callable[[Tensor], Tensor | dict[str, Tensor]], x: Tensor, replicas: int, size: int = 2000
-) -> Any:
-    """``function`` of all rows of ``x`` ``[N, D]``, each chunk shown to every replica, on the CPU."""
-
-    def broadcast(rows: Tensor) -> Float[Tensor, "R B D"]:
-        return as_float(rows).expand(replicas, *rows.shape)
-
-    outputs = [function(broadcast(rows)) for rows in x.split(size)]
-    if isinstance(outputs[0], dict):
-        return {name: torch.cat([o[name].cpu() for o in outputs], 1) for name in outputs[0]}  # type: ignore[index]
-    return torch.cat([o.cpu() for o in outputs], 1)  # type: ignore[union-attr]

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from genclust.models.base import Model
+from genclust.models.inference import as_float
 from genclust.models.layers import BatchNorm
 from genclust.streams import noise_on
-from genclust.training.loop import as_float
 
 
 @torch.no_grad()
-def recollect(model: Model, x: Tensor, seeds: Sequence[int], batch_size: int) -> None:
+def recalibrate_batch_norm(model: Model, x: Tensor, seeds: Sequence[int], batch_size: int) -> None:
     """Replace the running statistics by their averages over one pass through ``x``.
 
     The running ones follow the last batches of a network that still moved.  The

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from genclust.data import DataSet, Split
 from genclust.evaluation.clustering import chance_level, many_to_one_accuracy, nmi
-from genclust.experiments.images import as_bytes, one_of_each_class
-from genclust.experiments.results import Results, as_small_integers
+from genclust.evaluation.results import Results, as_small_integers
 from genclust.models.baselines import KMeansSettings
-from genclust.models.vlac import VLAC
-from genclust.streams import noise_on
-from genclust.training.loop import as_float, in_chunks
+from genclust.models.inference import in_chunks
 
 #: An attribute leads a layer if the layer's clusters have more mutual information with it than with any other,
 #: and at least this much, in per cent of the mean entropy.
 LEADING = 10.0
-#: Figures 2 and 3 of VLAC: test images, draws for each of them, and images of every component.
-RESAMPLED_IMAGES, RESAMPLED_DRAWS, COMPONENT_IMAGES = 3, 7, 4
 KMEANS_RESTARTS = 3
 
 
@@ -82,10 +77,10 @@ def by_chance(split: Split, clusters: Mapping[str, Int[np.ndarray, " N"]]) -> di
 
 
 def clusters_by_layer(
-    model: VLAC, data: DataSet, x: Tensor, measure: Callable[..., dict[str, float]] = agreement
+    model: Any, data: DataSet, x: Tensor, measure: Callable[..., dict[str, float]] = agreement
 ) -> list[Results]:
     """The agreement of q(y|x) of every layer that has clusters, or that by chance; x is the test split."""
-    posteriors = in_chunks(model.cluster_posteriors, x, model.replicas)
+    posteriors = in_chunks(model.layer_posteriors, x, model.replicas)
     assigned = {name: log_q.nan_to_num().argmax(-1).numpy() for name, log_q in posteriors.items()}
     return [
         _of_layers(data, {name: each[r] for name, each in assigned.items()}, measure) for r in range(model.replicas)
@@ -102,7 +97,7 @@ def _of_layers(
 
 
 def kmeans_by_layer(
-    model: VLAC, data: DataSet, parts: Mapping[str, Tensor], seeds: list[int], n_clusters: int
+    model: Any, data: DataSet, parts: Mapping[str, Tensor], seeds: list[int], n_clusters: int
 ) -> list[Results]:
     """The agreement of k-means in every layer's posterior means, fitted to those of the training split."""
     means = {name: in_chunks(model.embed, parts[name], model.replicas) for name in ("train", "test")}
@@ -115,21 +110,3 @@ def kmeans_by_layer(
             assigned[name.removesuffix("_mean")] = fitted.estimator.predict(features["test"])
         found.append(_of_layers(data, assigned))
     return found
-
-
-@torch.no_grad()
-def images_by_layer(model: VLAC, data: DataSet, seeds: list[int], device: torch.device) -> list[dict[str, np.ndarray]]:
-    """Figures 2 and 3 of VLAC: one layer of test images drawn anew, and draws from every component of a layer."""
-    test = data.splits["test"]
-    shown = test.x[one_of_each_class(test.y)[:RESAMPLED_IMAGES]]
-    x = as_float(torch.from_numpy(shown).to(device)).expand(model.replicas, *shown.shape)
-    noise = noise_on(device, seeds, "layer samples")
-    arrays: list[dict[str, np.ndarray]] = [{"layer_inputs": as_bytes(x[0])} for _ in seeds]
-    for at, layer in enumerate(sorted(int(name) for name in model.p_z)):
-        pictures = {f"resampled_z{layer}": model.resample_layer(x, layer, RESAMPLED_DRAWS, noise.at(2 * at))}
-        if layer in model.clustered:
-            pictures[f"components_y{layer}"] = model.components(layer, COMPONENT_IMAGES, noise.at(2 * at + 1))
-        for name, images in pictures.items():
-            for r, kept in enumerate(arrays):
-                kept[name] = as_bytes(images[r])
-    return arrays

@@ -1,0 +1,209 @@
+"""What is measured of a trained model: metrics for tables, and the arrays that they are made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genclust.data import DataSet
+from genclust.evaluation.capabilities import SumsOverClasses
+from genclust.evaluation.clustering import clustering_scores, exemplars
+from genclust.evaluation.gradients import GradientNoise, gradient_noise
+from genclust.evaluation.likelihood import LikelihoodModel, bound, log_likelihood, log_weights
+from genclust.evaluation.neighbours import NEIGHBOURS, knn_classes
+from genclust.evaluation.projection import PERPLEXITY, tsne
+from genclust.evaluation.results import Results, as_small_integers
+from genclust.evaluation.trained import BINARISATION_SEED, snapshot_rows
+from genclust.models.inference import as_float
+from genclust.streams import Noise, noise_on
+
+#: The bound against the number of samples: of so many test images, at these numbers or fewer.
+BOUND_IMAGES = 200
+BOUND_SAMPLES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+BOUND_ENUMERATED = 500
+#: Samples that a classifier averages over.
+CLASSIFIER_SAMPLES = 20
+#: A unit is active if the variance over the test images of its posterior mean exceeds this (Burda et al. 2016).
+ACTIVE = 0.01
+#: Gradients are compared for sums over all classes (0), and over so many before one of the others is drawn.
+GRADIENT_CLASSES = (0, 2, 1)
+GRADIENT_BATCHES, GRADIENT_BATCH_SIZE, GRADIENT_DRAWS = 10, 100, 50
+
+
+def clustering(data: DataSet, log_posteriors: Mapping[str, np.ndarray]) -> Results:
+    """Every clustering score on every labelled split and on ``all`` of them together, and what the scores are made of.
+
+    Args:
+        data: with or without labels.
+        log_posteriors: log q(y|x) of each split, ``[N, K]``.
+
+    Returns:
+        As arrays, for every split: the cluster of each point (``clusters_test``), except for the training split its
+        confidence max q(y|x) in half precision (``confidence_test``), and the most confident point of each cluster
+        (``exemplars_test``, also ``exemplars_all``).
+    """
+    labels = {name: split.y for name, split in data.splits.items() if split.y is not None}
+    parts = {name: (y, log_posteriors[name]) for name, y in labels.items()}
+    if labels:
+        parts["all"] = tuple(np.concatenate(arrays) for arrays in zip(*parts.values(), strict=True))  # type: ignore[assignment]
+    metrics = {
+        f"{name}.{metric}": value
+        for name, (y, log_posterior) in parts.items()
+        for metric, value in clustering_scores(y, log_posterior).items()
+    }
+    arrays = {f"exemplars_{name}": exemplars(log_q).astype(np.int32) for name, (_, log_q) in parts.items()}
+    for name, log_q in log_posteriors.items():
+        arrays[f"clusters_{name}"] = as_small_integers(log_q.argmax(1))
+        if name != "train":
+            arrays[f"confidence_{name}"] = np.exp(log_q.max(1)).astype(np.float16)
+    return Results(metrics, arrays)
+
+
+def neighbours(data: DataSet, embeddings: Mapping[str, Mapping[str, np.ndarray]]) -> Results:
+    """kNN error on the test split, with everything that is not test as neighbours (Table 2), and the classes voted for.
+
+    Args:
+        data: its errors are left out unless every split is labelled.
+        embeddings: by kind, such as ``x_hat``, and split, ``[N, F]``.
+    """
+    labels = {name: split.y for name, split in data.splits.items() if split.y is not None}
+    found = Results({}, {})
+    if labels.keys() != data.splits.keys():
+        return found
+    test_labels = labels.pop("test")
+    for name, parts in embeddings.items():
+        features = np.concatenate([parts[other] for other in labels])
+        voted = knn_classes(features, np.concatenate(list(labels.values())), parts["test"], NEIGHBOURS)
+        for k, classes in voted.items():
+            found.metrics[f"test.knn_error_{name}_{k}"] = 100 * float(np.mean(classes != test_labels))
+        found.arrays[f"votes_{name}"] = as_small_integers(np.stack(list(voted.values())))
+    return found
+
+
+def projection(snapshots: Mapping[str, Tensor], data: DataSet, seed: int) -> Results:
+    """Two-dimensional t-SNE of every snapshot of the features (Figure 5); none of a handful of points."""
+    if any(len(features) <= PERPLEXITY for features in snapshots.values()):
+        return Results({}, {})
+    labels = data.splits["test"].y
+    arrays = {f"tsne_{name}": tsne(features.float().numpy(), seed) for name, features in snapshots.items()}
+    if labels is not None:
+        arrays["tsne_labels"] = labels[snapshot_rows(data)].astype(np.int16)
+    return Results({}, arrays)
+
+
+def likelihood(model: Any, bits: Tensor, seeds: list[int], n_samples: int, precision: Any) -> list[Results]:
+    """The importance-weighted bound on the test bits with its standard error, and the one-sample bound, in nats.
+
+    Both are kept for every image, in half precision: 1/32 nat of rounding at 100 nats, 0.0003 in the mean of 10,000.
+    """
+    found = log_likelihood(model, bits, seeds, n_samples, samples_at_once=100, images_at_once=100, precision=precision)
+    return [
+        Results(
+            {
+                "test.log_likelihood": float(found.mean()[r]),
+                "test.log_likelihood_se": float(found.standard_error()[r]),
+                "test.elbo": float(found.elbo[r].mean()),
+                "test.log_likelihood_samples": n_samples,
+                "test.binarisation_seed": BINARISATION_SEED,
+            },
+            {"log_likelihood_test": found.log_prob[r].half().numpy(), "elbo_test": found.elbo[r].half().numpy()},
+        )
+        for r in range(model.replicas)
+    ]
+
+
+def bounds(model: LikelihoodModel, bits: Tensor, seeds: list[int], n_samples: int, precision: Any) -> list[Results]:
+    """The bound against the number of samples on the first test images; with y summed out too, where y is drawn."""
+    sizes = [S for S in BOUND_SAMPLES if n_samples >= S]
+    log_w = log_weights(model, bits[:BOUND_IMAGES], seeds, n_samples, precision=precision)
+    arrays = [{"bound_samples": np.array(sizes), "bound": bound(log_w[:, r], sizes)} for r in range(model.replicas)]
+    if isinstance(model, SumsOverClasses):  # and so y is drawn
+        enumerated = log_weights(
+            model, bits[:BOUND_IMAGES], seeds, min(n_samples, BOUND_ENUMERATED), precision=precision, enumerate_y=True
+        )
+        few = [S for S in sizes if S <= BOUND_ENUMERATED]
+        for r, kept in enumerate(arrays):
+            kept["bound_enumerated"] = bound(enumerated[:, r], few)
+    return [Results({}, kept) for kept in arrays]
+
+
+def units(means: Mapping[str, Tensor]) -> list[Results]:
+    """How many units of each layer are active, from the posterior means ``[R, N, Z]`` of the test bits, and each
+    unit's variance."""
+    variances = {name.removesuffix("_mean"): mean.var(1) for name, mean in means.items()}
+    replicas = len(next(iter(means.values())))
+    return [
+        Results(
+            {f"test.active_{name}": float((variance[r] > ACTIVE).sum()) for name, variance in variances.items()},
+            {f"variances_{name}": variance[r].numpy() for name, variance in variances.items()},
+        )
+        for r in range(replicas)
+    ]
+
+
+@torch.no_grad()
+def classifiers(model: Any, data: DataSet, bits: Tensor, seeds: list[int], device: torch.device) -> list[Results]:
+    """Test error of each classifier that a model holds, in per cent, and the class it gives to every test image;
+    cluster k is taken for class k."""
+    noise = noise_on(device, seeds, "classifier samples")
+    chosen: dict[str, list[Tensor]] = {}
+    for i, images in enumerate(bits.split(500)):
+        batch = images.expand(model.replicas, *images.shape)
+        for name, log_prob in model.classifiers(batch, CLASSIFIER_SAMPLES, noise.at(i)).items():
+            chosen.setdefault(name, []).append(log_prob.argmax(-1).cpu())
+    classes = {name: torch.cat(parts, 1).numpy() for name, parts in chosen.items()}
+    y = data.splits["test"].y
+    return [
+        Results(
+            {} if y is None else {f"test.error_{name}": 100 * float(np.mean(c[r] != y)) for name, c in classes.items()},
+            {f"classes_{name}": as_small_integers(c[r]) for name, c in classes.items()},
+        )
+        for r in range(model.replicas)
+    ]
+
+
+def gradients(model: Any, train_x: Tensor, seeds: list[int], device: torch.device) -> list[Results]:
+    """How noisy the gradient of a step without labels is at the end of training, for each way to sum over classes.
+
+    All see the same batches of training images.  As arrays, in the order of ``gradient_classes``: the squared norm of
+    the mean gradient, and the traces of its covariance over draws and over batches.
+    """
+    size = min(GRADIENT_BATCH_SIZE, len(train_x) // GRADIENT_BATCHES)
+    order = Noise(seeds, "batches for gradients").permutation(len(train_x)).to(device)
+    batches = order[:, : GRADIENT_BATCHES * size].unflatten(1, (GRADIENT_BATCHES, size))
+
+    def with_sum_over(classes: int) -> GradientNoise:
+        step = model.with_classes(classes).train()
+        parameters = list(step.parameters())
+        noise = noise_on(device, seeds, f"gradients, {classes} classes")
+
+        def gradient(batch: int, draw: int) -> Tensor:
+            x = as_float(train_x[batches[:, batch]])
+            objective = step.loss(x, {"warm_up": 1.0}, noise.at(batch * GRADIENT_DRAWS + draw)).objective
+            return torch.cat([g.flatten(1) for g in torch.autograd.grad(objective.sum(), parameters)], 1)
+
+        return gradient_noise(gradient, GRADIENT_BATCHES, GRADIENT_DRAWS)
+
+    found = [with_sum_over(classes) for classes in GRADIENT_CLASSES]
+    visited = {"gradient_classes": np.array(GRADIENT_CLASSES, dtype=np.int8)}
+    return [
+        Results(
+            {},
+            visited
+            | {
+                f"gradient_{name}": np.array([float(getattr(one, name)[r]) for one in found])
+                for name in ("squared_norm", "of_draws", "of_batches")
+            },
+        )
+        for r in range(model.replicas)
+    ]
+
+
+def without_nan(log_posterior: Tensor) -> Tensor:
+    """The posterior with the uniform one where a failed replica has none: it counts as one single cluster."""
+    return log_posterior.nan_to_num(nan=-math.log(log_posterior.shape[-1]))

@@ -1,0 +1,69 @@
+"""A trained model with all that evaluations look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genclust.data import DataSet
+from genclust.models.base import Model
+from genclust.models.inference import as_float, in_chunks
+from genclust.streams import Noise
+
+#: Test points whose embedding is followed through training.
+SNAPSHOT_POINTS = 2000
+#: The bits that a likelihood is of are drawn once, from this seed.
+BINARISATION_SEED = 0
+
+
+def snapshot_rows(data: DataSet) -> np.ndarray:
+    """Indices of the test points that snapshots follow: the same for every run on a data set."""
+    n = len(data.splits["test"])
+    return np.sort(np.random.default_rng(0).permutation(n)[:SNAPSHOT_POINTS])
+
+
+def encoder_input(model: Model, data: DataSet, split: str) -> Tensor:
+    """What q sees of a split ``[N, D]``: its rows or, for a model of bits, bits drawn from them once."""
+    x = torch.from_numpy(data.splits[split].x)
+    return model.encoder_input(x, Noise([BINARISATION_SEED], f"bits of {split}"))
+
+
+@dataclass
+class Trained:
+    """A trained model with all that evaluations look at.
+
+    Attributes:
+        model: in evaluation mode.
+        data: with its splits.
+        seeds: one a replica.
+        snapshots: for each replica, features of some test points at some epochs.
+        device: where the model is.
+        precision: of the products in likelihoods.
+    """
+
+    model: Any
+    data: DataSet
+    seeds: list[int]
+    snapshots: Sequence[Mapping[str, Tensor]]
+    device: torch.device
+    precision: str
+
+    @cached_property
+    def parts(self) -> dict[str, Tensor]:
+        """What q sees of every split ``[N, D]``."""
+        return {name: encoder_input(self.model, self.data, name).to(self.device) for name in self.data.splits}
+
+    @cached_property
+    def bits(self) -> Tensor:
+        """The test split as a model of bits sees it."""
+        return as_float(self.parts["test"])
+
+    def of_all(self, function: Callable[[Tensor], Any]) -> dict[str, Any]:
+        """``function`` of every split."""
+        return {name: in_chunks(function, x, self.model.replicas) for name, x in self.parts.items()}

@@ -1,0 +1,64 @@
+"""Where and with what something is computed."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from genclust.experiments.declaration import root
+from genclust.settings import SettingError
+
+#: What marks a revision with changes that are not committed.
+CHANGED = "+changes"
+
+
+def provenance(device: str) -> dict[str, Any]:
+    """Where and with what something is computed."""
+    return {
+        "device": torch.cuda.get_device_name(device) if device != "cpu" else platform.machine(),
+        "processor": processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in ("torch", "numpy", "scipy", "scikit-learn")},
+        "source": source_revision(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+@cache
+def processor() -> str:
+    """The model of the processor, as the system names it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor()
+
+
+@cache
+def source_revision() -> str:
+    """The commit of the working copy, marked if ``src/`` has changes; empty outside of one."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", "-C", str(root()), *arguments], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        return git("rev-parse", "--short=12", "HEAD") + (CHANGED if git("status", "--porcelain", "src") else "")
+    except (OSError, subprocess.CalledProcessError, SettingError):
+        return os.environ.get("GENCLUST_REVISION", "")
+
+
+def is_committed(source: str) -> bool:
+    """Whether a source revision names a commit and nothing else."""
+    return bool(source) and not source.endswith(CHANGED)

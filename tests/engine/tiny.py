@@ -36,7 +36,7 @@ rows:
   five: {label: five, dataset: digits, settings: {model: {w_gaussian: 5}}}
 """
 UNIONS = {2: {"clustering", "style"}, 3: {"clustering", "neighbours"}, 4: {"clustering"}, 5: {"clustering"}}
-#: What is changed in the clone, file by file: checkpoints every moment, a pause in each step where PAUSE asks for one, and
+#: What is changed in the clone, file by file: checkpoints every moment, a pause per step where PAUSE asks for one, and
 #: a line in finished.txt for each record that is written.
 CHANGES = {
     "training_run.py": {

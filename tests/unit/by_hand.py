@@ -2,6 +2,7 @@
 
 import torch
 
+from genclust.models.distributions import Gaussian
 from genclust.streams import Noise
 
 
@@ -28,3 +29,8 @@ def mlp(network, y: int | None = None, **inputs: torch.Tensor) -> dict[str, torc
     h = h @ network.second.weight[0] + network.second.bias[0]
     h = torch.where(h > 0, h, 0.01 * h)
     return {name: h @ head.weight[0] + head.bias[0] for name, head in network.heads.items()}
+
+
+def moments(gaussian: Gaussian) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and log-variance."""
+    return gaussian.mean, gaussian.log_var

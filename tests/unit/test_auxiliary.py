@@ -63,7 +63,7 @@ def test_the_bound_of_avae(warm_up):
     torch.manual_seed(0)
     found_by, x, u = avae(), bits(1, 5, 4), torch.rand(1, 5, 4)
     noises = [torch.randn(1, 5, dim) for dim in (3, 2, 2)]
-    found = found_by.loss(x, {"warm_up": warm_up}, Fixed(u, *noises))
+    found = found_by.loss(x, {"warm_up": warm_up}, Fixed(u, *(e[:, None] for e in noises)))
     m, x, (e, e1, e2) = found_by.double(), x[0].double(), (noise[0].double() for noise in noises)
     q_a = gaussian(m.q_a, x=x)
     a = q_a.mean + q_a.stddev * e

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from by_hand import Fixed
+from by_hand import Fixed, moments
 from torch.distributions import Bernoulli, Categorical, Independent, Normal, kl_divergence
 
 from genclust.models.explicit import ExplicitGMVAE, ExplicitSettings
@@ -60,7 +60,7 @@ def test_the_bound_stays_below_the_likelihood():
     explicit, x = model(), torch.tensor([[[1.0, 0, 0, 1]]])
     bound = -float(explicit.loss(x.expand(1, 20_000, 4), {}, Noise([0], "draws")).objective)
     n = 500_000
-    means, log_vars = explicit.prior()
+    means, log_vars = moments(explicit.prior())
     y = torch.randint(3, (n,))
     z = means[0, y] + (0.5 * log_vars[0, y]).exp() * torch.randn(n, 2)
     log_p = Independent(Bernoulli(logits=explicit.logits(z[None])[0]), 1).log_prob(x[0])
@@ -95,7 +95,7 @@ def test_samples_are_draws_of_their_own_component():
             return draws
 
     found = explicit.sample_clusters(5, Fixed())
-    means, log_vars = explicit.prior()
+    means, log_vars = moments(explicit.prior())
     for k in range(3):
         z = means[:, k, None] + (0.5 * log_vars[:, k, None]).exp() * draws[:, k]
         torch.testing.assert_close(found[:, k], explicit.decode(z))
@@ -109,8 +109,8 @@ def test_gradients_are_those_of_the_sum_over_y():
     x, e = (torch.rand(1, 4, 5) < 0.5).float(), torch.randn(1, 4, 3, 2)
     found = model.loss(x, {}, Fixed(e)).objective
     q_y = Categorical(logits=model.q_y(x).double())
-    mean, log_var = (t.double() for t in model.posterior(x))
-    prior_mean, prior_log_var = (t.double() for t in model.prior())
+    mean, log_var = (t.double() for t in moments(model.posterior(x)))
+    prior_mean, prior_log_var = (t.double() for t in moments(model.prior()))
     expected = kl_divergence(q_y, Categorical(logits=torch.zeros(1, 4, 3)))
     for k in range(3):
         q_z = Independent(Normal(mean[:, :, k], (0.5 * log_var[:, :, k]).exp()), 1)
@@ -131,7 +131,7 @@ def test_the_embedding_is_the_mean_of_z_over_the_classes():
     model = ExplicitGMVAE(1, 5, ExplicitSettings(3, 2, 6))
     model.initialise(Noise([0], "test").generators)
     x = torch.rand(1, 4, 5)
-    q_y, (mean, _) = model.q_y(x).softmax(-1), model.posterior(x)
+    q_y, mean = model.q_y(x).softmax(-1), model.posterior(x).mean
     expected = sum(q_y[..., k, None] * mean[:, :, k] for k in range(3))
     torch.testing.assert_close(model.embed(x)["z_mean"], expected)
     torch.testing.assert_close(model.cluster_posterior(x).exp(), q_y)

@@ -1,4 +1,4 @@
-"""The ladder VAE: its bound by hand, the merge as a product of densities, its likelihood against prior draws."""
+"""The ladder VAE: its bound by hand, the product of densities, its likelihood against prior draws."""
 
 import math
 
@@ -8,7 +8,8 @@ from by_hand import Fixed, mlp
 from torch.distributions import Bernoulli, Independent, Normal
 
 from genclust.evaluation.likelihood import log_likelihood
-from genclust.models.ladder import LVAE, LVAESettings, merge
+from genclust.models.distributions import Gaussian
+from genclust.models.ladder import LVAE, LVAESettings
 from genclust.settings import SettingError
 from genclust.streams import Noise
 
@@ -39,7 +40,7 @@ def test_the_bound_is_that_of_the_paper(warm_up):
     torch.manual_seed(0)
     ladder, x = model(), torch.randint(2, (1, 5, 4)).float()
     u, *noises = torch.rand(1, 5, 4), *(torch.randn(1, 5, dim) for dim in (4, 3, 2))
-    found = ladder.loss(x, {"warm_up": warm_up}, Fixed(u, *noises))
+    found = ladder.loss(x, {"warm_up": warm_up}, Fixed(u, *(e[:, None] for e in noises)))
     ladder, x, (e1, e2, e3) = ladder.double(), x[0].double(), (e[0].double() for e in noises)
     hat1 = normal(ladder.q_hat[0], x)
     hat2 = normal(ladder.q_hat[1], hat1.mean)
@@ -73,16 +74,16 @@ def test_the_bound_is_that_of_the_paper(warm_up):
             assert ladder.t[i].network.second.weight.shape[-1] == SMALL["hidden"][i + 1]
 
 
-def test_the_merge_is_the_product_of_two_densities():
+def test_the_product_is_that_the_product_of_two_densities():
     """Mean and variance of the normalised product, by sums over a fine grid."""
     grid = torch.linspace(-30, 30, 600_001, dtype=torch.float64)
     for a, b in (((1.0, 0.5), (-2.0, 3.0)), ((0.3, 2.0), (0.4, 0.01)), ((-4.0, 1.0), (4.0, 1.0))):
         density = (Normal(a[0], a[1] ** 0.5).log_prob(grid) + Normal(b[0], b[1] ** 0.5).log_prob(grid)).softmax(0)
         mean = (density * grid).sum()
         variance = (density * (grid - mean) ** 2).sum()
-        found = merge(tuple(map(torch.tensor, a)), tuple(map(torch.tensor, b)))
-        torch.testing.assert_close(found[0].double(), mean, rtol=1e-5, atol=1e-5)
-        torch.testing.assert_close(found[1].double(), variance, rtol=1e-5, atol=1e-7)
+        found = Gaussian(*map(torch.tensor, a)).product(Gaussian(*map(torch.tensor, b)))
+        torch.testing.assert_close(found.mean.double(), mean, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(found.variance.double(), variance, rtol=1e-5, atol=1e-7)
 
 
 @torch.no_grad()

@@ -7,23 +7,13 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from by_hand import Fixed
+from by_hand import Fixed, moments
 from torch.distributions import Categorical, Independent, Laplace, Normal, kl_divergence
 
 from genclust.evaluation.capabilities import HasClusters
 from genclust.models.layers import BatchNorm, Convolution, WeightedBatchNorm
-from genclust.models.vlac import (
-    GMDGM,
-    VLAC,
-    VLAE,
-    Doubling,
-    GMDGMSettings,
-    Hidden,
-    SameConvolution,
-    VLACSettings,
-    VLAESettings,
-    normalise,
-)
+from genclust.models.vlac import GMDGM, VLAC, VLAE, GMDGMSettings, VLACSettings, VLAESettings
+from genclust.models.vlac_layers import Block, SameConvolution, Upsample, normalise
 from genclust.settings import SettingError, read
 from genclust.streams import Noise
 
@@ -81,7 +71,7 @@ def given_y(
     """-log p(x|z) and KL(q(z_l|x, y)||p(z_l|y)) at one y, by torch.distributions."""
     q = vlac.infer_z(x, one_hot(vlac, combination, x.shape[1]), [None] * len(combination))
     found, z = {}, {}
-    for layer, (mean, log_var) in q.items():
+    for layer, (mean, log_var) in {layer: moments(each) for layer, each in q.items()}.items():
         q_z = normal_of(mean, log_var)
         z[layer] = q_z.mean + q_z.base_dist.stddev * noises[layer]
         p_z = Independent(Normal(torch.zeros_like(mean), 1), 1)
@@ -184,7 +174,7 @@ def test_a_relaxed_y_mixes_means_log_variances_and_biases():
     features = {1: F.leaky_relu(normalise(second.norm, second.affine(first) + bias, None), 0.1)}
     features[2] = vlac.g_z["2"](vlac.g[0](h), *y)
     for layer in (1, 2):
-        q_z = normal_of(*vlac.q_z[str(layer)](features[layer]))
+        q_z = normal_of(*moments(vlac.q_z[str(layer)](features[layer])))
         components = vlac.p_z[str(layer)]
         p_z = normal_of(y[layer - 1] @ components.mean, y[layer - 1] @ components.log_var)
         expected[f"kl_z{layer}"] = kl_divergence(q_z, p_z)
@@ -212,7 +202,7 @@ def test_without_clusters_it_is_the_vlae(likelihood):
     z, expected = {}, {}
     h = vlae.images(x)
     for layer in (1, 2, 3):
-        mean, log_var = vlae.q_z[str(layer)](vlae.g_z[str(layer)](h))
+        mean, log_var = moments(vlae.q_z[str(layer)](vlae.g_z[str(layer)](h)))
         z[layer] = mean + (0.5 * log_var).exp() * draws[layer]
         expected[f"kl_z{layer}"] = 0.5 * (mean**2 + log_var.exp() - 1 - log_var).sum(-1)
         h = vlae.g[layer - 1](h) if layer < 3 else h
@@ -243,7 +233,7 @@ def test_the_bound_of_the_gm_dgm():
     p_z, bound = dgm.p_z["2"], 0
     for y in range(3):
         given = F.one_hot(torch.full((1, 5), y), 3).double()
-        q_z = normal_of(*dgm.q_z["2"](dgm.g_z["2"](h, None, given)))
+        q_z = normal_of(*moments(dgm.q_z["2"](dgm.g_z["2"](h, None, given))))
         z = q_z.mean + q_z.base_dist.stddev * eps[:, :, y]
         log_p_x = Independent(Normal(dgm.decode({2: z}), 0.3), 1).log_prob(x)
         prior = normal_of(*(t[:, y, None].expand(-1, 5, -1) for t in (p_z.mean, p_z.log_var)))
@@ -297,7 +287,8 @@ def test_each_layer_depends_on_y_up_to_it_alone(settings):
         a, b = (vlac.infer_z(x, one_hot(vlac, c, 4), [None] * len(K)) for c in (base, other))
         for layer in a:
             # h_l knows only the y just below it; what is further down reaches it through h
-            differs = not torch.allclose(a[layer][0], b[layer][0]), not torch.allclose(a[layer][1], b[layer][1])
+            of_a, of_b = moments(a[layer]), moments(b[layer])
+            differs = tuple(not torch.allclose(one, two) for one, two in zip(of_a, of_b, strict=True))
             assert differs == (changed <= layer,) * 2, (changed, layer)
 
 
@@ -312,7 +303,7 @@ def test_q_of_y_depends_on_x_alone():
     assert {name for name, p in vlac.named_parameters() if p.grad is not None} == own
     vlac.zero_grad(set_to_none=True)
     q = vlac.infer_z(x, one_hot(vlac, (1, 2), 6), [None, None])
-    vlac.decode({layer: mean for layer, (mean, _) in q.items()}).sum().backward()
+    vlac.decode({layer: each.mean for layer, each in q.items()}).sum().backward()
     assert not own & {name for name, p in vlac.named_parameters() if p.grad is not None}
 
 
@@ -326,7 +317,7 @@ def test_gradients_reach_every_parameter(settings, marginalise):
     taken_away = {
         f"{name}.{inner}"
         for name, hidden in built.named_modules()
-        if isinstance(hidden, Hidden)
+        if isinstance(hidden, Block)
         for inner, _ in hidden.named_parameters()
         if inner.startswith("affine.") and inner.endswith("bias")
     }
@@ -470,7 +461,7 @@ def test_convolutions_pad_as_tensorflow_does(size):
 def test_doubling_is_the_transpose_of_halving(size):
     """<halve(x), y> = <x, double(y)> for the same kernel, odd sizes included."""
     H, W = size
-    halve, double = SameConvolution(1, 2, 3, 2).double(), Doubling(1, 3, 2, H, W).double()
+    halve, double = SameConvolution(1, 2, 3, 2).double(), Upsample(1, 3, 2, H, W).double()
     halve.initialise(Noise([0], "test").generators, "glorot")
     with torch.no_grad():
         double.weight.copy_(halve.weight)
@@ -499,14 +490,14 @@ def test_the_defaults_are_the_vlae_of_the_authors():
     vlae = VLAE(1, 3072, VLAESettings())
     assert sum(p.numel() for p in vlae.parameters()) == pytest.approx(18.5e6, rel=0.01)
     for part, dense_slope in ((vlae.g_z, 0.1), (vlae.f, 0.0), (vlae.f_dense, 0.0)):
-        slopes = {(isinstance(m.affine, Convolution), m.slope) for m in part.modules() if isinstance(m, Hidden)}
+        slopes = {(isinstance(m.affine, Convolution), m.slope) for m in part.modules() if isinstance(m, Block)}
         assert slopes - {(True, 0.1)} == {(False, dense_slope)}
     small = prepared(VLAE(1, 16, VLAESettings(**(IMAGE | {"channels": (3,), "z_dims": (2,)}))))
     with torch.no_grad():
         for bias, sd in ((-1e3, 1e-3), (1e3, 1.001), (0.0, 0.501)):
             small.q_z["1"].raw_sd.weight.zero_()
             small.q_z["1"].raw_sd.bias.fill_(bias)
-            _, log_var = small.infer_z(torch.rand(1, 2, 16).double(), [None], [None])[1]
+            _, log_var = moments(small.infer_z(torch.rand(1, 2, 16).double(), [None], [None])[1])
             torch.testing.assert_close((0.5 * log_var).exp(), torch.full_like(log_var, sd))
 
 
@@ -523,7 +514,7 @@ def test_half_precision_leaves_terms_in_float32():
     half.objective.sum().backward()
     y, p_z = torch.rand(1, 50, 3).softmax(-1), vlac.p_z["2"]
     with torch.autocast("cpu", torch.bfloat16):
-        mean, log_var = p_z(y)
+        mean, log_var = moments(p_z(y))
     assert torch.equal(mean, y @ p_z.mean) and log_var.dtype == torch.float32
     assert all(p.grad.isfinite().all() for p in vlac.parameters())
 
@@ -537,7 +528,7 @@ def test_resampling_a_layer_keeps_the_others():
     vlac, x = model(), torch.rand(1, 5, 16).double()
     logits = vlac.y_logits(x)
     y = [F.one_hot(each.argmax(-1), each.shape[-1]).double() for each in logits.values()]
-    means = {layer: mean for layer, (mean, _) in vlac.infer_z(x, y, [None, None]).items()}
+    means = {layer: each.mean for layer, each in vlac.infer_z(x, y, [None, None]).items()}
     for name, mean in vlac.embed(x).items():
         torch.testing.assert_close(mean, means[int(name[1])])
     eps, u = torch.randn(1, 10, 3).double(), torch.rand(1, 10, 3).double()

@@ -41,24 +41,22 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from genclust.kernels import bernoulli_log_prob
-from genclust.models.base import BernoulliModel, Labelled, Terms
+from genclust.models.base import Labelled, Terms
 from genclust.models.classes import SumsOverClasses, class_sum
-from genclust.models.distributions import categorical
+from genclust.models.continuous import ContinuousModel
+from genclust.models.distributions import categorical, standard_normal_log_prob
 from genclust.models.layers import running_statistics_kept
 from genclust.models.networks import (
     Network,
     NetworkSettings,
-    draw,
     gaussian,
     gaussian_heads,
-    log_normal,
-    log_standard_normal,
     repeat_rows,
 )
 from genclust.settings import later, within
@@ -82,7 +80,7 @@ class AVAESettings(NetworkSettings):
     hidden: int = within(1, 100_000, default=1024)
 
 
-class AVAE(BernoulliModel):
+class AVAE(ContinuousModel):
     """Two stochastic layers and one auxiliary variable.
 
     Args:
@@ -106,61 +104,47 @@ class AVAE(BernoulliModel):
         self.p_x = network(z1, {"logits": x_dim})
         self.p_a = network({"x": x_dim, **z1, **z2}, gaussian_heads(s.a_dim))
 
-    def infer(self, x: Float[Tensor, "R B D"]) -> dict[str, Tensor]:
+    @property
+    def latent_dims(self) -> tuple[int, int, int]:
+        return self.settings.a_dim, self.settings.z1_dim, self.settings.z2_dim
+
+    def infer(self, x: Float[Tensor, "R B D"]) -> dict[str, Any]:
         """q(a|x), and what x says to the networks that also see latent variables."""
-        mean, variance = gaussian(self.q_a(self.q_a.project(x=x)))
+        q_a = gaussian(self.q_a(self.q_a.project(x=x)))
         seen = {"q_z1": self.q_z1.project(x=x), "q_z2": self.q_z2.project(x=x), "p_a": self.p_a.project(x=x)}
-        return {"mean": mean, "variance": variance, **seen}
+        return {"q_a": q_a, **seen}
 
     def terms(
         self,
         x: Float[Tensor, "R B D"],
-        inferred: Mapping[str, Tensor],
+        inferred: Mapping[str, Any],
         noises: Sequence[Float[Tensor, "R B F"]],
     ) -> dict[str, Float[Tensor, "R B"]]:
-        """-log p(x|z1), and log q - log p of a, z1 and z2, at one sample of every row, in nats."""
         of_a, of_z1, of_z2 = noises
-        q_a = inferred["mean"], inferred["variance"]
-        a = draw(*q_a, of_a)
+        q_a = inferred["q_a"]
+        a = q_a.draw(of_a)
         q_z1 = gaussian(self.q_z1(inferred["q_z1"] + self.q_z1.project(a=a)))
-        z1 = draw(*q_z1, of_z1)
+        z1 = q_z1.draw(of_z1)
         q_z2 = gaussian(self.q_z2(inferred["q_z2"] + self.q_z2.project(a=a, z1=z1)))
-        z2 = draw(*q_z2, of_z2)
+        z2 = q_z2.draw(of_z2)
         p_a = gaussian(self.p_a(inferred["p_a"] + self.p_a.project(z1=z1, z2=z2)))
         p_z1 = gaussian(self.p_z1(self.p_z1.project(z2=z2)))
         return {
             "reconstruction": -bernoulli_log_prob(self.logits(z1), x),
-            "kl_a": log_normal(a, *q_a) - log_normal(a, *p_a),
-            "kl_z1": log_normal(z1, *q_z1) - log_normal(z1, *p_z1),
-            "kl_z2": log_normal(z2, *q_z2) - log_standard_normal(z2),
+            "kl_a": q_a.log_prob(a) - p_a.log_prob(a),
+            "kl_z1": q_z1.log_prob(z1) - p_z1.log_prob(z1),
+            "kl_z2": q_z2.log_prob(z2) - standard_normal_log_prob(z2),
         }
 
     def logits(self, z1: Float[Tensor, "R B Z1"]) -> Float[Tensor, "R B D"]:
-        """Of p(x|z1)."""
+        """Bernoulli logits of p(x|z1)."""
         return self.p_x(self.p_x.project(z1=z1))["logits"]
-
-    def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
-        """The negative of the bound; ``warm_up`` weighs every log q - log p of a latent variable."""
-        s, (_, B, _) = self.settings, x.shape
-        x = self.binarise(x, noise)
-        terms = self.terms(x, self.infer(x), [noise.normal(B, dim) for dim in (s.a_dim, s.z1_dim, s.z2_dim)])
-        latent = terms["kl_a"] + terms["kl_z1"] + terms["kl_z2"]
-        return Terms((terms["reconstruction"] + scheduled["warm_up"] * latent).mean(-1), terms)
-
-    def log_weights(
-        self, x: Float[Tensor, "R B D"], inferred: Mapping[str, Tensor], n: int, noise: Noise
-    ) -> Float[Tensor, "n R B"]:
-        s, (R, B, _) = self.settings, x.shape
-        noises = [noise.normal(n, B, dim).flatten(1, 2) for dim in (s.a_dim, s.z1_dim, s.z2_dim)]
-        repeated = {name: repeat_rows(n, value) for name, value in inferred.items()}
-        terms = self.terms(repeat_rows(n, x), repeated, noises)
-        return -torch.stack(list(terms.values())).sum(0).view(R, n, B).transpose(0, 1)
 
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
         """Means of q(a|x), q(z1|a, x) and q(z2|a, x, z1), each at the means before it."""
-        a, _ = gaussian(self.q_a(self.q_a.project(x=x)))
-        z1, _ = gaussian(self.q_z1(self.q_z1.project(x=x, a=a)))
-        z2, _ = gaussian(self.q_z2(self.q_z2.project(x=x, a=a, z1=z1)))
+        a = gaussian(self.q_a(self.q_a.project(x=x))).mean
+        z1 = gaussian(self.q_z1(self.q_z1.project(x=x, a=a))).mean
+        z2 = gaussian(self.q_z2(self.q_z2.project(x=x, a=a, z1=z1))).mean
         return {"a_mean": a, "z1_mean": z1, "z2_mean": z2}
 
     def reconstruct(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B D"]:
@@ -168,7 +152,7 @@ class AVAE(BernoulliModel):
 
     def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:
         z2 = noise.normal(n, self.settings.z2_dim)
-        z1 = draw(*gaussian(self.p_z1(self.p_z1.project(z2=z2))), noise.normal(n, self.settings.z1_dim))
+        z1 = gaussian(self.p_z1(self.p_z1.project(z2=z2))).draw(noise.normal(n, self.settings.z1_dim))
         return self.logits(z1).sigmoid()
 
 
@@ -219,23 +203,23 @@ class ADGM(SumsOverClasses):
         self.p_x = network({"z": s.z_dim}, {"logits": x_dim}, classes=K)
         self.p_a = network({"x": x_dim, "z": s.z_dim}, gaussian_heads(s.a_dim), classes=K)
 
-    def infer(self, x: Float[Tensor, "R B D"]) -> dict[str, Tensor]:
+    def infer(self, x: Float[Tensor, "R B D"]) -> dict[str, Any]:
         """q(a|x), and what x says to the networks that also see latent variables."""
-        mean, variance = gaussian(self.q_a(self.q_a.project(x=x)))
+        q_a = gaussian(self.q_a(self.q_a.project(x=x)))
         seen = {"q_y": self.q_y.project(x=x), "q_z": self.q_z.project(x=x), "p_a": self.p_a.project(x=x)}
-        return {"mean": mean, "variance": variance, **seen}
+        return {"q_a": q_a, **seen}
 
     def classify(
-        self, inferred: Mapping[str, Tensor], noise: Float[Tensor, "R B A"]
+        self, inferred: Mapping[str, Any], noise: Float[Tensor, "R B A"]
     ) -> tuple[Float[Tensor, "R B A"], Float[Tensor, "R B K"]]:
         """One a ~ q(a|x) for every row, and log q(y|a, x) there."""
-        a = draw(inferred["mean"], inferred["variance"], noise)
+        a = inferred["q_a"].draw(noise)
         return a, self.q_y(inferred["q_y"] + self.q_y.project(a=a))["logits"].log_softmax(-1)
 
     def joint(
         self,
         x: Float[Tensor, "R B D"],
-        inferred: Mapping[str, Tensor],
+        inferred: Mapping[str, Any],
         a: Float[Tensor, "R B A"],
         noise: Float[Tensor, "R B *S Z"],
         y: Int[Tensor, "R B *S"] | None = None,
@@ -256,13 +240,13 @@ class ADGM(SumsOverClasses):
         if noise.ndim == 4:  # classes have an axis of their own
             x, a, of_q, of_p = x[:, :, None], a[:, :, None], of_q[:, :, None], of_p[:, :, None]
         q_z = gaussian(self.q_z(of_q, y, weights))
-        z = draw(*q_z, noise)
+        z = q_z.draw(noise)
         logits = self.p_x(self.p_x.project(z=z), y, weights)["logits"]
         return {
             "p_x": bernoulli_log_prob(logits, x),
-            "p_a": log_normal(a, *gaussian(self.p_a(of_p + self.p_a.project(z=z), y, weights))),
-            "p_z": log_standard_normal(z),
-            "q_z": log_normal(z, *q_z),
+            "p_a": gaussian(self.p_a(of_p + self.p_a.project(z=z), y, weights)).log_prob(a),
+            "p_z": standard_normal_log_prob(z),
+            "q_z": q_z.log_prob(z),
         }
 
     def loss(
@@ -285,7 +269,7 @@ class ADGM(SumsOverClasses):
         log = self.joint(x, inferred, a, noise.normal(B, over_y.visited, s.z_dim), over_y.y, over_y.weights)
         terms = {
             "reconstruction": -over_y.mean(log["p_x"]),
-            "kl_a": log_normal(a, inferred["mean"], inferred["variance"]) - over_y.mean(log["p_a"]),
+            "kl_a": inferred["q_a"].log_prob(a) - over_y.mean(log["p_a"]),
             "kl_y": (over_y.q * log_q_y).sum(-1) + math.log(s.n_clusters),
             "kl_z": over_y.mean(log["q_z"] - log["p_z"]),
         }
@@ -304,19 +288,19 @@ class ADGM(SumsOverClasses):
         a, log_q_y = self.classify(inferred, noise.normal(L, s.a_dim))
         cross_entropy = -log_q_y.gather(-1, y[..., None]).squeeze(-1)
         log = self.joint(x, inferred, a, noise.normal(L, s.z_dim), y=y)
-        latent = log_normal(a, inferred["mean"], inferred["variance"]) - log["p_a"] + log["q_z"] - log["p_z"]
+        latent = inferred["q_a"].log_prob(a) - log["p_a"] + log["q_z"] - log["p_z"]
         bound = log["p_x"] - warm_up * (latent + math.log(s.n_clusters))
         return (s.alpha * labelled.stands_for * cross_entropy - bound).mean(-1)
 
     def log_weights(
-        self, x: Float[Tensor, "R B D"], inferred: Mapping[str, Tensor], n: int, noise: Noise, enumerate_y: bool = False
+        self, x: Float[Tensor, "R B D"], inferred: Mapping[str, Any], n: int, noise: Noise, enumerate_y: bool = False
     ) -> Float[Tensor, "n R B"]:
         """log w of n samples, in nats, of bits x; y drawn from q(y|a, x), or summed out within each weight.
 
         Both are unbiased for p(x); summing out costs up to K times as much and has the smaller variance.
         """
         s, (R, B, _) = self.settings, x.shape
-        x, inferred = repeat_rows(n, x), {name: repeat_rows(n, value) for name, value in inferred.items()}
+        x, inferred = repeat_rows(n, x), repeat_rows(n, inferred)
         a, log_q_y = self.classify(inferred, noise.normal(n, B, s.a_dim).flatten(1, 2))
         if enumerate_y:
             draws = noise.normal(n, B, s.n_clusters, s.z_dim).flatten(1, 2)
@@ -326,19 +310,19 @@ class ADGM(SumsOverClasses):
             y = categorical(log_q_y, noise.uniform(n, B, s.n_clusters).flatten(1, 2))
             log = self.joint(x, inferred, a, noise.normal(n, B, s.z_dim).flatten(1, 2), y=y)
             log_w = log["p_x"] + log["p_a"] + log["p_z"] - log["q_z"] - log_q_y.gather(-1, y[..., None]).squeeze(-1)
-        log_w = log_w - math.log(s.n_clusters) - log_normal(a, inferred["mean"], inferred["variance"])
+        log_w = log_w - math.log(s.n_clusters) - inferred["q_a"].log_prob(a)
         return log_w.view(R, n, B).transpose(0, 1)
 
     def classifiers(self, x: Float[Tensor, "R B D"], n: int, noise: Noise) -> dict[str, Float[Tensor, "R B K"]]:
         """log q(y|x) of bits x, averaged over n samples of a."""
         R, B, _ = x.shape
-        inferred = {name: repeat_rows(n, value) for name, value in self.infer(x).items()}
+        inferred = repeat_rows(n, self.infer(x))
         _, log_q_y = self.classify(inferred, noise.normal(n, B, self.settings.a_dim).flatten(1, 2))
         return {"q": log_q_y.view(R, n, B, -1).logsumexp(1).log_softmax(-1)}
 
     def cluster_posterior(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B K"]:
         """log q(y|a, x) at the mean of q(a|x)."""
-        a, _ = gaussian(self.q_a(self.q_a.project(x=x)))
+        a = gaussian(self.q_a(self.q_a.project(x=x))).mean
         return self.q_y(self.q_y.project(x=x, a=a))["logits"].log_softmax(-1)
 
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
@@ -355,9 +339,9 @@ class ADGM(SumsOverClasses):
         self, x: Float[Tensor, "R B D"]
     ) -> tuple[Float[Tensor, "R B A"], Float[Tensor, "R B K"], Float[Tensor, "R B K Z"]]:
         """The mean of q(a|x), and q(y|a, x) and the mean of q(z|a, y, x) for each y at it."""
-        a, _ = gaussian(self.q_a(self.q_a.project(x=x)))
+        a = gaussian(self.q_a(self.q_a.project(x=x))).mean
         q_y = self.q_y(self.q_y.project(x=x, a=a))["logits"].softmax(-1)
-        z, _ = gaussian(self.q_z(self.q_z.project(x=x, a=a), q_y=q_y))
+        z = gaussian(self.q_z(self.q_z.project(x=x, a=a), q_y=q_y)).mean
         return a, q_y, z
 
     def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:

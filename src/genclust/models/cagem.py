@@ -35,7 +35,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -44,16 +44,13 @@ from torch import Tensor
 from genclust.kernels import bernoulli_log_prob
 from genclust.models.base import Labelled, Terms
 from genclust.models.classes import SumsOverClasses, class_sum
-from genclust.models.distributions import categorical
+from genclust.models.distributions import categorical, standard_normal_log_prob
 from genclust.models.layers import running_statistics_kept
 from genclust.models.networks import (
     Network,
     NetworkSettings,
-    draw,
     gaussian,
     gaussian_heads,
-    log_normal,
-    log_standard_normal,
     repeat_rows,
 )
 from genclust.settings import later, within
@@ -137,18 +134,18 @@ class CaGeM(SumsOverClasses):
             projected_x = self.q_z2.project(x=x)
         if noise.ndim == 4:  # classes have an axis of their own
             x, z1, projected_x = x[:, :, None], z1[:, :, None], projected_x[:, :, None]
-        z2_mean, z2_variance = gaussian(self.q_z2(projected_x + self.q_z2.project(z1=z1), y, weights))
-        z2 = draw(z2_mean, z2_variance, noise)
+        q_z2 = gaussian(self.q_z2(projected_x + self.q_z2.project(z1=z1), y, weights))
+        z2 = q_z2.draw(noise)
         log_p_y = self.p_y(self.p_y.project(z2=z2), q_y=weights)["logits"].log_softmax(-1)
-        mean, variance = gaussian(self.p_z1(self.p_z1.project(z2=z2), y, weights))
+        p_z1 = gaussian(self.p_z1(self.p_z1.project(z2=z2), y, weights))
         logits = self.p_x(self.p_x.project(z1=z1), y, weights)["logits"]
         log_p_y = log_p_y.diagonal(dim1=-2, dim2=-1) if y is None else log_p_y.gather(-1, y[..., None]).squeeze(-1)
         return {
             "p_x": bernoulli_log_prob(logits, x),
-            "p_z1": log_normal(z1, mean, variance),
+            "p_z1": p_z1.log_prob(z1),
             "p_y": log_p_y,
-            "p_z2": log_standard_normal(z2),
-            "q_z2": log_normal(z2, z2_mean, z2_variance),
+            "p_z2": standard_normal_log_prob(z2),
+            "q_z2": q_z2.log_prob(z2),
         }
 
     def loss(
@@ -165,15 +162,14 @@ class CaGeM(SumsOverClasses):
         """
         s, (_, B, _) = self.settings, x.shape
         x = self.binarise(x, noise)
-        mean, variance = gaussian(self.q_z1(self.q_z1.project(x=x)))
-        z1 = draw(mean, variance, noise.normal(B, s.z1_dim))
-        log_q_z1 = log_normal(z1, mean, variance)
+        q_z1 = gaussian(self.q_z1(self.q_z1.project(x=x)))
+        z1 = q_z1.draw(noise.normal(B, s.z1_dim))
         log_q_y = self.q_y(self.q_y.project(x=x, z1=z1))["logits"].log_softmax(-1)
         over_y = class_sum(log_q_y, s.classes, noise, self.training)
         log = self.joint(x, z1, noise.normal(B, over_y.visited, s.z2_dim), over_y.y, over_y.weights)
         terms = {
             "reconstruction": -over_y.mean(log["p_x"]),
-            "kl_z1": log_q_z1 - over_y.mean(log["p_z1"]),
+            "kl_z1": q_z1.log_prob(z1) - over_y.mean(log["p_z1"]),
             "kl_y": over_y.mean(-log["p_y"], log_q_y),
             "kl_z2": over_y.mean(log["q_z2"] - log["p_z2"]),
         }
@@ -188,8 +184,8 @@ class CaGeM(SumsOverClasses):
         """What ``label_objective`` adds, averaged over the labelled points."""
         s, L = self.settings, labelled.y.shape[1]
         x, y = self.binarise(labelled.x, noise), labelled.y
-        mean, variance = gaussian(self.q_z1(self.q_z1.project(x=x)))
-        z1 = draw(mean, variance, noise.normal(L, s.z1_dim))
+        q_z1 = gaussian(self.q_z1(self.q_z1.project(x=x)))
+        z1 = q_z1.draw(noise.normal(L, s.z1_dim))
         q_x, q_z2_x = self.q_y.project(x=x), self.q_z2.project(x=x)
         log_q_y = self.q_y(q_x + self.q_y.project(z1=z1))["logits"].log_softmax(-1)
         cross_entropy = -log_q_y.gather(-1, y[..., None]).squeeze(-1)
@@ -199,7 +195,7 @@ class CaGeM(SumsOverClasses):
         added = s.alpha * labelled.stands_for * cross_entropy
         if s.label_objective.startswith("elbo_l"):
             log = self.joint(x, z1, noise.normal(L, s.z2_dim), y=y, projected_x=q_z2_x)
-            latent = log_normal(z1, mean, variance) - log["p_z1"] - log["p_y"] + log["q_z2"] - log["p_z2"]
+            latent = q_z1.log_prob(z1) - log["p_z1"] - log["p_y"] + log["q_z2"] - log["p_z2"]
             added = added - log["p_x"] + warm_up * latent
         return added.mean(-1)
 
@@ -212,31 +208,28 @@ class CaGeM(SumsOverClasses):
     ) -> Float[Tensor, "R B K"]:
         """log of the second classifier at one z1: the inferred class is summed out, each with one z2 of its own."""
         q_y = log_q_y.exp()
-        z2 = draw(*gaussian(self.q_z2(projected_x + self.q_z2.project(z1=z1), q_y=q_y)), noise)
+        z2 = gaussian(self.q_z2(projected_x + self.q_z2.project(z1=z1), q_y=q_y)).draw(noise)
         log_p_y = self.p_y(self.p_y.project(z2=z2), q_y=q_y)["logits"].log_softmax(-1)
         return (log_q_y[..., None] + log_p_y).logsumexp(-2)
 
-    def infer(self, x: Float[Tensor, "R B D"]) -> dict[str, Tensor]:
+    def infer(self, x: Float[Tensor, "R B D"]) -> dict[str, Any]:
         """q(z1|x), and what x says to the networks that also see z1."""
-        mean, variance = gaussian(self.q_z1(self.q_z1.project(x=x)))
         return {
-            "mean": mean,
-            "variance": variance,
+            "q_z1": gaussian(self.q_z1(self.q_z1.project(x=x))),
             "q_y": self.q_y.project(x=x),
             "q_z2": self.q_z2.project(x=x),
         }
 
     def log_weights(
-        self, x: Float[Tensor, "R B D"], inferred: Mapping[str, Tensor], n: int, noise: Noise, enumerate_y: bool = False
+        self, x: Float[Tensor, "R B D"], inferred: Mapping[str, Any], n: int, noise: Noise, enumerate_y: bool = False
     ) -> Float[Tensor, "n R B"]:
         """log w of n samples, in nats, of bits x; y drawn from q(y|z1, x), or summed out within each weight.
 
         Both are unbiased for p(x); summing out costs up to K times as much and has the smaller variance.
         """
         s, (R, B, _) = self.settings, x.shape
-        mean, variance = repeat_rows(n, inferred["mean"]), repeat_rows(n, inferred["variance"])
-        z1 = draw(mean, variance, noise.normal(n, B, s.z1_dim).flatten(1, 2))
-        log_q_z1 = log_normal(z1, mean, variance)
+        q_z1 = repeat_rows(n, inferred["q_z1"])
+        z1 = q_z1.draw(noise.normal(n, B, s.z1_dim).flatten(1, 2))
         log_q_y = self.q_y(repeat_rows(n, inferred["q_y"]) + self.q_y.project(z1=z1))["logits"].log_softmax(-1)
         common = {"x": repeat_rows(n, x), "z1": z1, "projected_x": repeat_rows(n, inferred["q_z2"])}
         if enumerate_y:
@@ -248,13 +241,13 @@ class CaGeM(SumsOverClasses):
             log = self.joint(noise=noise.normal(n, B, s.z2_dim).flatten(1, 2), y=y, **common)
             log_w = log["p_x"] + log["p_z1"] + log["p_y"] + log["p_z2"] - log["q_z2"]
             log_w = log_w - log_q_y.gather(-1, y[..., None]).squeeze(-1)
-        return (log_w - log_q_z1).view(R, n, B).transpose(0, 1)
+        return (log_w - q_z1.log_prob(z1)).view(R, n, B).transpose(0, 1)
 
     def classifiers(self, x: Float[Tensor, "R B D"], n: int, noise: Noise) -> dict[str, Float[Tensor, "R B K"]]:
         """log q(y|x) and log p(y|x) of bits x, each averaged over n samples."""
         s, (R, B, _) = self.settings, x.shape
-        inferred = {name: repeat_rows(n, value) for name, value in self.infer(x).items()}
-        z1 = draw(inferred["mean"], inferred["variance"], noise.normal(n, B, s.z1_dim).flatten(1, 2))
+        inferred = repeat_rows(n, self.infer(x))
+        z1 = inferred["q_z1"].draw(noise.normal(n, B, s.z1_dim).flatten(1, 2))
         log_q_y = self.q_y(inferred["q_y"] + self.q_y.project(z1=z1))["logits"].log_softmax(-1)
         draws = noise.normal(n, B, s.n_clusters, s.z2_dim).flatten(1, 2)
         log_p_y = self.p_classifier(inferred["q_z2"], z1, log_q_y, draws)
@@ -263,19 +256,19 @@ class CaGeM(SumsOverClasses):
 
     def cluster_posterior(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B K"]:
         """log q(y|z1, x) at the mean of q(z1|x)."""
-        mean, _ = gaussian(self.q_z1(self.q_z1.project(x=x)))
-        return self.q_y(self.q_y.project(x=x, z1=mean))["logits"].log_softmax(-1)
+        z1 = gaussian(self.q_z1(self.q_z1.project(x=x))).mean
+        return self.q_y(self.q_y.project(x=x, z1=z1))["logits"].log_softmax(-1)
 
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
         """The mean of q(z1|x), and that of q(z2|x, y, z1) at it, averaged over q(y|z1, x)."""
-        z1, _ = gaussian(self.q_z1(self.q_z1.project(x=x)))
+        z1 = gaussian(self.q_z1(self.q_z1.project(x=x))).mean
         q_y = self.q_y(self.q_y.project(x=x, z1=z1))["logits"].softmax(-1)
-        z2, _ = gaussian(self.q_z2(self.q_z2.project(x=x, z1=z1), q_y=q_y))
+        z2 = gaussian(self.q_z2(self.q_z2.project(x=x, z1=z1), q_y=q_y)).mean
         return {"z1_mean": z1, "z2_mean": (q_y[..., None] * z2).sum(2)}
 
     def reconstruct(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B D"]:
         """Means of p(x|y, z1) at the mean of q(z1|x), averaged over q(y|z1, x)."""
-        z1, _ = gaussian(self.q_z1(self.q_z1.project(x=x)))
+        z1 = gaussian(self.q_z1(self.q_z1.project(x=x))).mean
         q_y = self.q_y(self.q_y.project(x=x, z1=z1))["logits"].softmax(-1)
         return (q_y[..., None] * self.p_x(self.p_x.project(z1=z1), q_y=q_y)["logits"].sigmoid()).sum(2)
 
@@ -287,7 +280,7 @@ class CaGeM(SumsOverClasses):
         if y is None:
             log_p_y = self.p_y(self.p_y.project(z2=z2))["logits"].log_softmax(-1)
             y = categorical(log_p_y, noise.uniform(B, s.n_clusters))
-        z1 = draw(*gaussian(self.p_z1(self.p_z1.project(z2=z2), y)), noise.normal(B, s.z1_dim))
+        z1 = gaussian(self.p_z1(self.p_z1.project(z2=z2), y)).draw(noise.normal(B, s.z1_dim))
         return self.p_x(self.p_x.project(z1=z1), y)["logits"].sigmoid()
 
     def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:

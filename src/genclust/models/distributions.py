@@ -1,12 +1,84 @@
-"""Divergences that no fused operation computes, in nats, and draws."""
+"""Densities as values: diagonal Gaussians, and categorical divergences and draws; everything in nats."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from genclust.kernels import gaussian_kl
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+class Gaussian:
+    """N(mean, diag variance), from whichever of variance and log-variance a network gives.
+
+    The other one is worked out where it is asked for, and nothing goes through a logarithm and back.
+
+    Args:
+        mean: ``[*B, Z]``.
+        variance: in its shape.
+        log_var: the logarithm of the variance, in its stead.
+    """
+
+    def __init__(
+        self,
+        mean: Float[Tensor, "*B Z"],
+        variance: Float[Tensor, "*B Z"] | None = None,
+        *,
+        log_var: Float[Tensor, "*B Z"] | None = None,
+    ) -> None:
+        if (variance is None) == (log_var is None):
+            raise ValueError("A Gaussian has a variance or its logarithm, and not both.")
+        self.mean, self._variance, self._log_var = mean, variance, log_var
+
+    @property
+    def variance(self) -> Float[Tensor, "*B Z"]:
+        return self.log_var.exp() if self._variance is None else self._variance
+
+    @property
+    def log_var(self) -> Float[Tensor, "*B Z"]:
+        return self.variance.log() if self._log_var is None else self._log_var
+
+    @property
+    def sd(self) -> Float[Tensor, "*B Z"]:
+        """The standard deviation."""
+        return torch.exp(0.5 * self.log_var) if self._variance is None else self._variance.sqrt()
+
+    def draw(self, noise: Float[Tensor, "*S Z"]) -> Float[Tensor, "*S Z"]:
+        """A reparameterised sample: mean + sd · noise, with noise from N(0, I)."""
+        return self.mean + self.sd * noise
+
+    def log_prob(self, z: Float[Tensor, "*S Z"]) -> Float[Tensor, "*S"]:
+        """log N(z; mean, diag variance), summed over the last axis."""
+        squares = (z - self.mean).square()
+        scaled = squares * torch.exp(-self.log_var) if self._variance is None else squares / self._variance
+        return -0.5 * (scaled + self.log_var + LOG_2PI).sum(-1)
+
+    def kl(self, prior: Gaussian | None = None) -> Float[Tensor, "*B"]:
+        """KL(self || prior), summed over the last axis; the prior is N(0, I) if None."""
+        of_prior = () if prior is None else (prior.mean, prior.log_var)
+        return gaussian_kl(self.mean, self.log_var, *of_prior)
+
+    def product(self, other: Gaussian) -> Gaussian:
+        """The normalised product of both densities: precisions add up and weigh the means."""
+        variance = 1 / (1 / self.variance + 1 / other.variance)
+        return Gaussian((self.mean / self.variance + other.mean / other.variance) * variance, variance)
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Gaussian:
+        """The Gaussian of transformed parameters, such as rows that are repeated."""
+        if self._variance is None:
+            return Gaussian(function(self.mean), log_var=function(self.log_var))
+        return Gaussian(function(self.mean), function(self._variance))
+
+
+def standard_normal_log_prob(z: Float[Tensor, "*S Z"]) -> Float[Tensor, "*S"]:
+    """log N(z; 0, I), summed over the last axis."""
+    return -0.5 * (z.square() + LOG_2PI).sum(-1)
 
 
 def categorical_kl(logits: Float[Tensor, "*B K"]) -> Float[Tensor, "*B"]:

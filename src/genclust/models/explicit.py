@@ -18,14 +18,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from genclust.kernels import bernoulli_log_prob, class_bias_act, gaussian_kl
+from genclust.kernels import bernoulli_log_prob, class_bias_act
 from genclust.kernels.dispatch import precise
 from genclust.models.base import Model, Terms
-from genclust.models.distributions import categorical_kl
+from genclust.models.distributions import Gaussian, categorical_kl
 from genclust.models.layers import MLP, Init, Linear, initialise
 from genclust.settings import within
 from genclust.streams import Noise
@@ -71,18 +70,19 @@ class ExplicitGMVAE(Model):
     def initialise(self, generators: Sequence[Generator]) -> None:
         initialise(self, generators, self.settings.init)
 
-    def posterior(self, x: Float[Tensor, "R B D"]) -> tuple[Float[Tensor, "R B K Z"], Float[Tensor, "R B K Z"]]:
-        """Mean and log-variance of q(z|x, y) for every y."""
+    def posterior(self, x: Float[Tensor, "R B D"]) -> Gaussian:
+        """q(z|x, y) for every y, ``[R, B, K, Z]``."""
         projected = self.q_z_x(x)
         biases = (self.q_z_y.weight + self.q_z_y.bias).to(projected.dtype)
         h = class_bias_act(projected, biases, "relu")
         rows = self.q_z(h.flatten(1, 2))
         shape = (*h.shape[:3], self.settings.z_dim)
-        return precise(self.q_z_mean(rows)).view(shape), precise(self.q_z_log_var(rows)).view(shape)
+        return Gaussian(precise(self.q_z_mean(rows)).view(shape), log_var=precise(self.q_z_log_var(rows)).view(shape))
 
-    def prior(self) -> tuple[Float[Tensor, "R K Z"], Float[Tensor, "R K Z"]]:
-        """Means and log-variances of p(z|y)."""
-        return self.p_z_mean.weight + self.p_z_mean.bias, self.p_z_log_var.weight + self.p_z_log_var.bias
+    def prior(self) -> Gaussian:
+        """p(z|y) for every y, ``[R, K, Z]``."""
+        log_var = self.p_z_log_var.weight + self.p_z_log_var.bias
+        return Gaussian(self.p_z_mean.weight + self.p_z_mean.bias, log_var=log_var)
 
     def logits(self, z: Float[Tensor, "R *B Z"]) -> Float[Tensor, "R *B D"]:
         """Bernoulli logits of p(x|z)."""
@@ -94,20 +94,19 @@ class ExplicitGMVAE(Model):
 
     def sample_clusters(self, n: int, noise: Noise) -> Float[Tensor, "R K n D"]:
         """Means of p(x|z) for n draws of z from each p(z|y)."""
-        mean, log_var = (parameter[:, :, None] for parameter in self.prior())
-        draws = noise.normal(self.settings.n_clusters, n, self.settings.z_dim)
-        return self.decode(mean + torch.exp(0.5 * log_var) * draws)
+        p_z = self.prior().map(lambda parameter: parameter[:, :, None])
+        return self.decode(p_z.draw(noise.normal(self.settings.n_clusters, n, self.settings.z_dim)))
 
     def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
         """The negative bound."""
         logits = precise(self.q_y(x))
         q_y = logits.softmax(-1)
-        mean, log_var = self.posterior(x)
-        z = mean + torch.exp(0.5 * log_var) * noise.normal(*mean.shape[1:])
-        prior_mean, prior_log_var = (t[:, None].expand_as(mean) for t in self.prior())
+        q_z = self.posterior(x)
+        z = q_z.draw(noise.normal(*q_z.mean.shape[1:]))
+        p_z = self.prior().map(lambda parameter: parameter[:, None].expand_as(z))
         terms = {
             "reconstruction": -(q_y * bernoulli_log_prob(self.logits(z), x[:, :, None])).sum(-1),
-            "kl_z": (q_y * gaussian_kl(mean, log_var, prior_mean, prior_log_var)).sum(-1),
+            "kl_z": (q_y * q_z.kl(p_z)).sum(-1),
             "kl_y": categorical_kl(logits),
         }
         objective = terms["reconstruction"] + terms["kl_z"] + terms["kl_y"]
@@ -119,4 +118,4 @@ class ExplicitGMVAE(Model):
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
         """The mean of q(z|x), averaged over q(y|x)."""
         weights = precise(self.q_y(x)).softmax(-1)[..., None]
-        return {"z_mean": (weights * self.posterior(x)[0]).sum(2)}
+        return {"z_mean": (weights * self.posterior(x).mean).sum(2)}

@@ -40,10 +40,10 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from genclust.kernels import bernoulli_log_prob, gaussian_kl, mixture
+from genclust.kernels import bernoulli_log_prob, mixture
 from genclust.kernels.dispatch import precise
 from genclust.models.base import Model, Terms
-from genclust.models.distributions import categorical_kl
+from genclust.models.distributions import Gaussian, categorical_kl
 from genclust.models.layers import MLP, BatchNorm, Convolution, Init, Linear, initialise
 from genclust.settings import SettingError, within
 from genclust.streams import Noise
@@ -183,53 +183,59 @@ class GMVAE(Model):
     def initialise(self, generators: Sequence[Generator]) -> None:
         initialise(self, generators, self.settings.init)
 
-    def p_x(self, w: Float[Tensor, "R *B W"]) -> tuple[Float[Tensor, "R *B K X"], Float[Tensor, "R *B K X"]]:
-        """Means and log-variances of p(x|w, z), equation 1c."""
+    def q_x(self, h: Float[Tensor, "R B H"]) -> Gaussian:
+        """q(x|y) from the recognition network's features."""
+        return Gaussian(precise(self.q_x_mean(h)), log_var=precise(self.q_x_log_var(h)))
+
+    def q_w(self, h: Float[Tensor, "R B H"]) -> Gaussian:
+        """q(w|y) from the recognition network's features."""
+        return Gaussian(precise(self.q_w_mean(h)), log_var=precise(self.q_w_log_var(h)))
+
+    def p_x(self, w: Float[Tensor, "R *B W"]) -> Gaussian:
+        """p(x|w, z) for every z, equation 1c, ``[R, *B, K, X]``."""
         h = self.prior(w.flatten(1, -2))
         shape = (*w.shape[:-1], self.settings.n_clusters, self.settings.x_dim)
-        return precise(self.prior_means(h)).view(shape), precise(self.prior_log_vars(h)).view(shape)
+        return Gaussian(precise(self.prior_means(h)).view(shape), log_var=precise(self.prior_log_vars(h)).view(shape))
 
-    def p_y(self, x: Float[Tensor, "R *B X"]) -> tuple[Float[Tensor, "R *B D"], Float[Tensor, "R *B D"] | None]:
-        """Parameters of p(y|x), equation 1d: Bernoulli logits, or the Gaussian's mean and log-variance."""
+    def p_y(self, x: Float[Tensor, "R *B X"]) -> Gaussian | Float[Tensor, "R *B D"]:
+        """p(y|x), equation 1d: a Gaussian, or Bernoulli logits."""
         h = self.observation(x.flatten(1, -2))
         shape = (*x.shape[:-1], -1)
-        log_var = None if self.y_log_var is None else precise(self.y_log_var(h)).view(shape)
-        return precise(self.y_mean(h)).view(shape), log_var
+        mean = precise(self.y_mean(h)).view(shape)
+        return mean if self.y_log_var is None else Gaussian(mean, log_var=precise(self.y_log_var(h)).view(shape))
 
     def log_prob(self, y: Float[Tensor, "R B D"], x: Float[Tensor, "R M B X"]) -> Float[Tensor, "R M B"]:
         """log p(y|x) in nats."""
-        mean, log_var = self.p_y(x)
-        if log_var is None:
-            return bernoulli_log_prob(mean, y[:, None])
-        squares = (y[:, None] - mean).square() * torch.exp(-log_var)
-        return -0.5 * (squares + log_var + math.log(2 * math.pi)).sum(-1)
+        p_y = self.p_y(x)
+        return p_y.log_prob(y[:, None]) if isinstance(p_y, Gaussian) else bernoulli_log_prob(p_y, y[:, None])
 
     def loss(self, y: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
         """The negative of equation 7."""
         s, (_, B, _) = self.settings, y.shape
         h = self.recognition(y)
-        x_mean, x_log_var = precise(self.q_x_mean(h)), precise(self.q_x_log_var(h))
-        w_mean, w_log_var = precise(self.q_w_mean(h)), precise(self.q_w_log_var(h))
+        q_x, q_w = self.q_x(h), self.q_w(h)
 
-        def sample(mean: Tensor, log_var: Tensor) -> Float[Tensor, "R M B X"]:
-            return mean[:, None] + torch.exp(0.5 * log_var[:, None]) * noise.normal(s.samples, B, mean.shape[-1])
+        def samples(q: Gaussian) -> Float[Tensor, "R M B Z"]:
+            return q.map(lambda t: t[:, None]).draw(noise.normal(s.samples, B, q.mean.shape[-1]))
 
-        x, w = sample(x_mean, x_log_var), sample(w_mean, w_log_var)
+        x, w = samples(q_x), samples(q_w)
         p_x = self.p_x(w)
         if s.version == 1:
             logits = precise(self.q_z(h))
             q_z, kl_z = logits.softmax(-1)[:, None], categorical_kl(logits)
         else:
-            posterior = mixture(x, self.log_prior(), *p_x)
+            posterior = mixture(x, self.log_prior(), p_x.mean, p_x.log_var)
             q_z = posterior.log_responsibilities.exp()
             kl_z = math.log(s.n_clusters) - posterior.entropy.mean(1)
-        q_x = [t[:, None].expand(-1, q_z.shape[1], -1, -1) for t in (x_mean, x_log_var)]
-        prior = mixture(x, self.log_prior(), *p_x, q_mean=q_x[0], q_log_var=q_x[1], q_z=q_z)
+        every_q_x = q_x.map(lambda t: t[:, None].expand(-1, q_z.shape[1], -1, -1))
+        prior = mixture(
+            x, self.log_prior(), p_x.mean, p_x.log_var, q_mean=every_q_x.mean, q_log_var=every_q_x.log_var, q_z=q_z
+        )
         assert prior.kl is not None
         terms = {
             "reconstruction": -self.log_prob(y, x).mean(1),
             "conditional_prior": prior.kl.mean(1),
-            "kl_w": gaussian_kl(w_mean, w_log_var),
+            "kl_w": q_w.kl(),
             "kl_z": kl_z,
             "consistency_violation": prior.entropy.mean(1),
         }
@@ -248,9 +254,8 @@ class GMVAE(Model):
     def sample_clusters(self, n: int, noise: Noise) -> Float[Tensor, "R K n D"]:
         """Means of p(y|x) for n draws of x from each component at w = 0 (Figure 3a)."""
         w = self.q_w_mean.weight.new_zeros(self.replicas, 1, self.settings.w_dim)
-        means, log_vars = (parameter.transpose(1, 2) for parameter in self.p_x(w))
-        draws = noise.normal(self.settings.n_clusters, n, self.settings.x_dim)
-        return self.decode(means + torch.exp(0.5 * log_vars) * draws)
+        p_x = self.p_x(w).map(lambda t: t.transpose(1, 2))
+        return self.decode(p_x.draw(noise.normal(self.settings.n_clusters, n, self.settings.x_dim)))
 
     def walk(self, n: int, noise: Noise) -> Float[Tensor, "R K n D"]:
         """Means of p(y|x) at every component's mean while w goes half a circle from a draw of its prior to
@@ -261,33 +266,33 @@ class GMVAE(Model):
         """
         a, b = noise.normal(2, self.settings.w_dim).unsqueeze(2).unbind(1)
         angle = torch.linspace(0, math.pi, n, device=a.device)[:, None]
-        means, _ = self.p_x(angle.cos() * a + angle.sin() * b)
-        return self.decode(means.transpose(1, 2))
+        return self.decode(self.p_x(angle.cos() * a + angle.sin() * b).mean.transpose(1, 2))
 
     def latent_map(self, y: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R ..."]]:
         """The latent space of x (Figure 2): means of q(x|y), most probable clusters and reconstructions of the rows,
         and means and standard deviations of the components at w = 0."""
         x = self.embed(y)["x_mean"]
-        means, log_vars = self.p_x(x.new_zeros(self.replicas, 1, self.settings.w_dim))
+        components = self.p_x(x.new_zeros(self.replicas, 1, self.settings.w_dim))
         return {
             "latent_x": x,
             "latent_clusters": self.cluster_posterior(y).argmax(-1),
             "latent_reconstruction": self.decode(x),
-            "component_means": means[:, 0],
-            "component_sds": (0.5 * log_vars[:, 0]).exp(),
+            "component_means": components.mean[:, 0],
+            "component_sds": components.sd[:, 0],
         }
 
     def decode(self, x: Float[Tensor, "R *B X"]) -> Float[Tensor, "R *B D"]:
         """Means of p(y|x)."""
-        mean, _ = self.p_y(x)
-        return mean.sigmoid() if self.settings.likelihood == "bernoulli" else mean
+        p_y = self.p_y(x)
+        return p_y.mean if isinstance(p_y, Gaussian) else p_y.sigmoid()
 
     def cluster_posterior(self, y: Float[Tensor, "R B D"]) -> Float[Tensor, "R B K"]:
         """log q(z|y); in version 2, log p(z|x, w) at the means of q(x|y) and q(w|y)."""
         if self.settings.version == 1:
             return precise(self.q_z(self.recognition(y))).log_softmax(-1)
         means = self.embed(y)
-        return mixture(means["x_mean"], self.log_prior(), *self.p_x(means["w_mean"])).log_responsibilities
+        p_x = self.p_x(means["w_mean"])
+        return mixture(means["x_mean"], self.log_prior(), p_x.mean, p_x.log_var).log_responsibilities
 
     def embed(self, y: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
         """The means of q(x|y) and q(w|y)."""

@@ -30,9 +30,10 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 from torch.nn.functional import one_hot
 
-from genclust.kernels import bernoulli_log_prob, gaussian_kl, gumbel_softmax
+from genclust.kernels import bernoulli_log_prob, gumbel_softmax
 from genclust.kernels.dispatch import precise
 from genclust.models.base import Model, Terms
+from genclust.models.distributions import Gaussian
 from genclust.models.layers import MLP, Init, Linear, initialise
 from genclust.settings import within
 from genclust.streams import Noise
@@ -93,9 +94,9 @@ class GumbelClustering(Model):
     def initialise(self, generators: Sequence[Generator]) -> None:
         initialise(self, generators, self.settings.init)
 
-    def q_z(self, x_hat: Float[Tensor, "R B F"]) -> tuple[Float[Tensor, "R B Z"], Float[Tensor, "R B Z"]]:
-        """Mean and log-variance of q(z|x̂), equation 6, in float32."""
-        return precise(self.z_mean(x_hat)), precise(self.z_log_var(x_hat))
+    def q_z(self, x_hat: Float[Tensor, "R B F"]) -> Gaussian:
+        """q(z|x̂), equation 6, in float32."""
+        return Gaussian(precise(self.z_mean(x_hat)), log_var=precise(self.z_log_var(x_hat)))
 
     def q_c(self, x_hat: Float[Tensor, "R B F"]) -> Float[Tensor, "R B K"]:
         """Logits of q(c|x̂), equation 5, in float32."""
@@ -130,14 +131,14 @@ class GumbelClustering(Model):
         s = self.settings
         x_hat = self.encoder(x)
         logits = self.q_c(x_hat)
-        mean, log_var = self.q_z(x_hat)
+        q_z = self.q_z(x_hat)
 
         uniform = noise.uniform(*logits.shape[1:])
         c, kl_c = gumbel_softmax(logits, uniform, scheduled["temperature"], hard=s.sample == "hard")
-        z = mean + torch.exp(0.5 * log_var) * noise.normal(*mean.shape[1:])
+        z = q_z.draw(noise.normal(*q_z.mean.shape[1:]))
 
         reconstruction = -self.log_prob(x, self.p_x(z, c))
-        kl_z = gaussian_kl(mean, log_var)
+        kl_z = q_z.kl()
         objective = (reconstruction + s.w_gaussian * kl_z + s.w_categorical * kl_c).mean(-1)
         return Terms(objective, {"reconstruction": reconstruction, "kl_z": kl_z, "kl_c": kl_c})
 
@@ -147,4 +148,4 @@ class GumbelClustering(Model):
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
         """The features x̂ (equation 1) and the mean of q(z|x̂)."""
         x_hat = self.encoder(x)
-        return {"x_hat": precise(x_hat), "z_mean": self.q_z(x_hat)[0]}
+        return {"x_hat": precise(x_hat), "z_mean": self.q_z(x_hat).mean}

@@ -14,7 +14,7 @@ Burda, Grosse, Salakhutdinov, "Importance weighted autoencoders", ICLR 2016, arX
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -25,9 +25,11 @@ from torch import Tensor, nn
 
 from genclust.kernels import bernoulli_log_prob
 from genclust.kernels.dispatch import precise
-from genclust.models.base import BernoulliModel, BernoulliSettings, Terms
+from genclust.models.base import BernoulliSettings
+from genclust.models.continuous import ContinuousModel
+from genclust.models.distributions import Gaussian, standard_normal_log_prob
 from genclust.models.layers import Linear
-from genclust.models.networks import check_layers, draw, log_normal, log_standard_normal, repeat_rows
+from genclust.models.networks import check_layers
 from genclust.settings import within
 from genclust.streams import Noise
 
@@ -49,8 +51,8 @@ class IWAESettings(BernoulliSettings):
     hidden: tuple[int, ...] = within(1, 100_000, default=(200,))
 
 
-class GaussianLayer(nn.Module):
-    """Two tanh layers, then a mean and the logarithm of a standard deviation."""
+class TanhGaussian(nn.Module):
+    """A Gaussian from two tanh layers, a mean and the logarithm of a standard deviation."""
 
     def __init__(self, replicas: int, d_in: int, hidden: int, d_out: int) -> None:
         super().__init__()
@@ -59,13 +61,12 @@ class GaussianLayer(nn.Module):
         )
         self.mean, self.log_sd = Linear(replicas, hidden, d_out), Linear(replicas, hidden, d_out)
 
-    def forward(self, x: Float[Tensor, "R B D"]) -> tuple[Float[Tensor, "R B Z"], Float[Tensor, "R B Z"]]:
-        """Mean and variance."""
+    def forward(self, x: Float[Tensor, "R B D"]) -> Gaussian:
         h = self.hidden(x)
-        return precise(self.mean(h)), (2 * precise(self.log_sd(h))).exp()
+        return Gaussian(precise(self.mean(h)), (2 * precise(self.log_sd(h))).exp())
 
 
-class IWAE(BernoulliModel):
+class IWAE(ContinuousModel):
     """Layers of Gaussians under Bernoulli pixels, trained on one of the two bounds.
 
     Args:
@@ -83,8 +84,8 @@ class IWAE(BernoulliModel):
         s = settings
         check_layers(s.z_dims, s.hidden)
         dims = list(zip(pairwise((x_dim, *s.z_dims)), s.hidden, strict=True))
-        self.q = nn.ModuleList(GaussianLayer(replicas, below, width, above) for (below, above), width in dims)
-        self.p = nn.ModuleList(GaussianLayer(replicas, above, width, below) for (below, above), width in dims[1:])
+        self.q = nn.ModuleList(TanhGaussian(replicas, below, width, above) for (below, above), width in dims)
+        self.p = nn.ModuleList(TanhGaussian(replicas, above, width, below) for (below, above), width in dims[1:])
         width = s.hidden[0]
         self.p_x_hidden = nn.Sequential(
             Linear(replicas, s.z_dims[0], width), nn.Tanh(), Linear(replicas, width, width), nn.Tanh()
@@ -97,78 +98,57 @@ class IWAE(BernoulliModel):
         mean = (x.mean(0) * (255 / self.settings.divisor)).clamp(0.001, 0.999)
         self.p_x_logits.bias.copy_(mean.logit().expand_as(self.p_x_logits.bias))
 
-    def p_x(self, h: Float[Tensor, "R B Z"]) -> Float[Tensor, "R B D"]:
-        """Logits of p(x|h1)."""
+    def logits(self, h: Float[Tensor, "R B Z"]) -> Float[Tensor, "R B D"]:
+        """Bernoulli logits of p(x|h1)."""
         return precise(self.p_x_logits(self.p_x_hidden(h)))
 
-    def layers(
-        self, x: Float[Tensor, "R nB D"], first: tuple[Tensor, Tensor], noises: Sequence[Float[Tensor, "R nB Z"]]
-    ) -> dict[str, Float[Tensor, "R nB"]]:
-        """log p(x|h1), and log q - log p of every layer, at one sample of every row, in nats.
+    @property
+    def latent_dims(self) -> tuple[int, ...]:
+        return self.settings.z_dims
 
-        Args:
-            x: bits.
-            first: mean and variance of q(h1|x).
-            noises: standard normal, one tensor a layer.
-        """
-        h, log_q, upper = [], [], first
+    @property
+    def training_samples(self) -> int:
+        return self.settings.samples
+
+    def terms(
+        self, x: Float[Tensor, "R B D"], inferred: Gaussian, noises: Sequence[Float[Tensor, "R B Z"]]
+    ) -> dict[str, Float[Tensor, "R B"]]:
+        h, log_q, q = [], [], inferred
         for layer, noise in enumerate(noises):
-            h.append(draw(*upper, noise))
-            log_q.append(log_normal(h[layer], *upper))
+            h.append(q.draw(noise))
+            log_q.append(q.log_prob(h[layer]))
             if layer + 1 < len(noises):
-                upper = self.q[layer + 1](h[layer])
-        log_p = [log_normal(below, *p(above)) for p, (below, above) in zip(self.p, pairwise(h), strict=True)]
-        log_p.append(log_standard_normal(h[-1]))
-        ratios = {f"kl_z{i}": q - p for i, (q, p) in enumerate(zip(log_q, log_p, strict=True), start=1)}
-        return {"p_x": bernoulli_log_prob(self.p_x(h[0]), x)} | ratios
+                q = self.q[layer + 1](h[layer])
+        log_p = [p(above).log_prob(below) for p, (below, above) in zip(self.p, pairwise(h), strict=True)]
+        log_p.append(standard_normal_log_prob(h[-1]))
+        terms = {"reconstruction": -bernoulli_log_prob(self.logits(h[0]), x)}
+        return terms | {f"kl_z{i}": q - p for i, (q, p) in enumerate(zip(log_q, log_p, strict=True), start=1)}
 
-    def _draws(self, n: int, B: int, noise: Noise) -> list[Float[Tensor, "R nB Z"]]:
-        return [noise.normal(n, B, dim).flatten(1, 2) for dim in self.settings.z_dims]
-
-    def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
+    def negative_bound(self, negative_log_w: Float[Tensor, "R k B"]) -> Float[Tensor, "R B"]:
         """The negative of the bound that ``objective`` names."""
-        (R, B, _), k = x.shape, self.settings.samples
-        x = self.binarise(x, noise)
-        mean, variance = self.q[0](x)
-        first = repeat_rows(k, mean), repeat_rows(k, variance)
-        found = self.layers(repeat_rows(k, x), first, self._draws(k, B, noise))
-        found = {name: value.view(R, k, B) for name, value in found.items()}
-        terms = {"reconstruction": -found.pop("p_x")} | found
-        negative_log_w = torch.stack(list(terms.values())).sum(0)
         if self.settings.objective == "vae":
-            objective = negative_log_w.mean(1)
-        else:
-            objective = math.log(k) - (-negative_log_w).logsumexp(1)
-        return Terms(objective.mean(-1), {name: value.mean(1) for name, value in terms.items()})
+            return negative_log_w.mean(1)
+        return math.log(self.settings.samples) - (-negative_log_w).logsumexp(1)
 
-    def infer(self, x: Float[Tensor, "R B D"]) -> tuple[Tensor, Tensor]:
-        """Mean and variance of q(h1|x)."""
+    def infer(self, x: Float[Tensor, "R B D"]) -> Gaussian:
+        """q(h1|x)."""
         return self.q[0](x)
-
-    def log_weights(
-        self, x: Float[Tensor, "R B D"], inferred: tuple[Tensor, Tensor], n: int, noise: Noise
-    ) -> Float[Tensor, "n R B"]:
-        R, B, _ = x.shape
-        first = repeat_rows(n, inferred[0]), repeat_rows(n, inferred[1])
-        found = self.layers(repeat_rows(n, x), first, self._draws(n, B, noise))
-        log_w = found.pop("p_x") - torch.stack(list(found.values())).sum(0)
-        return log_w.view(R, n, B).transpose(0, 1)
 
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
         """Means of q, each layer at the mean of the one below."""
         means, h = {}, x
         for i, q in enumerate(self.q, start=1):
-            h = means[f"z{i}_mean"] = q(h)[0]
+            h = means[f"z{i}_mean"] = q(h).mean
         return means
 
     def reconstruct(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B D"]:
         """Means of p(x|h1) at the mean of q(h1|x)."""
-        return self.p_x(self.q[0](x)[0]).sigmoid()
+        return self.logits(self.q[0](x).mean).sigmoid()
 
     def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:
         """Means of p(x|h1) of n draws from the layers above."""
         h = noise.normal(n, self.settings.z_dims[-1])
         for p in reversed(self.p):
-            mean, variance = p(h)
-            h = draw(mean, variance, noise.normal(n, mean.shape[-1]))
-        return self.p_x(h).sigmoid()
+            p_below = p(h)
+            h = p_below.draw(noise.normal(n, p_below.mean.shape[-1]))
+        return self.logits(h).sigmoid()

@@ -27,33 +27,26 @@ variance that a network gives.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from genclust.kernels import bernoulli_log_prob
-from genclust.models.base import BernoulliModel, Terms
+from genclust.models.continuous import ContinuousModel
+from genclust.models.distributions import Gaussian, standard_normal_log_prob
 from genclust.models.networks import (
     Network,
     NetworkSettings,
     check_layers,
-    draw,
     gaussian,
     gaussian_heads,
-    log_normal,
-    log_standard_normal,
-    repeat_rows,
 )
 from genclust.settings import within
 from genclust.streams import Noise
-
-#: Mean and variance.
-Gaussian: TypeAlias = tuple[Float[Tensor, "R B Z"], Float[Tensor, "R B Z"]]
 
 
 @dataclass(frozen=True)
@@ -69,8 +62,8 @@ class LVAESettings(NetworkSettings):
     hidden: tuple[int, ...] = within(1, 100_000, default=(512, 256, 128, 64, 32))
 
 
-class GaussianLayer(nn.Module):
-    """A :class:`~genclust.models.networks.Network` of one input with a mean and a variance."""
+class GaussianNetwork(nn.Module):
+    """A Gaussian from a :class:`~genclust.models.networks.Network` of one input."""
 
     def __init__(self, replicas: int, d_in: int, hidden: int, d_out: int, momentum: float | None) -> None:
         super().__init__()
@@ -80,14 +73,7 @@ class GaussianLayer(nn.Module):
         return gaussian(self.network(self.network.project(h=h)))
 
 
-def merge(a: Gaussian, b: Gaussian) -> Gaussian:
-    """The normalised product of two Gaussian densities: precisions add up and weigh the means."""
-    (mean_a, variance_a), (mean_b, variance_b) = a, b
-    variance = 1 / (1 / variance_a + 1 / variance_b)
-    return (mean_a / variance_a + mean_b / variance_b) * variance, variance
-
-
-class LVAE(BernoulliModel):
+class LVAE(ContinuousModel):
     """Layers of Gaussians under Bernoulli pixels, inferred from the top down.
 
     Args:
@@ -109,19 +95,23 @@ class LVAE(BernoulliModel):
 
         def layers(d_in: tuple[int, ...], widths: tuple[int, ...], d_out: tuple[int, ...]) -> nn.ModuleList:
             sizes = zip(d_in, widths, d_out, strict=True)
-            return nn.ModuleList(GaussianLayer(replicas, *size, momentum) for size in sizes)
+            return nn.ModuleList(GaussianNetwork(replicas, *size, momentum) for size in sizes)
 
         self.q_hat = layers((x_dim, *s.z_dims[:-1]), s.hidden, s.z_dims)
         self.t = layers(s.z_dims[1:], s.hidden[1:], s.z_dims[:-1])
         self.p = layers(s.z_dims[1:], s.hidden[:-1], s.z_dims[:-1])
         self.p_x = Network(replicas, {"z1": s.z_dims[0]}, {"logits": x_dim}, s.hidden[0], momentum)
 
+    @property
+    def latent_dims(self) -> tuple[int, ...]:
+        return self.settings.z_dims
+
     def infer(self, x: Float[Tensor, "R B D"]) -> list[Gaussian]:
-        """Means and variances of the pass upwards, from the data to the top."""
+        """The Gaussians of the pass upwards, from the data to the top."""
         inferred, below = [], x
         for layer in self.q_hat:
             inferred.append(layer(below))
-            below, _ = inferred[-1]
+            below = inferred[-1].mean
         return inferred
 
     def descend(
@@ -129,49 +119,31 @@ class LVAE(BernoulliModel):
     ) -> tuple[list[Float[Tensor, "R B Z"]], list[Gaussian]]:
         """z of every layer, drawn from the top down, and the Gaussian q from which it was drawn; lowest layer first."""
         q = [inferred[-1]]
-        z = [draw(*q[0], noises[-1])]
-        for own, t, noise in reversed(list(zip(inferred[:-1], self.t, noises[:-1], strict=True))):
-            q.insert(0, merge(own, t(z[0])))
-            z.insert(0, draw(*q[0], noise))
+        z = [q[0].draw(noises[-1])]
+        for upward, t, noise in reversed(list(zip(inferred[:-1], self.t, noises[:-1], strict=True))):
+            q.insert(0, upward.product(t(z[0])))
+            z.insert(0, q[0].draw(noise))
         return z, q
 
     def logits(self, z1: Float[Tensor, "R B Z"]) -> Float[Tensor, "R B D"]:
-        """Of p(x|z1)."""
+        """Bernoulli logits of p(x|z1)."""
         return self.p_x(self.p_x.project(z1=z1))["logits"]
 
     def terms(
         self, x: Float[Tensor, "R B D"], inferred: Sequence[Gaussian], noises: Sequence[Float[Tensor, "R B Z"]]
     ) -> dict[str, Float[Tensor, "R B"]]:
-        """-log p(x|z1), and log q - log p of every layer, at one sample of every row, in nats."""
         z, q = self.descend(inferred, noises)
-        log_p = [log_normal(below, *p(above)) for p, (below, above) in zip(self.p, pairwise(z), strict=True)]
-        log_p.append(log_standard_normal(z[-1]))
+        log_p = [p(above).log_prob(below) for p, (below, above) in zip(self.p, pairwise(z), strict=True)]
+        log_p.append(standard_normal_log_prob(z[-1]))
         terms = {"reconstruction": -bernoulli_log_prob(self.logits(z[0]), x)}
         for layer in range(len(z)):
-            terms[f"kl_z{layer + 1}"] = log_normal(z[layer], *q[layer]) - log_p[layer]
+            terms[f"kl_z{layer + 1}"] = q[layer].log_prob(z[layer]) - log_p[layer]
         return terms
-
-    def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
-        """The negative of the bound; ``warm_up`` weighs every log q - log p of a latent variable."""
-        x = self.binarise(x, noise)
-        noises = [noise.normal(x.shape[1], dim) for dim in self.settings.z_dims]
-        terms = self.terms(x, self.infer(x), noises)
-        latent = torch.stack([term for name, term in terms.items() if name != "reconstruction"]).sum(0)
-        return Terms((terms["reconstruction"] + scheduled["warm_up"] * latent).mean(-1), terms)
-
-    def log_weights(
-        self, x: Float[Tensor, "R B D"], inferred: Sequence[Gaussian], n: int, noise: Noise
-    ) -> Float[Tensor, "n R B"]:
-        R, B, _ = x.shape
-        noises = [noise.normal(n, B, dim).flatten(1, 2) for dim in self.settings.z_dims]
-        repeated = [(repeat_rows(n, mean), repeat_rows(n, variance)) for mean, variance in inferred]
-        terms = self.terms(repeat_rows(n, x), repeated, noises)
-        return -torch.stack(list(terms.values())).sum(0).view(R, n, B).transpose(0, 1)
 
     def means(self, x: Float[Tensor, "R B D"]) -> list[Float[Tensor, "R B Z"]]:
         """Means of q, each at the mean of the layer above; lowest layer first."""
         inferred = self.infer(x)
-        return self.descend(inferred, [torch.zeros_like(mean) for mean, _ in inferred])[0]
+        return self.descend(inferred, [torch.zeros_like(q.mean) for q in inferred])[0]
 
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
         """Means of q, each at the mean of the layer above."""
@@ -183,6 +155,6 @@ class LVAE(BernoulliModel):
     def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:
         z = noise.normal(n, self.settings.z_dims[-1])
         for p in reversed(self.p):
-            mean, variance = p(z)
-            z = draw(mean, variance, noise.normal(n, mean.shape[-1]))
+            p_below = p(z)
+            z = p_below.draw(noise.normal(n, p_below.mean.shape[-1]))
         return self.logits(z).sigmoid()

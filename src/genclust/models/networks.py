@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -13,9 +14,11 @@ from torch import Tensor, nn
 
 from genclust.kernels.dispatch import precise
 from genclust.models.base import BernoulliSettings
+from genclust.models.distributions import Gaussian
 from genclust.models.layers import ClassBias, Linear, WeightedBatchNorm
 from genclust.settings import SettingError, within
 
+T = TypeVar("T")
 #: Lasagne's leaky rectifier, in which the code of CaGeM's authors is written.
 SLOPE = 0.01
 #: Added to every variance, as in that code.
@@ -121,30 +124,27 @@ def rows(layer: nn.Module, h: Float[Tensor, "R *B d"]) -> Float[Tensor, "R *B F"
 
 
 def gaussian_heads(dimension: int) -> dict[str, int]:
-    """The heads of a :class:`Network` from which :func:`gaussian` takes a mean and a variance."""
+    """The heads of a :class:`Network` of which :func:`gaussian` makes a Gaussian."""
     return {"mean": dimension, "raw_variance": dimension}
 
 
-def gaussian(heads: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Mean and variance."""
-    return heads["mean"], F.softplus(heads["raw_variance"]) + LEAST_VARIANCE
+def gaussian(heads: Mapping[str, Tensor]) -> Gaussian:
+    """The Gaussian of a mean and a raw variance, which a softplus makes positive."""
+    return Gaussian(heads["mean"], F.softplus(heads["raw_variance"]) + LEAST_VARIANCE)
 
 
-def draw(mean: Tensor, variance: Tensor, noise: Tensor) -> Tensor:
-    """A sample, differentiable in mean and variance."""
-    return mean + variance.sqrt() * noise
+def repeat_rows(n: int, batch: T) -> T:
+    """``n`` copies of a batch one after the other: sample s of image b is row s B + b.
 
-
-def log_normal(z: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-    """log N(z; mean, diag variance), in nats, summed over the last axis."""
-    return -0.5 * ((z - mean).square() / variance + variance.log() + math.log(2 * math.pi)).sum(-1)
-
-
-def log_standard_normal(z: Tensor) -> Tensor:
-    """log N(z; 0, I), in nats, summed over the last axis."""
-    return -0.5 * (z.square() + math.log(2 * math.pi)).sum(-1)
-
-
-def repeat_rows(n: int, t: Float[Tensor, "R B *rest"]) -> Float[Tensor, "R nB *rest"]:
-    """``n`` copies of a batch one after the other: sample s of image b is row s B + b."""
-    return t[:, None].expand(-1, n, *t.shape[1:]).flatten(1, 2)
+    Args:
+        n: how many.
+        batch: ``[R, B, *rest]``, or a Gaussian of such parameters, or a mapping or list of any of these.
+    """
+    if isinstance(batch, Gaussian):
+        return batch.map(partial(repeat_rows, n))  # type: ignore[return-value]
+    if isinstance(batch, Mapping):
+        return {name: repeat_rows(n, value) for name, value in batch.items()}  # type: ignore[return-value]
+    if isinstance(batch, list):
+        return [repeat_rows(n, value) for value in batch]  # type: ignore[return-value]
+    assert isinstance(batch, Tensor)
+    return batch[:, None].expand(-1, n, *batch.shape[1:]).flatten(1, 2)  # type: ignore[return-value]

@@ -55,23 +55,26 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from genclust.kernels import gaussian_kl, gumbel_softmax
+from genclust.kernels import gumbel_softmax
 from genclust.kernels.dispatch import precise
 from genclust.models.base import Model, Terms
-from genclust.models.distributions import categorical, categorical_kl
-from genclust.models.layers import BatchNorm, ClassBias, Convolution, Init, Linear, WeightedBatchNorm, initialise
+from genclust.models.distributions import Gaussian, categorical_kl
+from genclust.models.layers import Init, Linear, initialise
+from genclust.models.vlac_layers import (
+    Block,
+    Descent,
+    Level,
+    MixturePrior,
+    PosteriorHead,
+    SameConvolution,
+    Shape,
+    repeat_each,
+)
 from genclust.settings import SettingError, within
 from genclust.streams import Noise
 
-#: Of the VLAE's code: side of a kernel, slope of the rectifiers (but 0 after the dense layers of p), least standard
-#: deviation of q(z|·), and scale b of the Laplace likelihood (a weight of 8 on every absolute error).
-KERNEL = 4
-SLOPE = 0.1
-LEAST_SD = 1e-3
+#: Scale b of the VLAE's code for the Laplace likelihood, a weight of 8 on every absolute error.
 LAPLACE_SCALE = 1 / 8
-
-#: Planes, height and width of what a convolution gives, or the width of a dense layer.
-Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,228 +143,6 @@ class GMDGMSettings(ImageSettings):
     marginalise: bool = False
 
 
-class SameConvolution(Convolution):
-    """A convolution of 4 × 4 whose output has the height and width of its input over the stride, rounded up.
-
-    Padding is TensorFlow's: what cannot be even goes to the right and the bottom, or to the left and the top in its
-    transposed convolutions of stride 1, which ``mirrored`` ones are but for the naming of their weights.
-    """
-
-    def __init__(self, replicas: int, channels_in: int, channels_out: int, stride: int, mirrored: bool = False) -> None:
-        super().__init__(replicas, channels_in, channels_out, KERNEL, stride, padding=1)
-        self.mirrored = mirrored
-
-    def forward(self, x: Float[Tensor, "R B C H W"]) -> Float[Tensor, "R B O P Q"]:
-        down, right = (self.stride * (-(-n // self.stride) - 1) + 2 - n for n in x.shape[-2:])
-        uneven = (right, 0, down, 0) if self.mirrored else (0, right, 0, down)
-        return super().forward(F.pad(x, uneven) if any(uneven) else x)
-
-
-class Doubling(Convolution):
-    """The transposed convolution from the output of a :class:`SameConvolution` of stride 2 to the size of its input."""
-
-    def __init__(self, replicas: int, channels_in: int, channels_out: int, height: int, width: int) -> None:
-        super().__init__(replicas, channels_in, channels_out, KERNEL, 2, padding=1, transposed=True)
-        self.height, self.width = height, width
-
-    def forward(self, x: Float[Tensor, "R B C P Q"]) -> Float[Tensor, "R B O H W"]:
-        return super().forward(x)[..., : self.height, : self.width]
-
-
-class Hidden(nn.Module):
-    """An affine map, to which a class may add its bias, batch normalisation and a rectifier.
-
-    Args:
-        replicas: R.
-        affine: of images or of rows.
-        features: planes or values that come out.
-        momentum: of the batch statistics.
-        classes: K of the y that adds a bias; none if 1.
-        slope: of the rectifier below zero.
-    """
-
-    def __init__(
-        self,
-        replicas: int,
-        affine: nn.Module,
-        features: int,
-        momentum: float,
-        classes: int = 1,
-        slope: float = SLOPE,
-    ) -> None:
-        super().__init__()
-        self.affine = affine
-        self.of_y = ClassBias(replicas, classes, features) if classes > 1 else None
-        self.norm = WeightedBatchNorm(replicas, features, momentum)
-        self.slope = slope
-
-    def forward(
-        self,
-        x: Float[Tensor, "R N ..."],
-        y: Float[Tensor, "R M K"] | None = None,
-        weights: Float[Tensor, "R M"] | None = None,
-    ) -> Float[Tensor, "R M ..."]:
-        """Row n of x meets rows n M/N, …, (n+1) M/N - 1 of y.
-
-        Args:
-            x: images or rows.
-            y: one-hot, or relaxed.
-            weights: of the rows in the batch statistics, 1 if None.
-        """
-        x = self.affine(x)
-        if self.of_y is not None:
-            assert y is not None
-            places = (1,) * (x.ndim - 3)
-            bias = torch.bmm(y, self.of_y.weight)
-            x = _repeat_each(x, y.shape[1] // x.shape[1]) + bias.view(*bias.shape, *places)
-        return F.leaky_relu(normalise(self.norm, x, weights), self.slope)
-
-
-def normalise(
-    norm: WeightedBatchNorm, x: Float[Tensor, "R N C *places"], weights: Float[Tensor, "R N"] | None
-) -> Float[Tensor, "R N C *places"]:
-    """Batch normalisation of images or rows that count ``weights``, 1 if None."""
-    if weights is None:
-        return BatchNorm.forward(norm, x)
-    places = x.shape[3:]
-    weights = weights.view(*weights.shape, *(1,) * len(places)).expand(*weights.shape, *places)
-    return norm(x.movedim(2, -1), weights).movedim(-1, 2)
-
-
-def _repeat_each(x: Float[Tensor, "R N *rest"], n: int) -> Float[Tensor, "R Nn *rest"]:
-    """``n`` copies of every row beside each other."""
-    return x if n == 1 else x.repeat_interleave(n, 1)
-
-
-class Level(nn.Module):
-    """Two hidden layers upwards: convolutions of stride 2 and 1 or, for one width in ``shape``, dense.
-
-    Args:
-        replicas: R.
-        below: shape of the input.
-        shape: of the output.
-        momentum: of the batch statistics.
-        below_classes: K of the y that the first layer sees; none if 1.
-        classes: K of the y that the second layer sees; none if 1.
-    """
-
-    def __init__(
-        self, replicas: int, below: Shape, shape: Shape, momentum: float, below_classes: int = 1, classes: int = 1
-    ) -> None:
-        super().__init__()
-        width = shape[0]
-        if len(shape) == 1:
-            first: nn.Module = nn.Sequential(nn.Flatten(2), Linear(replicas, math.prod(below), width))
-            second: nn.Module = Linear(replicas, width, width)
-        else:
-            first = SameConvolution(replicas, below[0], width, stride=2)
-            second = SameConvolution(replicas, width, width, stride=1)
-        self.first = Hidden(replicas, first, width, momentum, below_classes)
-        self.second = Hidden(replicas, second, width, momentum, classes)
-
-    def forward(
-        self,
-        x: Float[Tensor, "R N ..."],
-        below_y: Float[Tensor, "R M J"] | None = None,
-        y: Float[Tensor, "R P K"] | None = None,
-        below_weights: Float[Tensor, "R M"] | None = None,
-        weights: Float[Tensor, "R P"] | None = None,
-    ) -> Float[Tensor, "R P ..."]:
-        return self.second(self.first(x, below_y, below_weights), y, weights)
-
-
-class Descent(nn.Module):
-    r""":math:`f_l` of a level of convolutions: :math:`z_l` is made an image of the level's shape and joined to
-    :math:`\tilde z_{l+1}` by concatenation; a dense :math:`\tilde z_{l+1}` is joined to :math:`z_l` before.
-
-    The last convolution of :math:`f_1` is :math:`f_0`, which is not here.
-    """
-
-    def __init__(
-        self, replicas: int, z_dim: int, above: Shape | None, shape: Shape, out: Shape, momentum: float
-    ) -> None:
-        super().__init__()
-        planes, *_ = self.shape = shape
-        self.dense_above = above is not None and len(above) == 1
-        d_in = z_dim + (above[0] if above is not None and self.dense_above else 0)
-        size = math.prod(shape)
-        self.entry = Hidden(replicas, Linear(replicas, d_in, size), size, momentum, slope=0) if d_in else None
-        joined = planes * ((self.entry is not None) + (above is not None and not self.dense_above))
-        _, height, width = out
-        self.deconvolve = Hidden(replicas, Doubling(replicas, joined, planes, height, width), planes, momentum)
-
-    def forward(
-        self,
-        z: Float[Tensor, "R N Z"] | None,
-        above: Float[Tensor, "R N ..."] | None,
-        weights: Float[Tensor, "R N"] | None,
-    ) -> Float[Tensor, "R N C H W"]:
-        rows: list[Tensor] = []
-        images: list[Tensor] = []
-        if above is not None:
-            (rows if self.dense_above else images).append(above)
-        if z is not None:
-            rows.append(z)
-        if self.entry is not None:
-            images.append(self.entry(torch.cat(rows, -1), weights=weights).unflatten(2, self.shape))
-        return self.deconvolve(torch.cat(images, 2), weights=weights)
-
-
-class PosteriorHead(nn.Module):
-    r""":math:`\mu_l` and :math:`\log\sigma_l^2` from the features below them; σ between 0.001 and 1.001."""
-
-    def __init__(self, replicas: int, d_in: int, z_dim: int) -> None:
-        super().__init__()
-        self.mean, self.raw_sd = Linear(replicas, d_in, z_dim), Linear(replicas, d_in, z_dim)
-
-    def forward(self, h: Float[Tensor, "R N ..."]) -> tuple[Float[Tensor, "R N Z"], Float[Tensor, "R N Z"]]:
-        h = h.flatten(2)
-        return precise(self.mean(h)), 2 * (precise(self.raw_sd(h)).sigmoid() + LEAST_SD).log()
-
-
-class Components(nn.Module):
-    """p(z|y) of one layer: means and log-variances of K Gaussians, or of N(0, I) without parameters for K = 1."""
-
-    def __init__(self, replicas: int, n_clusters: int, z_dim: int) -> None:
-        super().__init__()
-        self.n_clusters, self.z_dim = n_clusters, z_dim
-        if n_clusters > 1:
-            self.mean = nn.Parameter(torch.empty(replicas, n_clusters, z_dim))
-            self.log_var = nn.Parameter(torch.empty(replicas, n_clusters, z_dim))
-
-    def forward(
-        self, y: Float[Tensor, "R N K"] | None
-    ) -> tuple[Float[Tensor, "R N Z"], Float[Tensor, "R N Z"]] | tuple[()]:
-        """Mean and log-variance under y, mixed by a relaxed one; nothing for N(0, I)."""
-        if y is None:
-            return ()
-        with torch.autocast(y.device.type, enabled=False):  # no divergence in 16 bits
-            return torch.bmm(y, self.mean), torch.bmm(y, self.log_var)
-
-    def initialise(self, generators: Sequence[Generator]) -> None:
-        """Means from N(0, 1), variances 1."""
-        if self.n_clusters > 1:
-            self.log_var.data.zero_()
-            for mean, generator in zip(self.mean.data, generators, strict=True):
-                mean.normal_(generator=generator)
-
-    def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n Z"]:
-        """Draws from the mixture p(z)."""
-        draws = noise.normal(n, self.z_dim)
-        if self.n_clusters == 1:
-            return draws
-        uniform = noise.uniform(n, self.n_clusters)
-        y = categorical(uniform.new_zeros(self.n_clusters), uniform)[..., None].expand(-1, -1, self.z_dim)
-        return self.mean.gather(1, y) + (0.5 * self.log_var.gather(1, y)).exp() * draws
-
-    def sample_each(self, n: int, noise: Noise) -> Float[Tensor, "R K n Z"]:
-        """Draws from every p(z|y)."""
-        draws = noise.normal(self.n_clusters, n, self.z_dim)
-        if self.n_clusters == 1:
-            return draws
-        return self.mean[:, :, None] + (0.5 * self.log_var[:, :, None]).exp() * draws
-
-
 #: A y a layer, from the data upwards: one-hot or relaxed ``[R, N, K]``, or None where K = 1.
 Clusters = list[Float[Tensor, "R N K"] | None]
 
@@ -404,7 +185,7 @@ class VariationalLadder(Model):
             if z_dim:
                 self.g_z[str(layer)] = level(layer, below_classes=seen[layer], classes=n)
                 self.q_z[str(layer)] = PosteriorHead(R, math.prod(shapes[layer]), z_dim)
-                self.p_z[str(layer)] = Components(R, n, z_dim)
+                self.p_z[str(layer)] = MixturePrior(R, n, z_dim)
         #: The layers that have clusters.
         self.clustered = [layer for layer, n in enumerate(K, start=1) if n > 1]
         self.g_y = nn.ModuleList(level(layer) for layer in range(1, max(self.clustered, default=0) + 1))
@@ -415,7 +196,7 @@ class VariationalLadder(Model):
 
         if levels < L:
             widths = pairwise((s.z_dims[-1], s.dense, s.dense, s.dense))
-            self.f_dense = nn.ModuleList(Hidden(R, Linear(R, *sizes), s.dense, momentum, slope=0) for sizes in widths)
+            self.f_dense = nn.ModuleList(Block(R, Linear(R, *sizes), s.dense, momentum, slope=0) for sizes in widths)
         else:
             self.f_dense = nn.ModuleList()
         self.f, self.f_last = nn.ModuleList(), nn.ModuleList()
@@ -423,12 +204,12 @@ class VariationalLadder(Model):
             above = shapes[layer + 1] if layer == levels < L else shapes[layer] if layer < levels else None
             self.f.append(Descent(R, s.z_dims[layer - 1], above, shapes[layer], shapes[layer - 1], momentum))
             last = SameConvolution(R, shapes[layer][0], shapes[layer - 1][0], stride=1, mirrored=True)
-            self.f_last.append(last if layer == 1 else Hidden(R, last, shapes[layer - 1][0], momentum))
+            self.f_last.append(last if layer == 1 else Block(R, last, shapes[layer - 1][0], momentum))
 
     def initialise(self, generators: Sequence[Generator]) -> None:
         initialise(self, generators, self.settings.init)
         for layer in self.p_z:
-            self._components(int(layer)).initialise(generators)
+            self._prior_of(int(layer)).initialise(generators)
 
     def images(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B C H W"]:
         """A plane a colour, as convolutions want it."""
@@ -448,8 +229,8 @@ class VariationalLadder(Model):
 
     def infer_z(
         self, x: Float[Tensor, "R B D"], y: Clusters, weights: Sequence[Float[Tensor, "R N"] | None]
-    ) -> dict[int, tuple[Float[Tensor, "R N Z"], Float[Tensor, "R N Z"]]]:
-        r"""Mean and log-variance of :math:`q(z_l|x, y_{\le l})`, equations 6 to 8, of every layer that has z.
+    ) -> dict[int, Gaussian]:
+        r""":math:`q(z_l|x, y_{\le l})`, equations 6 to 8, of every layer that has z, ``[R, N, Z]``.
 
         Args:
             x: images.
@@ -535,14 +316,14 @@ class VariationalLadder(Model):
             q = [x.new_ones(*x.shape[:2], 1)] * len(y)
         weights = [None if each.shape[-1] == 1 else each.flatten(1) for each in q]
         terms, z, total = {}, {}, q[-1].shape[-1]
-        for layer, (mean, log_var) in self.infer_z(x, y, weights).items():
+        for layer, q_z in self.infer_z(x, y, weights).items():
             P = q[layer - 1].shape[-1]
-            draws = noise.normal(B, P, mean.shape[-1]).flatten(1, 2)
-            z[layer] = _repeat_each(mean + (0.5 * log_var).exp() * draws, total // P)
-            kl = gaussian_kl(mean, log_var, *self.p_z[str(layer)](y[layer - 1]))
+            draws = noise.normal(B, P, q_z.mean.shape[-1]).flatten(1, 2)
+            z[layer] = repeat_each(q_z.draw(draws), total // P)
+            kl = q_z.kl(self.p_z[str(layer)](y[layer - 1]))
             terms[f"kl_z{layer}"] = (q[layer - 1] * kl.unflatten(1, (B, P))).sum(-1)
         terms |= {f"kl_y{layer}": categorical_kl(each) for layer, each in logits.items()}
-        log_p = self.log_prob(_repeat_each(x, total), self.decode(z, weights[-1])).unflatten(1, (B, total))
+        log_p = self.log_prob(repeat_each(x, total), self.decode(z, weights[-1])).unflatten(1, (B, total))
         reconstruction = -(q[-1] * log_p).sum(-1)
         latent = torch.stack(list(terms.values())).sum(0)
         objective = (reconstruction + scheduled["warm_up"] * latent).mean(-1)
@@ -555,7 +336,7 @@ class VariationalLadder(Model):
         y: Clusters = [None] * len(self.settings.n_clusters)
         for layer, each in self.y_logits(x).items():
             y[layer - 1] = F.one_hot(each.argmax(-1), each.shape[-1]).to(each.dtype)
-        return {layer: mean for layer, (mean, _) in self.infer_z(x, y, [None] * len(y)).items()}
+        return {layer: q_z.mean for layer, q_z in self.infer_z(x, y, [None] * len(y)).items()}
 
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
         """Means of q(z|x, y) at the most probable y."""
@@ -570,18 +351,18 @@ class VariationalLadder(Model):
         return self.decode(self._prior(n, noise))
 
     def _prior(self, n: int, noise: Noise) -> dict[int, Float[Tensor, "R n Z"]]:
-        return {int(layer): self._components(int(layer)).sample(n, noise) for layer in self.p_z}
+        return {int(layer): self._prior_of(int(layer)).sample(n, noise) for layer in self.p_z}
 
     def resample_layer(self, x: Float[Tensor, "R B D"], layer: int, n: int, noise: Noise) -> Float[Tensor, "R B n D"]:
         """Means of p(x|z) with ``n`` draws from p(z) in one layer and the means of q in all others (Figure 2)."""
-        z = {other: _repeat_each(mean, n) for other, mean in self.means(x).items()}
-        z[layer] = self._components(layer).sample(x.shape[1] * n, noise)
+        z = {other: repeat_each(mean, n) for other, mean in self.means(x).items()}
+        z[layer] = self._prior_of(layer).sample(x.shape[1] * n, noise)
         return self.decode(z).unflatten(1, (x.shape[1], n))
 
     def sample_layer_clusters(self, layer: int, n: int, noise: Noise) -> Float[Tensor, "R K n D"]:
         """Means of p(x|z) for ``n`` draws from every p(z|y) of one layer, all others being one draw from their
         prior (Figure 3)."""
-        each = self._components(layer).sample_each(n, noise)
+        each = self._prior_of(layer).sample_each(n, noise)
         _, K, _, _ = each.shape
         z = {other: one.expand(-1, K * n, -1) for other, one in self._prior(1, noise).items()}
         return self.decode(z | {layer: each.flatten(1, 2)}).unflatten(1, (K, n))
@@ -599,10 +380,10 @@ class VariationalLadder(Model):
                 pictures[f"components_y{layer}"] = self.sample_layer_clusters(layer, m, noise.at(2 * at + 1))
         return pictures
 
-    def _components(self, layer: int) -> Components:
+    def _prior_of(self, layer: int) -> MixturePrior:
         if str(layer) not in self.p_z:
             raise SettingError(f"There is no z in layer {layer}, only in {', '.join(self.p_z)}.")
-        return cast(Components, self.p_z[str(layer)])
+        return cast(MixturePrior, self.p_z[str(layer)])
 
 
 def _refuse(x_dim: int, s: VLACSettings) -> None:

@@ -1,0 +1,70 @@
+r"""What models whose latent variables are all continuous share: one bound, and importance weights of its terms.
+
+With h for all latent variables, at a sample of q, and its mean the evidence lower bound:
+
+.. math:: \log w = \log p(x|h) - \sum_i \big(\log q(h_i|\cdot) - \log p(h_i|\cdot)\big)
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from genclust.models.base import BernoulliModel, Terms
+from genclust.models.networks import repeat_rows
+from genclust.streams import Noise
+
+
+class ContinuousModel(BernoulliModel):
+    """A model of bits without a discrete latent variable."""
+
+    @property
+    @abstractmethod
+    def latent_dims(self) -> Sequence[int]:
+        """The dimension of each latent variable, in the order in which noise is drawn for them."""
+
+    @abstractmethod
+    def terms(
+        self, x: Float[Tensor, "R B D"], inferred: Any, noises: Sequence[Float[Tensor, "R B Z"]]
+    ) -> dict[str, Float[Tensor, "R B"]]:
+        """``reconstruction``, -log p(x|h), first, and log q - log p of each latent variable, at one sample of every
+        row, in nats."""
+
+    @property
+    def training_samples(self) -> int:
+        """Samples of h per example in a training step."""
+        return 1
+
+    def negative_bound(self, negative_log_w: Float[Tensor, "R k B"]) -> Float[Tensor, "R B"]:
+        """What is minimised, of the log-weights of k samples: their mean, the evidence lower bound's negative."""
+        return negative_log_w.mean(1)
+
+    def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
+        """The negative of the bound; ``warm_up``, where a model has it, weighs every log q - log p."""
+        x = self.binarise(x, noise)
+        terms = self.sampled_terms(x, self.infer(x), self.training_samples, noise)
+        if "warm_up" in scheduled:
+            latent = torch.stack([term for name, term in terms.items() if name != "reconstruction"]).sum(0)
+            negative_log_w = terms["reconstruction"] + scheduled["warm_up"] * latent
+        else:
+            negative_log_w = torch.stack(list(terms.values())).sum(0)
+        means = {name: term.mean(1) for name, term in terms.items()}
+        return Terms(self.negative_bound(negative_log_w).mean(-1), means)
+
+    def log_weights(self, x: Float[Tensor, "R B D"], inferred: Any, n: int, noise: Noise) -> Float[Tensor, "n R B"]:
+        terms = self.sampled_terms(x, inferred, n, noise)
+        return -torch.stack(list(terms.values())).sum(0).transpose(0, 1)
+
+    def sampled_terms(
+        self, x: Float[Tensor, "R B D"], inferred: Any, n: int, noise: Noise
+    ) -> dict[str, Float[Tensor, "R n B"]]:
+        """The terms of ``n`` samples for every row."""
+        R, B, _ = x.shape
+        noises = [noise.normal(n, B, dim).flatten(1, 2) for dim in self.latent_dims]
+        terms = self.terms(repeat_rows(n, x), repeat_rows(n, inferred), noises)
+        return {name: term.view(R, n, B) for name, term in terms.items()}

@@ -1,0 +1,249 @@
+"""Layers of the ladder autoencoders: levels of convolutions upwards and downwards, heads of q and priors of p.
+
+They follow the VLAE's code for SVHN, see :mod:`genclust.models.vlac`.  Every layer holds R replicas side by side; rows
+of images have the planes before height and width.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from genclust.kernels.dispatch import precise
+from genclust.models.distributions import Gaussian, categorical
+from genclust.models.layers import BatchNorm, ClassBias, Convolution, Linear, WeightedBatchNorm
+from genclust.streams import Noise
+
+#: Of the VLAE's code: side of a kernel, slope of the rectifiers (except after the dense layers of p, where it is 0),
+#: and least standard deviation of q(z|·).
+KERNEL = 4
+SLOPE = 0.1
+LEAST_SD = 1e-3
+
+#: Planes, height and width of what a convolution gives, or the width of a dense layer.
+Shape = tuple[int, ...]
+
+
+class SameConvolution(Convolution):
+    """A convolution of 4 × 4 whose output has the height and width of its input over the stride, rounded up.
+
+    Padding is TensorFlow's: what cannot be even goes to the right and the bottom, or to the left and the top in its
+    transposed convolutions of stride 1, which ``mirrored`` ones are but for the naming of their weights.
+    """
+
+    def __init__(self, replicas: int, channels_in: int, channels_out: int, stride: int, mirrored: bool = False) -> None:
+        super().__init__(replicas, channels_in, channels_out, KERNEL, stride, padding=1)
+        self.mirrored = mirrored
+
+    def forward(self, x: Float[Tensor, "R B C H W"]) -> Float[Tensor, "R B O P Q"]:
+        down, right = (self.stride * (-(-n // self.stride) - 1) + 2 - n for n in x.shape[-2:])
+        uneven = (right, 0, down, 0) if self.mirrored else (0, right, 0, down)
+        return super().forward(F.pad(x, uneven) if any(uneven) else x)
+
+
+class Upsample(Convolution):
+    """The transposed convolution from the output of a :class:`SameConvolution` of stride 2 to the size of its input."""
+
+    def __init__(self, replicas: int, channels_in: int, channels_out: int, height: int, width: int) -> None:
+        super().__init__(replicas, channels_in, channels_out, KERNEL, 2, padding=1, transposed=True)
+        self.height, self.width = height, width
+
+    def forward(self, x: Float[Tensor, "R B C P Q"]) -> Float[Tensor, "R B O H W"]:
+        return super().forward(x)[..., : self.height, : self.width]
+
+
+class Block(nn.Module):
+    """An affine map, to which a class may add its bias, batch normalisation and a rectifier.
+
+    Args:
+        replicas: R.
+        affine: of images or of rows.
+        features: planes or values that come out.
+        momentum: of the batch statistics.
+        classes: K of the y that adds a bias; none if 1.
+        slope: of the rectifier below zero.
+    """
+
+    def __init__(
+        self,
+        replicas: int,
+        affine: nn.Module,
+        features: int,
+        momentum: float,
+        classes: int = 1,
+        slope: float = SLOPE,
+    ) -> None:
+        super().__init__()
+        self.affine = affine
+        self.of_y = ClassBias(replicas, classes, features) if classes > 1 else None
+        self.norm = WeightedBatchNorm(replicas, features, momentum)
+        self.slope = slope
+
+    def forward(
+        self,
+        x: Float[Tensor, "R N ..."],
+        y: Float[Tensor, "R M K"] | None = None,
+        weights: Float[Tensor, "R M"] | None = None,
+    ) -> Float[Tensor, "R M ..."]:
+        """Row n of x meets rows n M/N, …, (n+1) M/N - 1 of y.
+
+        Args:
+            x: images or rows.
+            y: one-hot, or relaxed.
+            weights: of the rows in the batch statistics, 1 if None.
+        """
+        x = self.affine(x)
+        if self.of_y is not None:
+            assert y is not None
+            places = (1,) * (x.ndim - 3)
+            bias = torch.bmm(y, self.of_y.weight)
+            x = repeat_each(x, y.shape[1] // x.shape[1]) + bias.view(*bias.shape, *places)
+        return F.leaky_relu(normalise(self.norm, x, weights), self.slope)
+
+
+def normalise(
+    norm: WeightedBatchNorm, x: Float[Tensor, "R N C *places"], weights: Float[Tensor, "R N"] | None
+) -> Float[Tensor, "R N C *places"]:
+    """Batch normalisation of images or rows that count ``weights``, 1 if None."""
+    if weights is None:
+        return BatchNorm.forward(norm, x)
+    places = x.shape[3:]
+    weights = weights.view(*weights.shape, *(1,) * len(places)).expand(*weights.shape, *places)
+    return norm(x.movedim(2, -1), weights).movedim(-1, 2)
+
+
+def repeat_each(x: Float[Tensor, "R N *rest"], n: int) -> Float[Tensor, "R Nn *rest"]:
+    """``n`` copies of every row beside each other."""
+    return x if n == 1 else x.repeat_interleave(n, 1)
+
+
+class Level(nn.Module):
+    """Two hidden layers upwards: convolutions of stride 2 and 1 or, for one width in ``shape``, dense.
+
+    Args:
+        replicas: R.
+        below: shape of the input.
+        shape: of the output.
+        momentum: of the batch statistics.
+        below_classes: K of the y that the first layer sees; none if 1.
+        classes: K of the y that the second layer sees; none if 1.
+    """
+
+    def __init__(
+        self, replicas: int, below: Shape, shape: Shape, momentum: float, below_classes: int = 1, classes: int = 1
+    ) -> None:
+        super().__init__()
+        width = shape[0]
+        if len(shape) == 1:
+            first: nn.Module = nn.Sequential(nn.Flatten(2), Linear(replicas, math.prod(below), width))
+            second: nn.Module = Linear(replicas, width, width)
+        else:
+            first = SameConvolution(replicas, below[0], width, stride=2)
+            second = SameConvolution(replicas, width, width, stride=1)
+        self.first = Block(replicas, first, width, momentum, below_classes)
+        self.second = Block(replicas, second, width, momentum, classes)
+
+    def forward(
+        self,
+        x: Float[Tensor, "R N ..."],
+        below_y: Float[Tensor, "R M J"] | None = None,
+        y: Float[Tensor, "R P K"] | None = None,
+        below_weights: Float[Tensor, "R M"] | None = None,
+        weights: Float[Tensor, "R P"] | None = None,
+    ) -> Float[Tensor, "R P ..."]:
+        return self.second(self.first(x, below_y, below_weights), y, weights)
+
+
+class Descent(nn.Module):
+    r""":math:`f_l` of a level of convolutions: :math:`z_l` is made an image of the level's shape and joined to
+    :math:`\tilde z_{l+1}` by concatenation; a dense :math:`\tilde z_{l+1}` is joined to :math:`z_l` before.
+
+    The last convolution of :math:`f_1` is :math:`f_0`, which is not here.
+    """
+
+    def __init__(
+        self, replicas: int, z_dim: int, above: Shape | None, shape: Shape, out: Shape, momentum: float
+    ) -> None:
+        super().__init__()
+        planes, *_ = self.shape = shape
+        self.dense_above = above is not None and len(above) == 1
+        d_in = z_dim + (above[0] if above is not None and self.dense_above else 0)
+        size = math.prod(shape)
+        self.entry = Block(replicas, Linear(replicas, d_in, size), size, momentum, slope=0) if d_in else None
+        joined = planes * ((self.entry is not None) + (above is not None and not self.dense_above))
+        _, height, width = out
+        self.deconvolve = Block(replicas, Upsample(replicas, joined, planes, height, width), planes, momentum)
+
+    def forward(
+        self,
+        z: Float[Tensor, "R N Z"] | None,
+        above: Float[Tensor, "R N ..."] | None,
+        weights: Float[Tensor, "R N"] | None,
+    ) -> Float[Tensor, "R N C H W"]:
+        rows: list[Tensor] = []
+        images: list[Tensor] = []
+        if above is not None:
+            (rows if self.dense_above else images).append(above)
+        if z is not None:
+            rows.append(z)
+        if self.entry is not None:
+            images.append(self.entry(torch.cat(rows, -1), weights=weights).unflatten(2, self.shape))
+        return self.deconvolve(torch.cat(images, 2), weights=weights)
+
+
+class PosteriorHead(nn.Module):
+    r""":math:`\mu_l` and :math:`\log\sigma_l^2` from the features below them; σ between 0.001 and 1.001."""
+
+    def __init__(self, replicas: int, d_in: int, z_dim: int) -> None:
+        super().__init__()
+        self.mean, self.raw_sd = Linear(replicas, d_in, z_dim), Linear(replicas, d_in, z_dim)
+
+    def forward(self, h: Float[Tensor, "R N ..."]) -> Gaussian:
+        h = h.flatten(2)
+        return Gaussian(precise(self.mean(h)), log_var=2 * (precise(self.raw_sd(h)).sigmoid() + LEAST_SD).log())
+
+
+class MixturePrior(nn.Module):
+    """p(z|y) of one layer: means and log-variances of K Gaussians, or of N(0, I) without parameters for K = 1."""
+
+    def __init__(self, replicas: int, n_clusters: int, z_dim: int) -> None:
+        super().__init__()
+        self.n_clusters, self.z_dim = n_clusters, z_dim
+        if n_clusters > 1:
+            self.mean = nn.Parameter(torch.empty(replicas, n_clusters, z_dim))
+            self.log_var = nn.Parameter(torch.empty(replicas, n_clusters, z_dim))
+
+    def forward(self, y: Float[Tensor, "R N K"] | None) -> Gaussian | None:
+        """p(z|y), its parameters mixed by a relaxed y; None for N(0, I)."""
+        if y is None:
+            return None
+        with torch.autocast(y.device.type, enabled=False):  # no divergence in 16 bits
+            return Gaussian(torch.bmm(y, self.mean), log_var=torch.bmm(y, self.log_var))
+
+    def initialise(self, generators: Sequence[Generator]) -> None:
+        """Means from N(0, 1), variances 1."""
+        if self.n_clusters > 1:
+            self.log_var.data.zero_()
+            for mean, generator in zip(self.mean.data, generators, strict=True):
+                mean.normal_(generator=generator)
+
+    def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n Z"]:
+        """Draws from the mixture p(z)."""
+        draws = noise.normal(n, self.z_dim)
+        if self.n_clusters == 1:
+            return draws
+        uniform = noise.uniform(n, self.n_clusters)
+        y = categorical(uniform.new_zeros(self.n_clusters), uniform)[..., None].expand(-1, -1, self.z_dim)
+        return Gaussian(self.mean.gather(1, y), log_var=self.log_var.gather(1, y)).draw(draws)
+
+    def sample_each(self, n: int, noise: Noise) -> Float[Tensor, "R K n Z"]:
+        """Draws from every p(z|y)."""
+        draws = noise.normal(self.n_clusters, n, self.z_dim)
+        if self.n_clusters == 1:
+            return draws
+        return Gaussian(self.mean[:, :, None], log_var=self.log_var[:, :, None]).draw(draws)

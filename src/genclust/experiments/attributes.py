@@ -10,6 +10,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from genclust.experiments.access import Runs
+from genclust.experiments.columns import Column
 from genclust.experiments.layerwise import LEADING
 from genclust.experiments.store import Record
 from genclust.experiments.tables import measured
@@ -60,28 +61,38 @@ def agreement(runs: Sequence[Record], kind: str, score: str = "nmi_arithmetic") 
     return Agreement(scores, layers, attributes)
 
 
-def knows_attributes(found: Mapping[str, Sequence[Record]]) -> bool:
-    """Whether the data of all records have labels, so that there is something to compare clusters with."""
-    return all("test.floor_identity" in run.metrics for runs in found.values() for run in runs)
+def known_of(found: Mapping[str, Sequence[Record]]) -> list[str]:
+    """The attributes that are known of the data of all records, in the order in which they are shown; for those of
+    the user's own, the labels alone or nothing."""
+    every = [run.metrics for runs in found.values() for run in runs]
+    return [name for name in ATTRIBUTES if every and all(f"test.floor_{name}" in metrics for metrics in every)]
 
 
 def layers_by_attribute(found: Mapping[str, Runs]) -> dict[str, Agreement]:
-    """The mutual information of every clustering of ``vlac-factors`` with all attributes, by the title of its map."""
+    """The mutual information of every clustering of ``vlac-factors`` with all attributes, by the title of its map;
+    none for data without labels."""
     maps = {}
-    for name, kind, title in CLUSTERINGS:
+    for name, kind, title in CLUSTERINGS if known_of(found) else ():
         if runs := found[name]:
-            model, _, clusters = title.partition(", ")
-            what = "clusters $y$" if clusters == "clusters" else "k-means in $z$"
+            model = title.partition(",")[0]
+            what = "clusters $y$" if kind == "y" else "k-means in $z$"
             data = runs[0].data["name"].replace("_", " ")
-            maps[f"{model}: {what} ({data}, {len(runs)} seeds)"] = agreement(runs, kind)
+            scores, layers, attributes = agreement(runs, kind)
+            layers = [f"layer {layer}" for layer in layers]
+            maps[f"{model}: {what} ({data}, {len(runs)} seeds)"] = Agreement(scores, layers, attributes)
     return maps
 
 
-def highest_by_chance(runs: Sequence[Record]) -> float | None:
-    """The greatest mutual information that clusters of the same sizes have by chance with any attribute, in per cent;
-    None where it was not measured."""
-    known = [value for run in runs for name, value in run.metrics.items() if name.startswith("test.chance_nmi")]
-    return max(known, default=None)
+def by_chance(found: Mapping[str, Runs]) -> str:
+    """The greatest mutual information that clusters like VLAC's have with any attribute by chance, for a line above
+    the maps; or why there are none."""
+    if not any(found.values()):
+        return "not run"
+    if not known_of(found):
+        return "no labels, and so nothing to compare clusters with"
+    start = "test.chance_nmi"
+    chance = [value for run in found["vlac"] for name, value in run.metrics.items() if name.startswith(start)]
+    return f"NMI by chance, in any cell of VLAC's: {max(chance):.1f} % at most" if chance else ""
 
 
 def leaders(found: Mapping[str, Runs]) -> pd.DataFrame:
@@ -120,22 +131,19 @@ def accuracies(found: Mapping[str, Runs]) -> pd.DataFrame:
         lines.append({"": "VLAC, by chance"} | {name: f"{value:.1f}" for name, value in best.items()} | {"seeds": ""})
     if lines:
         run = next(runs[0] for runs in found.values() if runs)
-        floors = {name: f"{run.metrics[f'test.floor_{name}']:.1f}" for name in attributes_of(run)}
+        floors = {name: f"{run.metrics[f'test.floor_{name}']:.1f}" for name in known_of({"": [run]})}
         lines.append({"": "floor"} | floors | {"seeds": ""})
     return pd.DataFrame(lines)
 
 
-def attributes_of(run: Record) -> list[str]:
-    """The attributes that are known of the data of a record, in the order in which they are shown."""
-    return [name for name in ATTRIBUTES if f"test.floor_{name}" in run.metrics]
-
-
-def best_layer(runs: Sequence[Record], attribute: str) -> str:
-    """Mean ± sd over seeds of the mutual information with an attribute in the layer where it is highest, in per cent."""
+def best_layer(attribute: str) -> Column:
+    """A column with mean ± sd over seeds of the mutual information of the clusters with an attribute, in per cent, in
+    the layer where each seed's is highest."""
     start, end = "test.nmi_arithmetic_y", f"_{attribute}"
-    highest = [
-        max(value for name, value in run.metrics.items() if name.startswith(start) and name.endswith(end))
-        for run in runs
-    ]
-    summary = Summary.of(highest)
-    return f"{summary.mean:.1f}" + ("" if summary.sd is None else f" ± {summary.sd:.1f}")
+
+    def column(runs: Runs) -> str:
+        layers = [[v for k, v in run.metrics.items() if k.startswith(start) and k.endswith(end)] for run in runs]
+        summary = Summary.of([max(scores) for scores in layers])
+        return f"{summary.mean:.1f}" + ("" if summary.sd is None else f" ± {summary.sd:.1f}")
+
+    return column

@@ -25,6 +25,7 @@ HEADINGS = {
     "nmi_geometric": "NMI (geometric)",
     "nmi_arithmetic": "NMI (arithmetic)",
     "clusters_used": "clusters used",
+    "ari": "ARI",
     "log_likelihood": "log-likelihood",
     "elbo": "one-sample bound",
     "error_q": "error of q(y|x)",

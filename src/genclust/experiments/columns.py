@@ -149,14 +149,26 @@ def last_point(runs: Sequence[Record]) -> dict[str, float]:
     return {str(name): value for name, value in pd.DataFrame([run.curve[-1] for run in runs]).mean().items()}
 
 
-def at_end(term: str, digits: int = 2) -> Column:
-    """A quantity of the learning curve after the last epoch, in the mean over seeds; a dash where there is none."""
+def at_end(term: str, digits: int = 2, or_else: str = "") -> Column:
+    """A quantity of the learning curve after the last epoch, in the mean over seeds; a dash where there is none.
+
+    Args:
+        term: its name in the curve.
+        digits: after the point.
+        or_else: the name that it has in the curves of other models.
+    """
 
     def column(runs: Runs) -> str:
         found = last_point(runs)
-        return signed(found[term], digits) if term in found else "–"
+        value = found.get(term, found.get(or_else))
+        return "–" if value is None else signed(value, digits)
 
     return column
+
+
+def each_at_end(quantity: str, digits: int = 1) -> Column:
+    """A quantity of every seed's learning curve after the last epoch."""
+    return lambda runs: ", ".join(f"{run.curve[-1][quantity]:.{digits}f}" for run in runs)
 
 
 def divergences(found: Iterable[Sequence[Record]]) -> list[str]:

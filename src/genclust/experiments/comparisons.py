@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import pandas as pd
 
-from genclust.experiments.access import Runs
-from genclust.experiments.columns import values
-from genclust.experiments.store import Record
-from genclust.experiments.tables import difference, signed
+from genclust.experiments.access import Asked, Runs
+from genclust.experiments.columns import each_seed, label, mean_sd, table, values
+from genclust.experiments.declaration import load
+from genclust.experiments.tables import difference, measured, reported, signed
 
 
 def differences(
@@ -39,16 +40,44 @@ def differences(
     return pd.DataFrame(lines)
 
 
-def selection(runs: Sequence[Record], by: str, metric: str) -> dict[str, str]:
-    """What leaving out seeds would do: the mean of the best one, the best two, and so on.
+def selection(found: Mapping[str, Runs]) -> pd.DataFrame:
+    """What leaving out seeds would do: the mean test accuracy of the best one by validation accuracy, of the best two,
+    and so on, beside the first number that the paper reports."""
+    lines = []
+    for runs in found.values():
+        ranked = sorted(runs, key=lambda run: -run.metrics["validation.acc_hungarian"])
+        reached = values(ranked, "test.acc_hungarian")
+        stated = replace(runs.row.reported[0], sd=None)
+        means = {f"best {k}": f"{sum(reached[:k]) / k:.1f}" for k in range(1, len(reached) + 1)}
+        lines.append({"Test ACC (Hungarian)": runs.row.label, "paper": reported(stated)} | means)
+    return pd.DataFrame(lines).fillna("")
 
-    Args:
-        runs: the records.
-        by: the metric that the seeds are ordered by, from the greatest.
-        metric: whose means are given, under ``best 1``, ``best 2``, …
-    """
-    ranked = values(sorted(runs, key=lambda run: -run.metrics[by]), metric)
-    return {f"best {k}": f"{sum(ranked[:k]) / k:.1f}" for k in range(1, len(ranked) + 1)}
+
+def tries(asked: Asked, dataset: str) -> pd.DataFrame:
+    """The rows of ``simple-tries`` on a data set, with their scores on validation data."""
+    rows = [row.name for row in load("simple-tries").rows.values() if row.dataset == dataset]
+    return table(
+        asked.rows("simple-tries", ",".join(rows)),
+        {
+            "Setting": label,
+            "Validation ACC (Hungarian)": mean_sd("validation.acc_hungarian", 1),
+            "each seed": each_seed("validation.acc_hungarian", 1),
+            "Validation NMI (geometric)": mean_sd("validation.nmi_geometric", 1),
+            "epochs": lambda runs: runs[0].config["training"]["epochs"] if runs else "–",
+        },
+    )
+
+
+def measured_and_reported(found: Mapping[str, Runs]) -> pd.DataFrame:
+    """One line for each row: every number that the paper reports for it, measured and reported."""
+    lines = []
+    for runs in found.values():
+        line = {"Method": runs.row.label}
+        for number in runs.row.reported:
+            line[f"{number.name}, measured"] = "quoted" if runs.row.quoted else measured(runs, number.metric)
+            line[f"{number.name}, paper"] = reported(number)
+        lines.append(line | {"Seeds": len(runs) or "–"})
+    return pd.DataFrame(lines)
 
 
 Seen = dict[str, list[float]]

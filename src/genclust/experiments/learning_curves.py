@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
 
+from genclust.experiments.access import Runs
 from genclust.experiments.store import Record
 
 #: The values of all seeds by label, and the epochs that they belong to.
@@ -34,3 +36,12 @@ def learning_curves(found: Mapping[str, Sequence[Record]], quantity: str) -> Cur
     return {
         name: np.array([[curve[epoch] for epoch in epochs] for curve in curves]) for name, curves in by_epoch.items()
     }, np.array(epochs)
+
+
+def until(found: Mapping[str, Runs], epoch: float) -> dict[str, Runs]:
+    """The same records with their learning curves cut off after an epoch, for tables of what was trained for longer
+    beside what was not."""
+    return {
+        name: Runs(runs.row, [replace(run, curve=[p for p in run.curve if p["epoch"] <= epoch]) for run in runs])
+        for name, runs in found.items()
+    }

@@ -14,8 +14,12 @@ from genclust.experiments.declaration import load
 
 #: Adjusted Rand index of clusters and arms, in per cent, and from where on the arms count as found.
 ARI, FOUND = "test.ari", 95
+USED = "test.clusters_used"
+TITLES = {"plain": "networks of the paper", "bn": "with batch normalisation"}
 #: The records of each pair of weights (η, α).
 Plane = Mapping[tuple[float, float], Runs]
+#: A number for each pair, all η, and all α.
+Map = tuple[Float[np.ndarray, "etas alphas"], list[float], list[float]]
 
 
 def planes(asked: Asked, networks: str) -> dict[str, dict[tuple[float, float], Runs]]:
@@ -48,11 +52,21 @@ def weights(plane: Plane) -> tuple[list[float], list[float]]:
     return sorted({eta for eta, _ in plane}), sorted({alpha for _, alpha in plane})
 
 
-def medians(plane: Plane, metric: str) -> tuple[Float[np.ndarray, "etas alphas"], list[float], list[float]]:
+def medians(plane: Plane, metric: str) -> Map:
     """The median of a metric over the seeds of every pair, NaN where there is none; all η; all α."""
     etas, alphas = weights(plane)
     found = {pair: np.median(values(runs, metric)) for pair, runs in plane.items()}
     return np.array([[found.get((eta, alpha), np.nan) for alpha in alphas] for eta in etas]), etas, alphas
+
+
+def maps(planes: Mapping[str, Plane]) -> dict[str, list[Map]]:
+    """For each plane, by its title, the medians of the adjusted Rand index and of the number of components used."""
+    return {TITLES[kind]: [medians(plane, metric) for metric in (ARI, USED)] for kind, plane in planes.items()}
+
+
+def components(planes: Mapping[str, Plane]) -> int:
+    """The number K of components that the models have, at most."""
+    return max(runs[0].config["model"]["n_clusters"] for plane in planes.values() for runs in plane.values())
 
 
 def reached(plane: Plane) -> pd.DataFrame:
@@ -84,6 +98,6 @@ def more_samples(many: Plane, one: Plane) -> pd.DataFrame:
         for M, found in ((1, one.get((eta, alpha))), (runs[0].config["model"]["samples"], runs)):
             if found:
                 line = {"": f"η = {eta:g}, α = {alpha:g}", "M": M, "median ARI": median(ARI, 0)(found)}
-                line |= {"each seed": each_seed(ARI)(found), "components used": each_seed("test.clusters_used")(found)}
+                line |= {"each seed": each_seed(ARI)(found), "components used": each_seed(USED)(found)}
                 lines.append(line | {"minutes a seed": minutes()(found)})
     return pd.DataFrame(lines)

@@ -67,8 +67,7 @@ def stacked_maps(maps: Mapping[str, Cells], limits: tuple[float, float]) -> None
 
 def map_grid(
     columns: Mapping[str, Sequence[Cells]],
-    titles: Sequence[str],
-    limits: Sequence[tuple[float, float]],
+    quantities: Mapping[str, tuple[float, float]],
     xlabel: str,
     ylabel: str,
 ) -> None:
@@ -76,15 +75,16 @@ def map_grid(
 
     Args:
         columns: the maps of each kind, one a quantity, by the name of the kind.
-        titles: what the quantities are.
-        limits: of the colours of each quantity.
+        quantities: the values of the darkest and the brightest colour, by the name of the quantity.
         xlabel, ylabel: what the columns and rows of all maps stand for.
     """
-    _, axes = plt.subplots(len(titles), len(columns), figsize=(PAGE_WIDTH, 3.2 * len(titles)), squeeze=False)
+    _, axes = plt.subplots(
+        len(quantities), len(columns), figsize=(PAGE_WIDTH, 3.2 * len(quantities)), squeeze=False
+    )
     for column, (kind, maps) in zip(axes.T, columns.items(), strict=True):
-        for ax, (values, rows, cols), title, ends in zip(column, maps, titles, limits, strict=True):
-            heat_map(ax, values, rows, cols, ends)
-            ax.set_title(f"{kind}\n{title}" if ax is column[0] else title)
+        for ax, (values, rows, cols), (name, limits) in zip(column, maps, quantities.items(), strict=True):
+            heat_map(ax, values, rows, cols, limits)
+            ax.set_title(f"{kind}\n{name}" if ax is column[0] else name)
         column[-1].set_xlabel(xlabel)
     for ax in axes[:, 0]:
         ax.set_ylabel(ylabel)

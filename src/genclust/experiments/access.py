@@ -8,11 +8,11 @@ from functools import cache
 from typing import Any
 
 from genclust.experiments.declaration import PROFILES, Profile, Row, load, parse_profile, parse_seeds
-from genclust.settings import merge
 from genclust.experiments.execution import run, task_for
 from genclust.experiments.store import Record, in_repository, own
 from genclust.experiments.verdicts import published_records
 from genclust.models import BASELINES
+from genclust.settings import merge
 
 
 class Runs(list[Record]):

@@ -72,7 +72,7 @@ def measured_and_reported(found: Mapping[str, Runs]) -> pd.DataFrame:
     """One line for each row: every number that the paper reports for it, measured and reported."""
     lines = []
     for runs in found.values():
-        line = {"Method": runs.row.label}
+        line: dict[str, str | int] = {"Method": runs.row.label}
         for number in runs.row.reported:
             line[f"{number.name}, measured"] = "quoted" if runs.row.quoted else measured(runs, number.metric)
             line[f"{number.name}, paper"] = reported(number)

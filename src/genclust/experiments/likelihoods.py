@@ -42,10 +42,8 @@ def importance_bounds(found: Mapping[str, Sequence[Record]]) -> dict[str, Bounds
     bounds = {}
     for name, runs in found.items():
         if arrays := [run.arrays() for run in runs]:
-            drawn, summed = (
-                np.stack([kept[kind] for kept in arrays]) if kind in arrays[0] else None
-                for kind in ("bound", "bound_enumerated")
-            )
+            drawn, enumerated = np.stack([kept["bound"] for kept in arrays]), "bound_enumerated"
+            summed = np.stack([kept[enumerated] for kept in arrays]) if enumerated in arrays[0] else None
             bounds[name] = Bounds(arrays[0]["bound_samples"], drawn, summed)
     return bounds
 
@@ -70,8 +68,10 @@ def drawn_or_summed(bounds: Mapping[str, Bounds], samples: Sequence[int]) -> pd.
     """The bound with the cluster drawn and with the cluster summed out, for each model with clusters and each S."""
     lines = []
     for name, found in bounds.items():
-        for S in samples if found.summed is not None else ():
-            drawn, summed = (_mean_at(S, found.samples, kind) for kind in (found.drawn, found.summed))
+        if found.summed is None:
+            continue
+        for S in samples:
+            drawn, summed = _mean_at(S, found.samples, found.drawn), _mean_at(S, found.samples, found.summed)
             if drawn is not None and summed is not None:
                 cells = {"y drawn": drawn, "y summed out": summed, "difference": summed - drawn}
                 lines.append({"Model": name, "S": S} | {heading: signed(value) for heading, value in cells.items()})
@@ -100,7 +100,7 @@ def label_objectives(found: Mapping[str, Runs], unlabelled: Sequence[Record]) ->
         found,
         {
             "Added to the loss": lambda runs: runs.row.label.rpartition(", ")[0],
-            "α": lambda runs: f"{runs.row.settings['model']['alpha']:g}",
+            "α": lambda runs: f"{(runs.row.settings or {})['model']['alpha']:g}",
             "log-likelihood": mean_sd(LOG_LIKELIHOOD),
             "above CaGeM-0": above(unlabelled, LOG_LIKELIHOOD),
             "error of q (%)": mean_sd("test.error_q", 1),

@@ -71,9 +71,7 @@ def difference(better: Sequence[Record], worse: Sequence[Record], metric: str) -
     return f"{signed(found.mean)} [{signed(low)}, {signed(high)}]"
 
 
-def comparison(
-    experiment: str, dataset: str, metrics: Mapping[str, str], asked: Asked | None = None
-) -> pd.DataFrame:
+def comparison(experiment: str, dataset: str, metrics: Mapping[str, str], asked: Asked | None = None) -> pd.DataFrame:
     """One line a method on one data set, measured beside reported.
 
     Args:

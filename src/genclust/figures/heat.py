@@ -78,9 +78,7 @@ def map_grid(
         quantities: the values of the darkest and the brightest colour, by the name of the quantity.
         xlabel, ylabel: what the columns and rows of all maps stand for.
     """
-    _, axes = plt.subplots(
-        len(quantities), len(columns), figsize=(PAGE_WIDTH, 3.2 * len(quantities)), squeeze=False
-    )
+    _, axes = plt.subplots(len(quantities), len(columns), figsize=(PAGE_WIDTH, 3.2 * len(quantities)), squeeze=False)
     for column, (kind, maps) in zip(axes.T, columns.items(), strict=True):
         for ax, (values, rows, cols), (name, limits) in zip(column, maps, quantities.items(), strict=True):
             heat_map(ax, values, rows, cols, limits)

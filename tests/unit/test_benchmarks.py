@@ -247,3 +247,8 @@ def test_the_figures_hold_what_they_are_given() -> None:
     for wrong in (lambda: draw.bars(first, {}, {}, [], "x"), lambda: draw.cost(third, {1: 0.0}, "K")):
         with pytest.raises(ValueError):
             wrong()
+
+
+def test_rates_on_a_gpu_are_curves_over_the_number_of_replicas():
+    graphs = {"1": {"variants": {"one by one": {"median": 2e6}}}, "10": {"variants": {"one by one": {"median": 5e6}}}}
+    assert page.by_replicas(graphs, 1e6) == {"one by one": {1: 2.0, 10: 5.0}}

@@ -17,9 +17,9 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.patches import Circle, Ellipse, FancyArrowPatch, Rectangle
 from matplotlib.text import Text
 
-from genclust.figures import latent, style
+from genclust.figures import latent, layers, manifold, style
 from genclust.figures.bounds import bound_curves
-from genclust.figures.curves import accuracy_curves
+from genclust.figures.curves import accuracy_curves, curve_panels
 from genclust.figures.diagrams import (
     HIDDEN,
     STOCHASTIC,
@@ -29,9 +29,9 @@ from genclust.figures.diagrams import (
     graphical_model,
     vlac_graphical_model,
 )
-from genclust.figures.heat import heat_map
-from genclust.figures.images import as_images, as_squares, image_grid
-from genclust.figures.scatter import class_scatter
+from genclust.figures.heat import heat_map, map_grid, stacked_maps
+from genclust.figures.images import as_images, as_squares, grid_figure, image_grid
+from genclust.figures.scatter import class_scatter, scatter_panels
 from genclust.figures.seeds import seed_rows, seeds_against_paper
 
 
@@ -464,3 +464,153 @@ def test_rows_become_square_images_grey_or_coloured() -> None:
     assert colour.shape == (1, 1, 2, 2, 3) and list(colour[0, 0, 0, 1] * 255) == [3, 4, 5]
     with pytest.raises(ValueError, match="rows of 6 values"):
         as_squares(np.zeros((1, 1, 6)))
+
+
+# ---- whole figures
+
+
+@pytest.fixture
+def figures() -> Iterator[list[plt.Figure]]:
+    """The figures that a test makes, filled when they are asked for."""
+
+    class Open(list):
+        def __getitem__(self, place):
+            return plt.figure(plt.get_fignums()[place])
+
+        def __len__(self) -> int:
+            return len(plt.get_fignums())
+
+    with mpl.rc_context():
+        plt.close("all")
+        style.use()
+        yield Open()
+        for number in plt.get_fignums():
+            plt.figure(number).canvas.draw()
+        plt.close("all")
+
+
+def mosaic(ax: Axes) -> np.ndarray:
+    """The grey values of a grid without what is transparent."""
+    (image,) = ax.get_images()
+    return np.asarray(image.get_array())[..., 0]
+
+
+def titles(figure: plt.Figure) -> list[str]:
+    return [ax.get_title() for ax in figure.axes if ax.axison]
+
+
+def test_a_grid_figure_is_as_high_as_its_rows_ask_for(figures: list) -> None:
+    images = np.zeros((2, 4, 4))
+    images[1, 3] = [0, 255, 0, 0]
+    grid_figure(images, "samples", width=0.5)
+    assert figures[0].get_size_inches().tolist() == [0.5 * style.PAGE_WIDTH, 0.25 * style.PAGE_WIDTH]
+    assert titles(figures[0]) == ["samples"]
+    assert mosaic(figures[0].axes[0])[3:, 9:].tolist() == [[0, 1], [0, 0]]
+
+
+def test_curve_panels_share_logarithmic_epochs(figures: list) -> None:
+    panels = {
+        "a (nats)": ({"x": np.array([[1.0, 2.0]])}, [1, 10]),
+        "b (nats)": ({"x": np.array([[3.0, 5.0]])}, [1, 10]),
+    }
+    curve_panels(panels, height=2, log_epochs=True)
+    upper, lower = figures[0].axes
+    assert figures[0].get_size_inches().tolist() == [style.PAGE_WIDTH, 4]
+    assert [ax.get_ylabel() for ax in (upper, lower)] == list(panels)
+    assert (upper.get_xlabel(), lower.get_xlabel()) == ("", "epoch") and lower.get_xscale() == "log"
+    assert lower.lines[-1].get_ydata().tolist() == [3, 5]
+    curve_panels({"a": panels["a (nats)"]}, height=3)
+    assert figures[1].axes[0].get_xscale() == "linear" and figures[1].axes[0].get_xlabel() == "Epoch"
+
+
+def test_maps_are_stacked_with_cells_of_one_height(figures: list) -> None:
+    maps = {
+        "first": (np.array([[1.0, 2.0]]), ["l"], ["a", "b"]),
+        "second": (np.array([[3.0], [4.0]]), ["l", "m"], ["a"]),
+    }
+    stacked_maps(maps, limits=(0, 10))
+    first, second = figures[0].axes
+    assert titles(figures[0]) == ["first", "second"]
+    assert [text.get_text() for text in second.texts] == ["3", "4"]
+    assert figures[0].axes[0].get_gridspec().get_height_ratios() == [2.2, 3.2]
+    assert first.collections[0].norm.vmax == second.collections[0].norm.vmax == 10
+
+
+def test_a_grid_of_maps_has_a_column_for_each_kind(figures: list) -> None:
+    cells = {
+        kind: [(np.array([[value]]), [0.5], [1.0]) for value in (start, start + 1)]
+        for kind, start in (("p", 1), ("q", 3))
+    }
+    map_grid(cells, {"ARI": (0, 100), "used": (0, 8)}, "α", "η")
+    assert titles(figures[0]) == ["p\nARI", "q\nARI", "used", "used"]
+    assert [ax.texts[0].get_text() for ax in figures[0].axes] == ["1", "3", "2", "4"]
+    assert [ax.get_xlabel() for ax in figures[0].axes] == ["", "", "α", "α"]
+    assert [ax.get_ylabel() for ax in figures[0].axes] == ["η", "", "η", ""]
+    assert [ax.collections[0].norm.vmax for ax in figures[0].axes] == [100, 100, 8, 8]
+
+
+def test_latent_spaces_follow_data_and_reconstruction(figures: list) -> None:
+    def arrays(shift: float) -> dict[str, np.ndarray]:
+        xy = np.array([[0.0, 0.0], [1.0, 1.0]]) + shift
+        return {
+            "latent_reconstruction": xy + 10, "latent_x": xy, "latent_clusters": np.array([0, 1]),
+            "component_means": xy, "component_sds": np.ones((2, 2)),
+        }  # fmt: skip
+
+    data = np.array([[5.0, 5.0], [6.0, 6.0]]), np.array([0, 1])
+    latent.latent_spaces(data, ("η = 1", arrays(0)), {"a": arrays(20)})
+    assert titles(figures[0]) == ["data, by arm", "reconstructed, η = 1", "a"]
+    drawn = [sorted(ax.collections[0].get_offsets()[:, 0]) for ax in figures[0].axes[:3]]
+    assert drawn == [[5, 6], [10, 11], [20, 21]]
+    assert sum(isinstance(patch, Ellipse) for patch in figures[0].axes[2].patches) == 2
+
+
+def test_scatter_panels_draw_the_same_points_at_every_position(figures: list) -> None:
+    panels = {f"epoch {n}": np.array([[n, 0.0], [n, 1.0]]) for n in (1, 5, 20)}
+    scatter_panels(panels, np.array([0, 2]))
+    assert titles(figures[0]) == list(panels) and len(figures[0].axes) == 4
+    assert [ax.collections[0].get_offsets()[0, 0] for ax in figures[0].axes[:3]] == [1, 5, 20]
+    assert {text.get_text() for text in figures[0].axes[0].texts} == {"0", "2"}
+
+
+def test_a_manifold_is_decoded_row_by_row(figures: list) -> None:
+    decoded = np.zeros((4, 4))  # two by two images of two by two pixels
+    decoded[1] = 255
+    manifold.manifold(decoded, "y drawn")
+    assert titles(figures[0]) == ["y drawn"]
+    assert mosaic(figures[0].axes[0])[:2].tolist() == [[0, 0, 0, 1, 1]] * 2
+    manifold.class_manifolds(np.stack([decoded] * 3), columns=2)
+    assert titles(figures[1]) == ["y = 0", "y = 1", "y = 2"] and len(figures[1].axes) == 4
+
+
+def test_the_latent_map_shows_the_grid_and_the_classes_that_are_known(figures: list) -> None:
+    z, grid = np.array([[0.0, 0.0], [1.0, 2.0]]), np.array([[-1.0, -1.0], [3.0, 4.0]])
+    manifold.latent_map(z, np.array([0, 1]), grid, "space of z")
+    manifold.latent_map(z, None, grid, "space of z")
+    for figure in (figures[0], figures[1]):
+        (rectangle,) = (patch for patch in figure.axes[0].patches if isinstance(patch, Rectangle))
+        assert rectangle.get_bbox().extents.tolist() == [-1, -1, 3, 4]
+    assert {text.get_text() for text in figures[0].axes[0].texts} == {"0", "1"}
+    assert figures[1].axes[0].lines[0].get_xydata().tolist() == z.tolist()
+
+
+def test_layers_are_drawn_anew_beside_their_image(figures: list) -> None:
+    arrays = {
+        "layer_inputs": np.full((1, 4), 255),
+        "resampled_z2": np.zeros((1, 2, 4)),
+        "resampled_z1": np.full((1, 2, 4), 51),
+    }
+    _, axes = plt.subplots(2)
+    layers.layers_drawn_anew(axes, arrays, (2, 2, 1), "layer {} anew")
+    assert titles(figures[0]) == ["layer 1 anew", "layer 2 anew"]
+    assert [mosaic(ax)[0, [0, -1]].tolist() for ax in axes] == [[1, 0.2], [1, 0]]
+    assert list(layers.layers_of(arrays, "resampled_z")) == ["1", "2"]
+
+
+def test_clusters_of_a_layer_are_columns_of_at_most_25(figures: list) -> None:
+    drawn = np.zeros((30, 2, 4))
+    drawn[25] = 255
+    layers.clusters_of_layers({"components_y3": drawn}, (2, 2, 1), "layer {}")
+    assert [titles(figures[i]) for i in (0, 1)] == [["layer 3, clusters 1 to 25"], ["layer 3, clusters 26 to 30"]]
+    assert mosaic(figures[0].axes[0]).max() == 0
+    assert mosaic(figures[1].axes[0])[:, :2].tolist() == [[1, 1], [1, 1], [0, 0], [1, 1], [1, 1]]

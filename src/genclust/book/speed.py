@@ -257,6 +257,15 @@ def layouts(group: Mapping[str, Any]) -> tuple[dict[str, dict[int, float]], floa
     return curves, group["variants"]["one after the other"]["median"]
 
 
+def by_replicas(graphs: Mapping[str, Any], scale: float = 1.0) -> dict[str, dict[int, float]]:
+    """Median rates divided by ``scale``, by way to launch a step and number of replicas."""
+    curves: dict[str, dict[int, float]] = {}
+    for replicas, group in graphs.items():
+        for name, v in group["variants"].items():
+            curves.setdefault(name, {})[int(replicas)] = v["median"] / scale
+    return curves
+
+
 def per_seed(groups: Mapping[str, Any]) -> pd.DataFrame:
     """Images a second in all and of one seed, by network, layout and number of seeds."""
     lines = []

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
-from genclust.experiments.access import records
+from genclust.experiments.access import Asked
 from genclust.experiments.declaration import PROFILES, Reported, Row, load
 from genclust.experiments.store import Record
 from genclust.experiments.verdicts import MINUS, exceeding, summarise
@@ -26,6 +25,7 @@ HEADINGS = {
     "nmi_geometric": "NMI (geometric)",
     "nmi_arithmetic": "NMI (arithmetic)",
     "clusters_used": "clusters used",
+    "ari": "ARI",
     "log_likelihood": "log-likelihood",
     "elbo": "one-sample bound",
     "error_q": "error of q(y|x)",
@@ -71,22 +71,20 @@ def difference(better: Sequence[Record], worse: Sequence[Record], metric: str) -
     return f"{signed(found.mean)} [{signed(low)}, {signed(high)}]"
 
 
-def comparison(
-    experiment: str, dataset: str, metrics: Mapping[str, str], profile: str = "published", **asked: Any
-) -> pd.DataFrame:
+def comparison(experiment: str, dataset: str, metrics: Mapping[str, str], asked: Asked | None = None) -> pd.DataFrame:
     """One line a method on one data set, measured beside reported.
 
     Args:
         experiment: the experiment's name.
         dataset: the paper's data set.
         metrics: what is measured, and the name under which the paper reports it (empty if it does not).
-        profile, asked: as for :func:`genclust.experiments.records`.
+        asked: which runs; the published ones by default.
     """
-    lines = []
+    asked, lines = asked or Asked(), []
     for row in load(experiment).rows.values():
         if row.dataset != dataset:
             continue
-        found = [] if row.settings is None else records(experiment, row.name, profile, **asked)
+        found = asked.row(experiment, row.name)
         line = {"Method": row.label}
         for metric, name in metrics.items():
             line[heading(metric)] = measured(found, metric)
@@ -150,8 +148,13 @@ def gradient_noise(found: Mapping[str, Sequence[Record]]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def context(*groups: Sequence[Record]) -> str:
-    """What the records are of: data, epochs and seeds, for a line above a table."""
+def context(*groups: Sequence[Record], samples: bool = False) -> str:
+    """What the records are of: data, epochs and seeds, for a line above a table.
+
+    Args:
+        groups: the records.
+        samples: whether to say with how many samples log-likelihoods were estimated.
+    """
     runs = [run for group in groups for run in group]
     if not runs:
         return "not run"
@@ -159,7 +162,16 @@ def context(*groups: Sequence[Record]) -> str:
     names = sorted({Path(run.data["name"]).name.replace("_", " ") for run in runs})
     seeds = sorted({len(group) for group in groups if group})
     parts = [", ".join(names), f"epochs: {', '.join(f'{n:,}' for n in epochs)}", f"seeds: {', '.join(map(str, seeds))}"]
+    if samples:
+        parts.append(f"samples of the log-likelihood: {sample_counts(groups)}")
     return "; ".join(part for part in parts if not part.endswith(": "))
+
+
+def sample_counts(groups: Iterable[Sequence[Record]]) -> str:
+    """The numbers of importance samples behind the log-likelihoods of the records, such as ``"1,000, 5,000"``."""
+    name = "test.log_likelihood_samples"
+    counts = {run.metrics[name] for runs in groups for run in runs if name in run.metrics}
+    return ", ".join(f"{count:,.0f}" for count in sorted(counts))
 
 
 def every_seed(found: Sequence[Record], metrics: Sequence[str]) -> pd.DataFrame:

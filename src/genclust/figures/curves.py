@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float, Num
 from matplotlib.axes import Axes
+
+from genclust.figures.style import PAGE_WIDTH
 
 
 def accuracy_curves(
@@ -53,6 +56,27 @@ def accuracy_curves(
     ax.set(xlabel="Epoch", ylabel=ylabel)
     ax.margins(x=0)
     _name_at_ends(ax, list(curves), ends, float(epochs[-1]))
+
+
+def curve_panels(
+    panels: Mapping[str, tuple[Mapping[str, Float[np.ndarray, "S P"]], Num[np.ndarray, " P"]]],
+    height: float,
+    log_epochs: bool = False,
+) -> None:
+    """A figure with the curves of several quantities below each other.
+
+    Args:
+        panels: for each quantity, with its unit, the curves and their epochs as for `accuracy_curves`.
+        height: of each panel, in inches.
+        log_epochs: one logarithmic axis of epochs for all panels.
+    """
+    size = PAGE_WIDTH, height * len(panels)
+    _, axes = plt.subplots(len(panels), 1, figsize=size, sharex=log_epochs, squeeze=False)
+    for ax, (name, (curves, epochs)) in zip(axes.flat, panels.items(), strict=True):
+        accuracy_curves(ax, curves, epochs, ylabel=name)
+        if log_epochs:
+            ax.set(xscale="log", xlabel="epoch" if ax is axes.flat[-1] else "")
+            ax.xaxis.set_major_formatter("{x:g}")
 
 
 def _name_at_ends(ax: Axes, names: list[str], ends: list[float], x: float) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
+
+from genclust.figures.style import PAGE_WIDTH
+
+#: Values, and the names of rows and columns, as for `heat_map`.
+Cells = tuple[Float[np.ndarray, "rows cols"], Sequence[float] | Sequence[str], Sequence[float] | Sequence[str]]
 
 
 def heat_map(
@@ -42,3 +48,41 @@ def heat_map(
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     ax.grid(False)
+
+
+def stacked_maps(maps: Mapping[str, Cells], limits: tuple[float, float]) -> None:
+    """A figure with several maps below each other, their cells alike in height.
+
+    Args:
+        maps: by title.
+        limits: the values of the darkest and the brightest colour in all of them.
+    """
+    heights = [len(rows) + 1.2 for _, rows, _ in maps.values()]
+    size = 0.9 * PAGE_WIDTH, 0.42 * sum(heights)
+    _, axes = plt.subplots(len(maps), 1, figsize=size, height_ratios=heights, squeeze=False)
+    for ax, (title, (values, rows, cols)) in zip(axes.flat, maps.items(), strict=True):
+        heat_map(ax, values, rows, cols, limits)
+        ax.set_title(title)
+
+
+def map_grid(
+    columns: Mapping[str, Sequence[Cells]],
+    quantities: Mapping[str, tuple[float, float]],
+    xlabel: str,
+    ylabel: str,
+) -> None:
+    """A figure of maps side by side and below each other: one column a kind, one row a quantity.
+
+    Args:
+        columns: the maps of each kind, one a quantity, by the name of the kind.
+        quantities: the values of the darkest and the brightest colour, by the name of the quantity.
+        xlabel, ylabel: what the columns and rows of all maps stand for.
+    """
+    _, axes = plt.subplots(len(quantities), len(columns), figsize=(PAGE_WIDTH, 3.2 * len(quantities)), squeeze=False)
+    for column, (kind, maps) in zip(axes.T, columns.items(), strict=True):
+        for ax, (values, rows, cols), (name, limits) in zip(column, maps, quantities.items(), strict=True):
+            heat_map(ax, values, rows, cols, limits)
+            ax.set_title(f"{kind}\n{name}" if ax is column[0] else name)
+        column[-1].set_xlabel(xlabel)
+    for ax in axes[:, 0]:
+        ax.set_ylabel(ylabel)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float, Num
 from matplotlib.axes import Axes
+
+from genclust.figures.style import PAGE_WIDTH
 
 
 def image_grid(
@@ -57,6 +60,20 @@ def image_grid(
     ax.tick_params(length=0, top=False, labeltop=True, labelbottom=False)
     ax.spines[:].set_visible(False)
     ax.grid(False)
+
+
+def grid_figure(images: Num[np.ndarray, "rows cols D"], title: str, width: float = 0.75) -> None:
+    """A figure with one grid of square images, such as one row of samples for each component.
+
+    Args:
+        images: flattened, 0 … 255; see `as_squares`.
+        title: above the grid.
+        width: of the figure, as a share of the page's.
+    """
+    inches = width * PAGE_WIDTH
+    _, ax = plt.subplots(figsize=(inches, inches * len(images) / images.shape[1]))
+    image_grid(ax, as_squares(images))
+    ax.set_title(title)
 
 
 def as_images(

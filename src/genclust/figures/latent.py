@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.patches import Ellipse, Rectangle
 
-from genclust.figures.style import CLASSES, INK
+from genclust.figures.style import CLASSES, INK, PAGE_WIDTH
 
 
 def points(ax: Axes, xy: Float[np.ndarray, "N 2"], clusters: Int[np.ndarray, " N"]) -> None:
@@ -43,6 +44,35 @@ def box(ax: Axes, corners: Float[np.ndarray, "N 2"]) -> None:
     """The rectangle that encloses the points."""
     low, high = corners.min(0), corners.max(0)
     ax.add_patch(Rectangle(low, *(high - low), fill=False, color=INK, linewidth=1.5))
+
+
+def latent_spaces(
+    data: tuple[Float[np.ndarray, "N 2"], Int[np.ndarray, " N"]],
+    reconstructed: tuple[str, Mapping[str, np.ndarray]],
+    maps: Mapping[str, Mapping[str, np.ndarray]],
+) -> None:
+    """Figure 2 of GMVAE: the data, a reconstruction of them, and the latent space of every pair of weights.
+
+    Args:
+        data: points and the arm of each.
+        reconstructed: the name of a pair of weights, and the arrays of its record, of which ``latent_reconstruction``
+            and ``latent_clusters`` are shown.
+        maps: by title the arrays of one record each, of which ``latent_x``, ``latent_clusters``, ``component_means``
+            and ``component_sds`` are shown.
+    """
+    rows = 1 + -(-len(maps) // 2)
+    _, axes = plt.subplots(rows, 2, figsize=(PAGE_WIDTH, 3.2 * rows))
+    points(axes[0, 0], *data)
+    axes[0, 0].set_title("data, by arm")
+    name, arrays = reconstructed
+    points(axes[0, 1], arrays["latent_reconstruction"], arrays["latent_clusters"])
+    axes[0, 1].set_title(f"reconstructed, {name}")
+    for ax, (title, arrays) in zip(axes[1:].flat, maps.items(), strict=False):
+        points(ax, arrays["latent_x"], arrays["latent_clusters"])
+        contours(ax, arrays["component_means"], arrays["component_sds"])
+        ax.set_title(title)
+    for ax in axes.flat[2 + len(maps) :]:
+        ax.axis("off")
 
 
 def seed_dots(ax: Axes, values: Mapping[str, Sequence[float]], ylabel: str) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 
-from genclust.figures.style import CLASSES
+from genclust.figures.style import CLASSES, PAGE_WIDTH
 
 
 def class_scatter(
@@ -67,6 +68,23 @@ def class_scatter(
         keys = [Line2D([], [], linestyle="", marker="o", color=colors[t], label=class_names[t]) for t in range(T)]
         # two columns fit under a panel of half the page's width
         ax.legend(handles=keys, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=2, handletextpad=0.1)
+
+
+def scatter_panels(panels: Mapping[str, Float[np.ndarray, "N 2"]], labels: Int[np.ndarray, " N"]) -> None:
+    """A figure with the same points at several positions, two panels a row, coloured by class.
+
+    Args:
+        panels: positions by title.
+        labels: classes 0 … T-1, by which they are also called.
+    """
+    rows = -(-len(panels) // 2)
+    _, axes = plt.subplots(rows, 2, figsize=(PAGE_WIDTH, rows * PAGE_WIDTH / 2), squeeze=False)
+    for ax in axes.flat[len(panels) :]:
+        ax.axis("off")
+    names = [str(c) for c in range(int(labels.max()) + 1)]
+    for ax, (title, xy) in zip(axes.flat, panels.items(), strict=False):
+        class_scatter(ax, xy, labels, names)
+        ax.set_title(title)
 
 
 def _luminance(rgb: Float[np.ndarray, " 3"]) -> float:

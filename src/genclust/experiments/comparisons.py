@@ -1,0 +1,103 @@
+"""Comparisons between rows, and of every seed with the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import pandas as pd
+
+from genclust.experiments.access import Asked, Runs
+from genclust.experiments.columns import each_seed, label, mean_sd, table, values
+from genclust.experiments.declaration import load
+from genclust.experiments.tables import difference, measured, reported, signed
+
+
+def differences(
+    found: Mapping[str, Runs], pairs: Iterable[tuple[str, str, str, float | None]], metric: str, paper: str = "paper"
+) -> pd.DataFrame:
+    """Differences between the means of two rows, reported and measured.
+
+    Args:
+        found: the records of the rows by name.
+        pairs: of each difference a text, the row that is subtracted from, the row that is subtracted, and what the
+            difference is expected to exceed, or None.
+        metric: whose means are compared; measured with Welch's 95 % interval.
+        paper: the heading of what the first reported numbers of the two rows give.
+    """
+    lines = []
+    for text, first, second, target in pairs:
+        numbers = [found[name].row.reported[0].mean for name in (first, second) if found[name].row.reported]
+        known = [number for number in numbers if number is not None]
+        lines.append(
+            {
+                "": text,
+                paper: signed(known[0] - known[1]) if len(known) == 2 else "–",
+                "target": "–" if target is None else f"more than {target:g}",
+                "measured": difference(found[first], found[second], metric),
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def selection(found: Mapping[str, Runs]) -> pd.DataFrame:
+    """What leaving out seeds would do: the mean test accuracy of the best one by validation accuracy, of the best two,
+    and so on, beside the first number that the paper reports."""
+    lines = []
+    for runs in found.values():
+        ranked = sorted(runs, key=lambda run: -run.metrics["validation.acc_hungarian"])
+        reached = values(ranked, "test.acc_hungarian")
+        stated = replace(runs.row.reported[0], sd=None)
+        means = {f"best {k}": f"{sum(reached[:k]) / k:.1f}" for k in range(1, len(reached) + 1)}
+        lines.append({"Test ACC (Hungarian)": runs.row.label, "paper": reported(stated)} | means)
+    return pd.DataFrame(lines).fillna("")
+
+
+def tries(asked: Asked, dataset: str) -> pd.DataFrame:
+    """The rows of ``simple-tries`` on a data set, with their scores on validation data."""
+    rows = [row.name for row in load("simple-tries").rows.values() if row.dataset == dataset]
+    return table(
+        asked.rows("simple-tries", ",".join(rows)),
+        {
+            "Setting": label,
+            "Validation ACC (Hungarian)": mean_sd("validation.acc_hungarian", 1),
+            "each seed": each_seed("validation.acc_hungarian", 1),
+            "Validation NMI (geometric)": mean_sd("validation.nmi_geometric", 1),
+            "epochs": lambda runs: runs[0].config["training"]["epochs"] if runs else "–",
+        },
+    )
+
+
+def measured_and_reported(found: Mapping[str, Runs]) -> pd.DataFrame:
+    """One line for each row: every number that the paper reports for it, measured and reported."""
+    lines = []
+    for runs in found.values():
+        line: dict[str, str | int] = {"Method": runs.row.label}
+        for number in runs.row.reported:
+            line[f"{number.name}, measured"] = "quoted" if runs.row.quoted else measured(runs, number.metric)
+            line[f"{number.name}, paper"] = reported(number)
+        lines.append(line | {"Seeds": len(runs) or "–"})
+    return pd.DataFrame(lines)
+
+
+Seen = dict[str, list[float]]
+Stated = dict[str, tuple[float, float | None]]
+
+
+def seeds_and_paper(found: Mapping[str, Runs], metric: str = "") -> tuple[Seen, Stated]:
+    """The values of every seed, and the paper's mean and standard deviation, for a figure of both.
+
+    Args:
+        found: the records of rows by the names that they have in the figure; rows without records are left out.
+        metric: what the first reported number of each row is compared with.  Without one all reported numbers are
+            shown, each beside its own metric and with its name below that of the row.
+    """
+    seen: Seen = {}
+    stated: Stated = {}
+    for name, runs in found.items():
+        for number in (runs.row.reported[:1] if metric else runs.row.reported) if runs else ():
+            if number.mean is not None:
+                place = name if metric else f"{name}\n{number.name}"
+                seen[place] = values(runs, metric or number.metric)
+                stated[place] = number.mean, number.sd
+    return seen, stated

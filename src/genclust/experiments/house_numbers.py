@@ -1,0 +1,88 @@
+"""Table 1 of VLAC: its rows on SVHN and on the smaller sets of house numbers that take its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from genclust import data
+from genclust.experiments.access import Asked, Runs
+from genclust.experiments.columns import Column, above, at_end, divergences, mean_sd, minutes, paper, seeds, table
+from genclust.experiments.declaration import Row, load
+
+TABLE = "vlac-table1"
+#: What the rows were trained on, by the end of their names.
+IMAGES = {"crops": "house numbers", "10k": "SVHN, 10,000 images", "extra": "SVHN, extra too", "": "SVHN"}
+
+
+def images_of(row: Row) -> str:
+    """The end of a row's name that says which images it was trained on: a key of ``IMAGES``."""
+    end = row.name.rpartition("-")[2]
+    return end if end in IMAGES else ""
+
+
+def at_hand(asked: Asked) -> dict[str, Runs]:
+    """The rows that can be shown, by name.
+
+    All of them if published ones are asked for, and those on the crops alone with other data or at profile ``demo``,
+    where all would be the same.  Otherwise those whose files are in the data folder; the full SVHN not at ``quick``.
+    """
+    if asked.data.get("name") or asked.profile == "demo":
+        there = {"crops"}
+    elif asked.profile == "published":
+        there = set(IMAGES)
+    else:
+        here = {name: data.sources()[name].present(data.place(name)) for name in ("svhn", "svhn_10k")}
+        extra = (data.place("svhn") / "extra_32x32.mat").exists()
+        full = asked.profile != "quick"
+        present = {"": here["svhn"] and full, "crops": True, "10k": here["svhn_10k"], "extra": extra and full}
+        there = {images for images, is_there in present.items() if is_there}
+    rows = [row.name for row in load(TABLE).runnable if images_of(row) in there]
+    return asked.rows(TABLE, ",".join(rows))
+
+
+def names(asked: Asked) -> dict[str, Column]:
+    """Columns with the model of a row and its images: as declared, or the data that were asked for."""
+    declared = load(TABLE)
+    replaced = bool(asked.data.get("name")) or asked.profile == "demo"
+
+    def model(runs: Runs) -> str:
+        return declared.row(runs.row.name.removesuffix(f"-{images_of(runs.row)}")).label
+
+    def images(runs: Runs) -> str:
+        if replaced:
+            return runs[0].data["name"] if runs else ""
+        return "" if runs.row.quoted else IMAGES[images_of(runs.row)]
+
+    return {"Model": model, "images": images}
+
+
+def accuracies(found: Mapping[str, Runs], asked: Asked) -> pd.DataFrame:
+    """Many-to-one accuracy of the rows at hand and of those that the paper quotes, and how far VLAC lies above the
+    GM-DGM of the same images."""
+    metric = "test.acc_many_to_one"
+
+    def baseline(runs: Runs) -> Runs:
+        same = [other for other in found.values() if images_of(other.row) == images_of(runs.row)]
+        gmdgm = next((other for other in same if other.row.name.startswith("gm-dgm")), None)
+        return Runs(runs.row) if gmdgm is None else gmdgm
+
+    quoted = {row.name: Runs(row) for row in load(TABLE).rows.values() if row.quoted}
+    columns = {"ACC (many-to-one)": mean_sd(metric, 1), "above GM-DGM": above(baseline, metric)}
+    return table({**found, **quoted}, names(asked) | columns | {"Paper": paper, "Seeds": seeds})
+
+
+def by_layer(found: Mapping[str, Runs], asked: Asked) -> pd.DataFrame:
+    """Mutual information between the clusters of every layer and the digits; a dash for layers that a row lacks."""
+    start = "test.nmi_arithmetic_y"
+    layers = sorted({key.removeprefix(start)[0] for runs in found.values() for key in runs[0].metrics if start in key})
+    columns = {f"layer {layer}": mean_sd(f"{start}{layer}_identity", 1) for layer in layers}
+    return table(found, names(asked) | columns)
+
+
+def costs(found: Mapping[str, Runs], asked: Asked) -> pd.DataFrame:
+    """The terms of the objective on validation images after the last epoch, in nats, and minutes of training."""
+    columns = {"−log p(x|z) (nats)": at_end("reconstruction", 0), "minutes a seed": minutes()}
+    divergence = {name.replace("kl_", "KL of "): at_end(name) for name in divergences(found.values())}
+    return table(found, names(asked) | columns | divergence)

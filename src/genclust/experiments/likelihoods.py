@@ -1,0 +1,110 @@
+"""Tables of log-likelihoods: rows beside each other, and what a bound depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from genclust.experiments.access import Runs
+from genclust.experiments.columns import Column, above, count, label, mean_sd, table
+from genclust.experiments.store import Record
+from genclust.experiments.tables import signed
+
+LOG_LIKELIHOOD = "test.log_likelihood"
+#: The two bounds on the log-likelihood that every model with a likelihood has.
+BOUNDS: dict[str, Column] = {"log-likelihood": mean_sd(LOG_LIKELIHOOD), "one-sample bound": mean_sd("test.elbo")}
+
+
+class Bounds(NamedTuple):
+    """Importance-weighted bounds of one model on the same test images, in nats, one value a seed.
+
+    Attributes:
+        samples: the numbers of importance samples S.
+        drawn: the bounds at these numbers, with the cluster drawn from q.
+        summed: those with the cluster summed out, at the first m numbers; None for a model without clusters.
+    """
+
+    samples: Int[np.ndarray, " n"]
+    drawn: Float[np.ndarray, "seeds n"]
+    summed: Float[np.ndarray, "seeds m"] | None
+
+
+def importance_bounds(found: Mapping[str, Sequence[Record]]) -> dict[str, Bounds]:
+    """The bounds of each model.
+
+    Args:
+        found: records of the evaluation ``bound`` by label; labels without records are left out.
+    """
+    bounds = {}
+    for name, runs in found.items():
+        if arrays := [run.arrays() for run in runs]:
+            drawn, enumerated = np.stack([kept["bound"] for kept in arrays]), "bound_enumerated"
+            summed = np.stack([kept[enumerated] for kept in arrays]) if enumerated in arrays[0] else None
+            bounds[name] = Bounds(arrays[0]["bound_samples"], drawn, summed)
+    return bounds
+
+
+def _mean_at(S: int, samples: Int[np.ndarray, " n"], bounds: Float[np.ndarray, "seeds m"]) -> float | None:
+    """The bound with S samples in the mean over seeds, or None where it was not taken."""
+    places = np.flatnonzero(samples[: bounds.shape[1]] == S)
+    return float(np.mean(bounds[:, places[0]])) if len(places) else None
+
+
+def bound_table(bounds: Mapping[str, Bounds], samples: Sequence[int]) -> pd.DataFrame:
+    """One line for each model with its bounds at some numbers of samples; numbers that no model has are left out."""
+    sizes = [S for S in samples if any(S in found.samples for found in bounds.values())]
+    lines = []
+    for name, found in bounds.items():
+        cells = {S: _mean_at(S, found.samples, found.drawn) for S in sizes}
+        lines.append({"Model": name} | {f"S = {S:,}": "–" if v is None else signed(v) for S, v in cells.items()})
+    return pd.DataFrame(lines)
+
+
+def drawn_or_summed(bounds: Mapping[str, Bounds], samples: Sequence[int]) -> pd.DataFrame:
+    """The bound with the cluster drawn and with the cluster summed out, for each model with clusters and each S."""
+    lines = []
+    for name, found in bounds.items():
+        if found.summed is None:
+            continue
+        for S in samples:
+            drawn, summed = _mean_at(S, found.samples, found.drawn), _mean_at(S, found.samples, found.summed)
+            if drawn is not None and summed is not None:
+                cells = {"y drawn": drawn, "y summed out": summed, "difference": summed - drawn}
+                lines.append({"Model": name, "S": S} | {heading: signed(value) for heading, value in cells.items()})
+    return pd.DataFrame(lines)
+
+
+def sums_over_classes(found: Mapping[str, Runs]) -> pd.DataFrame:
+    """The rows of ``cagem-table1-sums``: each way to sum over classes in training beside the sum over all of them."""
+
+    def with_all(runs: Runs) -> Runs:
+        return found[runs.row.name.split("-")[0] + "-all"]
+
+    columns: dict[str, Column] = {"Trained with": label, "log-likelihood": mean_sd(LOG_LIKELIHOOD)}
+    columns |= {"more than all": above(with_all, LOG_LIKELIHOOD), "one-sample bound": mean_sd("test.elbo")}
+    return table(found, columns | {"seeds": count})
+
+
+def label_objectives(found: Mapping[str, Runs], unlabelled: Sequence[Record]) -> pd.DataFrame:
+    """The rows of ``cagem-labels``: each objective with labels beside the model that is trained without.
+
+    Args:
+        found: the records of the rows, whose labels end in their weight.
+        unlabelled: the records of the model without labels.
+    """
+    return table(
+        found,
+        {
+            "Added to the loss": lambda runs: runs.row.label.rpartition(", ")[0],
+            "α": lambda runs: f"{(runs.row.settings or {})['model']['alpha']:g}",
+            "log-likelihood": mean_sd(LOG_LIKELIHOOD),
+            "above CaGeM-0": above(unlabelled, LOG_LIKELIHOOD),
+            "error of q (%)": mean_sd("test.error_q", 1),
+            "error of p (%)": mean_sd("test.error_p", 1),
+            "seeds": count,
+        },
+    )

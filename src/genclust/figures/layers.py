@@ -1,0 +1,59 @@
+"""What the layers of latent variables do to an image: one layer drawn anew, and the clusters of one layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+
+from genclust.figures.images import as_images, image_grid
+from genclust.figures.style import PAGE_WIDTH
+
+#: Clusters side by side in one figure.
+COLUMNS = 25
+#: Height, width and number of colours of an image.
+Size = tuple[int, int, int]
+
+
+def layers_of(arrays: Mapping[str, np.ndarray], kind: str) -> dict[str, np.ndarray]:
+    """The arrays whose names are the kind and a layer, such as ``resampled_z1``, by layer from the first on."""
+    return {name.removeprefix(kind): arrays[name] for name in sorted(arrays) if name.startswith(kind)}
+
+
+def layers_drawn_anew(
+    axes: Iterable[Axes], arrays: Mapping[str, np.ndarray], size: Size, title: str, fontsize: str = "medium"
+) -> None:
+    """Figure 2 of VLAC: images, and their decoder means with one layer drawn anew, one layer for each of the axes.
+
+    Args:
+        axes: where to draw, from the layer nearest to the image on.
+        arrays: of a record: ``layer_inputs``, shape [n, D], and ``resampled_z1`` and so on, shape [n, draws, D].
+        size: of the images; D is its product.
+        title: above each grid, with ``{}`` for the layer.
+        fontsize: of the titles.
+    """
+    inputs = arrays["layer_inputs"][:, None]
+    for ax, (layer, drawn) in zip(axes, layers_of(arrays, "resampled_z").items(), strict=False):
+        image_grid(ax, as_images(np.concatenate([inputs, drawn], 1), *size), first_column_is_input=True)
+        ax.set_title(title.format(layer), fontsize=fontsize)
+
+
+def clusters_of_layers(arrays: Mapping[str, np.ndarray], size: Size, title: str) -> None:
+    """Figures 3 and 4 of VLAC: draws from every cluster of a layer, one column a cluster, ``COLUMNS`` a figure.
+
+    Args:
+        arrays: of a record: ``components_y1`` and so on, shape [K, draws, D].
+        size: of the images; D is its product.
+        title: above each figure, with ``{}`` for the layer.
+    """
+    for layer, drawn in layers_of(arrays, "components_y").items():
+        images = as_images(drawn.swapaxes(0, 1), *size)
+        for start in range(0, images.shape[1], COLUMNS):
+            part = images[:, start : start + COLUMNS]
+            width = PAGE_WIDTH * max(part.shape[1], 8) / max(COLUMNS, 8)
+            _, ax = plt.subplots(figsize=(width, 0.35 + width * len(part) / part.shape[1]))
+            image_grid(ax, part)
+            clusters = f"clusters {start + 1} to {start + part.shape[1]}"
+            ax.set_title(f"{title.format(layer)}, {clusters}", fontsize="small")

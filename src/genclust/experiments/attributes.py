@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from genclust.experiments.access import Runs
 from genclust.experiments.columns import Column
-from genclust.experiments.layerwise import LEADING
+from genclust.evaluation.layers import LEADING
 from genclust.experiments.store import Record
 from genclust.experiments.tables import measured
 from genclust.experiments.verdicts import Summary

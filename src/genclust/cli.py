@@ -1,5 +1,5 @@
 """The command line: ``genclust run``, ``list``, ``show``, ``verdicts``, ``plan``, ``status``, ``publish``,
-``audit`` and ``data``."""
+``keep``, ``audit``, ``data``, ``notebook`` and ``book``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from genclust import cli_data
+from genclust import cli_book, cli_data
 from genclust.data import DataError
 from genclust.experiments import audit as auditing
 from genclust.experiments import declaration, execution, planning, publishing, store
@@ -353,6 +353,10 @@ def _with_sd(mean: float | None, sd: float | None) -> str:
     if mean is None:
         return "–"
     return f"{mean:.2f}" + ("" if sd is None else f" ± {sd:.2f}")
+
+
+app.command(cls=cli_book.RepeatedPairs)(cli_book.notebook)
+app.command()(cli_book.book)
 
 
 def main() -> None:

@@ -70,8 +70,15 @@ def build(root: Path, strict: bool = False, verbose: bool = False) -> Path:
 
 
 def pages(root: Path) -> list[str]:
-    """All pages that the table of contents names, without their endings."""
-    toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf8"))
+    """All pages that the table of contents names, without their endings.
+
+    Raises:
+        BuildError: if the folder has no table of contents.
+    """
+    contents = root / "_toc.yml"
+    if not contents.is_file():
+        raise BuildError(f"there is no {contents}; the book is built in a clone of the repository")
+    toc = yaml.safe_load(contents.read_text(encoding="utf8"))
 
     def walk(node: object) -> Iterator[str]:
         if isinstance(node, dict):

@@ -20,6 +20,7 @@ from genclust.strict_yaml import parse
 from genclust.training.loop import TrainingSettings
 from genclust.training.schedules import Schedule
 
+#: How big a run is.
 Profile = Literal["demo", "quick", "long", "paper"]
 #: From the most faithful to the quickest; the first that has been run is the one shown.
 PROFILES: tuple[Profile, ...] = ("paper", "long", "quick", "demo")

@@ -80,7 +80,7 @@ def comparison(
         experiment: the experiment's name.
         dataset: the paper's data set.
         metrics: what is measured, and the name under which the paper reports it (empty if it does not).
-        profile, asked: as for :func:`genclust.experiments.records`.
+        profile, asked: as for :func:`genclust.experiments.access.records`.
     """
     lines = []
     for row in load(experiment).rows.values():

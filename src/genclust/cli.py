@@ -1,5 +1,5 @@
 """The command line: ``genclust run``, ``list``, ``show``, ``verdicts``, ``plan``, ``status``, ``publish``,
-``keep``, ``audit``, ``data``, ``notebook`` and ``book``."""
+``keep``, ``audit``, ``schema``, ``data``, ``notebook`` and ``book``."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from genclust import cli_book, cli_data
 from genclust.data import DataError
 from genclust.experiments import audit as auditing
 from genclust.experiments import declaration, execution, planning, publishing, store
+from genclust.experiments import schema as declaration_schema
 from genclust.experiments import status as running
 from genclust.experiments.store import StoreError
 from genclust.experiments.verdicts import as_plain, published_records, remark, summarise
@@ -341,6 +342,12 @@ def verdicts(as_json: Annotated[bool, typer.Option("--json", help="Machine-reada
             verdict = f"{line['verdict']} ({remark(line)})" if remark(line) else line["verdict"]
             table.add_row(f"  {row}", line["name"], reported, measured, seeds, verdict)
         console.print(table)
+
+
+@app.command()
+def schema() -> None:
+    """The JSON schema of declarations, by which editors complete and check them."""
+    print(declaration_schema.text(), end="")
 
 
 def _bound(below: float | None, above: float | None) -> str:

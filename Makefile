@@ -43,10 +43,10 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 book: $(READY) ## run the notebooks that need it and build the book: _build/html/index.html
-	@$(BIN)/python -m genclust.book build
+	@$(BIN)/genclust book
 
 strict: $(READY) ## the same from nothing, with every warning an error
-	@$(BIN)/python -m genclust.book build --strict
+	@$(BIN)/genclust book --strict
 
 unit: $(READY) ## run the quick tests of the library: no book, no data, no browser
 	@$(PYTEST) -m "not (slow or browser or engine)" tests/unit
@@ -59,7 +59,7 @@ test: $(READY) $(BOOK_FOR_TESTS) ## build the book, then run all tests; TESTS=te
 notebook: $(READY) ## run one notebook with new parameters: _build/notebooks/NAME.ipynb
 	@if [ -z "$(NAME)" ]; then echo 'notebook: say which: make notebook NAME=simple-table1 ARGS="-p seeds 0-2"' >&2; \
 	  ls notebooks | sed -n 's/\.ipynb$$//p' >&2; exit 1; fi
-	@$(BIN)/python -m genclust.book notebook $(NAME) $(ARGS)
+	@$(BIN)/genclust notebook $(NAME) $(ARGS)
 
 # Snakemake wants another release of packaging than the book, so it has an environment of its own.
 $(RUNS_READY): workflow/requirements.txt | $(READY)

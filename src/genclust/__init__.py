@@ -1,0 +1,1 @@
+"""Clusters in deep generative models: data, models, training, evaluation and experiments."""

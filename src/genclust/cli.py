@@ -1,5 +1,5 @@
 """The command line: ``genclust run``, ``list``, ``show``, ``verdicts``, ``plan``, ``status``, ``publish``,
-``audit`` and ``data``."""
+``keep``, ``audit``, ``schema``, ``data``, ``notebook`` and ``book``."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from genclust import cli_data
+from genclust import cli_book, cli_data
 from genclust.data import DataError
 from genclust.experiments import audit as auditing
 from genclust.experiments import declaration, execution, planning, publishing, store
+from genclust.experiments import schema as declaration_schema
 from genclust.experiments import status as running
 from genclust.experiments.store import StoreError
 from genclust.experiments.verdicts import as_plain, published_records, remark, summarise
@@ -344,6 +345,12 @@ def verdicts(as_json: Annotated[bool, typer.Option("--json", help="Machine-reada
         console.print(table)
 
 
+@app.command()
+def schema() -> None:
+    """The JSON schema of declarations, by which editors complete and check them."""
+    print(declaration_schema.text(), end="")
+
+
 def _bound(below: float | None, above: float | None) -> str:
     if below is None and above is None:
         return ""
@@ -354,6 +361,10 @@ def _with_sd(mean: float | None, sd: float | None) -> str:
     if mean is None:
         return "–"
     return f"{mean:.2f}" + ("" if sd is None else f" ± {sd:.2f}")
+
+
+app.command(cls=cli_book.RepeatedPairs)(cli_book.notebook)
+app.command()(cli_book.book)
 
 
 def main() -> None:

@@ -126,6 +126,46 @@ def _article(kind: type) -> str:
     return known.get(kind, f"a {kind.__name__}")
 
 
+#: JSON's names of plain types.
+_JSON_TYPES = {int: "integer", float: "number", str: "string", bool: "boolean"}
+
+
+def json_schema(settings: type) -> dict[str, Any]:
+    """What `read` accepts for the dataclass ``settings``, as a JSON schema (draft 7)."""
+    fields, hints = dataclasses.fields(settings), _hints(settings)
+    schema: dict[str, Any] = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+    for field in fields:
+        schema["properties"][field.name] = entry = _json_kind(hints[field.name], field.metadata)
+        if field.default is not dataclasses.MISSING:
+            entry["default"] = field.default
+        elif field.default_factory is dataclasses.MISSING:
+            schema["required"].append(field.name)
+    return schema
+
+
+def _json_kind(kind: Any, limits: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON schema of a field's type; the cases are those of `_checked`."""
+    if get_origin(kind) is Literal:
+        return {"enum": list(get_args(kind))}
+    if get_origin(kind) is UnionType:
+        (given,) = (alternative for alternative in get_args(kind) if alternative is not NoneType)
+        return {"anyOf": [_json_kind(given, limits), {"type": "null"}]}
+    if get_origin(kind) in (tuple, Sequence):
+        return {"type": "array", "items": _json_kind(get_args(kind)[0], limits)}
+    if get_origin(kind) is Mapping:
+        return {"type": "object", "additionalProperties": _json_kind(get_args(kind)[1], limits)}
+    if kind is Any:
+        return {}
+    if dataclasses.is_dataclass(kind):
+        return json_schema(cast(type, kind))
+    schema = {"type": _JSON_TYPES[kind]}
+    if kind in (int, float):
+        low, high = limits.get("low", -LARGEST), limits.get("high", LARGEST)
+        schema |= {"minimum": low} if low > -LARGEST else {}
+        schema |= {"maximum": high} if high < LARGEST else {}
+    return schema
+
+
 def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
     """Nested mappings laid over each other; later layers win.
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat import v4
+from typer.testing import CliRunner, Result
 
 from genclust.book import build, notebooks
-from genclust.book.__main__ import main
+from genclust.cli import app
 
 PARAMETERS = """\
 seeds: str = "0-2"  # which seeds
@@ -28,6 +31,10 @@ def write(folder: Path, *cells: str, name: str = "toy") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, folder / f"{name}.ipynb")
     return folder / f"{name}.ipynb"
+
+
+def command(root: Path, name: str, *arguments: str) -> Result:
+    return CliRunner().invoke(app, [name, "--root", str(root), *arguments])
 
 
 def stdout(path: Path) -> str:
@@ -62,25 +69,62 @@ def test_an_unknown_notebook_is_refused_with_the_nearest_name(tmp_path: Path) ->
         notebooks.find(tmp_path, "simple-tabel1")
 
 
-def test_nothing_runs_for_an_unknown_parameter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_runs_for_an_unknown_parameter(tmp_path: Path) -> None:
     marker = tmp_path / "ran"
     write(tmp_path / "notebooks", f"open({str(marker)!r}, 'w').close()")
-    assert main(["--root", str(tmp_path), "notebook", "toy", "-p", "sedes", "0-1"]) == 1
-    assert "did you mean 'seeds'" in capsys.readouterr().err
+    result = command(tmp_path, "notebook", "toy", "-p", "sedes", "0-1")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("notebook: toy has no parameter 'sedes'; did you mean 'seeds'?")
     assert not marker.exists() and not (tmp_path / "_build").exists()
 
 
-def test_a_whole_run_is_written_with_its_parameters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_parameter_without_a_value_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "notebooks")
+    result = command(tmp_path, "notebook", "toy", "-p", "seeds")
+    assert result.exit_code == 2 and "'-p' requires 2 arguments" in result.stderr
+    assert not (tmp_path / "_build").exists()
+
+
+def test_parameters_are_listed_with_their_meanings(tmp_path: Path) -> None:
+    write(tmp_path / "notebooks", "1 / 0")
+    result = command(tmp_path, "notebook", "toy", "--list")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[:2] == [
+        'seeds = "0-2"  # which seeds',
+        "w_gaussian = 5.0  # weight of the Gaussian divergence",
+    ]
+
+
+def test_a_whole_run_is_written_with_its_parameters(tmp_path: Path) -> None:
     source = write(tmp_path / "notebooks", "print(f'<{seeds} {w_gaussian}>')")
     before = source.read_bytes()
-    assert main(["--root", str(tmp_path), "notebook", "toy", "-p", "seeds", "0-1", "-p", "w_gaussian", "3"]) == 0
+    result = command(tmp_path, "notebook", "toy", "-p", "seeds", "0-1", "-p", "w_gaussian", "-3")
     target = tmp_path / "_build" / "notebooks" / "toy.ipynb"
-    assert str(target) in capsys.readouterr().out
-    assert "<0-1 3" in stdout(target)
+    assert result.exit_code == 0 and f"notebook: wrote {target}" in result.stdout
+    assert "<0-1 -3" in stdout(target)
     assert notebooks.problems(target) == []
     assert source.read_bytes() == before
     assert [path.name for path in target.parent.iterdir()] == ["toy.ipynb"], "temporary files are gone"
     assert str(tmp_path) not in target.read_text(encoding="utf8"), "no path of this machine is in the copy"
+
+
+def test_the_copy_goes_where_it_is_asked_for(tmp_path: Path) -> None:
+    write(tmp_path / "notebooks", "print('whole')")
+    result = command(tmp_path, "notebook", "toy", "-o", str(tmp_path / "copy.ipynb"))
+    assert result.exit_code == 0 and stdout(tmp_path / "copy.ipynb") == "whole\n"
+
+
+def test_a_folder_without_a_book_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    result = command(tmp_path, "book")
+    assert result.exit_code == 1
+    assert (
+        result.stderr == f"book: there is no {tmp_path / '_toc.yml'}; the book is built in a clone of the repository\n"
+    )
+
+
+def test_the_command_line_starts_without_what_runs_notebooks() -> None:
+    loaded = "import sys, genclust.cli; print({'papermill', 'nbformat'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True).stdout == "set()\n"
 
 
 def test_a_failing_run_leaves_the_last_good_one(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Running the notebooks and building the book: ``python -m genclust.book build | notebook NAME``."""
+"""Running the notebooks and building the book: what ``genclust notebook`` and ``genclust book`` do."""

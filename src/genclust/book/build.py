@@ -1,9 +1,9 @@
 """Building the book: run the notebooks that need it, gather the sources, call Jupyter Book.
 
 The book never runs a notebook itself. What it shows is an executed copy, made here with papermill in
-``_build/executed`` and kept there until the notebook, the library, a declaration or a record changes. Prose and
-executed notebooks are gathered in ``_build/source``; a file is touched there only if its content changed, so that
-Sphinx rebuilds what changed and no more.
+``_build/executed`` and kept there until the notebook, the library, a declaration or a record changes. Prose,
+executed notebooks and the pages of the API are gathered in ``_build/source``; a file is touched there only if its
+content changed, so that Sphinx rebuilds what changed and no more.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import yaml
 
-from genclust.book import notebooks
+from genclust.book import api, notebooks
 
 WATCHED = ("src", "experiments", "results", "benchmarks")  # what a notebook's output depends on, besides itself
 IGNORED = {"__pycache__", ".ipynb_checkpoints"}
@@ -50,7 +50,7 @@ def build(root: Path, strict: bool = False, verbose: bool = False) -> Path:
         command += ["-n", "-W", "--keep-going", "--all"]
     if not verbose:
         command.append("-q")
-    print(f"book: building {sum(1 for _ in _files(source, '*.md', '*.ipynb'))} pages", flush=True)
+    print(f"book: building {sum(1 for _ in _files(source, '*.md', '*.ipynb', '*.rst'))} pages", flush=True)
     log = root / "_build" / "book.log"
     result = subprocess.run(
         command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False
@@ -70,8 +70,15 @@ def build(root: Path, strict: bool = False, verbose: bool = False) -> Path:
 
 
 def pages(root: Path) -> list[str]:
-    """All pages that the table of contents names, without their endings."""
-    toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf8"))
+    """All pages that the table of contents names, without their endings.
+
+    Raises:
+        BuildError: if the folder has no table of contents.
+    """
+    contents = root / "_toc.yml"
+    if not contents.is_file():
+        raise BuildError(f"there is no {contents}; the book is built in a clone of the repository")
+    toc = yaml.safe_load(contents.read_text(encoding="utf8"))
 
     def walk(node: object) -> Iterator[str]:
         if isinstance(node, dict):
@@ -135,14 +142,15 @@ def _few_threads(threads: int) -> None:
 
 
 def stage(root: Path, executed: dict[str, Path]) -> Path:
-    """Gather prose, executed notebooks and configuration in ``_build/source``."""
+    """Gather prose, executed notebooks, pages of the API and configuration in ``_build/source``."""
     target = root / "_build" / "source"
-    wanted = {path.relative_to(root / "book"): path for path in _files(root / "book", "*")}
-    wanted |= {Path("notebooks") / copy.name: copy for copy in executed.values()}
-    wanted |= {Path(name): root / name for name in ("_config.yml", "_toc.yml")}
-    for relative, path in wanted.items():
+    paths = {path.relative_to(root / "book"): path for path in _files(root / "book", "*")}
+    paths |= {Path("notebooks") / copy.name: copy for copy in executed.values()}
+    paths |= {Path(name): root / name for name in ("_config.yml", "_toc.yml")}
+    wanted = {relative: path.read_bytes() for relative, path in paths.items()}
+    wanted |= {Path("api") / f"{name}.rst": page.encode() for name, page in api.pages(root / "src").items()}
+    for relative, content in wanted.items():
         copy = target / relative
-        content = path.read_bytes()
         if not copy.is_file() or copy.read_bytes() != content:
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(content)

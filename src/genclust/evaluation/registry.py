@@ -133,6 +133,10 @@ EVALUATIONS: Mapping[str, Evaluation] = {
 }
 
 
+#: The form of the number behind some names, as in likelihood-5000.
+NUMBER = "[1-9][0-9]{0,8}"
+
+
 def check_name(evaluation: str, asked_by: str) -> None:
     """Refuse a name that is none of an evaluation's, such as ``likelihood`` without its number of samples.
 
@@ -141,7 +145,7 @@ def check_name(evaluation: str, asked_by: str) -> None:
     """
     kind = evaluation.partition("-")[0]
     known = EVALUATIONS.get(kind)
-    form = f"{kind}-[1-9][0-9]{{0,8}}" if known and known.numbered else kind
+    form = f"{kind}-{NUMBER}" if known and known.numbered else kind
     if known is None or not re.fullmatch(form, evaluation):
         raise SettingError(nearest(evaluation, EVALUATIONS, f"evaluation, asked for by {asked_by},"))
 

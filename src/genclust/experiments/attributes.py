@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from genclust.evaluation.layers import LEADING
 from genclust.experiments.access import Runs
 from genclust.experiments.columns import Column
-from genclust.evaluation.layers import LEADING
 from genclust.experiments.store import Record
 from genclust.experiments.tables import measured
 from genclust.experiments.verdicts import Summary

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal
 
 from genclust.evaluation.registry import check_name
@@ -21,12 +20,26 @@ from genclust.strict_yaml import parse
 from genclust.training.loop import TrainingSettings
 from genclust.training.schedules import Schedule
 
+#: How big a run is.
 Profile = Literal["demo", "quick", "long", "paper"]
 #: From the most faithful to the quickest; the first that has been run is the one shown.
 PROFILES: tuple[Profile, ...] = ("paper", "long", "quick", "demo")
 SECTIONS = ("data", "model", "training")
 #: Far more than anybody trains, and few enough to be listed.
 MOST_SEEDS = 10_000
+#: The entries of each part of a declaration: those that it needs, and those that it may have.
+PARTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "experiment": (
+        {"paper": str, "table": str, "title": str, "rows": dict},
+        {"settings": dict, "evaluate": list, "profiles": dict, "choices": list},
+    ),
+    "row": (
+        {"label": str, "dataset": str},
+        {"settings": dict, "same_run_as": str, "quoted": bool, "evaluate": list, "profiles": dict, "reported": list},
+    ),
+    "profile": ({}, {"seeds": (str, int), "evaluate": list, "settings": dict, "judged": bool}),
+    "choice": ({"setting": str, "taken": (str, int, float), "why": str}, {}),
+}
 
 
 @dataclass(frozen=True)
@@ -249,17 +262,13 @@ def _declared(path: Path) -> Mapping[str, Any]:
     except (OSError, ValueError) as error:
         raise SettingError(f"{path.name} cannot be read: {error}.") from None
     with _place(path.name):
-        _part(
-            declared,
-            {"paper": str, "table": str, "title": str, "rows": dict},
-            {"settings": dict, "evaluate": list, "profiles": dict, "choices": list},
-        )
+        _part(declared, "experiment")
         _check_run(declared)
         if not declared["rows"]:
             raise SettingError("rows must hold a row.")
     for number, choice in enumerate(declared.get("choices", ()), 1):
         with _place(f"{path.name}, choice {number}"):
-            _part(choice, {"setting": str, "taken": (str, int, float), "why": str})
+            _part(choice, "choice")
     for name, row in declared["rows"].items():
         with _place(f"{path.name}, row {name}"):
             _check_row(row, declared["rows"])
@@ -279,9 +288,10 @@ def _place(where: str) -> Iterator[None]:
 _KINDS = {str: "text", dict: "a mapping", list: "a list", bool: "true or false"}
 
 
-def _part(part: Any, needed: Mapping[str, Any], optional: Mapping[str, Any] = MappingProxyType({})) -> None:
+def _part(part: Any, name: str) -> None:
     """Refuse a part of a declaration that lacks an entry, or has an unknown one or one of the wrong kind."""
-    kinds = {**needed, **optional}
+    needed, optional = PARTS[name]
+    kinds = needed | optional
     if not isinstance(part, dict):
         raise SettingError(f"There should be entries such as {', '.join(kinds)} here, not {reprlib.repr(part)}.")
     for key in part:
@@ -297,11 +307,7 @@ def _part(part: Any, needed: Mapping[str, Any], optional: Mapping[str, Any] = Ma
 
 
 def _check_row(row: Any, rows: Mapping[str, Any]) -> None:
-    _part(
-        row,
-        {"label": str, "dataset": str},
-        {"settings": dict, "same_run_as": str, "quoted": bool, "evaluate": list, "profiles": dict, "reported": list},
-    )
+    _part(row, "row")
     if ("settings" in row) + ("same_run_as" in row) + row.get("quoted", False) != 1:
         raise SettingError("It must have settings or same_run_as, or be quoted: true, and only one of the three.")
     for key in ("evaluate", "profiles"):
@@ -324,7 +330,7 @@ def _check_run(part: Mapping[str, Any]) -> None:
     _check_settings(part.get("settings", {}))
     for profile, held in part.get("profiles", {}).items():
         with _place(f"profile {profile}"):
-            _part(held, {}, {"seeds": (str, int), "evaluate": list, "settings": dict, "judged": bool})
+            _part(held, "profile")
             if "judged" in held and profile != "long":
                 raise SettingError("judged belongs to the profile long; paper always is, the smaller ones never.")
             parse_profile(profile)
@@ -406,7 +412,7 @@ def parse_profile(text: str) -> Profile:
     raise SettingError(nearest(text, PROFILES, "profile"))
 
 
-_SEED = "0|[1-9][0-9]{0,8}"  # not 010, which is 8 to some
+SEED = "0|[1-9][0-9]{0,8}"  # not 010, which is 8 to some
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -417,7 +423,7 @@ def parse_seeds(text: str) -> list[int]:
     """
     seeds: list[int] = []
     for part in text.split(","):
-        match = re.fullmatch(rf"\s*({_SEED})(?:-({_SEED}))?\s*", part)
+        match = re.fullmatch(rf"\s*({SEED})(?:-({SEED}))?\s*", part)
         if not match or int(match[2] or match[1]) < int(match[1]):
             raise SettingError(f"Seeds are given like 3, 0-9 or 0,2,5-7, not {text!r}.")
         several = range(int(match[1]), int(match[2] or match[1]) + 1)

@@ -193,7 +193,7 @@ def binarised_log_prob(
     offset: Int[Tensor, ""],
     divisor: int = 255,
 ) -> Float[Tensor, "R *L"]:
-    """log p of the bits that :func:`~genclust.kernels.binarise` draws, in nats.
+    """log p of the bits that :func:`~genclust.kernels.random.binarise` draws, in nats.
 
     Args:
         logits: float of any precision.

@@ -38,6 +38,7 @@ except ImportError:  # a CPU-only installation, or a system that Triton does not
 
     triton = tl = _NoTriton()
 
+#: Whether Triton is installed, so that its kernels can run.
 HAS_TRITON = hasattr(triton, "__version__")
 
 Implementation = Literal["auto", "reference", "triton"]

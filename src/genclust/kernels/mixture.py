@@ -45,18 +45,15 @@ TOLERANCE = 1e-6
 
 
 class Mixture(NamedTuple):
-    """What a mixture says of each point, in nats.
+    """What a mixture says of each point, in nats."""
 
-    Attributes:
-        log_prob: log p(z).
-        log_responsibilities: log p(k|z).
-        entropy: of p(k|z), exactly 0 for one component; near 0 its accuracy is absolute, as that of a number near 1.
-        kl: expected over q(k), if q was given.
-    """
-
+    #: log p(z).
     log_prob: Float[Tensor, "*B"]
+    #: log p(k|z).
     log_responsibilities: Float[Tensor, "*B K"]
+    #: Of p(k|z), exactly 0 for one component; near 0 its accuracy is absolute, as that of a number near 1.
     entropy: Float[Tensor, "*B"]
+    #: Expected over q(k), if q was given.
     kl: Float[Tensor, "*B"] | None
 
 

@@ -1,0 +1,1 @@
+"""Training: the loop, the captured step, schedules, checkpoints."""

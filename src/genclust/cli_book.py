@@ -1,0 +1,72 @@
+"""``genclust notebook`` and ``genclust book``: running a notebook with new parameters, and building the book."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+Root = Annotated[Path, typer.Option(help="The repository; by default this folder.", show_default=False)]
+
+
+class RepeatedPairs(TyperCommand):
+    """A command whose option ``parameter`` takes two words and may be repeated, which no annotation of Typer says."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        (pairs,) = (option for option in self.params if option.name == "parameter")
+        pairs.nargs = 2
+
+
+def _refused(command: str, error: Exception) -> typer.Exit:
+    """Say in one sentence what went wrong; the caller raises the result."""
+    print(f"{command}: {error}", file=sys.stderr)
+    return typer.Exit(1)
+
+
+def notebook(
+    name: Annotated[str, typer.Argument(help="A notebook, such as simple-table1.")],
+    parameter: Annotated[
+        list[Any] | None,
+        typer.Option("--parameter", "-p", metavar="NAME VALUE", help="A parameter's new value; may be repeated."),
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the parameters instead of running.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="By default _build/notebooks/NAME.ipynb.")
+    ] = None,
+    root: Root = Path(),
+) -> None:
+    """Run one notebook with new parameters."""
+    from genclust.book import notebooks  # papermill takes a second to import
+
+    try:
+        source = notebooks.find(root.resolve() / "notebooks", name)
+        if list_:
+            print(notebooks.describe(source))
+            return
+        values = notebooks.parse_parameters(source, dict(parameter or []))
+        # A file is meant to lie where the command is given; the notebook runs in its own folder.
+        values |= {key: str(Path(v).resolve()) for key, v in values.items() if str(v).endswith(".npz")}
+        target = (output or root / "_build" / "notebooks" / source.name).resolve()
+        notebooks.execute(source, target, values, progress=True)
+    except notebooks.NotebookError as error:
+        raise _refused("notebook", error) from None
+    print(f"notebook: wrote {target}")
+
+
+def book(
+    strict: Annotated[bool, typer.Option("--strict", help="From nothing, with every warning an error.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show what Sphinx says of every page.")] = False,
+    root: Root = Path(),
+) -> None:
+    """Run the notebooks that need it, and build the book."""
+    from genclust.book import build, notebooks
+
+    try:
+        index = build.build(root.resolve(), strict, verbose)
+    except (build.BuildError, notebooks.NotebookError) as error:
+        raise _refused("book", error) from None
+    print(f"book: open {index}")

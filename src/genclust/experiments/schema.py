@@ -1,0 +1,136 @@
+"""The JSON schema of declarations, for editors: names to complete, and mistakes marked while one writes.
+
+It is written from what the reader itself uses, the settings' dataclasses and the entries of each part.  It sees each
+part alone.  What takes several parts together, only the reader refuses: a setting that no layer holds, a schedule that
+the model does not ask for, the name of a row that is not there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from genclust.evaluation.registry import EVALUATIONS, NUMBER
+from genclust.experiments.declaration import (
+    PARTS,
+    PROFILES,
+    SEED,
+    DataSettings,
+    Reported,
+)
+from genclust.models import BASELINES, MODELS
+from genclust.settings import json_schema
+from genclust.training.loop import TrainingSettings
+from genclust.training.schedules import Schedule
+
+#: Kinds of entries, where no schema below says more.
+_KINDS: dict[Any, dict[str, Any]] = {
+    str: {"type": "string", "minLength": 1},
+    bool: {"type": "boolean"},
+    (str, int, float): {"type": ["string", "number", "boolean"], "minLength": 1},
+}
+_SEEDS = rf"\s*(?:{SEED})(?:-(?:{SEED}))?\s*"
+
+
+def text() -> str:
+    """The schema as ``experiments/schema.json`` holds it."""
+    return json.dumps(schema(), indent=1) + "\n"
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema (draft 7) of a declaration."""
+    models = {f"model.{name}": _model(name, settings) for name, (_, settings) in MODELS.items()}
+    models |= {f"model.{name}": _model(name, settings) for name, settings in BASELINES.items()}
+    sections = {
+        "data": _layer(DataSettings),
+        "model": {"anyOf": [_reference(name) for name in models]},
+        "training": _training(),
+    }
+    plain = [name for name, evaluation in EVALUATIONS.items() if not evaluation.numbered]
+    numbered = [name for name, evaluation in EVALUATIONS.items() if evaluation.numbered]
+    with_number = {"type": "string", "pattern": f"^({'|'.join(numbered)})-{NUMBER}$"}
+    never_judged = {"allOf": [_reference("profile"), {"properties": {"judged": False}}]}
+    common = {
+        "settings": _reference("settings"),
+        "evaluate": {"type": "array", "items": {"anyOf": [{"enum": plain}, with_number]}},
+        "profiles": _object({name: _reference("profile") if name == "long" else never_judged for name in PROFILES}),
+    }
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "An experiment: one table or figure of a paper",
+        **_part(
+            "experiment",
+            common
+            | {
+                "rows": {"type": "object", "minProperties": 1, "additionalProperties": _reference("row")},
+                "choices": {"type": "array", "items": _part("choice")},
+            },
+        ),
+        "definitions": {
+            "settings": _object(sections),
+            "profile": _part("profile", common | {"seeds": _seeds()}),
+            "row": _row(common),
+            **models,
+        },
+    }
+
+
+def _reference(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/definitions/{name}"}
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _part(name: str, entries: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    """A part of a declaration, with schemas for those of its entries that are more than text or true or false."""
+    needed, optional = PARTS[name]
+    properties = {key: entries[key] if key in entries else _KINDS[kind] for key, kind in (needed | optional).items()}
+    return _object(properties) | {"required": [*needed]}
+
+
+def _row(common: dict[str, Any]) -> dict[str, Any]:
+    """A row has settings, shows the runs of another row, for which it then asks nothing, or is quoted."""
+    numbers = [{"required": [name], "properties": {name: {"type": "number"}}} for name in ("mean", "below", "above")]
+    reported = {"type": "array", "items": json_schema(Reported) | {"oneOf": numbers}}
+    quoted = {"required": ["quoted"], "properties": {"quoted": {"const": True}}}
+    return _part("row", common | {"reported": reported}) | {
+        "oneOf": [{"required": ["settings"]}, {"required": ["same_run_as"]}, quoted],
+        "dependencies": {"same_run_as": {"properties": {"evaluate": False, "profiles": False}}},
+    }
+
+
+def _seeds() -> dict[str, Any]:
+    """One seed, or several as text."""
+    one = {"type": "integer", "minimum": 0, "maximum": 999_999_999}
+    return {"anyOf": [one, {"type": "string", "pattern": f"^{_SEEDS}(,{_SEEDS})*$"}]}
+
+
+def _layer(settings: type) -> dict[str, Any]:
+    """Some of the settings; another layer may hold the rest."""
+    return _object(json_schema(settings)["properties"])
+
+
+def _model(name: str, settings: type) -> dict[str, Any]:
+    """Settings of a model; a layer above another one need not name it."""
+    return _object({"name": {"const": name}, **json_schema(settings)["properties"]})
+
+
+def _training() -> dict[str, Any]:
+    """Training settings, with the schedules of all models in place of the mapping that holds them."""
+    names = ["learning_rate", *sorted({name for model, _ in MODELS.values() for name in model.schedules})]
+    settings = json_schema(TrainingSettings)["properties"]
+    del settings["schedules"]
+    return _object({name: _schedule(may_be_zero=name == "warm_up") for name in names} | settings)
+
+
+def _schedule(may_be_zero: bool) -> dict[str, Any]:
+    """A number, or a schedule between two."""
+    limit = {"minimum": 0} if may_be_zero else {"exclusiveMinimum": 0}
+    whole = json_schema(Schedule)
+    for name, least in {"start": limit, "end": limit, "epochs": {"minimum": 0}}.items():
+        whole["properties"][name] |= least
+    return {"anyOf": [{"type": "number"} | limit, whole]}

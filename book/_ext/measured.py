@@ -17,6 +17,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pandas as pd
 import yaml
 from docutils import nodes
 from docutils.parsers.rst import directives
@@ -129,7 +130,6 @@ class VerdictTable(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         from genclust.experiments import verdicts
-        from genclust.experiments.papers import papers
 
         note(self.env)
         frame = verdicts()
@@ -142,15 +142,21 @@ class VerdictTable(SphinxDirective):
             frame = frame[~frame["quoted"].astype(bool)]
         if frame.empty:
             logger.warning("no verdicts for %s", paper, location=self.get_location(), type="measured")
-        parts = []
-        groups = list(frame.groupby(["paper", "table"], sort=False))
-        if paper == "all":
-            order = list(papers())
-            groups.sort(key=lambda group: order.index(group[0][0]))
-        for (name, table), rows in groups:
-            title = f"{papers()[name].title}, {table}" if paper == "all" else str(table)
-            parts.append(verdict_table(title, rows.to_dict("records")))
-        return [nodes.raw("", "\n".join(parts), format="html")]
+        return [nodes.raw("", verdict_tables(frame, paper), format="html")]
+
+
+def verdict_tables(frame: pd.DataFrame, paper: str) -> str:
+    """The tables of one paper or, each under the paper's title and in the order of the book, of ``all``."""
+    from genclust.experiments.papers import papers
+
+    groups = list(frame.groupby(["paper", "table"], sort=False))
+    if paper == "all":
+        order = list(papers())
+        groups.sort(key=lambda group: order.index(group[0][0]))
+    return "\n".join(
+        verdict_table(f"{papers()[name].title}, {table}" if paper == "all" else str(table), rows.to_dict("records"))
+        for (name, table), rows in groups
+    )
 
 
 def verdict_table(title: str, rows: Iterable[dict[str, Any]]) -> str:

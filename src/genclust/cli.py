@@ -322,7 +322,7 @@ def audit(
 
 @app.command()
 def verdicts(as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False) -> None:
-    """Reported against measured, for every number that the papers report."""
+    """Reported against measured, for every number of the papers."""
     with _one_sentence():
         lines = all_verdicts()
         if as_json:

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from genclust import data as datasets
 from genclust.data import DataError, DataSet
 from genclust.evaluation.clustering import hungarian_accuracy
-from genclust.experiments import evaluations, locks, workers
+from genclust.experiments import evaluations, locks, papers, workers
 from genclust.experiments.declaration import Profile, Row, RunConfig, root, training_settings
 from genclust.experiments.results import Results
 from genclust.experiments.store import Record, Store, find
@@ -200,6 +200,7 @@ def _results(
 def _train_and_evaluate(
     task: Task, seeds: list[int], device: str, deadline: float | None, watch: workers.Watch
 ) -> Finished:
+    papers.register_models()  # this may be a process of its own
     data, _ = prepare(task.config)
     paths = [checkpoint_path(task.config, seed) for seed in seeds]
     with locks.hold(paths, total_steps(task.config, len(data.splits["train"]))):
@@ -468,14 +469,16 @@ def processor() -> str:
 
 @cache
 def source_revision() -> str:
-    """The commit of the working copy, marked if ``src/`` has changes; empty outside of one."""
+    """The commit of the working copy, marked if ``src/`` or a module beside it has changes; empty outside of one."""
 
     def git(*arguments: str) -> str:
         done = subprocess.run(["git", "-C", str(root()), *arguments], capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
     try:
-        return git("rev-parse", "--short=12", "HEAD") + (CHANGED if git("status", "--porcelain", "src") else "")
+        return git("rev-parse", "--short=12", "HEAD") + (
+            CHANGED if git("status", "--porcelain", "src", ":(glob)*.py") else ""
+        )
     except (OSError, subprocess.CalledProcessError, SettingError):
         return os.environ.get("GENCLUST_REVISION", "")
 

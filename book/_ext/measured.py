@@ -17,6 +17,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pandas as pd
 import yaml
 from docutils import nodes
 from docutils.parsers.rst import directives
@@ -26,39 +27,6 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 logger = logging.getLogger(__name__)
-
-#: How a metric is called in a table. An accuracy always says which one it is.
-METRICS = {
-    "acc_hungarian": "accuracy, one-to-one (%)",
-    "acc_many_to_one": "accuracy, many-to-one (%)",
-    "acc_exemplar": "accuracy, exemplar (%)",
-    "acc_exemplar_best": "accuracy, exemplar, best run (%)",
-    "acc_unstated": "accuracy, kind not stated (%)",
-    "nmi_geometric": "NMI, geometric (%)",
-    "nmi_arithmetic": "NMI, arithmetic (%)",
-    "ari": "adjusted Rand index (%)",
-    "log_likelihood": "log-likelihood (nats)",
-    "leading_y": "number of attributes",
-}
-DATASETS = {
-    "mnist": "MNIST",
-    "usps": "USPS",
-    "reuters10k": "REUTERS-10K",
-    "rcv1_10k": "RCV1-10k",
-    "omniglot": "OMNIGLOT",
-    "omniglot (bicubic)": "official drawings, bicubic",
-    "omniglot (rebuilt)": "official drawings, rebuilt as 28 × 28",
-    "binarized_mnist": "MNIST, static bits",
-    "svhn": "SVHN",
-    "svhn_10k": "first 10,000 test images",
-    "digits": "digits",
-    "arcs": "arcs",
-    "house_numbers": "house numbers",
-    "coloured_mnist": "coloured MNIST",
-    "coloured_digits": "coloured digits",
-}
-FEATURES = {"x_hat": "x̂", "z_mean": "the mean of z"}
-PAPERS = {"simple": "Is Simple Better?", "cagem": "CaGeM", "gmvae": "GMVAE", "vlac": "VLAC"}
 
 
 def repository(env: BuildEnvironment) -> Path:
@@ -70,10 +38,11 @@ def repository(env: BuildEnvironment) -> Path:
 
 
 def digest(env: BuildEnvironment) -> str:
-    """What all measured pages depend on: declarations, records, and the code that reads them."""
+    """What all measured pages depend on: declarations, records, the code that reads them, and names."""
     root, result = repository(env), hashlib.sha256()
-    for folder in ("experiments", "results", "src/genclust/experiments"):
-        for path in sorted((root / folder).rglob("*")):
+    library = "src/genclust/metrics.py", "src/genclust/data/sources.yaml"
+    for part in ("experiments", "papers.yaml", "results", "src/genclust/experiments", *library):
+        for path in [root / part, *sorted((root / part).rglob("*"))]:
             if path.is_file() and path.suffix in (".yaml", ".json", ".py"):
                 result.update(str(path.relative_to(root)).encode())
                 result.update(path.read_bytes())
@@ -173,20 +142,27 @@ class VerdictTable(SphinxDirective):
             frame = frame[~frame["quoted"].astype(bool)]
         if frame.empty:
             logger.warning("no verdicts for %s", paper, location=self.get_location(), type="measured")
-        parts = []
-        order = {name: place for place, name in enumerate(PAPERS)}
-        groups = sorted(
-            frame.groupby(["paper", "table"], sort=False), key=lambda group: order.get(group[0][0], len(order))
-        )
-        for (name, table), rows in groups:
-            title = f"{PAPERS.get(name, name)}, {table}" if paper == "all" else str(table)
-            parts.append(verdict_table(title, rows.to_dict("records")))
-        return [nodes.raw("", "\n".join(parts), format="html")]
+        return [nodes.raw("", verdict_tables(frame, paper), format="html")]
+
+
+def verdict_tables(frame: pd.DataFrame, paper: str) -> str:
+    """The tables of one paper or, each under the paper's title and in the order of the book, of ``all``."""
+    from genclust.experiments.papers import papers
+
+    groups = list(frame.groupby(["paper", "table"], sort=False))
+    if paper == "all":
+        order = list(papers())
+        groups.sort(key=lambda group: order.index(group[0][0]))
+    return "\n".join(
+        verdict_table(f"{papers()[name].title}, {table}" if paper == "all" else str(table), rows.to_dict("records"))
+        for (name, table), rows in groups
+    )
 
 
 def verdict_table(title: str, rows: Iterable[dict[str, Any]]) -> str:
     """One table as HTML; every cell names its column, so that a narrow screen can show it as a card."""
     from genclust.experiments.verdicts import remark
+    from genclust.metrics import title as metric
 
     head = "".join(f"<th>{name}</th>" for name in ("Row", "Data", "Metric", "Paper", "Measured", "Verdict"))
     lines = [
@@ -216,23 +192,13 @@ def text(row: dict[str, Any], key: str) -> str:
     return "" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value)
 
 
-def metric(name: str) -> str:
-    """A metric in words, e.g. ``test.knn_error_x_hat_3`` as "kNN error, k = 3, on x̂ (%)"."""
-    split, _, rest = name.rpartition(".")
-    shown = METRICS.get(rest, rest.replace("_", " "))
-    if rest.startswith("knn_error_"):
-        features, _, k = rest.removeprefix("knn_error_").rpartition("_")
-        shown = f"kNN error, k = {k}{', on ' + FEATURES.get(features, features) if features else ''} (%)"
-    where = {"test": "", "all": "all points", "train": "training set", "validation": "validation set"}.get(split, split)
-    return f"{shown}, {where}" if where else shown
-
-
 def data(row: dict[str, Any]) -> str:
-    name = text(row, "dataset")
-    shown = escape(DATASETS.get(name, name))
+    from genclust.experiments.papers import dataset_title
+
+    shown = escape(dataset_title(text(row, "dataset")))
     if stand_in := text(row, "stand_in"):
         relation = "of" if row["fidelity"] == "subset" else "for"
-        measured_on = escape(DATASETS.get(stand_in, stand_in))
+        measured_on = escape(dataset_title(stand_in))
         return f'<span>{measured_on} <small class="stand-in">{relation} {shown}</small></span>'
     return shown
 

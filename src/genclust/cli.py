@@ -29,6 +29,7 @@ from genclust.experiments.store import StoreError
 from genclust.experiments.verdicts import as_plain, published_records, remark, summarise
 from genclust.experiments.verdicts import verdicts as all_verdicts
 from genclust.experiments.workers import Unfinished
+from genclust.metrics import BEST
 from genclust.settings import SettingError
 from genclust.training.checkpoints import DamagedCheckpoint
 
@@ -125,7 +126,7 @@ def _print_records(title: str, row: declaration.Row, records: list[store.Record]
     for record in records:
         failed = "" if record.failed_at_step is None else f" (failed at step {record.failed_at_step})"
         table.add_row(f"{record.seed}{failed}", *(_cell(record.metrics.get(metric)) for metric in metrics))
-    known = [metric.removesuffix("_best") in records[0].metrics for metric in metrics]
+    known = [metric.removesuffix(BEST) in records[0].metrics for metric in metrics]
     summaries = [summarise(records, m) if there else None for m, there in zip(metrics, known, strict=True)]
     table.add_section()
     table.add_row("mean ± sd", *("–" if s is None else f"{_cell(s.mean)} ± {_cell(s.sd)}" for s in summaries))
@@ -323,7 +324,7 @@ def audit(
 
 @app.command()
 def verdicts(as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False) -> None:
-    """Reported against measured, for every number of the four papers."""
+    """Reported against measured, for every number of the papers."""
     with _one_sentence():
         lines = all_verdicts()
         if as_json:

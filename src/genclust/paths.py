@@ -1,4 +1,4 @@
-"""Where a user's own files go."""
+"""Where declarations and published records are, and where a user's own files go."""
 
 from __future__ import annotations
 
@@ -9,6 +9,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from genclust.settings import SettingError
+
+
+def root() -> Path:
+    """The folder of the declarations, ``experiments/``, and of the published store, ``results/``.
+
+    The present folder, or the nearest above it with a YAML file in ``experiments/``; else the repository of this
+    installation.
+
+    Raises:
+        SettingError: if the library is used without its repository, outside of a folder with declarations.
+    """
+    for folder in (Path.cwd(), *Path.cwd().parents, *Path(__file__).resolve().parents):
+        if next((folder / "experiments").glob("*.yaml"), None):
+            return folder
+    raise SettingError(
+        "No folder experiments/ with declarations was found here or above; "
+        "work in a clone of the repository or in a folder of your own that has one."
+    )
 
 
 def cache_folder() -> Path:

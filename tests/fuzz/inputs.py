@@ -411,7 +411,7 @@ def mat_contents(sound: dict[str, np.ndarray]) -> Iterator[tuple[str, dict[str, 
 # ---- declarations
 
 #: Keys of which any text is right.
-FREE = {"title", "label", "table", "paper", "dataset", "setting", "taken", "why", "name", "metric"}
+FREE = {"title", "label", "table", "dataset", "setting", "taken", "why", "name"}
 WEIRD = (
     *("", "~", "null", "010", "0x10", "1_000", "5:30", "1e999", ".inf", "-.inf", ".nan", "-1", "2.5", "9" * 40, "true"),
     *("yes", "on", '""', '"5"', "text", "[]", "[1]", "[[1]]", "{}", "{a: 1}", "!!int 3", "!!python/none ''", "*nobody"),

@@ -58,7 +58,7 @@ def found(tmp_path, monkeypatch) -> pd.DataFrame:
     (tmp_path / "experiments" / "first.yaml").write_text(FIRST)
     (tmp_path / "experiments" / "later.yaml").write_text(LATER)
     (tmp_path / "experiments" / "others.yaml").write_text(OTHERS)
-    (tmp_path / "_toc.yml").touch()
+    (tmp_path / "papers.yaml").write_text("simple:\n  title: Is Simple Better?\ncagem:\n  title: CaGeM\n")
     monkeypatch.chdir(tmp_path)
 
     def write(row: str, profile: str, seed: int, seconds: float, legs: list | None = None, failed: int | None = None):

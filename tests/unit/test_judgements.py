@@ -21,7 +21,9 @@ METRIC = "test.acc_hungarian"
 def record(seed: int, value: float, data: str = "mnist", variant: str = "", profile="paper") -> Record:
     about = {"name": data, "digest": "0" * 64, "variant": variant, "sizes": {}}
     config = asdict(ROW.config(profile))
-    return Record(config, seed, {METRIC: value, "test.error": 100 - value}, [], {"clustering": 1}, None, about, {}, 1.0)
+    return Record(
+        config, seed, {METRIC: value, "test.error_q": 100 - value}, [], {"clustering": 1}, None, about, {}, 1.0
+    )
 
 
 def judged(row, data: str, variant: str = "", profile="paper", mean=81.0) -> dict:
@@ -148,8 +150,8 @@ def test_a_difference_in_a_table_is_the_first_over_the_second():
 def test_a_table_of_seeds_marks_failures_and_says_which_epoch_was_best():
     curve = [{"epoch": e, "acc_hungarian": a} for e, a in ((1, 40.0), (2, 70.0), (3, 60.0))]
     runs = [replace(record(0, 50.0), curve=curve, failed_at_step=0), replace(record(1, 60.0), curve=curve)]
-    table = every_seed(runs, [METRIC, "test.error"])
+    table = every_seed(runs, [METRIC, "test.error_q"])
     assert table["Seed"].tolist() == ["0 (failed)", "1", *(f"<b>{s}</b>" for s in ("mean", "sd", "median", "best"))]
     assert table["best epoch, validation"].tolist()[:2] == ["70.00 (epoch 2)"] * 2
     assert table["ACC (Hungarian), test"].tolist() == ["50.00", "60.00", "55.00", "7.07", "55.00", "60.00"]
-    assert table["error, test"].tolist()[-1] == "40.00"
+    assert table["error of q(y|x), test"].tolist()[-1] == "40.00"

@@ -64,7 +64,7 @@ def stores(tmp_path, monkeypatch):
     (tmp_path / "experiments").mkdir()
     (tmp_path / "experiments" / "table.yaml").write_text(DECLARED)
     (tmp_path / "experiments" / "figure.yaml").write_text(MORE)
-    (tmp_path / "_toc.yml").touch()
+    (tmp_path / "papers.yaml").write_text("simple: {title: Simple}\ncagem: {title: CaGeM}\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path / "cache"))
 

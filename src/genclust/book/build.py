@@ -22,7 +22,8 @@ import yaml
 
 from genclust.book import api, notebooks
 
-WATCHED = ("src", "experiments", "results", "benchmarks")  # what a notebook's output depends on, besides itself
+#: What a notebook's output depends on, besides itself and the lists of papers and data sets.
+WATCHED = ("src", "experiments", "results", "benchmarks")
 IGNORED = {"__pycache__", ".ipynb_checkpoints"}
 PARALLEL = 2  # notebooks at once
 
@@ -105,7 +106,7 @@ def run_notebooks(root: Path) -> dict[str, Path]:
             sources[path.stem] = path
     folder = root / "_build" / "executed"
     folder.mkdir(parents=True, exist_ok=True)
-    common = _digest(path for part in WATCHED for path in _files(root / part, "*"))
+    common = _digest([*sorted(root.glob("*.yaml")), *(path for part in WATCHED for path in _files(root / part, "*"))])
     copies, stale = {}, {}
     for name, path in sources.items():
         copies[name] = folder / f"{name}.ipynb"

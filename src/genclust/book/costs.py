@@ -9,10 +9,10 @@ import pandas as pd
 
 from genclust.experiments import declaration
 from genclust.experiments.declaration import PROFILES, Row, RunConfig
+from genclust.experiments.papers import papers
 from genclust.experiments.planning import PROCESSORS, seconds_per_step
 from genclust.experiments.store import published
 
-PAPERS = {"simple": "Is Simple Better?", "gmvae": "GMVAE", "cagem": "CaGeM", "vlac": "VLAC"}
 #: Which runs belong together in a line, by headings.
 PER_PAPER = {"Paper": "paper", "Profile": "profile"}
 PER_EXPERIMENT = {"Experiment": "experiment", "Profile": "profile"}
@@ -46,7 +46,7 @@ def runs(experiments: str = "") -> pd.DataFrame:
         on_cpu = all(leg["device"] in PROCESSORS for leg in legs)
         lines.append(
             {
-                "paper": PAPERS[paper],
+                "paper": papers()[paper].title,
                 "experiment": row.experiment,
                 "row": f"{row.experiment}/{row.name}",
                 "profile": profile,
@@ -61,7 +61,7 @@ def runs(experiments: str = "") -> pd.DataFrame:
             }
         )
     found = pd.DataFrame(lines)
-    order = {"paper": list(PAPERS.values()), "profile": list(reversed(PROFILES))}
+    order = {"paper": [paper.title for paper in papers().values()], "profile": list(reversed(PROFILES))}
     return found.assign(**{name: pd.Categorical(found[name], values) for name, values in order.items()})
 
 

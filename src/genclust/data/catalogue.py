@@ -70,16 +70,27 @@ def source_of(name: str) -> Source:
     """The source of the data set ``name``.
 
     Raises:
-        DataError: if there is none; the nearest name is proposed.
+        DataError: if there is none, and the nearest name is proposed; or if nothing can read its files.
     """
     known = sources()
-    if name not in known or name not in READERS:
+    if name not in known:
         nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)
         raise DataError(
             f"There is no data set {name!r}; did you mean {nearest[0]!r}? "
             f"Known are {', '.join(known)}, and your own data by the path of an .npz file."
         )
+    if name not in READERS and _only_file(known[name]) is None:
+        raise DataError(
+            f"The data set {name!r} has no reader in genclust.data.readers, so it must have one file, an .npz like "
+            f"data of your own, and not {', '.join(known[name].files) or 'none'}."
+        )
     return known[name]
+
+
+def _only_file(source: Source) -> str | None:
+    """The one file of a source, where that is an ``.npz``."""
+    files = list(source.files)
+    return files[0] if len(files) == 1 and files[0].endswith(".npz") else None
 
 
 def check(data: DataSet) -> None:
@@ -116,7 +127,7 @@ def read(name: str, source: Source, where: Path) -> DataSet:
     """Read and check a data set; what is wrong is raised as a `DataError` with a short phrase."""
     if source.folder in sources():  # what it is drawn from has to be right as well
         read(source.folder, source_of(source.folder), where)
-    data = READERS[name](where)
+    data = READERS[name](where) if name in READERS else replace(own(where / (_only_file(source) or "")), name=name)
     source = source.variant(data.variant)
     check(data)
     compare(data, source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from os.path import exists  # which a path that cannot be does not upset
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from genclust.data.base import DataError, Fidelity
-from genclust.settings import read
+from genclust.paths import root
+from genclust.settings import SettingError, read
 from genclust.strict_yaml import parse
 
 
@@ -35,6 +37,7 @@ class Source:
         elsewhere: where in the data folder one of ``files`` is taken from if it is not in its own folder.
         obtain: how to come by files that have no public address.
         folder: the name of the folder of its files, where it is not that of the data set.
+        heading: how tables call it, where that is not the title.
         variants: what is different when the data set is read from another form of the source.
     """
 
@@ -53,6 +56,7 @@ class Source:
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     obtain: str | None = None
     folder: str | None = None
+    heading: str | None = None
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def variant(self, name: str) -> Source:
@@ -83,19 +87,25 @@ def sources() -> dict[str, Source]:
     """All data sets by name, in the order of the file.
 
     The file is the ``sources.yaml`` of this package, or the one that the environment variable
-    ``GENCLUST_SOURCES`` names, so that a laboratory can use a mirror of its own.
+    ``GENCLUST_SOURCES`` names, so that a laboratory can use a mirror of its own.  A ``sources.yaml`` beside
+    ``experiments/`` adds to it.
 
     Raises:
-        DataError: if the file is missing or not a list of sources.
+        DataError: if a file is missing or not a list of sources.
     """
-    path = Path(os.environ.get("GENCLUST_SOURCES") or Path(__file__).with_name("sources.yaml"))
-    try:
-        return dict(_sources(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is not a list of data sources: {' '.join(str(error).split())}") from None
+    files = [Path(os.environ.get("GENCLUST_SOURCES") or Path(__file__).with_name("sources.yaml"))]
+    with suppress(SettingError):  # the library is used without declarations
+        files += [path for path in [root() / "sources.yaml"] if path.is_file()]
+    found: dict[str, Source] = {}
+    for path in files:
+        try:
+            found |= _sources(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path} is not a list of data sources: {' '.join(str(error).split())}") from None
+    return found
 
 
-@lru_cache(maxsize=1)  # a table of verdicts asks once a line
+@lru_cache(maxsize=2)  # a table of verdicts asks once a line
 def _sources(text: str) -> dict[str, Source]:
     entries = parse(text)
     if not isinstance(entries, dict):

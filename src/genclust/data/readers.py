@@ -62,6 +62,16 @@ DAMAGE = (
     zlib.error,
 )
 
+Reader = Callable[[Path], DataSet]
+#: By the names of data sets.
+READERS: dict[str, Reader] = {}
+
+
+def reader(function: Reader) -> Reader:
+    """What reads the data set that the function is called after."""
+    READERS[function.__name__] = function
+    return function
+
 
 @contextmanager
 def reading(path: Path) -> Iterator[Path]:
@@ -93,6 +103,7 @@ def settled(rows: np.ndarray) -> np.ndarray:
     return np.argsort(keys, kind="stable")[shuffled(len(rows))]
 
 
+@reader
 def digits(folder: Path) -> DataSet:
     """The 8 x 8 digits that come with scikit-learn, 0 … 16 stretched to 0 … 255.
 
@@ -108,11 +119,13 @@ def digits(folder: Path) -> DataSet:
     )
 
 
+@reader
 def arcs(folder: Path) -> DataSet:
     """The synthetic arcs: 10,000 points of seed 0, and 2,000 fresh ones each to validate and to test."""
     return _arcs("arcs", 10_000)
 
 
+@reader
 def arcs_5000(folder: Path) -> DataSet:
     """The same with as many points to train on as the file of the GMVAE authors has; the others are those of `arcs`."""
     return _arcs("arcs_5000", 5_000)
@@ -123,6 +136,7 @@ def _arcs(name: str, n: int) -> DataSet:
     return DataSet(name, splits, class_names=tuple(f"arm {k}" for k in range(synthetic.N_ARCS)))
 
 
+@reader
 def mnist(folder: Path) -> DataSet:
     """MNIST from its four IDX files, gzipped or not."""
     splits = {}
@@ -147,11 +161,13 @@ def _idx(path: Path, n_dims: int) -> np.ndarray:
         return np.frombuffer(content, np.uint8).reshape(shape).copy()
 
 
+@reader
 def coloured_digits(folder: Path) -> DataSet:
     """The digits of scikit-learn drawn in colour, 16 x 16: training shapes six times, test shapes three times."""
     return _coloured("coloured_digits", digits(folder), 16, {"train": 6, "test": 3})
 
 
+@reader
 @lru_cache(maxsize=1)  # a minute's work, and a run asks for its data twice
 def coloured_mnist(folder: Path) -> DataSet:
     """MNIST drawn in colour, 32 x 32, every shape once."""
@@ -171,6 +187,7 @@ def _coloured(name: str, shapes: DataSet, size: int, times: Mapping[str, int]) -
     return DataSet(name, splits, (size, size, 3), DIGITS)
 
 
+@reader
 def binarized_mnist(folder: Path) -> DataSet:
     """Larochelle's fixed binarisation as grey values 0 and 255, without labels.
 
@@ -204,6 +221,7 @@ def _amat(path: Path) -> np.ndarray:
 TRAINING_DRAWERS = 15
 
 
+@reader
 def omniglot(folder: Path) -> DataSet:
     """OMNIGLOT in 28 x 28 pixels, ink bright, labelled by alphabet.
 
@@ -265,6 +283,7 @@ def _chardata(path: Path) -> DataSet:
     return DataSet("omniglot", splits, (28, 28, 1), alphabets, variant=path.name)
 
 
+@reader
 def usps(folder: Path) -> DataSet:
     """USPS digits from the text files of *The Elements of Statistical Learning*, [-1, 1] moved to [0, 1]."""
     splits = {split: _zipcodes(folder / f"zip.{split}.gz") for split in ("train", "test")}
@@ -288,6 +307,7 @@ def _zipcodes(path: Path) -> Split:
     return Split(x, y).rows(settled(np.column_stack([y.astype(np.float32), x])))
 
 
+@reader
 def rcv1_10k(folder: Path) -> DataSet:
     """10,000 Reuters stories as tf-idf of 2,000 terms; the squares of a row sum to 2,000, as in DEC's recipe."""
     path = folder / "rcv1_10k.npz"
@@ -304,6 +324,7 @@ def rcv1_10k(folder: Path) -> DataSet:
     return DataSet("rcv1_10k", {"train": train}, class_names=tuple(map(str, content["label_names"])))
 
 
+@reader
 def house_numbers(folder: Path) -> DataSet:
     """Digits cut out of street-view photographs by machine, 32 x 32 x 3.
 
@@ -324,6 +345,7 @@ def house_numbers(folder: Path) -> DataSet:
     return DataSet("house_numbers", splits, (32, 32, 3), DIGITS)
 
 
+@reader
 def svhn_10k(folder: Path) -> DataSet:
     """The first images of SVHN's test file, as many as ``photo.npz`` tells the photographs of: 10,000.
 
@@ -347,6 +369,7 @@ def svhn_10k(folder: Path) -> DataSet:
     return DataSet("svhn_10k", {"train": first.rows(rest), "test": first.rows(test)}, (32, 32, 3), DIGITS)
 
 
+@reader
 def svhn(folder: Path) -> DataSet:
     """Street View House Numbers, 32 x 32 x 3; with the split ``extra`` where its file is there."""
     splits = {split: _cropped(folder / f"{split}_32x32.mat") for split in ("train", "test")}
@@ -399,15 +422,6 @@ def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
 
 
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-
-
-READERS: Mapping[str, Callable[[Path], DataSet]] = {
-    reader.__name__: reader
-    for reader in (
-        *(digits, arcs, arcs_5000, coloured_digits, mnist, coloured_mnist, binarized_mnist, omniglot, usps),
-        *(rcv1_10k, house_numbers, svhn_10k, svhn),
-    )
-}
 
 
 #: The arrays that own data may have, by the names that they may go by.

@@ -16,7 +16,8 @@ import pandas as pd
 from genclust.experiments.access import Runs
 from genclust.experiments.planning import seconds_per_step
 from genclust.experiments.store import Record
-from genclust.experiments.tables import HEADINGS, difference, measured, reported, seeds_of, signed
+from genclust.experiments.tables import difference, measured, reported, seeds_of, signed
+from genclust.metrics import named
 
 Column = Callable[[Runs], Any]
 
@@ -108,7 +109,7 @@ def scores(*names: str, digits: int = 1, unless: str = "") -> dict[str, Column]:
     def column(name: str) -> Column:
         return lambda runs: "–" if runs and unless in runs[0].metrics else measured(runs, f"test.{name}", digits)
 
-    return {HEADINGS[name]: column(name) for name in names}
+    return {named(f"test.{name}").heading: column(name) for name in names}
 
 
 def above(base: Sequence[Record] | Callable[[Runs], Sequence[Record]], metric: str) -> Column:

@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from genclust.evaluation.registry import check_name
+from genclust.experiments import papers
+from genclust.metrics import named
 from genclust.models import BASELINES, MODELS
+from genclust.paths import root
 from genclust.settings import SettingError, added_later, configured, later, merge, nearest, read, within
 from genclust.strict_yaml import parse
 from genclust.training.loop import TrainingSettings
@@ -171,18 +174,6 @@ class Experiment:
         return [row for row in self.rows.values() if row.settings is not None]
 
 
-def root() -> Path:
-    """The folder that holds ``experiments/`` and ``results/``: the repository of this installation.
-
-    Raises:
-        SettingError: if the library is used without its repository.
-    """
-    for folder in (Path.cwd(), *Path.cwd().parents, *Path(__file__).resolve().parents):
-        if (folder / "experiments").is_dir() and (folder / "_toc.yml").is_file():
-            return folder
-    raise SettingError("The folder experiments/ was not found; work in a clone of the repository.")
-
-
 def names() -> list[str]:
     """All declared experiments."""
     return sorted(path.stem for path in (root() / "experiments").glob("*.yaml"))
@@ -263,6 +254,7 @@ def _declared(path: Path) -> Mapping[str, Any]:
         raise SettingError(f"{path.name} cannot be read: {error}.") from None
     with _place(path.name):
         _part(declared, "experiment")
+        papers.paper(declared["paper"])
         _check_run(declared)
         if not declared["rows"]:
             raise SettingError("rows must hold a row.")
@@ -319,6 +311,7 @@ def _check_row(row: Any, rows: Mapping[str, Any]) -> None:
             if not isinstance(entry, dict):
                 raise SettingError(f"There should be a name, a metric and a number here, not {reprlib.repr(entry)}.")
             reported = read(Reported, entry, "reported")
+            named(reported.metric)
             if [reported.mean, reported.below, reported.above].count(None) != 2:
                 raise SettingError("It must have one of mean, below and above.")
             if reported.over and reported.over not in rows:
@@ -360,6 +353,7 @@ def resolve(settings: Mapping[str, Any]) -> RunConfig:
     if "name" not in model:
         raise SettingError("The setting model.name is missing.")
     name = model.pop("name")
+    papers.register_models()
     if name in BASELINES:
         return RunConfig(data, {"name": name, **configured(read(BASELINES[name], model, "model"))}, {})
     if name not in MODELS:

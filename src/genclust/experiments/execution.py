@@ -15,7 +15,7 @@ from genclust import data as datasets
 from genclust.data import DataError, DataSet
 from genclust.evaluation import registry
 from genclust.evaluation.results import Results
-from genclust.experiments import baselines, locks, workers
+from genclust.experiments import baselines, locks, papers, workers
 from genclust.experiments.declaration import Profile, Row, RunConfig
 from genclust.experiments.provenance import is_committed, provenance, source_revision
 from genclust.experiments.store import Record, Store, find
@@ -185,6 +185,7 @@ def _results(
 def _train_and_evaluate(
     task: Task, seeds: list[int], data: DataSet, device: str, deadline: float | None, watch: workers.Watch
 ) -> Finished:
+    papers.register_models()  # this may be a process of its own
     paths = [checkpoint_path(task.config, seed) for seed in seeds]
     with locks.hold(paths, total_steps(task.config, len(data.splits["train"]))):
         run = TrainingRun(task.config, seeds, data, watch, device, deadline)

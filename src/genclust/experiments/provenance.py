@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from genclust.experiments.declaration import root
+from genclust.paths import root
 from genclust.settings import SettingError
 
 #: What marks a revision with changes that are not committed.
@@ -47,14 +47,15 @@ def processor() -> str:
 
 @cache
 def source_revision() -> str:
-    """The commit of the working copy, marked if ``src/`` has changes; empty outside of one."""
+    """The commit of the working copy, marked if ``src/`` or a module beside it has changes; empty outside of one."""
 
     def git(*arguments: str) -> str:
         done = subprocess.run(["git", "-C", str(root()), *arguments], capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
     try:
-        return git("rev-parse", "--short=12", "HEAD") + (CHANGED if git("status", "--porcelain", "src") else "")
+        changed = git("status", "--porcelain", "src", ":(glob)*.py")
+        return git("rev-parse", "--short=12", "HEAD") + (CHANGED if changed else "")
     except (OSError, subprocess.CalledProcessError, SettingError):
         return os.environ.get("GENCLUST_REVISION", "")
 

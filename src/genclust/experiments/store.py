@@ -8,7 +8,6 @@ import io
 import json
 import math
 import os
-import re
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from genclust.experiments.declaration import RunConfig, root
+from genclust.metrics import known
 from genclust.paths import cache_folder, naming, probe_folder
 from genclust.settings import SettingError
 
@@ -202,10 +202,6 @@ def _refuse_constant(name: str) -> float:
     raise ValueError(f"it holds {name}")
 
 
-#: Names of scores in per cent; the adjusted Rand index may be negative.
-_PER_CENT = re.compile(r"(\w+\.)?((acc|nmi|error|knn_error|floor|chance)_\w+|ari)")
-
-
 def _fault(record: Record) -> str:
     """What is wrong with the types and values in a record, in a phrase; empty if nothing is."""
     kinds: dict[str, Any] = {
@@ -230,8 +226,8 @@ def _fault(record: Record) -> str:
         for name, value in point.items():
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
                 return f"its {name} is {value!r:.50}"
-            lowest = -100 if name.endswith("ari") else 0
-            if _PER_CENT.fullmatch(name) and not lowest - 1e-9 <= value <= 100 + 1e-9:
+            metric = known(name)
+            if metric and metric.unit == "%" and not metric.least - 1e-9 <= value <= 100 + 1e-9:
                 return f"its {name} is {value:g} per cent"
     epochs = [point.get("epoch", -1) for point in record.curve]
     if epochs != sorted(set(epochs)) or min(epochs, default=0) < 0:

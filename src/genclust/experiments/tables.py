@@ -15,22 +15,7 @@ from genclust.experiments.access import Asked
 from genclust.experiments.declaration import PROFILES, Reported, Row, load
 from genclust.experiments.store import Record
 from genclust.experiments.verdicts import MINUS, exceeding, summarise
-
-#: Headings of metrics; the accuracy is always named.
-HEADINGS = {
-    "acc_hungarian": "ACC (Hungarian)",
-    "acc_many_to_one": "ACC (many-to-one)",
-    "acc_exemplar": "ACC (exemplar)",
-    "acc_exemplar_best": "best run, ACC (exemplar)",
-    "nmi_geometric": "NMI (geometric)",
-    "nmi_arithmetic": "NMI (arithmetic)",
-    "clusters_used": "clusters used",
-    "ari": "ARI",
-    "log_likelihood": "log-likelihood",
-    "elbo": "one-sample bound",
-    "error_q": "error of q(y|x)",
-    "error_p": "error of p(y|x)",
-}
+from genclust.metrics import BEST, heading, named
 
 
 def show(table: pd.DataFrame) -> HTML:
@@ -48,7 +33,7 @@ def signed(value: float, digits: int = 2) -> str:
 
 def measured(found: Sequence[Record], metric: str, digits: int = 2) -> str:
     """``mean ± sd`` over the records, or a dash where nothing was measured."""
-    if not found or metric.removesuffix("_best") not in found[0].metrics:
+    if not found or metric.removesuffix(BEST) not in found[0].metrics:
         return "–"
     summary = summarise(found, metric)
     return signed(summary.mean, digits) + ("" if summary.sd is None else f" ± {summary.sd:.{digits}f}")
@@ -101,8 +86,7 @@ def _unlike(number: Reported | None, metric: str) -> str:
     stated, ``a`` scored on all points."""
     if number is None or number.metric == metric:
         return ""
-    marks = {"exemplar": "e", "unstated": "u"}
-    return f"<sup>{marks.get(number.metric.rpartition('_')[2], 'a')}</sup>"
+    return f"<sup>{named(number.metric).mark or 'a'}</sup>"
 
 
 def seeds_of(row: Row, found: Sequence[Record]) -> str:
@@ -179,11 +163,11 @@ def every_seed(found: Sequence[Record], metrics: Sequence[str]) -> pd.DataFrame:
     if not found:
         return pd.DataFrame({"Seed": ["not run"]})
     known = [metric for metric in metrics if metric in found[0].metrics]  # data without labels have no scores
-    knn = any("knn" in metric for metric in known)
+    scores = any(named(metric).direction == "higher" for metric in known)  # not the errors of neighbours
     lines = [
         {"Seed": str(record.seed) + (" (failed)" if record.failed_at_step is not None else "")}
         | {heading(metric): f"{record.metrics[metric]:.2f}" for metric in known}
-        | ({} if knn else _best_epoch(record))
+        | (_best_epoch(record) if scores else {})
         for record in found
     ]
     if len(found) > 1:
@@ -200,11 +184,3 @@ def _best_epoch(record: Record) -> dict[str, str]:
         return {}
     best = max(scores, key=lambda epoch: scores[epoch])
     return {"best epoch, validation": f"{scores[best]:.2f} (epoch {best})"}
-
-
-def heading(metric: str) -> str:
-    """How a metric is called at the head of a column, with its split."""
-    split, _, name = metric.partition(".")
-    if name.startswith("knn_error_"):
-        return f"k = {name.rsplit('_', 1)[1]}"
-    return f"{HEADINGS.get(name, name)}, {split}"

@@ -15,6 +15,7 @@ from genclust.data import Fidelity, sources
 from genclust.experiments import declaration
 from genclust.experiments.declaration import Profile, Reported, Row
 from genclust.experiments.store import Record, StoreError, find, published
+from genclust.metrics import BEST, named
 from genclust.settings import SettingError, nearest
 
 #: Runs behind a reported standard deviation whose number the paper does not state.
@@ -59,12 +60,13 @@ def summarise(records: Sequence[Record], metric: str) -> Summary:
     """The metric over all records, failed seeds included; ``…_best`` is the best of the seeds, without a spread.
 
     Raises:
-        StoreError: if a record does not have the metric.
+        SettingError: if there is no such metric.
+        StoreError: if a record does not have it.
     """
-    if metric.endswith("_best"):
-        every = summarise(records, metric.removesuffix("_best"))
+    if metric.endswith(BEST):
+        every = summarise(records, metric.removesuffix(BEST))
         return Summary(every.best, None, every.best, every.best, every.n, None)
-    return Summary.of(_values(records, metric), lower_is_better="error" in metric)
+    return Summary.of(_values(records, metric), lower_is_better=named(metric).direction == "lower")
 
 
 def _values(records: Sequence[Record], metric: str) -> list[float]:
@@ -267,7 +269,7 @@ def number(key: str) -> str:
     summary = summarise(records, metric)
     if statistic == "mean±sd" and summary.sd is None:
         raise KeyError(f"A single seed has no standard deviation: {key!r}.")
-    digits = 2 if any(kind in metric for kind in ("error", "likelihood", "elbo")) else 1
+    digits = named(metric).decimals
     return {
         "mean": f"{summary.mean:.{digits}f}",
         "mean±sd": f"{summary.mean:.{digits}f} ± {summary.sd or 0:.{digits}f}",

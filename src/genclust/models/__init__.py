@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import is_dataclass
+from typing import TypeVar
+
 from genclust.models.auxiliary import ADGM, AVAE, ADGMSettings, AVAESettings
 from genclust.models.base import BernoulliModel, Labelled, Model, Terms
 from genclust.models.baselines import GaussianMixtureSettings, KMeansSettings
@@ -12,6 +16,9 @@ from genclust.models.gumbel import GumbelClustering, GumbelSettings
 from genclust.models.iwae import IWAE, IWAESettings
 from genclust.models.ladder import LVAE, LVAESettings
 from genclust.models.vlac import GMDGM, VLAC, VLAE, GMDGMSettings, VLACSettings, VLAESettings
+from genclust.settings import SettingError
+
+M = TypeVar("M", bound=type[Model])
 
 #: Models that train in the loop: name -> (module, its settings).
 MODELS: dict[str, tuple[type[Model], type]] = {
@@ -31,4 +38,37 @@ MODELS: dict[str, tuple[type[Model], type]] = {
 #: Baselines that scikit-learn fits: name -> settings.
 BASELINES: dict[str, type] = {"kmeans": KMeansSettings, "gmm": GaussianMixtureSettings}
 
-__all__ = ["BASELINES", "MODELS", "BernoulliModel", "Labelled", "Model", "Terms"]
+
+def register(name: str, settings: type) -> Callable[[M], M]:
+    """Decorate the class of a model that is not part of the library, so that declarations can name it.
+
+    Args:
+        name: what declarations call it.
+        settings: the frozen dataclass that its settings are read into.
+
+    Raises:
+        SettingError: if the name is taken, or the class or its settings do not keep the contract.
+    """
+
+    def add(model: M) -> M:
+        if name in MODELS or name in BASELINES:
+            raise SettingError(f"There is a model {name!r} already; register {model.__name__} under another name.")
+        if fault := _fault(model, settings):
+            raise SettingError(f"The model {name!r} cannot be registered: {fault}.")
+        MODELS[name] = (model, settings)
+        return model
+
+    return add
+
+
+def _fault(model: type, settings: type) -> str:
+    """What a model or its settings lack of the contract, in a phrase; empty if nothing."""
+    if not issubclass(model, Model):
+        return f"{model.__name__} is not a subclass of genclust.models.Model"
+    if not is_dataclass(settings) or not settings.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        return f"its settings, {settings.__name__}, are not a frozen dataclass"
+    lacking = [part for part in dir(model) if getattr(getattr(model, part), "__isabstractmethod__", False)]
+    return f"{model.__name__} does not define {', '.join(lacking)}" if lacking else ""
+
+
+__all__ = ["BASELINES", "MODELS", "BernoulliModel", "Labelled", "Model", "Terms", "register"]

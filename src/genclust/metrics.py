@@ -1,0 +1,145 @@
+"""What is measured: how each metric is called, in what unit, to how many digits, and which way is better.
+
+A metric's full name is its split and what was measured on it, as in ``test.acc_many_to_one_y3_ink``.  This is the one
+place that a new metric is added to; tables, verdicts, prose and the command line ask here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Literal
+
+from genclust.settings import SettingError, nearest
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What is known of a metric before it is measured.
+
+    Attributes:
+        title: in words, without unit and split.
+        unit: ``%``, ``nats``, or nothing for a count.
+        decimals: digits after the point in a sentence; tables show two, as the papers do.
+        direction: which values are better, and so the best of several seeds.
+        heading: at the head of a column, without the split.
+        names_split: whether the head of a column says of which split it is.
+        mark: beside a number whose accuracy is of another kind than those around it.
+        least: the smallest value of a score in per cent.
+    """
+
+    title: str
+    unit: Literal["%", "nats", ""] = "%"
+    decimals: int = 1
+    direction: Literal["higher", "lower"] = "higher"
+    heading: str = ""
+    names_split: bool = True
+    mark: str = ""
+    least: float = 0.0
+
+
+#: What stands for the parts of a family's names.
+PARTS = {"layer": r"[yz]\d+", "kind": "[yz]", "k": r"[1-9]\d*", "features": r"\w+?", "factor": r"\w+", "units": r"\w+"}
+
+#: By name without the split; what stands in braces is a part that members of a family differ in.
+METRICS: dict[str, Metric] = {
+    "acc_hungarian": Metric("accuracy, one-to-one", heading="ACC (Hungarian)"),
+    "acc_many_to_one": Metric("accuracy, many-to-one", heading="ACC (many-to-one)"),
+    "acc_exemplar": Metric("accuracy, exemplar", heading="ACC (exemplar)", mark="e"),
+    "acc_unstated": Metric("accuracy, kind not stated", heading="ACC (kind not stated)", mark="u"),
+    "nmi_geometric": Metric("NMI, geometric", heading="NMI (geometric)"),
+    "nmi_arithmetic": Metric("NMI, arithmetic", heading="NMI (arithmetic)"),
+    "ari": Metric("adjusted Rand index", heading="ARI", least=-100),
+    "clusters_used": Metric("clusters used", "", heading="clusters used"),
+    "knn_error_{k}": Metric("kNN error, k = {k}", "%", 2, "lower", "k = {k}", names_split=False),
+    "knn_error_{features}_{k}": Metric(
+        "kNN error, k = {k}, on {features}", "%", 2, "lower", "k = {k}", names_split=False
+    ),
+    "error_{units}": Metric("error of {units}(y|x)", "%", 2, "lower", "error of {units}(y|x)"),
+    "log_likelihood": Metric("log-likelihood", "nats", 2, heading="log-likelihood"),
+    "log_likelihood_se": Metric("standard error of the log-likelihood", "nats", 2, "lower", "standard error"),
+    "log_likelihood_samples": Metric("samples of the log-likelihood", "", 0, heading="samples"),
+    "elbo": Metric("one-sample bound", "nats", 2, heading="one-sample bound"),
+    "binarisation_seed": Metric("seed of the bits", "", 0, heading="seed of the bits"),
+    "active_{units}": Metric("active units of {units}", "", heading="active, {units}"),
+    "acc_many_to_one_{layer}_{factor}": Metric(
+        "accuracy, many-to-one, of {factor} by {layer}", heading="ACC (many-to-one) of {factor} by {layer}"
+    ),
+    "nmi_arithmetic_{layer}_{factor}": Metric(
+        "NMI, arithmetic, of {factor} and {layer}", heading="NMI (arithmetic) of {factor} and {layer}"
+    ),
+    "chance_many_to_one_{layer}_{factor}": Metric(
+        "accuracy, many-to-one, of {factor} by {layer}, by chance", heading="ACC of {factor} by {layer}, by chance"
+    ),
+    "chance_nmi_{layer}_{factor}": Metric(
+        "NMI, arithmetic, of {factor} and {layer}, by chance", heading="NMI of {factor} and {layer}, by chance"
+    ),
+    "clusters_used_{layer}": Metric("clusters used by {layer}", "", heading="clusters used by {layer}"),
+    "floor_{factor}": Metric("accuracy of a single cluster on {factor}", heading="single cluster, {factor}"),
+    "leading_{kind}": Metric("number of attributes", "", heading="attributes that lead"),
+}
+
+#: Splits in words; a number of the test split is the usual one.
+SPLITS = {"test": "", "all": "all points", "train": "training set", "validation": "validation set"}
+#: Representations that neighbours see, in words.
+FEATURES = {"x_hat": "x̂", "z_mean": "the mean of z"}
+#: What a statistic over seeds adds to a name: of the best seed alone.
+BEST = "_best"
+
+
+def named(name: str) -> Metric:
+    """The metric of that full name; ``…_best`` is the best of its seeds.
+
+    Raises:
+        SettingError: if there is none, with the nearest.
+    """
+    metric = known(name)
+    if metric is None:
+        split, dot, _ = name.rpartition(".")
+        raise SettingError(nearest(name, (f"{split}{dot}{form}" for form in METRICS), "metric"))
+    return metric
+
+
+@cache
+def known(name: str) -> Metric | None:
+    """The metric of that full name, or None."""
+    rest = name.rpartition(".")[2]
+    measured = rest.removesuffix(BEST)
+    for form, metric in METRICS.items():
+        if match := _pattern(form).fullmatch(measured):
+            parts = match.groupdict()
+            if "features" in parts:
+                parts["features"] = FEATURES.get(parts["features"], parts["features"])
+            title, heading = metric.title.format(**parts), metric.heading.format(**parts)
+            if measured != rest:
+                title, heading = f"{title}, best run", f"best run, {heading}"
+            return replace(metric, title=title, heading=heading)
+    return None
+
+
+@cache
+def _pattern(form: str) -> re.Pattern[str]:
+    """What the names of a family match, such as ``knn_error_{k}``."""
+    return re.compile(re.sub(r"\{(\w+)\}", lambda part: f"(?P<{part[1]}>{PARTS[part[1]]})", form))
+
+
+def title(name: str) -> str:
+    """A metric in words with its unit, and its split unless it is the test split.
+
+    Raises:
+        SettingError: if there is no such metric, with the nearest.
+    """
+    metric, split = named(name), name.rpartition(".")[0]
+    of = SPLITS.get(split, split)
+    return metric.title + (f" ({metric.unit})" if metric.unit else "") + (f", {of}" if of else "")
+
+
+def heading(name: str) -> str:
+    """How a metric is called at the head of a column.
+
+    Raises:
+        SettingError: if there is no such metric, with the nearest.
+    """
+    metric = named(name)
+    return f"{metric.heading}, {name.rpartition('.')[0]}" if metric.names_split else metric.heading

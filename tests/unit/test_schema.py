@@ -120,6 +120,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Read a declaration from a repository of its own."""
     (tmp_path / "experiments").mkdir()
     (tmp_path / "_toc.yml").touch()
+    (tmp_path / "papers.yaml").write_text("simple: {title: Simple}\n")
     monkeypatch.chdir(tmp_path)
 
     def read_again(declared: dict[str, Any]) -> declaration.Experiment:

@@ -40,6 +40,10 @@ def papers() -> Mapping[str, Paper]:
     path = root() / "papers.yaml"
     try:
         return _papers(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingError(
+            f"There is no {path}; it names the papers of experiments/ beside it, as in `simple: {{title: Is Simple Better?}}`."
+        ) from None
     except (OSError, ValueError) as error:
         raise SettingError(
             f"{path} is not a list of papers, each with a title: {' '.join(str(error).split())}"

@@ -13,7 +13,6 @@ Burda, Grosse, Salakhutdinov, "Importance weighted autoencoders", ICLR 2016, arX
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,7 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from genclust.kernels import bernoulli_log_prob
+from genclust.kernels import bernoulli_log_prob, log_mean_exp
 from genclust.kernels.dispatch import precise
 from genclust.models.base import BernoulliModel, BernoulliSettings, Terms
 from genclust.models.layers import Linear
@@ -140,7 +139,7 @@ class IWAE(BernoulliModel):
         if self.settings.objective == "vae":
             objective = negative_log_w.mean(1)
         else:
-            objective = math.log(k) - (-negative_log_w).logsumexp(1)
+            objective = -log_mean_exp(-negative_log_w.transpose(0, 1))
         return Terms(objective.mean(-1), {name: value.mean(1) for name, value in terms.items()})
 
     def infer(self, x: Float[Tensor, "R B D"]) -> tuple[Tensor, Tensor]:

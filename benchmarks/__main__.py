@@ -15,7 +15,8 @@ from sklearn.datasets import load_digits
 
 from benchmarks import machine, peers
 from benchmarks.machine import quiet
-from benchmarks.measure import CPU, GPU, Setup
+from benchmarks.measure import CPU, GPU
+from benchmarks.runs import Setup
 from benchmarks.timing import write
 
 app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True)

@@ -12,16 +12,14 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from benchmarks.kernel_cases import Case, cases
+from benchmarks.runs import Setup
 from genclust.kernels import HAS_TRITON, implementation
-
-if TYPE_CHECKING:
-    from benchmarks.measure import Setup
 
 DRAWS = 5
 

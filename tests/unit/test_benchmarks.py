@@ -17,6 +17,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 from genclust.book import speed as page
+from genclust.book.targets import targets
 from genclust.figures import speed as draw
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the benchmarks are not part of the library
@@ -135,7 +136,7 @@ def test_a_smoke_run_leaves_results_that_the_page_can_read(smoke: Path) -> None:
     assert "failed" not in [key for case in found["measurements"]["kernels"].values() for key in case]
     assert str(Path.home()) not in (smoke / "cpu.json").read_text()
     assert "none of these numbers means anything" in page.warning(found, None)
-    assert page.targets(found, None)["Met"].isin(["yes", "no", "–"]).all()
+    assert targets(found, None)["Met"].isin(["yes", "no", "–"]).all()
     networks = page.networks(found["measurements"]["networks"])
     assert list(networks["Row"]) == ["simple-table1/proposed-mnist"] * len(networks)
     # Forward, and backward to weights and inputs, of 300 examples; the first layer's inputs need no gradient.
@@ -210,7 +211,7 @@ def test_targets_are_judged_by_the_numbers() -> None:
             )
         },
     }
-    table = page.targets({"measurements": measurements}, None).set_index("")
+    table = targets({"measurements": measurements}, None).set_index("")
     assert table.loc["Training in float32, against pythae's VAE", "Met"] == "yes"
     assert table.loc["Training in float32, against pythae's IWAE", "Met"] == "no"
     assert table.loc["8 replicas, demo network, two processes, against one by one", "Measured"].startswith("4.10×")
@@ -226,7 +227,7 @@ def test_targets_are_judged_by_the_numbers() -> None:
     kernels["b"]["backward"] = kernels["a"]["backward"]
     gpu = {"kernels": kernels, "precision": {"CaGeM, K = 10": comparison(float32=900.0, bf16=1250.0)}}
     gpu |= {"likelihood": comparison(**{"genclust, float32": 1000.0})}
-    table = page.targets({"measurements": {}}, {"measurements": gpu}).set_index("")
+    table = targets({"measurements": {}}, {"measurements": gpu}).set_index("")
     assert table.loc["Every kernel, share of the bandwidth of a copy", "Measured"] == "90.00%"
     assert table.loc["Every kernel, against torch.compile", "Met"] == "no"
     assert table.loc["CaGeM step, width 1024, K = 10, batch 256", "Measured"] == "0.80 ms"

@@ -48,11 +48,11 @@ class Case:
         return [value for value in values if isinstance(value, Tensor)]
 
     def forward_bytes(self, outputs: Sequence[Tensor]) -> int:
-        """Every argument read once, every output written once."""
+        """Bytes of a forward pass: every argument read once, every output written once."""
         return _bytes(self.tensors) + _bytes(outputs)
 
     def backward_bytes(self, outputs: Sequence[Tensor]) -> int:
-        """Arguments and gradients of the outputs read once, gradients of the arguments written once."""
+        """Bytes of a backward pass: arguments and outputs' gradients read once, arguments' gradients written once."""
         return _bytes(self.tensors) + _bytes(outputs) + _bytes(self.differentiable)
 
 

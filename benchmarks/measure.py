@@ -1,4 +1,4 @@
-"""What is measured on each device, by name: each function returns what goes into the JSON."""
+"""All measurements by name and device; each function returns what goes into the JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from genclust.training.loop import as_float
 
 
 def kernel_bandwidths(setup: Setup) -> Result:
-    """Bytes that must move over the time taken, beside a copy of as many bytes in the same round."""
+    """Bandwidth of every fused operation in bytes per second, beside a copy of as many bytes in the same round."""
     found: Result = {}
     for case in cases(setup.device, setup.smoke):
         try:
@@ -73,7 +73,7 @@ def _kernel(setup: Setup, case: Case) -> Result:
 
 
 def likelihood(setup: Setup) -> Result:
-    """Images a second of the 5,000-sample importance-weighted likelihood of pythae's VAE."""
+    """Images per second of the 5,000-sample importance-weighted likelihood of pythae's VAE."""
     samples = setup.pick(5000, 200)
     on_gpu = setup.device == "cuda"
     images = setup.mnist[: setup.pick(10_000 if on_gpu else 3, 2)]

@@ -37,7 +37,7 @@ def _layers(replicas: int, sizes: Sequence[int], activation: type[nn.Module]) ->
 
 
 class VAE(Timed):
-    r"""D-H-Z-H-D with ReLU: the default networks of pythae, Bernoulli likelihood.
+    r"""VAE with the default networks of pythae: D-H-Z-H-D with ReLU, Bernoulli likelihood.
 
     With one sample the bound of Kingma and Welling with its analytic divergence, as in pythae's VAE; with more
     the importance-weighted bound :math:`\log \frac 1 S \sum_s p(x, z_s) / q(z_s|x)`, as in its IWAE.
@@ -79,7 +79,7 @@ class VAE(Timed):
 
 
 class VaDE(Timed):
-    r"""784-500-500-2000-10 with leaky ReLU and a mixture of K diagonal Gaussians, as ClustPy trains it.
+    r"""VaDE as ClustPy trains it: 784-500-500-2000-10 with leaky ReLU, and a mixture of K diagonal Gaussians.
 
     .. math::
 

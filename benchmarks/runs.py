@@ -23,7 +23,7 @@ Make = Callable[[int], Model]
 
 @dataclass(frozen=True)
 class Setup:
-    """How and on what everything is measured.
+    """Device, data and sizes of all measurements.
 
     Attributes:
         device: ``cpu`` or ``cuda``.
@@ -44,21 +44,21 @@ class Setup:
     smoke: bool = False
 
     def pick(self, full: int, smoke: int = 1) -> int:
-        """A size, or the smallest that still runs."""
+        """A size, or in a smoke run the smallest that still runs."""
         return smoke if self.smoke else full
 
     def wait(self) -> None:
-        """Return when the device has nothing left to do."""
+        """Wait until the device has nothing left to do."""
         if self.device == "cuda":
             torch.cuda.synchronize()
 
     def compare(self, variants: Mapping[str, Variant], unit: str, baseline: str | None = None) -> Comparison:
-        """See :func:`benchmarks.timing.compare`."""
+        """Time variants in turn on the device, see :func:`benchmarks.timing.compare`."""
         return compare(variants, self.rounds, unit, baseline, self.wait)
 
     @property
     def precisions(self) -> tuple[str, ...]:
-        """float32, and bf16 where the processor has it."""
+        """Precisions that are measured: float32, and bf16 where the processor has it."""
         return ("float32", "bf16") if machine.fast_bf16(self.device) else ("float32",)
 
 
@@ -90,7 +90,7 @@ class Run:
         return self.training.step - began
 
     def images(self, steps: int) -> Variant:
-        """``steps`` steps as a variant, worth their images, those of all replicas counted."""
+        """``steps`` training steps as a variant, worth their images, those of all replicas counted."""
         return lambda: float(self(steps) * self.images_per_step)
 
 
@@ -123,6 +123,6 @@ def step(
     x: Tensor | None = None,
     **options: Any,
 ) -> Run:
-    """A run on the MNIST images, or on ``x``, on the machine's device."""
+    """A training run on the MNIST images, or on ``x``, on the device."""
     x = whole_batches(setup.mnist if x is None else x, batch, 60_000)
     return Run(make, x, batch, R, precision, setup.device, **options)

@@ -20,7 +20,7 @@ from benchmarks.timing import Variant
 
 
 def throughput(setup: Setup) -> Result:
-    """Images a second of one seed, against the ordinary loop and the peers."""
+    """Images per second in training one seed, against the ordinary loop and other libraries."""
     n = setup.pick(6000, 600)
 
     def against(builds: Mapping[str, Callable[[Tensor], Variant]], make: Make, batch: int, n: int = n) -> Result:
@@ -68,7 +68,7 @@ def _serve(pipe: Connection, make: Make, x: Tensor, batch: int, counts: Sequence
 
 @contextmanager
 def workers(make: Make, x: Tensor, batch: int, counts: Sequence[int]) -> Iterator[list[Connection]]:
-    """Two processes that wait for orders, so that starting them is not timed."""
+    """Two training processes that wait for orders, so that starting them is not timed."""
     spawn = multiprocessing.get_context("spawn")
     pipes, processes = [], []
     for _ in range(2):
@@ -92,7 +92,7 @@ def workers(make: Make, x: Tensor, batch: int, counts: Sequence[int]) -> Iterato
 
 
 def replicas(setup: Setup) -> Result:
-    """Images a second, all seeds counted, against the number of replicas and how they are laid out."""
+    """Images per second in training several seeds, side by side, in two processes or one after the other."""
     found = {}
     for name, make, source, batch, steps in (
         ("demo network, batch 100", DEMO, setup.digits, 100, setup.pick(140, 2)),
@@ -119,7 +119,7 @@ def replicas(setup: Setup) -> Result:
 
 
 def graphs(setup: Setup) -> Result:
-    """On a GPU: the step as one captured graph against launching its kernels one by one."""
+    """Images per second of a training step captured as one CUDA graph, against launching its kernels one by one."""
     x = whole_batches(setup.mnist, 300, 60_000)
     steps = setup.pick(200, 2)
     found = {}
@@ -134,7 +134,7 @@ def graphs(setup: Setup) -> Result:
 
 
 def table_row(setup: Setup) -> Result:
-    """On a GPU: ten replicas of the Gumbel MLP for 300 epochs of 60,000 images, as long as it takes.
+    """Seconds on a GPU for ten replicas of the Gumbel MLP and 300 epochs of 60,000 images.
 
     If a hundredth of it says that it would take more than three minutes, that estimate is what is given.
     """

@@ -1,4 +1,4 @@
-"""What was tried to make things faster on a CPU, beside what is done instead."""
+"""Optimisations that were tried on a CPU and not taken, beside what is done instead."""
 
 from __future__ import annotations
 

@@ -185,6 +185,21 @@ def test_a_missing_gpu_is_said_and_a_damaged_file_refused(tmp_path: Path) -> Non
         page.read_if_there(tmp_path, "gpu")
 
 
+def test_what_was_measured_otherwise_is_marked_by_its_date() -> None:
+    published = page.read("benchmarks/results", "cpu")
+    sentence = page.former(published, None)
+    steps = {name for key in ("precision", "cost", "profile") for name in published["measurements"].get(key, {})}
+    assert ("compact forms" in sentence) == bool({"CaGeM", "GMVAE"} & steps)
+    old = {
+        "precision": {"CaGeM, width 1024, K = 10, batch 100": {}},
+        "kernels": {"Gaussian sample with its densities": {}},
+    }
+    sentence = page.former({"machine": {"date": "2026-01-02"}, "measurements": old})
+    assert sentence.count("2026-01-02") == 2 and "Gaussian sample with its densities" in sentence
+    today = {"precision": {"CaGeM with BN, width 1024, K = 10, batch 100": {}}, "kernels": {"Gaussian divergence": {}}}
+    assert page.former({"machine": {"date": "2026-01-02"}, "measurements": today}) == ""
+
+
 def comparison(**rates: float) -> dict:
     first = next(iter(rates.values()))
     variants = {

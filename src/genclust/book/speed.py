@@ -20,7 +20,7 @@ class ResultsError(Exception):
 
 
 def read(folder: str | Path, device: str) -> Results:
-    """The results of a device.
+    """Results of the benchmarks on a device.
 
     Args:
         folder: of the files, from the root of the repository unless it is absolute.
@@ -43,12 +43,12 @@ def read(folder: str | Path, device: str) -> Results:
 
 
 def read_if_there(folder: str | Path, device: str) -> Results | None:
-    """The same, or None where nothing has been measured; a damaged file is refused all the same."""
+    """Results of the benchmarks on a device, or None where nothing has been measured; a damaged file is refused."""
     return read(folder, device) if (ROOT / folder / f"{device}.json").is_file() else None
 
 
 def warning(*results: Results | None) -> str:
-    """A sentence where the results are not what they should be, else nothing."""
+    """Warning in a sentence where results are a trial, incomplete or failed; else nothing."""
     known = [r for r in results if r]
     if any(r["smoke"] for r in known):
         return "**A trial of the benchmarks, with tiny sizes: none of these numbers means anything.**"
@@ -88,7 +88,7 @@ def former(*results: Results | None) -> str:
 
 
 def machines(cpu: Results, gpu: Results | None) -> pd.DataFrame:
-    """What measured, and when."""
+    """Table of the machines, software and dates of the measurements."""
 
     def column(results: Results | None) -> dict[str, str]:
         if results is None:
@@ -140,7 +140,7 @@ def layouts(group: Mapping[str, Any]) -> tuple[dict[str, dict[int, float]], floa
 
 
 def per_seed(groups: Mapping[str, Any]) -> pd.DataFrame:
-    """Images a second in all and of one seed, by network, layout and number of seeds."""
+    """Images per second in all and of one seed, by network, layout and number of seeds."""
     lines = []
     for network, group in groups.items():
         curves, level = layouts(group)
@@ -169,7 +169,7 @@ def bandwidths(kernels: Mapping[str, Any]) -> tuple[dict[str, dict[str, float]],
 
 
 def milliseconds(group: Mapping[str, Any]) -> dict[int, float]:
-    """Milliseconds a step by size."""
+    """Milliseconds per step by size."""
     return {int(size): 1000 / v["median"] for size, v in group["variants"].items()}
 
 
@@ -244,7 +244,7 @@ def profile(found: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
 
 
 def likelihood(*results: Results | None) -> pd.DataFrame:
-    """Images a second of the likelihood, and what 10,000 images take."""
+    """Images per second of the likelihood, and what 10,000 images take."""
     lines = []
     for r in results:
         found = r["measurements"].get("likelihood") if r is not None else None

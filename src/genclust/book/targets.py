@@ -14,7 +14,7 @@ from genclust.book.speed import Results
 
 @dataclass(frozen=True)
 class Target:
-    """What was set out to be reached.
+    """A speed that was set out to be reached.
 
     Attributes:
         what: is to be fast.
@@ -122,7 +122,7 @@ TARGETS = (
 
 
 def targets(cpu: Results, gpu: Results | None) -> pd.DataFrame:
-    """Each target beside what was measured."""
+    """Table of every target beside what was measured."""
     lines = []
     for target in TARGETS:
         results = cpu if target.device == "cpu" else gpu

@@ -1,4 +1,4 @@
-"""What is fast, and against whom: ``python -m benchmarks cpu`` and ``python -m benchmarks gpu``.
+"""Benchmarks of speed against other libraries: ``python -m benchmarks cpu`` and ``python -m benchmarks gpu``.
 
 Everything that is compared is measured in turn within one run: same data, same architecture, same batch size.
 """

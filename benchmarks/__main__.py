@@ -15,7 +15,8 @@ from sklearn.datasets import load_digits
 
 from benchmarks import machine, peers
 from benchmarks.machine import quiet
-from benchmarks.measure import CPU, GPU, Setup
+from benchmarks.measure import CPU, GPU
+from benchmarks.runs import Setup
 from benchmarks.timing import write
 
 app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True)
@@ -30,7 +31,7 @@ Smoke = Annotated[bool, typer.Option("--smoke", help="Tiny sizes, to see that it
 
 
 def images() -> tuple[torch.Tensor, str]:
-    """MNIST's training images where they are at hand, else noise of the same shape; and which of the two."""
+    """Training images of MNIST where they are at hand, else noise of the same shape; and which of the two."""
     with suppress(ImportError):  # a bare machine may lack what reading data sets needs
         from genclust import data
 
@@ -97,7 +98,7 @@ def cpu(
     threads: Threads = TWO,
     smoke: Smoke = False,
 ) -> None:
-    """Against pythae, ClustPy and an ordinary loop, on two threads; about ten minutes."""
+    """Measure speed on a CPU, against pythae, ClustPy and an ordinary loop, on two threads; about ten minutes."""
     measure("cpu", rounds, threads, only, out, smoke)
 
 
@@ -109,7 +110,7 @@ def gpu(
     threads: Threads = TWO,
     smoke: Smoke = False,
 ) -> None:
-    """Everything that needs CUDA; about a quarter of an hour."""
+    """Measure speed on a CUDA device; about a quarter of an hour."""
     if not torch.cuda.is_available():
         quiet("bench: there is no CUDA device here; nothing was measured and nothing written.")
         raise typer.Exit(1)

@@ -12,22 +12,20 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from benchmarks.kernel_cases import Case, cases
+from benchmarks.runs import Setup
 from genclust.kernels import HAS_TRITON, implementation
-
-if TYPE_CHECKING:
-    from benchmarks.measure import Setup
 
 DRAWS = 5
 
 
 def errors(setup: Setup) -> dict[str, Any]:
-    """For each operation and implementation, the largest ‖found - truth‖ / ‖truth‖ of values and of gradients."""
+    """Largest relative errors ‖found - truth‖ / ‖truth‖ of values and gradients, by operation and implementation."""
     command = [sys.executable, "-m", "benchmarks.errors", setup.device, str(setup.pick(DRAWS))]
     interpreted = {"TRITON_INTERPRET": "1"} if setup.device == "cpu" else {}
     done = subprocess.run(command, env=os.environ | interpreted, capture_output=True, text=True, check=False)
@@ -37,7 +35,7 @@ def errors(setup: Setup) -> dict[str, Any]:
 
 
 def results(case: Case, dtype: torch.dtype) -> tuple[list[Tensor], list[Tensor]]:
-    """Outputs, and the gradients of a fixed random combination of them."""
+    """Outputs of a fused operation, and the gradients of a fixed random combination of them."""
     given = [_as(t, dtype if t.requires_grad or dtype == torch.float64 else t.dtype) for t in case.tensors]
     outputs = case.outputs(case.call(*given))
     generator = torch.Generator(outputs[0].device).manual_seed(1)
@@ -64,7 +62,7 @@ def _relative(found: list[Tensor], truth: list[Tensor]) -> float:
 
 
 def measure(device: str, draws: int) -> dict[str, Any]:
-    """All operations, small enough for the interpreter; bfloat16 inputs are rounded before the truth is taken."""
+    """Relative errors of all fused operations on small inputs; bfloat16 is rounded before the truth is taken."""
     found: dict[str, Any] = {}
     for draw in range(draws):
         for case in cases(device, smoke=True, draw=draw):

@@ -41,12 +41,12 @@ def facts(device: str, threads: int) -> dict[str, Any]:
 
 
 def load() -> float:
-    """Processes that wanted to run during the last minute; comparisons on a busy machine mean little."""
+    """Load average of the last minute; comparisons on a busy machine mean little."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 
 
 def version_of(package: str) -> str | None:
-    """The installed version, or None."""
+    """Installed version of a package, or None."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -89,7 +89,7 @@ def _revision() -> str:
 
 
 def quiet(message: str) -> None:
-    """Progress goes to the error stream, so that it can be told from results."""
+    """Print progress to the error stream, so that it can be told from results."""
     print(message, file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""The peers as they are published, and the ordinary PyTorch loop that most people would write.
+"""Other libraries as they are published, and the ordinary PyTorch loop that most people would write.
 
 Each function returns a variant: one pass over the images, worth as many images as there are.
 """
@@ -29,11 +29,11 @@ PEERS = ("pythae", "clustpy")
 
 
 class NotInstalled(Exception):
-    """A peer that is not there; everything else is measured without it."""
+    """A library to compare with is not installed; everything else is measured without it."""
 
 
 def versions() -> dict[str, str]:
-    """The peers' versions, or that they are not installed."""
+    """Versions of the libraries compared with, or that they are not installed."""
     return {name: version_of(name) or "not installed" for name in PEERS}
 
 

@@ -18,7 +18,7 @@ Variant = Callable[[], float]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Rates of several variants, one value a round.
+    """Rates of several variants, one value per round.
 
     Attributes:
         unit: of the rates, such as ``images/s``.
@@ -31,7 +31,7 @@ class Comparison:
     rates: Mapping[str, list[float]]
 
     def ratios(self, variant: str) -> list[float]:
-        """Rate of ``variant`` over that of the baseline, round by round: above 1 is faster."""
+        """Rate of ``variant`` over that of the baseline, one ratio per round: above 1 is faster."""
         return [a / b for a, b in zip(self.rates[variant], self.rates[self.baseline], strict=True)]
 
     def as_dict(self) -> dict[str, Any]:

@@ -1,25 +1,20 @@
-"""What was tried to make things faster on a CPU, beside what is done instead."""
+"""Optimisations that were tried on a CPU and not taken, beside what is done instead."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
 from benchmarks.models import VAE
+from benchmarks.runs import Result, Setup
 from benchmarks.timing import Variant, repeat
 from genclust import kernels
 from genclust.streams import CounterNoise, Noise
-
-if TYPE_CHECKING:
-    from benchmarks.measure import Setup
-
-Result = dict[str, Any]
 
 
 def unhelpful(setup: Setup) -> Result:
@@ -53,7 +48,7 @@ def _registered(setup: Setup) -> tuple[dict[str, Variant], float]:
     times = setup.pick(40)
     taken = repeat(_backward(lambda: kernels.bernoulli_log_prob(logits, x)), times)
     registered = torch.ops.genclust.bernoulli_log_prob
-    return {"taken": taken, "tried": repeat(_backward(lambda: registered(logits, x, None, None, 1)), times)}, 0.0
+    return {"taken": taken, "tried": repeat(_backward(lambda: registered(logits, x)), times)}, 0.0
 
 
 def _vmap(setup: Setup, hidden: int, batch: int, x_dim: int) -> tuple[dict[str, Variant], float]:

@@ -106,7 +106,7 @@ class CounterNoise(Noise):
         return kernels.normal(self.key, self._offset(), *shape)
 
     def binarise(self, grey: Int[Tensor, R * shape], divisor: int = 255) -> Int[Tensor, R * shape]:
-        return kernels.binarise(grey, self.key, self._offset(), divisor)
+        return (self.uniform(*grey.shape[1:]) * divisor < grey).to(torch.uint8)
 
 
 def noise_on(device: torch.device | str, seeds: Sequence[int], purpose: str) -> Noise:

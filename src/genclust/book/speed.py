@@ -1,12 +1,11 @@
-"""What the page on speed says, from the files that the benchmarks leave."""
+"""Tables, figures' numbers and sentences of the page on speed, from the files that the benchmarks leave."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import pandas as pd
@@ -21,7 +20,7 @@ class ResultsError(Exception):
 
 
 def read(folder: str | Path, device: str) -> Results:
-    """The results of a device.
+    """Results of the benchmarks on a device.
 
     Args:
         folder: of the files, from the root of the repository unless it is absolute.
@@ -44,12 +43,12 @@ def read(folder: str | Path, device: str) -> Results:
 
 
 def read_if_there(folder: str | Path, device: str) -> Results | None:
-    """The same, or None where nothing has been measured; a damaged file is refused all the same."""
+    """Results of the benchmarks on a device, or None where nothing has been measured; a damaged file is refused."""
     return read(folder, device) if (ROOT / folder / f"{device}.json").is_file() else None
 
 
 def warning(*results: Results | None) -> str:
-    """A sentence where the results are not what they should be, else nothing."""
+    """Warning in a sentence where results are a trial, incomplete or failed; else nothing."""
     known = [r for r in results if r]
     if any(r["smoke"] for r in known):
         return "**A trial of the benchmarks, with tiny sizes: none of these numbers means anything.**"
@@ -60,8 +59,36 @@ def warning(*results: Results | None) -> str:
     return "" if all(r["complete"] for r in known) else "**Only some of the benchmarks were run.**"
 
 
+#: Operations and tries that were measured once and are no longer: no model uses them.
+FORMER_OPERATIONS = (
+    "Bernoulli log-likelihood, bits drawn inside",
+    "Gaussian sample with its densities",
+    "mixture, shared parameters, K = 16",
+)
+#: How CaGeM and GMVAE were called while the benchmarks had compact forms of them for themselves.
+FORMER_MODELS = re.compile(r"(CaGeM|GMVAE)([:,]|$)")
+
+
+def former(*results: Results | None) -> str:
+    """A sentence on what was measured in another form than today, with its date; nothing where there is no such."""
+    sentences = []
+    for found in (r for r in results if r):
+        date, measured = found["machine"]["date"], found["measurements"]
+        steps = [name for key in ("precision", "cost", "profile") for name in measured.get(key, {})]
+        if any(FORMER_MODELS.match(name) for name in steps):
+            sentences.append(
+                f"CaGeM and GMVAE of {date} are compact forms that were written for the benchmark, without batch "
+                "normalisation; today it times the library's own."
+            )
+        if gone := [name for name in FORMER_OPERATIONS if name in measured.get("kernels", {})]:
+            sentences.append(
+                f"Of the fused operations of {date} these are no longer, as no model used them: {'; '.join(gone)}."
+            )
+    return " ".join(sentences)
+
+
 def machines(cpu: Results, gpu: Results | None) -> pd.DataFrame:
-    """What measured, and when."""
+    """Table of the machines, software and dates of the measurements."""
 
     def column(results: Results | None) -> dict[str, str]:
         if results is None:
@@ -82,151 +109,6 @@ def machines(cpu: Results, gpu: Results | None) -> pd.DataFrame:
 
     columns = {"CPU": column(cpu)} | ({"GPU": column(gpu)} if gpu else {})
     return pd.DataFrame(columns).rename_axis("").reset_index()
-
-
-# ---- targets
-
-
-@dataclass(frozen=True)
-class Target:
-    """What was set out to be reached.
-
-    Attributes:
-        what: is to be fast.
-        least: or None; the value is to be at least this.
-        most: or None; or at most this.
-        unit: behind the numbers.
-        measured: the value from the measurements, with its least and greatest where rounds were compared.
-        device: whose measurements.
-    """
-
-    what: str
-    device: str
-    unit: str
-    measured: Callable[[Mapping[str, Any]], tuple[float, ...]]
-    least: float | None = None
-    most: float | None = None
-
-    def asked(self) -> str:
-        """The target in words."""
-        unit = self.unit.replace(" ", "\u00a0")
-        return f"at least {self.least:g}{unit}" if self.least is not None else f"at most {self.most:g}{unit}"
-
-    def met(self, value: float) -> bool:
-        """Whether ``value`` reaches it."""
-        return value >= self.least if self.least is not None else value <= float(self.most or 0)
-
-
-def _ratio(comparison: Mapping[str, Any], variant: str, baseline: str = "") -> tuple[float, ...]:
-    """Median, least and greatest of the rounds' ratios."""
-    rounds = {name: v["rounds"] for name, v in comparison["variants"].items()}
-    ratios = [a / b for a, b in zip(rounds[variant], rounds[baseline or comparison["baseline"]], strict=True)]
-    return median(ratios), min(ratios), max(ratios)
-
-
-def _training(group: str, precision: str, baseline: str = "") -> Callable[[Mapping[str, Any]], tuple[float, ...]]:
-    return lambda m: _ratio(m["throughput"][group], f"genclust, {precision}", baseline)
-
-
-def _against_peers() -> Iterator[Target]:
-    """One seed against each peer, in both precisions."""
-    in_memory, converting = "DataLoader loop", "DataLoader loop, images converted one by one"
-    for what, group, baseline, least in (
-        ("an ordinary loop that converts images one by one, batch 300", "Gumbel MLP, batch 300", converting, 2),
-        ("an ordinary loop that converts images one by one, batch 64", "Gumbel MLP, batch 64", converting, 2),
-        ("an ordinary loop, images in memory, batch 300", "Gumbel MLP, batch 300", in_memory, 2),
-        ("an ordinary loop, images in memory, batch 64", "Gumbel MLP, batch 64", in_memory, 2),
-        ("pythae's VAE", "VAE, batch 100", "pythae", 1.5),
-        ("pythae's IWAE", "IWAE, 10 samples, batch 100", "pythae", 1.5),
-    ):
-        for precision, name in (("float32", "float32"), ("bf16", "bfloat16")):
-            measured = _training(group, precision, baseline)
-            yield Target(f"Training in {name}, against {what}", "cpu", "×", measured, least)
-
-
-def _layout(network: str, layout: str) -> Callable[[Mapping[str, Any]], tuple[float, ...]]:
-    return lambda m: _ratio(m["replicas"][network], f"{layout}, 8")
-
-
-def _worst_kernel(against: str) -> Callable[[Mapping[str, Any]], tuple[float, ...]]:
-    """The least ratio of any kernel and direction to a copy, or to another implementation, in the median."""
-
-    def worst(m: Mapping[str, Any]) -> tuple[float, ...]:
-        directions = [case[way]["variants"] for case in m["kernels"].values() for way in ("forward", "backward")]
-        return (min(v["auto"]["median"] / v[against]["median"] for v in directions),)
-
-    return worst
-
-
-def _fastest(group: Mapping[str, Any], named: str = "") -> float:
-    return max(v["median"] for name, v in group["variants"].items() if name.startswith(named))
-
-
-def _cagem(m: Mapping[str, Any]) -> Mapping[str, Any]:
-    return next(group for name, group in m["precision"].items() if name.startswith("CaGeM"))
-
-
-TARGETS = (
-    *_against_peers(),
-    *(
-        Target(f"8 replicas, {name}, {layout}, against one by one", "cpu", "×", _layout(group, layout), least)
-        for name, group, least in (
-            ("demo network", "demo network, batch 100", 4),
-            ("MNIST network", "MNIST network, batch 300", 1.4),
-        )
-        for layout in ("side by side", "two processes")
-    ),
-    Target("CaGeM step in bfloat16, against float32", "cpu", "×", lambda m: _ratio(_cagem(m), "bf16"), 2),
-    Target(
-        "Every kernel, share of the bandwidth of a copy", "gpu", "%",
-        lambda m: tuple(100 * share for share in _worst_kernel("copy")(m)), 85,
-    ),
-    Target("Every kernel, against torch.compile", "gpu", "×", _worst_kernel("torch.compile"), 1),
-    Target(
-        "10 replicas of the Gumbel MLP, 300 epochs of MNIST", "gpu", " s",
-        lambda m: (min(run["seconds"] for run in m["table_row"].values()),), most=60,
-    ),
-    Target(
-        "CaGeM step, width 1024, K = 10, batch 256", "gpu", " ms", lambda m: (1000 / _fastest(_cagem(m)),), most=1
-    ),
-    Target(
-        "5,000-sample likelihood of 10,000 images", "gpu", " s",
-        lambda m: (10_000 / _fastest(m["likelihood"], "genclust"),), most=15,
-    ),
-)  # fmt: skip
-
-
-def targets(cpu: Results, gpu: Results | None) -> pd.DataFrame:
-    """Each target beside what was measured."""
-    lines = []
-    for target in TARGETS:
-        results = cpu if target.device == "cpu" else gpu
-        line = {"": target.what, "On": target.device.upper(), "Target": target.asked()}
-        try:
-            value, *spread = target.measured(results["measurements"])  # type: ignore[index]
-        except (KeyError, TypeError, ValueError, StopIteration):  # nothing there, or not this
-            lines.append(line | {"Measured": "not measured", "Met": "–"})
-            continue
-        range_ = f" ({spread[0]:.2f} to {spread[1]:.2f})" if spread else ""
-        lines.append(
-            line | {"Measured": f"{value:.2f}{target.unit}{range_}", "Met": "yes" if target.met(value) else "no"}
-        )
-    return pd.DataFrame(lines)
-
-
-def causes(measured: Mapping[str, Any]) -> str:
-    """Where the time of the steps goes that were to be faster, in sentences; nothing where it was not measured."""
-    if not {"profile", "roofline"} <= set(measured):
-        return ""
-    lines = []
-    for name in ("Gumbel MLP", "VAE"):
-        products, step = measured["profile"][name]["matrix products"], measured["roofline"]["steps"][name]
-        share = 100 * step["bounds"]["products"] / step["seconds"]["median"]
-        lines.append(
-            f"In a {name} step matrix products take {products:.0f} % of the operators' time, and at the rate of one "
-            f"large product they alone would take {share:.0f} % of the step."
-        )
-    return " ".join(lines)
 
 
 # ---- what the figures draw
@@ -267,7 +149,7 @@ def by_replicas(graphs: Mapping[str, Any], scale: float = 1.0) -> dict[str, dict
 
 
 def per_seed(groups: Mapping[str, Any]) -> pd.DataFrame:
-    """Images a second in all and of one seed, by network, layout and number of seeds."""
+    """Images per second in all and of one seed, by network, layout and number of seeds."""
     lines = []
     for network, group in groups.items():
         curves, level = layouts(group)
@@ -296,7 +178,7 @@ def bandwidths(kernels: Mapping[str, Any]) -> tuple[dict[str, dict[str, float]],
 
 
 def milliseconds(group: Mapping[str, Any]) -> dict[int, float]:
-    """Milliseconds a step by size."""
+    """Milliseconds per step by size."""
     return {int(size): 1000 / v["median"] for size, v in group["variants"].items()}
 
 
@@ -371,7 +253,7 @@ def profile(found: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
 
 
 def likelihood(*results: Results | None) -> pd.DataFrame:
-    """Images a second of the likelihood, and what 10,000 images take."""
+    """Images per second of the likelihood, and what 10,000 images take."""
     lines = []
     for r in results:
         found = r["measurements"].get("likelihood") if r is not None else None

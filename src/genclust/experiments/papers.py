@@ -42,7 +42,7 @@ def papers() -> Mapping[str, Paper]:
         return _papers(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingError(
-            f"There is no {path}; it names the papers of experiments/ beside it, as in `simple: {{title: Is Simple Better?}}`."
+            f"There is no {path}; it names the papers of the experiments/ beside it, as `simple: {{title: Simple}}`."
         ) from None
     except (OSError, ValueError) as error:
         raise SettingError(

@@ -4,25 +4,22 @@ All of them are registered with ``torch.library``, so autograd, ``torch.compile`
 accept them.  Second derivatives are not available from the kernels (the plain forms have them).
 """
 
-from genclust.kernels.bernoulli import bernoulli_log_prob, binarised_log_prob
+from genclust.kernels.bernoulli import bernoulli_log_prob
 from genclust.kernels.classbias import class_bias_act
 from genclust.kernels.dispatch import HAS_TRITON, implementation
-from genclust.kernels.gaussian import gaussian_kl, gaussian_sample
+from genclust.kernels.gaussian import gaussian_kl
 from genclust.kernels.gumbel import gumbel_softmax
 from genclust.kernels.logmeanexp import LogMeanExp, log_mean_exp
 from genclust.kernels.mixture import Mixture, mixture
-from genclust.kernels.random import binarise, normal, uniform
+from genclust.kernels.random import normal, uniform
 
 __all__ = [
     "HAS_TRITON",
     "LogMeanExp",
     "Mixture",
     "bernoulli_log_prob",
-    "binarise",
-    "binarised_log_prob",
     "class_bias_act",
     "gaussian_kl",
-    "gaussian_sample",
     "gumbel_softmax",
     "implementation",
     "log_mean_exp",

@@ -1,4 +1,4 @@
-r"""Class-broadcast bias and nonlinearity, for enumerated classes.
+r"""A bias for each class and the nonlinearity behind it, where a layer's classes are enumerated.
 
 .. math:: o_{rbkh} = f(h_{rbh} + c_{rkh}), \qquad
           \frac{\partial}{\partial h_{rbh}} = \sum_k g_{rbkh} f'_{rbkh}, \qquad
@@ -6,7 +6,7 @@ r"""Class-broadcast bias and nonlinearity, for enumerated classes.
 
 A first layer of (h, one-hot y) is W h + c_y, so each of the K classes costs an addition instead of
 a matrix product.  The kernels read h once, write o once and keep nothing else: the derivative
-follows from o, for f' is 1 or a constant (relu, leaky relu), 1 + o (elu) or 1 - o² (tanh).
+follows from o, for f' is 1 where o is positive and a constant elsewhere.
 Backwards, o and its gradient are read once; the sum over classes is complete within a program, the
 sum over rows comes in two stages, one partial sum a block of rows and then their sum, so it is the
 same in every run.
@@ -26,47 +26,32 @@ from torch import Tensor
 from genclust.kernels.dispatch import TILE, cdiv, precise, runs_triton, tl, triton
 from genclust.settings import nearest
 
-Activation = Literal["relu", "leaky_relu", "elu", "tanh"]
+Activation = Literal["relu", "leaky_relu"]
 
 _aten = torch.ops.aten
 _IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu_,
     "leaky_relu": F.leaky_relu_,
-    "elu": F.elu_,
-    "tanh": torch.tanh_,
 }
 #: grad · f'(f⁻¹(o)), from (grad, o).
 _DERIVATIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "relu": lambda grad, o: _aten.threshold_backward(grad, o, 0),
     "leaky_relu": lambda grad, o: _aten.leaky_relu_backward(grad, o, 0.01, True),
-    "elu": lambda grad, o: _aten.elu_backward(grad, 1, 1, 1, True, o),
-    "tanh": _aten.tanh_backward,
 }
 
 
 def reference(
     h: Float[Tensor, "R B H"], bias: Float[Tensor, "R K H"], activation: Activation
 ) -> Float[Tensor, "R B K H"]:
-    """Plain PyTorch, differentiable by autograd.
+    """Class bias and activation in plain PyTorch, differentiable by autograd.
 
-    In place, the activation is the fastest form measured on a CPU for every activation (forwards
-    and backwards, one thread, [1, 100, 10, 1024] and [8, 50, 10, 64]): 0.65 to 0.99 times the
-    plain form, whose output and sum both stay in memory; a custom autograd function that saves the
-    output takes 1.0 to 1.2 times as long as this one, a registered operation 1.05 to 1.5 times.
+    With the activation in place it is the fastest form measured on a CPU (forwards and backwards,
+    one thread, [1, 100, 10, 1024] and [8, 50, 10, 64]): 0.65 to 0.99 times the plain form, whose
+    output and sum both stay in memory; a custom autograd function that saves the output takes 1.0 to
+    1.2 times as long as this one, a registered operation 1.05 to 1.5 times.
     In 16 bits the sum is rounded as well as the result.
     """
     return _IN_PLACE[activation]((precise(h)[:, :, None] + bias[:, None]).to(h.dtype))
-
-
-@triton.jit
-def _expm1_neg_abs(x):
-    """exp(-|x|) - 1 to a few units of float32 rounding; NaN stays NaN."""
-    x = -tl.abs(x)
-    # Near 0 the difference would lose its digits; there eight terms of the series leave out 2e-8 of it at most.
-    series = x * (1 / 8) + 1.0
-    for n in tl.static_range(7, 1, -1):
-        series = series * x * (1 / n) + 1.0
-    return tl.where(x > -0.5, x * series, tl.exp(x) - 1.0)
 
 
 @triton.jit
@@ -74,15 +59,8 @@ def _activate(x, activation: tl.constexpr):
     """Comparisons are such that NaN stays NaN."""
     if activation == "relu":
         return tl.where(x <= 0, 0.0, x)
-    elif activation == "leaky_relu":
-        return tl.where(x > 0, x, 0.01 * x)
-    elif activation == "elu":
-        return tl.where(x > 0, x, _expm1_neg_abs(x))
     else:
-        # tanh|x| = (1 - exp(-2|x|)) / (1 + exp(-2|x|))
-        e = _expm1_neg_abs(2.0 * x)
-        size = -e / (2.0 + e)
-        return tl.where(x < 0, -size, size)
+        return tl.where(x > 0, x, 0.01 * x)
 
 
 @triton.jit
@@ -90,12 +68,8 @@ def _derivative(o, activation: tl.constexpr):
     """Derivative of the activation where its value is o."""
     if activation == "relu":
         return tl.where(o <= 0, 0.0, 1.0)
-    elif activation == "leaky_relu":
-        return tl.where(o > 0, 1.0, 0.01)
-    elif activation == "elu":
-        return tl.where(o <= 0, o + 1.0, 1.0)
     else:
-        return 1.0 - o * o
+        return tl.where(o > 0, 1.0, 0.01)
 
 
 @triton.jit
@@ -217,12 +191,12 @@ _class_bias_act.register_autograd(_gradient, setup_context=_setup)
 def class_bias_act(
     h: Float[Tensor, "R B H"], bias: Float[Tensor, "R K H"], activation: Activation
 ) -> Float[Tensor, "R B K H"]:
-    """activation(h + bias) for every class, in the dtype of h, computed in float32 or better.
+    """Activation of h + bias for every class, in the dtype of h, computed in float32 or better.
 
     Args:
         h: what the classes share, of any precision.
-        bias: one row a class.
-        activation: relu, leaky_relu (slope 0.01), elu or tanh.
+        bias: one row for each class.
+        activation: relu, or leaky_relu with slope 0.01.
 
     Raises:
         ValueError: if the shapes do not fit or the activation is unknown.

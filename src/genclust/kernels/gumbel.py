@@ -40,7 +40,7 @@ def _relaxed(logits: Tensor, uniform: Tensor, temperature: float | Tensor) -> Te
 def reference(
     logits: Float[Tensor, "*B K"], uniform: Float[Tensor, "*B K"], temperature: float | Tensor, hard: bool = False
 ) -> tuple[Float[Tensor, "*B K"], Float[Tensor, "*B"]]:
-    """Plain PyTorch, differentiable by autograd; on a CPU also the fastest form that was measured.
+    """Gumbel-softmax and divergence in plain PyTorch, differentiable by autograd; the fastest form on a CPU.
 
     It is the sequence of operations that published numbers rest on.
     """
@@ -173,7 +173,7 @@ _gumbel_softmax.register_autograd(_gradient, setup_context=_setup)
 def gumbel_softmax(
     logits: Float[Tensor, "*B K"], uniform: Float[Tensor, "*B K"], temperature: float | Tensor, hard: bool = False
 ) -> tuple[Float[Tensor, "*B K"], Float[Tensor, "*B"]]:
-    """(relaxed one-hot sample, KL(Cat(softmax of logits) || uniform) in nats), in float32 or better.
+    """Gumbel-softmax sample, and KL(Cat(softmax of logits) || uniform) in nats, in float32 or better.
 
     Rows of more than ``WIDEST`` classes go to the plain form.
 

@@ -1,13 +1,14 @@
 r"""Log-mean-exp of importance weights, at once or as a stream of chunks.
 
-.. math:: L = \log \frac{1}{S} \sum_{s=1}^S e^{w_s} = m + \log \frac{1}{S} \sum_s e^{w_s - m},
-          \qquad m = \max_s w_s, \qquad \frac{\partial L}{\partial w_s} = \frac{e^{w_s - m}}{\sum_t e^{w_t - m}}
+.. math:: L = \log \frac{1}{S} \sum_{s=1}^S e^{w_s}, \qquad
+          \frac{\partial L}{\partial w_s} = \frac{e^{w_s}}{\sum_t e^{w_t}}
 
-The kernels read each weight once, with a maximum that rises as they go, and keep m and the sum for
-the gradient: the weights normalised with L itself would inherit its rounding, :math:`2^{-24} |L|`.
+The kernels read each weight once, forwards with a maximum that rises as they go, and keep only
+log Σ exp(w) for the gradient.  It comes with that number's rounding, as weights in float32 come with
+theirs: :math:`2^{-24} |w|`.
 
 With the unit roundoff :math:`u = 2^{-24}`, the error of L from up to 5,000 weights is below
-:math:`u\,(|L| + 16)`; a stream of C chunks rounds its state once a chunk, so its error is below
+:math:`2u\,(|L| + 16)`; a stream of C chunks rounds its state once a chunk, so its error is below
 :math:`u\,(C + 1)(\max |\text{state}| + 16)`.
 """
 
@@ -20,21 +21,9 @@ from torch import Tensor
 from genclust.kernels.dispatch import TILE, cdiv, precise, runs_triton, tl, triton
 
 
-def _top(log_weights: Float[Tensor, "S *B"]) -> Float[Tensor, "*B"]:
-    """m, or 0 where it is infinite or NaN, which the exponentials then show."""
-    return log_weights.detach().amax(0).nan_to_num_(0.0, 0.0, 0.0)
-
-
 def reference(log_weights: Float[Tensor, "S *B"]) -> Float[Tensor, "*B"]:
-    """Plain PyTorch, differentiable by autograd.
-
-    On a CPU, forwards and backwards (10 to 1,000 samples of 64 to 1,000 columns, one thread), it takes 0.8
-    to 1.25 times as long as ``torch.logsumexp`` or a custom form that saves the result alone, whose
-    gradients inherit the rounding of L.
-    """
-    log_weights = precise(log_weights)
-    top = _top(log_weights)
-    return top + (log_weights - top).exp().mean(0).log()
+    """Log-mean-exp in plain PyTorch, differentiable by autograd; what a CPU runs."""
+    return precise(log_weights).logsumexp(0) - math.log(len(log_weights))
 
 
 def _result(log_weights: Tensor) -> Tensor:
@@ -55,10 +44,11 @@ def _fraction(w, top):
 
 
 @triton.jit
-def _scaled_column_sums(
-    log_weights, column, samples, width, block_samples: tl.constexpr, block_columns: tl.constexpr
+def _forward_kernel(
+    out, log_weights, before, samples, width,
+    has_before: tl.constexpr, block_samples: tl.constexpr, block_columns: tl.constexpr,
 ):  # fmt: skip
-    """m and Σ exp(w - m) of some columns, in one pass over their samples."""
+    column = tl.program_id(0).to(tl.int64) * block_columns + tl.arange(0, block_columns)[None, :]
     top = tl.full((block_samples, block_columns), float("-inf"), tl.float32)
     total = tl.zeros((block_samples, block_columns), tl.float32)
     for start in range(0, samples, block_samples):
@@ -71,23 +61,18 @@ def _scaled_column_sums(
         total = tl.where(higher, total * fraction + 1.0, total + fraction)
         top = tl.where(higher, w, top)
     highest = tl.max(top, 0, keep_dims=True)
-    return highest, tl.sum(total * _fraction(top, highest), 0, keep_dims=True)
-
-
-@triton.jit
-def _forward_kernel(
-    out, tops, totals, log_weights, samples, width, block_samples: tl.constexpr, block_columns: tl.constexpr
-):  # fmt: skip
-    column = tl.program_id(0).to(tl.int64) * block_columns + tl.arange(0, block_columns)[None, :]
-    top, total = _scaled_column_sums(log_weights, column, samples, width, block_samples, block_columns)
-    tl.store(out + column, top + tl.log(total / samples), mask=column < width)
-    tl.store(tops + column, top, mask=column < width)
-    tl.store(totals + column, total, mask=column < width)
+    if has_before:
+        state = tl.load(before + column, mask=column < width, other=float("-inf"))
+        highest = tl.where(state > highest, state, highest)
+    summed = tl.sum(total * _fraction(top, highest), 0, keep_dims=True)
+    if has_before:
+        summed += _fraction(state, highest)
+    tl.store(out + column, highest + tl.log(summed), mask=column < width)
 
 
 @triton.jit
 def _backward_kernel(
-    grad_log_weights, grad, log_weights, tops, totals, samples, width,
+    grad_log_weights, grad, log_weights, out, samples, width,
     block_samples: tl.constexpr, block_columns: tl.constexpr,
 ):  # fmt: skip
     programs = tl.cdiv(width, block_columns)
@@ -96,94 +81,59 @@ def _backward_kernel(
     mask = (sample < samples) & (column < width)
     at = sample * width + column
     g = tl.load(grad + column, mask=column < width, other=0.0)
-    top = tl.load(tops + column, mask=column < width, other=0.0)
-    total = tl.load(totals + column, mask=column < width, other=1.0)
+    total = tl.load(out + column, mask=column < width, other=0.0)
     w = tl.load(log_weights + at, mask=mask, other=float("-inf")).to(tl.float32)
-    share = tl.exp(w - top) / total
-    tl.store(grad_log_weights + at, (g * share).to(grad_log_weights.dtype.element_ty), mask=mask)
+    tl.store(grad_log_weights + at, (g * tl.exp(w - total)).to(grad_log_weights.dtype.element_ty), mask=mask)
 
 
-@triton.jit
-def _merge_kernel(
-    out, before, log_weights, samples, width, block_samples: tl.constexpr, block_columns: tl.constexpr
-):  # fmt: skip
-    column = tl.program_id(0).to(tl.int64) * block_columns + tl.arange(0, block_columns)[None, :]
-    top, total = _scaled_column_sums(log_weights, column, samples, width, block_samples, block_columns)
-    state = tl.load(before + column, mask=column < width, other=float("-inf"))
-    highest = tl.where(state > top, state, top)
-    total = total * _fraction(top, highest) + _fraction(state, highest)
-    tl.store(out + column, highest + tl.log(total), mask=column < width)
-
-
-@torch.library.custom_op("genclust::log_mean_exp", mutates_args=())
-def _log_mean_exp(log_weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The result, and m and the sum for the gradient."""
+@torch.library.custom_op("genclust::log_sum_exp", mutates_args=())
+def _log_sum_exp(log_weights: Tensor, before: Tensor | None) -> Tensor:
+    """log(Σ exp(w) + exp(before)), differentiable in w."""
     if not runs_triton(log_weights):
-        log_weights = precise(log_weights)
-        top = _top(log_weights)
-        total = (log_weights - top).exp().sum(0)
-        return top + (total / len(log_weights)).log(), top, total
-    samples, width = len(log_weights), log_weights.shape[1:].numel()
-    out, top, total = _result(log_weights), _result(log_weights), _result(log_weights)
+        total = precise(log_weights).logsumexp(0)
+        return total if before is None else torch.logaddexp(before, total)
+    out, samples, width = _result(log_weights), len(log_weights), log_weights.shape[1:].numel()
     if width:
         block = _block(samples)
-        _forward_kernel[(cdiv(width, block[1]),)](out, top, total, log_weights.contiguous(), samples, width, *block)
-    return out, top, total
-
-
-@_log_mean_exp.register_fake
-def _(log_weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    return _result(log_weights), _result(log_weights), _result(log_weights)
-
-
-@torch.library.custom_op("genclust::log_mean_exp_backward", mutates_args=())
-def _log_mean_exp_backward(grad: Tensor, log_weights: Tensor, top: Tensor, total: Tensor) -> Tensor:
-    if not runs_triton(log_weights):
-        return (grad / total * (precise(log_weights) - top).exp()).to(log_weights.dtype)
-    samples, width = len(log_weights), grad.numel()
-    out = torch.empty_like(log_weights, memory_format=torch.contiguous_format)
-    if width:
-        block = _block(samples)
-        _backward_kernel[(cdiv(samples, block[0]) * cdiv(width, block[1]),)](
-            out, grad.contiguous(), log_weights.contiguous(), top, total, samples, width, *block
+        _forward_kernel[(cdiv(width, block[1]),)](
+            out, log_weights.contiguous(), out if before is None else before, samples, width, before is not None, *block
         )
     return out
 
 
-@_log_mean_exp_backward.register_fake
-def _(grad: Tensor, log_weights: Tensor, top: Tensor, total: Tensor) -> Tensor:
+@_log_sum_exp.register_fake
+def _(log_weights: Tensor, before: Tensor | None) -> Tensor:
+    return _result(log_weights)
+
+
+@torch.library.custom_op("genclust::log_sum_exp_backward", mutates_args=())
+def _log_sum_exp_backward(grad: Tensor, log_weights: Tensor, out: Tensor) -> Tensor:
+    if not runs_triton(log_weights):
+        return (grad * (precise(log_weights) - out).exp()).to(log_weights.dtype)
+    samples, width = len(log_weights), grad.numel()
+    of_weights = torch.empty_like(log_weights, memory_format=torch.contiguous_format)
+    if width:
+        block = _block(samples)
+        _backward_kernel[(cdiv(samples, block[0]) * cdiv(width, block[1]),)](
+            of_weights, grad.contiguous(), log_weights.contiguous(), out, samples, width, *block
+        )
+    return of_weights
+
+
+@_log_sum_exp_backward.register_fake
+def _(grad: Tensor, log_weights: Tensor, out: Tensor) -> Tensor:
     return torch.empty_like(log_weights, memory_format=torch.contiguous_format)
 
 
-def _setup(ctx: torch.autograd.function.FunctionCtx, inputs: tuple, output: tuple) -> None:
-    _, top, total = output
-    ctx.mark_non_differentiable(top, total)
-    ctx.save_for_backward(*inputs, top, total)
+def _setup(ctx: torch.autograd.function.FunctionCtx, inputs: tuple, output: Tensor) -> None:
+    ctx.save_for_backward(inputs[0], output)
 
 
-def _gradient(ctx, grad: Tensor, *_: object) -> Tensor:
-    return _log_mean_exp_backward(grad, *ctx.saved_tensors)
+def _gradient(ctx, grad: Tensor) -> tuple:
+    return _log_sum_exp_backward(grad, *ctx.saved_tensors), None
 
 
-_log_mean_exp.register_autograd(_gradient, setup_context=_setup)
-
-
-@torch.library.custom_op("genclust::log_sum_exp_merge", mutates_args=())
-def _merge(before: Tensor, log_weights: Tensor) -> Tensor:
-    """log(exp(before) + Σ exp(w)); no gradient."""
-    if not runs_triton(log_weights):
-        return torch.logaddexp(before, precise(log_weights).logsumexp(0))
-    samples, width = len(log_weights), before.numel()
-    out = torch.empty_like(before)
-    if width:
-        block = _block(samples)
-        _merge_kernel[(cdiv(width, block[1]),)](out, before, log_weights.contiguous(), samples, width, *block)
-    return out
-
-
-@_merge.register_fake
-def _(before: Tensor, log_weights: Tensor) -> Tensor:
-    return torch.empty_like(before)
+_log_sum_exp.register_autograd(_gradient, setup_context=_setup)
 
 
 def _check(log_weights: Tensor) -> None:
@@ -195,7 +145,7 @@ def _check(log_weights: Tensor) -> None:
 
 
 def log_mean_exp(log_weights: Float[Tensor, "S *B"]) -> Float[Tensor, "*B"]:
-    """log of the mean of exp(log_weights) over the first axis, in float32 or better.
+    """Log-mean-exp log(1/S Σ exp(log_weights)) over the first axis, in float32 or better.
 
     A column of -inf gives -inf, one with +inf gives +inf, one with NaN gives NaN; in the first two
     the gradient, a softmax of infinities, is NaN.
@@ -206,11 +156,11 @@ def log_mean_exp(log_weights: Float[Tensor, "S *B"]) -> Float[Tensor, "*B"]:
     _check(log_weights)
     if not runs_triton(log_weights):
         return reference(log_weights)
-    return _log_mean_exp(log_weights)[0]
+    return _log_sum_exp(log_weights, None) - math.log(len(log_weights))
 
 
 class LogMeanExp:
-    """``log_mean_exp`` of samples that come in chunks, in the memory of one result.
+    """Log-mean-exp of importance weights that come in chunks, in the memory of one result.
 
     Any partition of the samples, in any order, gives the same result to rounding.  Gradients are
     not tracked.
@@ -237,21 +187,18 @@ class LogMeanExp:
                 dtype than the first; the state is then what it was.
         """
         _check(chunk)
-        if self._state is None:
-            before = _result(chunk).fill_(-math.inf)
-        else:
-            before = self._state
-            if chunk.shape[1:] != before.shape or chunk.dtype != self._dtype:
-                raise ValueError(
-                    f"The stream holds {self._dtype} log-weights [S, {str(list(before.shape))[1:]}, "
-                    f"not {chunk.dtype} {list(chunk.shape)}."
-                )
-        self._state = _merge(before, chunk)
+        before = self._state
+        if before is not None and (chunk.shape[1:] != before.shape or chunk.dtype != self._dtype):
+            raise ValueError(
+                f"The stream holds {self._dtype} log-weights [S, {str(list(before.shape))[1:]}, "
+                f"not {chunk.dtype} {list(chunk.shape)}."
+            )
+        self._state = _log_sum_exp(chunk, before)
         self._dtype = chunk.dtype
         self.count += len(chunk)
 
     def result(self) -> Float[Tensor, "*B"]:
-        """log-mean-exp of all samples so far, in float32 or better.
+        """Log-mean-exp of all samples so far, in float32 or better.
 
         Raises:
             ValueError: before the first sample.

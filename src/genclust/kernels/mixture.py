@@ -33,19 +33,15 @@ TILE = 1024
 ROWS = 64
 
 #: Differences z - μ (rows × K × D) below which no form was faster on one CPU core than the plain one with autograd.
-#: Forwards and backwards, matrix products were 1.5 times as fast for 1 million of them and 7 times for 8 million;
-#: with parameters for each sample, the gradient written out was 1.3 to 1.6 times as fast for 0.6 to 1.6 million.
+#: Forwards and backwards, the gradient written out was 1.3 to 1.6 times as fast for 0.6 to 1.6 million of them.
 SMALL = 2**18
 
 #: Components that a tile of the kernels holds at most; more go to the plain form.
 WIDEST = 256
 
-#: Nats by which matrix products may be wrong: what rounding a log-likelihood of -17 to float32 may cost.
-TOLERANCE = 1e-6
-
 
 class Mixture(NamedTuple):
-    """What a mixture says of each point, in nats."""
+    """Log-likelihood, responsibilities and their entropy of each point under a mixture, in nats."""
 
     #: log p(z).
     log_prob: Float[Tensor, "*B"]
@@ -101,90 +97,12 @@ def reference(
     q_log_var: Float[Tensor, "*Q D"] | None = None,
     q_z: Float[Tensor, "*Q K"] | None = None,
 ) -> Mixture:
-    """Plain PyTorch, differentiable by autograd; all tensors have as many leading axes as z."""
+    """The mixture in plain PyTorch, differentiable by autograd; all tensors have as many leading axes as z."""
     log_joint, divergence = _direct(z, log_weights, means, log_vars, q_mean, q_log_var)
     log_prob, log_r, entropy = _posterior(log_joint)
     if divergence is None or q_z is None:
         return Mixture(log_prob, log_r, entropy, None)
     return Mixture(log_prob, log_r, entropy, _expected(precise(q_z), divergence).expand(log_prob.shape))
-
-
-def expanded(
-    z: Float[Tensor, "*B D"],
-    means: Float[Tensor, "*P 1 K D"],
-    log_vars: Float[Tensor, "*P 1 K D"],
-    q_mean: Float[Tensor, "*Q D"] | None = None,
-    q_log_var: Float[Tensor, "*Q D"] | None = None,
-) -> tuple[Float[Tensor, "*B K"], Float[Tensor, "*Q K"] | None]:
-    r"""log N(z; μ_k, σ_k²) and KL_k as matrix products, in float64, for parameters that z's last axis shares.
-
-    .. math:: \sum_d (z_d - \mu_{kd})^2 / \sigma_{kd}^2
-        = z^2 \cdot \sigma_k^{-2} - 2 z \cdot \mu_k \sigma_k^{-2} + \mu_k^2 \cdot \sigma_k^{-2}
-
-    Nothing of size B × K × D is ever made, but the terms cancel where z lies near a mean far from the
-    origin; by how much that hurts is bounded by ``product_error``.
-    """
-    mu, log_var = means.squeeze(-3).double(), log_vars.squeeze(-3).double()
-    precision = (-log_var).exp()
-    pull = mu * precision
-    constant = (mu * pull + log_var).sum(-1).unsqueeze(-2)
-
-    def half_distance(mean: Tensor, square: Tensor) -> Tensor:
-        """½ Σ_d E[(z - μ)²]/σ² + log σ² from E[z] and E[z²]."""
-        return 0.5 * (square @ precision.mT + constant) - mean @ pull.mT
-
-    z = z.double()
-    log_density = -half_distance(z, z.square()) - 0.5 * z.shape[-1] * math.log(2 * math.pi)
-    if q_mean is None or q_log_var is None:
-        return log_density, None
-    m, log_s = q_mean.double(), q_log_var.double()
-    return log_density, half_distance(m, m.square() + log_s.exp()) - 0.5 * (1 + log_s).sum(-1, keepdim=True)
-
-
-def products(
-    z: Float[Tensor, "*B D"],
-    log_weights: Float[Tensor, "*W K"],
-    means: Float[Tensor, "*P 1 K D"],
-    log_vars: Float[Tensor, "*P 1 K D"],
-    q_mean: Float[Tensor, "*Q D"] | None = None,
-    q_log_var: Float[Tensor, "*Q D"] | None = None,
-    q_z: Float[Tensor, "*Q K"] | None = None,
-) -> Mixture:
-    """The mixture from ``expanded``, rounded to float32 last."""
-    log_density, divergence = expanded(z, means, log_vars, q_mean, q_log_var)
-    log_prob, log_r, entropy = (x.float() for x in _posterior(log_density + log_weights.double()))
-    if divergence is None or q_z is None:
-        return Mixture(log_prob, log_r, entropy, None)
-    return Mixture(log_prob, log_r, entropy, _expected(q_z.double(), divergence).float().expand(log_prob.shape))
-
-
-def product_error(
-    z: Tensor, means: Tensor, log_vars: Tensor, q_mean: Tensor | None = None, q_log_var: Tensor | None = None
-) -> Float[Tensor, ""]:
-    r"""Bound on the error of any log-density or divergence of ``expanded``, in nats.
-
-    With u = 2⁻⁵³, a sum of D products, in whatever order, is wrong by at most D u times the sum of their
-    sizes; what is multiplied carries at most eight roundings more (exponential, squares, last additions).  So,
-    with the largest ``|z_d|`` of all rows and of q's means, and the largest s_d,
-
-    .. math:: (D + 8)\, u \cdot \max_k \tfrac12 \sum_d
-        \left[ (|z_d| + |\mu_{kd}|)^2 + s_d^2 \right] \sigma_{kd}^{-2}
-        + |\log \sigma_{kd}^2| + |\log s_d^2| + \log 2\pi + 1
-
-    It grows with the square of the distance from the origin in standard deviations, whereas the direct
-    form's error depends on the distance from the mean.  NaN and infinity in, NaN or infinity out.
-    """
-
-    def largest(x: Tensor) -> Tensor:
-        return x.detach().double().abs().reshape(-1, x.shape[-1]).amax(0)
-
-    mu, log_var, reach = means.detach().double(), log_vars.detach().double(), largest(z)
-    spread = rest = torch.zeros_like(reach)
-    if q_mean is not None and q_log_var is not None:
-        reach = torch.maximum(reach, largest(q_mean))
-        spread, rest = largest(q_log_var.detach().double().exp()), largest(q_log_var)
-    size = ((reach + mu.abs()).square() + spread) * (-log_var).exp() + log_var.abs() + rest + math.log(2 * math.pi) + 1
-    return (z.shape[-1] + 8) * 2.0**-53 * 0.5 * size.sum(-1).max()
 
 
 @triton.jit
@@ -528,12 +446,9 @@ def mixture(
     q_log_var: Float[Tensor, "*Q D"] | None = None,
     q_z: Float[Tensor, "*Q K"] | None = None,
 ) -> Mixture:
-    r"""A Gaussian mixture at z and, if q is given, the expected KL from it, in nats and float32 or better.
+    r"""Gaussian mixture at z and, if q is given, the expected KL from it, in nats and float32 or better.
 
-    On a CPU, parameters that the rows of z's last leading axis share go through matrix products if there are
-    more than ``SMALL`` differences z - μ and ``product_error`` promises an error below ``TOLERANCE``.
-    Everything else is computed difference by difference, on a GPU always, where that choice would have to
-    wait for the device.  A squared distance above the range of the type, in standard deviations, makes a component's
+    A squared distance above the range of the type, in standard deviations, makes a component's
     responsibility 0; where that happens to all of them, or all weights are 0, they are NaN.
 
     Args:
@@ -555,12 +470,9 @@ def mixture(
     q = [None if x is None else _aligned(x, lead, 1, "q") for x in (q_mean, q_log_var, q_z)]
     given = [x for x in (z, log_weights, means, log_vars, *q) if x is not None]
     if not runs_triton(*given):
-        on_cpu = z.device.type == "cpu"
-        if any(x.dtype == torch.float64 for x in given) or (on_cpu and z.numel() * means.shape[-2] < SMALL):
+        small = z.device.type == "cpu" and z.numel() * means.shape[-2] < SMALL
+        if small or any(x.dtype == torch.float64 for x in given):
             return reference(*given)
-        shared = len(lead) > 0 and means.shape[-3] < lead[-1]
-        if on_cpu and shared and product_error(z, means, log_vars, *q[:2]) <= TOLERANCE:
-            return products(*given)
     elif means.shape[-2] > WIDEST:
         return reference(*given)
     log_prob, log_r, entropy, kl, _ = _mixture(z, log_weights, means, log_vars, *q)

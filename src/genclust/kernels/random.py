@@ -1,9 +1,9 @@
-"""Random bits as a function of (seed, offset, position): Philox 4×32-10.
+"""Random numbers as a function of seed, offset and position, by the counter-based generator Philox 4×32-10.
 
-A counter-based generator has no state, so an image can be binarised anew inside any kernel that
-reads it, a captured CUDA graph draws new numbers when its ``offset`` tensor moves on, and a
-replica draws what it would draw alone.  The key is the replica's 64-bit seed; the counter's four
-words are the position within the replica (low, high) and the offset (low, high).
+A counter-based generator has no state, so a captured CUDA graph draws new numbers when its
+``offset`` tensor moves on, and a replica draws what it would draw alone.  The key is the replica's
+64-bit seed; the counter's four words are the position within the replica (low, high) and the offset
+(low, high).
 
 Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 """
@@ -23,7 +23,7 @@ BLOCK = 1024
 
 
 def philox(seed: Int[Tensor, "*n"], counter: tuple[Tensor, Tensor, Tensor, Tensor]) -> list[Int[Tensor, "*n"]]:
-    """Four words of 32 random bits each, in int64 tensors, from broadcastable ``seed`` and counter words."""
+    """Philox 4×32-10: four words of 32 random bits, in int64 tensors, from broadcastable ``seed`` and counter words."""
     k0, k1 = seed & _LOW, (seed >> 32) & _LOW
     c0, c1, c2, c3 = counter
     for _ in range(10):
@@ -33,25 +33,23 @@ def philox(seed: Int[Tensor, "*n"], counter: tuple[Tensor, Tensor, Tensor, Tenso
     return [c0, c1, c2, c3]
 
 
-def _words(shape: tuple[int, ...], seed: Tensor, offset: Tensor) -> Int[Tensor, "R n"]:
-    """The random words of all positions of ``shape`` [R, ...], plain PyTorch."""
-    n = math.prod(shape[1:])
-    block = torch.arange(cdiv(n, 4), device=seed.device)[None]
+def _words(blocks: int, seed: Int[Tensor, " R"], offset: Int[Tensor, ""]) -> Int[Tensor, "R 4*blocks"]:
+    """Four random words for each block of positions, in plain PyTorch."""
+    block = torch.arange(blocks, device=seed.device)[None]
     counter = (block & _LOW, block >> 32, offset & _LOW, (offset >> 32) & _LOW)
-    words = torch.stack(torch.broadcast_tensors(*philox(seed[:, None], counter)), -1)
-    return words.flatten(1)[:, :n]
+    return torch.stack(torch.broadcast_tensors(*philox(seed[:, None], counter)), -1).flatten(1)
 
 
-def _check(replicas: int, seed: Tensor, offset: Tensor) -> None:
-    if seed.dtype != torch.int64 or seed.shape != (replicas,) or offset.dtype != torch.int64 or offset.numel() != 1:
+def _check(seed: Tensor, offset: Tensor) -> None:
+    if seed.dtype != torch.int64 or seed.ndim != 1 or offset.dtype != torch.int64 or offset.numel() != 1:
         raise ValueError(
-            f"Random numbers for {replicas} replicas need an int64 seed [{replicas}] and an int64 offset of one "
-            f"element, not {seed.dtype} {list(seed.shape)} and {offset.dtype} {list(offset.shape)}."
+            "Random numbers need an int64 seed [R] and an int64 offset of one element, not "
+            f"{seed.dtype} {list(seed.shape)} and {offset.dtype} {list(offset.shape)}."
         )
 
 
 @triton.jit
-def block_words(seed, offset, block):
+def _block_words(seed, offset, block):
     """Four words for each block of four positions."""
     low = (block & 0xFFFFFFFF).to(tl.uint32)
     high = (block >> 32).to(tl.uint32)
@@ -62,25 +60,11 @@ def block_words(seed, offset, block):
 
 
 @triton.jit
-def word_at(seed, offset, position):
-    """The random word of each position; four neighbours compute the same block and take a word each."""
-    w0, w1, w2, w3 = block_words(seed, offset, position // 4)
-    lane = position % 4
-    return tl.where(lane < 2, tl.where(lane == 0, w0, w1), tl.where(lane == 2, w2, w3))
-
-
-@triton.jit
-def draw_bit(grey, seed, offset, position, divisor: tl.constexpr):
-    """1 with probability grey/divisor, exactly to 2^-32."""
-    return (word_at(seed, offset, position).to(tl.int64) * divisor < (grey.to(tl.int64) << 32)).to(tl.float32)
-
-
-@triton.jit
 def _fill_kernel(out, seeds, offset, n, normal: tl.constexpr, block_size: tl.constexpr):
     programs = tl.cdiv(tl.cdiv(n, 4), block_size)
     r = (tl.program_id(0) // programs).to(tl.int64)
     block = (tl.program_id(0) % programs).to(tl.int64) * block_size + tl.arange(0, block_size)
-    w0, w1, w2, w3 = block_words(tl.load(seeds + r), tl.load(offset), block)
+    w0, w1, w2, w3 = _block_words(tl.load(seeds + r), tl.load(offset), block)
     # 23 bits and a half are exact in float32: never 0, never 1.
     u0, u1 = ((w0 >> 9).to(tl.float32) + 0.5) * 2**-23, ((w1 >> 9).to(tl.float32) + 0.5) * 2**-23
     u2, u3 = ((w2 >> 9).to(tl.float32) + 0.5) * 2**-23, ((w3 >> 9).to(tl.float32) + 0.5) * 2**-23
@@ -105,8 +89,7 @@ def _random(seed: Tensor, offset: Tensor, shape: list[int], normal: bool) -> Ten
             _fill_kernel[(len(seed) * cdiv(cdiv(n, 4), BLOCK),)](out, seed, offset, n, normal, BLOCK)
         return out
     n = math.prod(shape)
-    padded = _words((len(seed), 4 * cdiv(n, 4)), seed, offset)
-    u = ((padded >> 9).float() + 0.5) * 2**-23
+    u = ((_words(cdiv(n, 4), seed, offset) >> 9).float() + 0.5) * 2**-23
     if normal:
         radius, angle = (-2 * u[:, ::2].log()).sqrt(), 2 * math.pi * u[:, 1::2]
         u = torch.stack([radius * angle.cos(), radius * angle.sin()], -1).flatten(1)
@@ -119,66 +102,20 @@ def _(seed: Tensor, offset: Tensor, shape: list[int], normal: bool) -> Tensor:
 
 
 def uniform(seed: Int[Tensor, " R"], offset: Int[Tensor, ""], *shape: int) -> Float[Tensor, "R *shape"]:
-    """U(0, 1) numbers, neither 0 nor 1, a replica's from its own seed.
+    """Uniform random numbers in (0, 1), neither 0 nor 1, each replica's from its own seed.
 
     Raises:
         ValueError: if seed or offset has the wrong type or shape.
     """
-    _check(len(seed), seed, offset)
+    _check(seed, offset)
     return _random(seed, offset, list(shape), False)
 
 
 def normal(seed: Int[Tensor, " R"], offset: Int[Tensor, ""], *shape: int) -> Float[Tensor, "R *shape"]:
-    """N(0, 1) numbers by the Box-Muller transformation, up to 5.8 in size.
+    """Standard normal random numbers by the Box-Muller transformation, up to 5.8 in size.
 
     Raises:
         ValueError: if seed or offset has the wrong type or shape.
     """
-    _check(len(seed), seed, offset)
+    _check(seed, offset)
     return _random(seed, offset, list(shape), True)
-
-
-@triton.jit
-def _binarise_kernel(out, grey, seeds, offset, n, divisor: tl.constexpr, block_size: tl.constexpr):
-    programs = tl.cdiv(n, block_size)
-    r = (tl.program_id(0) // programs).to(tl.int64)
-    at = (tl.program_id(0) % programs).to(tl.int64) * block_size + tl.arange(0, block_size)
-    x = tl.load(grey + r * n + at, mask=at < n, other=0)
-    tl.store(out + r * n + at, draw_bit(x, tl.load(seeds + r), tl.load(offset), at, divisor).to(tl.uint8), mask=at < n)
-
-
-@torch.library.custom_op("genclust::binarise", mutates_args=())
-def _binarise(grey: Tensor, seed: Tensor, offset: Tensor, divisor: int) -> Tensor:
-    grey = grey.contiguous()
-    if runs_triton(grey):
-        out = torch.empty_like(grey)
-        if out.numel():
-            n = grey[0].numel()
-            _binarise_kernel[(len(grey) * cdiv(n, BLOCK),)](out, grey, seed, offset, n, divisor, BLOCK)
-        return out
-    words = _words(tuple(grey.shape), seed, offset).view(grey.shape)
-    return (words * divisor < grey.long() << 32).to(torch.uint8)
-
-
-@_binarise.register_fake
-def _(grey: Tensor, seed: Tensor, offset: Tensor, divisor: int) -> Tensor:
-    return torch.empty_like(grey, memory_format=torch.contiguous_format)
-
-
-def check_grey(grey: Tensor, seed: Tensor, offset: Tensor, divisor: int) -> None:
-    """Refuse what cannot be binarised."""
-    if grey.dtype != torch.uint8 or divisor not in (255, 256):
-        raise ValueError(f"Binarising needs uint8 grey values and divisor 255 or 256, not {grey.dtype} and {divisor}.")
-    _check(len(grey), seed, offset)
-
-
-def binarise(
-    grey: Int[Tensor, "R *shape"], seed: Int[Tensor, " R"], offset: Int[Tensor, ""], divisor: int = 255
-) -> Int[Tensor, "R *shape"]:
-    """Bits that are 1 with probability grey/divisor, as uint8.
-
-    Raises:
-        ValueError: if grey is not uint8, the divisor neither 255 nor 256, or seed or offset unfit.
-    """
-    check_grey(grey, seed, offset, divisor)
-    return _binarise(grey, seed, offset, divisor)

@@ -13,7 +13,6 @@ Burda, Grosse, Salakhutdinov, "Importance weighted autoencoders", ICLR 2016, arX
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,7 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from genclust.kernels import bernoulli_log_prob
+from genclust.kernels import bernoulli_log_prob, log_mean_exp
 from genclust.kernels.dispatch import precise
 from genclust.models.base import BernoulliSettings
 from genclust.models.continuous import ContinuousModel
@@ -128,7 +127,7 @@ class IWAE(ContinuousModel):
         """The negative of the bound that ``objective`` names."""
         if self.settings.objective == "vae":
             return negative_log_w.mean(1)
-        return math.log(self.settings.samples) - (-negative_log_w).logsumexp(1)
+        return -log_mean_exp(-negative_log_w.transpose(0, 1))
 
     def infer(self, x: Float[Tensor, "R B D"]) -> Gaussian:
         """q(h1|x)."""

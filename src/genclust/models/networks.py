@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from genclust.kernels import class_bias_act
 from genclust.kernels.dispatch import precise
 from genclust.models.base import BernoulliSettings
 from genclust.models.distributions import Gaussian
@@ -105,14 +106,20 @@ class Network(nn.Module):
             y: the class of every row, or None: then every class, on an axis of its own.
             q_y: the weights of the classes in batch statistics, where y is enumerated.
         """
+        h = self._first(projected, y, q_y)
+        h = F.leaky_relu(self._norm("second", rows(self.second, h), q_y), SLOPE)
+        return {name: self._norm(name, precise(rows(head, h)), q_y) for name, head in self.heads.items()}
+
+    def _first(self, projected: Tensor, y: Tensor | None, q_y: Tensor | None) -> Float[Tensor, "R *B H"]:
+        """What leaves the first hidden layer."""
         if self.of_y is not None and y is not None:
             projected = projected + self.of_y.of(y)
         elif self.of_y is not None:
             projected = projected if projected.ndim == 4 else projected[:, :, None]
+            if projected.shape[2] == 1 and not self.norms:  # rows that all classes share
+                return class_bias_act(precise(projected.squeeze(2)), self.of_y.weight, "leaky_relu")
             projected = projected + self.of_y.weight[:, None]
-        h = F.leaky_relu(self._norm("first", projected, q_y), SLOPE)
-        h = F.leaky_relu(self._norm("second", rows(self.second, h), q_y), SLOPE)
-        return {name: self._norm(name, precise(rows(head, h)), q_y) for name, head in self.heads.items()}
+        return F.leaky_relu(self._norm("first", projected, q_y), SLOPE)
 
     def _norm(self, name: str, x: Tensor, weights: Tensor | None) -> Tensor:
         return self.norms[name](x, weights) if name in self.norms else x

@@ -10,7 +10,7 @@ from genclust.kernels.classbias import class_bias_act, reference
 
 from .checks import DEVICE, largest_error, needs_triton, relative_error, values_and_gradients
 
-ACTIVATIONS = ["relu", "leaky_relu", "elu", "tanh"]
+ACTIVATIONS = ["relu", "leaky_relu"]
 NAMES = ["triton", "auto"]
 NAN = float("nan")
 
@@ -47,8 +47,6 @@ def test_value_and_gradients_agree_with_float64(shape, activation, name):
 NUMPY = {
     "relu": (lambda x: np.maximum(x, 0), lambda x: np.where(x > 0, 1.0, 0.0)),
     "leaky_relu": (lambda x: np.where(x > 0, x, 0.01 * x), lambda x: np.where(x > 0, 1.0, 0.01)),
-    "elu": (lambda x: np.where(x > 0, x, np.expm1(x)), lambda x: np.where(x > 0, 1.0, np.exp(x))),
-    "tanh": (np.tanh, lambda x: np.cosh(x) ** -2),
 }
 
 
@@ -76,18 +74,6 @@ def test_agrees_with_loops_over_classes_and_rows(activation, name):
 
 
 @needs_triton
-@pytest.mark.parametrize("activation", ["elu", "tanh"])
-def test_small_arguments_keep_their_digits(activation):
-    """Element by element: exp(x) - 1 and (1 - t)/(1 + t) as they stand would lose them around 0."""
-    size = torch.logspace(-30, 1.2, 2000, dtype=torch.float64).float()
-    h = torch.cat([size, -size]).view(1, 1, -1).to(DEVICE)
-    with kernels.implementation("triton"):
-        found = class_bias_act(h, torch.zeros_like(h), activation).double().flatten().cpu()
-    truth = torch.from_numpy(NUMPY[activation][0](h.double().flatten().cpu().numpy()))
-    assert ((found - truth).abs() <= 1e-6 * truth.abs()).all()
-
-
-@needs_triton
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_extreme_arguments(activation, name):
@@ -96,7 +82,7 @@ def test_extreme_arguments(activation, name):
     truth, *expected = values_and_gradients_of(activation, "reference", h.double())
     torch.testing.assert_close(found.double(), truth, rtol=1e-6, atol=1e-30)
     for gradient, other in zip(gradients, expected, strict=True):
-        torch.testing.assert_close(gradient.double(), other, rtol=1e-6, atol=1e-7)  # 1 - tanh² and 1 + elu below 2⁻²⁴
+        torch.testing.assert_close(gradient.double(), other, rtol=1e-6, atol=1e-7)
 
 
 def values_and_gradients_of(activation, name, h):
@@ -117,9 +103,8 @@ def test_nan_stays_where_it_is(activation, name):
             act(activation), [h.requires_grad_(), bias.requires_grad_()], torch.float32
         )
     assert torch.equal(out.isnan().cpu(), affected)
-    if activation == "tanh":  # the others' derivative at NaN is a constant, in PyTorch too
-        assert torch.equal(grad_h.isnan().cpu(), affected.any(2))
-        assert torch.equal(grad_bias.isnan().cpu(), affected.any(1))
+    # The derivative at NaN is a constant, in PyTorch too.
+    assert grad_h.isfinite().all() and grad_bias.isfinite().all()
 
 
 @needs_triton
@@ -156,20 +141,20 @@ def test_sums_over_many_rows_in_bfloat16_lose_nothing():
 def test_gradients_are_the_same_in_every_run():
     h, bias = inputs(2, 100, 3, 20)
     with kernels.implementation("triton"):
-        first, again = (values_and_gradients(act("elu"), [h, bias], torch.float32) for _ in range(2))
+        first, again = (values_and_gradients(act("leaky_relu"), [h, bias], torch.float32) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
 
 
 @needs_triton
 @pytest.mark.parametrize("shape", [(2, 0, 3, 5), (0, 2, 3, 5), (2, 3, 0, 5), (2, 3, 4, 0)], ids=str)
 def test_empty_axes(shape):
-    assert largest_error(act("tanh"), inputs(*shape), "triton") == 0
+    assert largest_error(act("relu"), inputs(*shape), "triton") == 0
 
 
 @needs_triton
 def test_non_contiguous_and_many_rows():
     h, bias = torch.randn(7, 5, 2).permute(2, 0, 1), torch.randn(2, 5, 1).mT.expand(2, 4, 5)
-    assert largest_error(act("elu"), [h.requires_grad_(), bias.requires_grad_()], "triton") < 1e-6
+    assert largest_error(act("leaky_relu"), [h.requires_grad_(), bias.requires_grad_()], "triton") < 1e-6
     assert largest_error(act("relu"), inputs(2, 33_000, 1, 1), "triton") < 1e-6  # two sums of 33,000 terms
 
 
@@ -177,9 +162,11 @@ def test_registered_operations_pass_opcheck():
     h, bias = inputs(2, 3, 4, 5)
     for activation in ACTIVATIONS:
         torch.library.opcheck(torch.ops.genclust.class_bias_act, (h, bias, activation))
-    torch.library.opcheck(torch.ops.genclust.class_bias_act, (h.detach().bfloat16().requires_grad_(), bias, "elu"))
+    torch.library.opcheck(
+        torch.ops.genclust.class_bias_act, (h.detach().bfloat16().requires_grad_(), bias, "leaky_relu")
+    )
     out = torch.rand(2, 3, 4, 5)
-    torch.library.opcheck(torch.ops.genclust.class_bias_act_backward, (torch.randn(2, 3, 4, 5), out, "tanh"))
+    torch.library.opcheck(torch.ops.genclust.class_bias_act_backward, (torch.randn(2, 3, 4, 5), out, "relu"))
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -204,11 +191,13 @@ def test_stays_closed_to_the_compiler():
         return graph.forward
 
     h, bias = inputs(1, 4, 3, 5)
-    function = torch.compile(lambda h, bias: F.softplus(class_bias_act(h * 2, bias, "elu")).sum(), backend=record)
+    function = torch.compile(
+        lambda h, bias: F.softplus(class_bias_act(h * 2, bias, "leaky_relu")).sum(), backend=record
+    )
     value = function(h, bias)
     assert "genclust.class_bias_act.default" in captured
     with kernels.implementation("reference"):
-        expected = F.softplus(class_bias_act(h * 2, bias, "elu")).sum()
+        expected = F.softplus(class_bias_act(h * 2, bias, "leaky_relu")).sum()
     torch.testing.assert_close(value, expected)
     for a, b in zip(torch.autograd.grad(value, (h, bias)), torch.autograd.grad(expected, (h, bias)), strict=True):
         torch.testing.assert_close(a, b)

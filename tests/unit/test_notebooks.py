@@ -38,8 +38,6 @@ def test_every_parameter_says_what_it_means(path: Path) -> None:
 @every_notebook
 def test_what_is_computed_is_computed_in_the_library(path: Path) -> None:
     cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
-    if path.stem == "cagem-table2":
-        pytest.skip("its records are about to be replaced, and its cells with them")
     functions = [node for source in cells for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
     assert [function.name for function in functions] == []
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float, Int, Num
@@ -13,9 +15,9 @@ from genclust.figures.style import PAGE_WIDTH
 
 
 def as_grid(decoded: Num[np.ndarray, "N D"]) -> Float[np.ndarray, "n n H W C"]:
-    """The images of N points, n to a side, in rows and columns."""
-    n = round(len(decoded) ** 0.5)
-    return as_squares(decoded.reshape(n, n, -1))
+    """The images of N points, n to a side, in rows and columns; those that fill no square are left out."""
+    n = math.isqrt(len(decoded))
+    return as_squares(decoded[: n * n].reshape(n, n, -1))
 
 
 def manifold(decoded: Num[np.ndarray, "N D"], title: str) -> None:

@@ -28,7 +28,7 @@ def stream_seed(seed: int, purpose: str, counter: int = 0) -> int:
 
 
 class Noise:
-    """One stream of random numbers a replica, all for one purpose.
+    """One stream of random numbers per replica, all for one purpose.
 
     Example:
         >>> noise = Noise([0, 1], "example").at(10)
@@ -43,7 +43,7 @@ class Noise:
         self.at(0)
 
     def at(self, counter: int | Tensor) -> Noise:
-        """Turn every stream to the beginning of ``counter``."""
+        """Seek every stream to the beginning of ``counter``."""
         for seed, generator in zip(self.seeds, self.generators, strict=True):
             generator.manual_seed(stream_seed(seed, self.purpose, int(counter)))
         return self
@@ -75,7 +75,7 @@ class Noise:
 
 
 class CounterNoise(Noise):
-    """The same on any device without generators: Philox of (seed and purpose, step, draw of the step).
+    """Random numbers per replica on any device: Philox of (seed and purpose, step, draw of the step).
 
     ``at`` takes the step as a tensor too, so that a captured graph can move it on.
     """

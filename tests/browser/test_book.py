@@ -65,7 +65,7 @@ def in_css(text: str) -> list[str]:
 
 
 def resources(page: Path) -> list[str]:
-    """Everything a browser fetches for a page, but for what style sheets ask for in turn."""
+    """Everything a browser fetches for a page, except what style sheets ask for in turn."""
     soup, found = parsed(page), []
     for tag in soup.find_all(list(FETCHED)):
         for name in FETCHED[tag.name]:

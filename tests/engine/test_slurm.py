@@ -74,7 +74,7 @@ def pull_the_plug(slurm: OneNodeSlurm, job: str) -> None:
 
 
 def test_whatever_befalls_the_jobs_it_ends_bit_by_bit_as_if_left_alone(clone, workflow, slurm, tmp_path, monkeypatch):
-    # The profile as it is, but for jobs that are looked after more often.
+    # The profile as it is, except jobs that are looked after more often.
     change(clone / "workflow" / "profiles" / "slurm" / "config.yaml", {"status-checks: 60": "status-checks: 3"})
     commit(clone)
     # What a cluster wants besides, here the name of a partition, comes from the user's own profile.

@@ -114,7 +114,7 @@ def scores(factors: Mapping[str, np.ndarray], clusters: Mapping[str, np.ndarray]
 
 
 def same(found: Mapping[str, float], expected: Mapping[str, float]) -> None:
-    """The same metrics, but for how many factors lead."""
+    """The same metrics, except how many factors lead."""
     assert {name for name in found if "leading" not in name} == expected.keys()
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, abs=1e-9), name

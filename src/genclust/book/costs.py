@@ -66,7 +66,7 @@ def runs(experiments: str = "") -> pd.DataFrame:
 
 
 def summary(found: pd.DataFrame) -> str:
-    """The whole in a sentence or two."""
+    """What all published runs cost, in a sentence or two."""
     hours = found.groupby("paper", observed=True).core_hours.sum()
     row = found.groupby(["row", "profile"], observed=True).core_hours.sum().idxmax()
     first = dearest(found, 1).iloc[0]
@@ -111,7 +111,7 @@ def cost(found: pd.DataFrame, by: dict[str, str]) -> pd.DataFrame:
 
 
 def dearest(found: pd.DataFrame, n: int = 10) -> pd.DataFrame:
-    """The rows that took most, all seeds together."""
+    """The rows with the most core-hours, all seeds together."""
     groups = found.groupby(["row", "profile"], observed=True).core_hours
     table = groups.agg(seeds="size", hours="sum").reset_index().nlargest(n, "hours")
     return pd.DataFrame(
@@ -144,7 +144,7 @@ def _short(value: float) -> str:
 
 
 def machines(found: pd.DataFrame) -> pd.DataFrame:
-    """What trained: hours by the clock on each kind of processor."""
+    """Hours by the clock on each kind of processor."""
     table = found.groupby(["processor", "threads"]).agg(runs=("seed", "size"), seconds=("seconds", "sum")).reset_index()
     return pd.DataFrame(
         {

@@ -59,7 +59,7 @@ def parse_parameters(notebook: Path, texts: Mapping[str, str]) -> dict[str, Any]
 
 
 def describe(notebook: Path) -> str:
-    """The parameters of a notebook, one a line: name, default, what it means."""
+    """The parameters of a notebook, one per line: name, default, what it means."""
     declared = papermill.inspect_notebook(str(notebook))
     return "\n".join(f"{name} = {entry['default']}  # {entry['help']}".rstrip(" #") for name, entry in declared.items())
 

@@ -264,7 +264,7 @@ def likelihood(*results: Results | None) -> pd.DataFrame:
                 {
                     "": name,
                     "On": r["device"].replace("cuda", "gpu").upper(),
-                    "images a second": f"{v['median']:,.1f}",
+                    "images per second": f"{v['median']:,.1f}",
                     "10,000 images": f"{10_000 / v['median'] / 60:,.1f} min",
                     f"against {found['baseline']}": f"{v['ratio']['median']:.2f}×",
                 }

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 @cache
 def weights(n: int, m: int) -> Float[np.ndarray, "m n"]:
-    r"""What each of ``n`` pixels in a line gives to each of ``m`` fewer ones.
+    r"""Weights of bicubic reduction from ``n`` pixels of a line to ``m`` fewer ones.
 
     Output pixel i lies at :math:`c_i = (i + 1/2)\, s - 1/2` among the input pixels, with :math:`s = n / m`, and input
     pixel j gives it a share in proportion to :math:`k((j - c_i) / s)`, the cubic kernel with a = -1/2,

@@ -36,7 +36,7 @@ class Report:
 def folder() -> Path:
     """The data folder: ``GENCLUST_DATA``, or ``data`` in the user's cache folder (`genclust.paths`).
 
-    The files of a data set are in a folder of its name below it, but for those drawn from another one's files.
+    The files of a data set are in a folder of its name below it, except those drawn from another one's files.
 
     Raises:
         DataError: if it should be in the home folder of a user who does not exist.

@@ -68,7 +68,7 @@ READERS: dict[str, Reader] = {}
 
 
 def reader(function: Reader) -> Reader:
-    """What reads the data set that the function is called after."""
+    """Decorate a function that reads the data set of the function's name."""
     READERS[function.__name__] = function
     return function
 
@@ -86,7 +86,7 @@ def reading(path: Path) -> Iterator[Path]:
 
 
 def shuffled(n: int) -> np.ndarray:
-    """The one random order of 0 … n-1 that all fixed splits are made from.
+    """The fixed random permutation of 0 … n-1 from which all fixed splits are made.
 
     ``RandomState`` and not a newer generator, because NumPy promises that its stream never changes.
     """
@@ -94,7 +94,7 @@ def shuffled(n: int) -> np.ndarray:
 
 
 def settled(rows: np.ndarray) -> np.ndarray:
-    """An order of ``rows`` that depends on what they hold, not on where the file put them.
+    """A canonical order of ``rows``, by what they hold and not by their place in the file.
 
     Copies of a file that differ in the order of their rows so become the same data set.  The
     sorted rows are shuffled, so that the first n of them are a fair sample.
@@ -127,7 +127,7 @@ def arcs(folder: Path) -> DataSet:
 
 @reader
 def arcs_5000(folder: Path) -> DataSet:
-    """The same with as many points to train on as the file of the GMVAE authors has; the others are those of `arcs`."""
+    """The synthetic arcs with 5,000 training points, as in the GMVAE authors' file; the others are those of `arcs`."""
     return _arcs("arcs_5000", 5_000)
 
 

@@ -24,7 +24,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class GradientNoise:
-    """Sums over all parameters, one number a replica.
+    """Signal and noise of a gradient, summed over all parameters, one number per replica.
 
     Attributes:
         squared_norm: of the mean gradient.
@@ -38,7 +38,7 @@ class GradientNoise:
 
 
 def gradient_noise(gradient: Callable[[int, int], Float[Tensor, "R P"]], batches: int, draws: int) -> GradientNoise:
-    """Estimates without bias from ``batches`` times ``draws`` gradients, in double precision.
+    """Unbiased estimates of a gradient's signal and noise from ``batches`` times ``draws`` gradients, in float64.
 
     Args:
         gradient: of the batch and the draw that two numbers name; draws are independent, in one batch or two.

@@ -72,7 +72,7 @@ def log_likelihood(
     Args:
         model: in evaluation mode, on the device of ``x``.
         x: images as the model takes them, bits for a Bernoulli likelihood.
-        seeds: one a replica, of the samples' random streams.
+        seeds: one per replica, of the samples' random streams.
         n_samples: S; a last chunk may be smaller.
         samples_at_once: how many are in memory.
         images_at_once: likewise.

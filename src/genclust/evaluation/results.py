@@ -10,7 +10,7 @@ from jaxtyping import Int, UInt
 
 @dataclass(frozen=True)
 class Results:
-    """Of one replica.
+    """Metrics and arrays of one replica.
 
     Attributes:
         metrics: ``split.metric`` -> value; scores in per cent, likelihoods in nats.

@@ -41,7 +41,7 @@ class Trained:
     Attributes:
         model: in evaluation mode.
         data: with its splits.
-        seeds: one a replica.
+        seeds: one per replica.
         snapshots: for each replica, features of some test points at some epochs.
         device: where the model is.
         precision: of the products in likelihoods.

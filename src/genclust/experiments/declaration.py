@@ -80,7 +80,7 @@ class Reported:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything that decides a run's numbers, but for the seed."""
+    """Everything that decides a run's numbers, except the seed."""
 
     data: dict[str, Any]
     model: dict[str, Any]

@@ -27,7 +27,7 @@ from genclust.training import checkpoints
 from genclust.training.batch_norm import recalibrate_batch_norm
 
 #: Networks below this many parameters gain from training side by side in one process on a CPU; larger ones, a
-#: process a core each, gain as much without waiting for one another (see the page on speed).
+#: process per core each, gain as much without waiting for one another (see the page on speed).
 SMALL_NETWORK = 200_000
 
 

@@ -83,6 +83,6 @@ def by_layer(found: Mapping[str, Runs], asked: Asked) -> pd.DataFrame:
 
 def costs(found: Mapping[str, Runs], asked: Asked) -> pd.DataFrame:
     """The terms of the objective on validation images after the last epoch, in nats, and minutes of training."""
-    columns = {"−log p(x|z) (nats)": at_end("reconstruction", 0), "minutes a seed": minutes()}
+    columns = {"−log p(x|z) (nats)": at_end("reconstruction", 0), "minutes per seed": minutes()}
     divergence = {name.replace("kl_", "KL of "): at_end(name) for name in divergences(found.values())}
     return table(found, names(asked) | columns | divergence)

@@ -99,5 +99,5 @@ def more_samples(many: Plane, one: Plane) -> pd.DataFrame:
             if found:
                 line = {"": f"η = {eta:g}, α = {alpha:g}", "M": M, "median ARI": median(ARI, 0)(found)}
                 line |= {"each seed": each_seed(ARI)(found), "components used": each_seed(USED)(found)}
-                lines.append(line | {"minutes a seed": minutes()(found)})
+                lines.append(line | {"minutes per seed": minutes()(found)})
     return pd.DataFrame(lines)

@@ -159,7 +159,7 @@ def sample_counts(groups: Iterable[Sequence[Record]]) -> str:
 
 
 def every_seed(found: Sequence[Record], metrics: Sequence[str]) -> pd.DataFrame:
-    """One line a seed, then mean, standard deviation, median and best."""
+    """One line per seed, then mean, standard deviation, median and best."""
     if not found:
         return pd.DataFrame({"Seed": ["not run"]})
     known = [metric for metric in metrics if metric in found[0].metrics]  # data without labels have no scores

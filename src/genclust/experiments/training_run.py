@@ -72,7 +72,7 @@ class LearningCurve:
     Args:
         model: that trains.
         data: with its splits.
-        seeds: one a replica.
+        seeds: one per replica.
         settings: of the training.
         device: where the model is.
     """
@@ -117,7 +117,7 @@ class TrainingRun:
 
     Args:
         config: what is trained.
-        seeds: one a replica.
+        seeds: one per replica.
         data: with its splits.
         watch: what progress is reported to, and who says when to stop.
         device: ``cpu``, ``cuda`` or ``cuda:1``.

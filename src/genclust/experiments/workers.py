@@ -1,6 +1,6 @@
 """Where seeds train: in this process, or several at once in processes of one core each.
 
-On a CPU a process a core trains a network of the papers' size about 1.4 times as fast as one
+On a CPU a process per core trains a network of the papers' size about 1.4 times as fast as one
 process with all cores; see the page on speed.  The processes are joblib's.  They tell how far they are,
 and learn that they should stop, through small files in a temporary folder.
 """

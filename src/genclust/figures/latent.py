@@ -76,7 +76,7 @@ def latent_spaces(
 
 
 def seed_dots(ax: Axes, values: Mapping[str, Sequence[float]], ylabel: str) -> None:
-    """A column of dots for each name, one a seed, and a line at their median.
+    """A column of dots for each name, one per seed, and a line at their median.
 
     Args:
         ax: where to draw.

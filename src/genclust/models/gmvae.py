@@ -109,7 +109,7 @@ class Recognition(nn.Sequential):
         super().__init__(*layers)
 
     def forward(self, y: Float[Tensor, "R B D"]) -> Float[Tensor, "R B H"]:
-        # A row of the data holds the colours of a pixel side by side; convolutions want a plane a colour.
+        # A row of the data holds the colours of a pixel side by side; convolutions want a plane per colour.
         return super().forward(y.unflatten(-1, self.image).movedim(-1, 2)).flatten(2)
 
 

@@ -93,7 +93,7 @@ class IWAE(ContinuousModel):
 
     @torch.no_grad()
     def initialise_from_data(self, x: Float[Tensor, "N D"]) -> None:
-        """Start with the mean of each pixel, as the paper's code does: the output's bias is its logit."""
+        """Data-dependent initialisation: output biases at the logits of the pixel means, as in the paper's code."""
         mean = (x.mean(0) * (255 / self.settings.divisor)).clamp(0.001, 0.999)
         self.p_x_logits.bias.copy_(mean.logit().expand_as(self.p_x_logits.bias))
 
@@ -134,7 +134,7 @@ class IWAE(ContinuousModel):
         return self.q[0](x)
 
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
-        """Means of q, each layer at the mean of the one below."""
+        """Posterior means of all layers, each at the mean of the layer below."""
         means, h = {}, x
         for i, q in enumerate(self.q, start=1):
             h = means[f"z{i}_mean"] = q(h).mean

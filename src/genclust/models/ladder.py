@@ -107,7 +107,7 @@ class LVAE(ContinuousModel):
         return self.settings.z_dims
 
     def infer(self, x: Float[Tensor, "R B D"]) -> list[Gaussian]:
-        """The Gaussians of the pass upwards, from the data to the top."""
+        """Gaussians of the deterministic pass upwards, from the data to the top layer."""
         inferred, below = [], x
         for layer in self.q_hat:
             inferred.append(layer(below))
@@ -141,12 +141,12 @@ class LVAE(ContinuousModel):
         return terms
 
     def means(self, x: Float[Tensor, "R B D"]) -> list[Float[Tensor, "R B Z"]]:
-        """Means of q, each at the mean of the layer above; lowest layer first."""
+        """Posterior means of all layers, each at the mean of the layer above; lowest layer first."""
         inferred = self.infer(x)
         return self.descend(inferred, [torch.zeros_like(q.mean) for q in inferred])[0]
 
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
-        """Means of q, each at the mean of the layer above."""
+        """Posterior means of all layers by name, each at the mean of the layer above."""
         return {f"z{i}_mean": mean for i, mean in enumerate(self.means(x), start=1)}
 
     def reconstruct(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B D"]:

@@ -22,7 +22,7 @@ Init = Literal["pytorch", "torch7", "glorot"]
 
 
 class Linear(nn.Module):
-    r"""Affine maps :math:`y_r = x_r W_r + b_r`, one a replica."""
+    r"""Affine maps :math:`y_r = x_r W_r + b_r`, one per replica."""
 
     def __init__(self, replicas: int, d_in: int, d_out: int) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Linear(nn.Module):
 
 
 class Convolution(nn.Module):
-    r"""Two-dimensional convolutions, one a replica; ``transposed`` for what Torch calls a full convolution.
+    r"""Two-dimensional convolutions, one per replica; ``transposed`` for what Torch calls a full convolution.
 
     Replicas are the groups of one grouped convolution.
     """
@@ -189,7 +189,7 @@ class WeightedBatchNorm(BatchNorm):
 
 @contextmanager
 def running_statistics_kept(module: nn.Module) -> Iterator[None]:
-    """Forward passes in here normalise by their own batch and leave the running statistics alone.
+    """Context in which batch normalisation uses the batch alone and does not update the running statistics.
 
     For the labelled points of a step: few, and chosen evenly from the classes, they are not the data.
     """
@@ -212,7 +212,7 @@ class ClassBias(nn.Module):
         self.weight = nn.Parameter(torch.empty(replicas, classes, features))
 
     def of(self, y: Int[Tensor, "R ..."]) -> Float[Tensor, "R *B H"]:
-        """The bias of each row's class."""
+        """The bias of the class of each row."""
         rows = torch.arange(len(y), device=y.device).view(-1, *[1] * (y.ndim - 1))
         return self.weight[rows, y]
 

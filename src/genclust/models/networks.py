@@ -28,7 +28,7 @@ LEAST_VARIANCE = 1e-5
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSettings(BernoulliSettings):
-    """What every model made of :class:`Network` has.
+    """Hyper-parameters of every model made of :class:`Network`: batch normalisation.
 
     Attributes:
         batch_norm: of hidden layers and of means and variances, statistics weighted by q(y|·) where y is enumerated.
@@ -53,7 +53,7 @@ def check_layers(z_dims: Sequence[int], hidden: Sequence[int]) -> None:
 
 
 class Network(nn.Module):
-    """Two hidden layers on the sum of what each input says to the first one, and linear heads.
+    """A class-conditional MLP: two hidden layers of several inputs, one of which may be a class, and linear heads.
 
     What does not depend on y is projected once and shared by all y; y adds a bias of its own.
 
@@ -88,7 +88,7 @@ class Network(nn.Module):
         )
 
     def project(self, **inputs: Float[Tensor, "R *B d"]) -> Float[Tensor, "R *B H"]:
-        """What the inputs say to the first layer."""
+        """The inputs' part of the first layer's pre-activation, summed over the inputs."""
         projections = [rows(self.inputs[name], value) for name, value in inputs.items()]
         return projections[0] if len(projections) == 1 else torch.stack(projections).sum(0)
 
@@ -98,7 +98,7 @@ class Network(nn.Module):
         y: Int[Tensor, "R ..."] | None = None,
         q_y: Float[Tensor, "R B K"] | None = None,
     ) -> dict[str, Float[Tensor, "R *B F"]]:
-        """The heads' outputs.
+        """Outputs of the heads, such as mean and raw variance of a Gaussian.
 
         Args:
             projected: the sum of all inputs but y, see :meth:`project`; with an axis of K classes if it

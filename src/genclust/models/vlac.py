@@ -35,7 +35,7 @@ normalisation; the rest is chosen:
 
 * As in that code :math:`g_l` has two parts of equal depth: one goes on to :math:`g_{l+1}`, the other is read
   by :math:`\mu_l` and :math:`\sigma_l`.
-* y enters as one bias a class, added in every place before batch normalisation: :math:`y_{l-1}` in the first
+* y enters as one bias per class, added in every place before batch normalisation: :math:`y_{l-1}` in the first
   layer of both parts of :math:`g_l`, :math:`y_l` in the last one below :math:`\mu_l` and :math:`\sigma_l`.
 * :math:`\pi_l` has convolutions of its own, as deep as those below :math:`z_l` and shared by all :math:`\pi`:
   on the way through the g, which know :math:`y_{l-1}`, there would be nothing that depends on x alone.
@@ -79,11 +79,11 @@ LAPLACE_SCALE = 1 / 8
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSettings:
-    """What all models of this module have: images, convolutions, likelihood.
+    """Hyper-parameters of all models of this module: image size, convolutions and likelihood.
 
     Attributes:
         height, width: of the images, in pixels.
-        colours: values a pixel.
+        colours: values per pixel.
         channels: planes of the convolutions, a level of halved height and width each.
         sigma: standard deviation of the Gaussian likelihood, of values in [0, 1].
         likelihood: ``gaussian``, or ``l1``: the VLAE's Laplace distribution.
@@ -212,14 +212,14 @@ class VariationalLadder(Model):
             self._prior_of(int(layer)).initialise(generators)
 
     def images(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B C H W"]:
-        """A plane a colour, as convolutions want it."""
+        """Rows of pixels as images with one plane per colour, as convolutions take them."""
         s = self.settings
         return x.unflatten(-1, (s.height, s.width, s.colours)).movedim(-1, 2)
 
     # ---- inference
 
     def y_logits(self, x: Float[Tensor, "R B D"]) -> dict[int, Float[Tensor, "R B K"]]:
-        r""":math:`\log\pi_l(x)`, not normalised, of every layer that has clusters."""
+        r"""Logits of :math:`q(y_l|x)` for every layer that has clusters."""
         logits, c = {}, self.images(x)
         for layer, level in enumerate(self.g_y, start=1):
             c = level(c)

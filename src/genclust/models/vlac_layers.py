@@ -33,7 +33,7 @@ class SameConvolution(Convolution):
     """A convolution of 4 × 4 whose output has the height and width of its input over the stride, rounded up.
 
     Padding is TensorFlow's: what cannot be even goes to the right and the bottom, or to the left and the top in its
-    transposed convolutions of stride 1, which ``mirrored`` ones are but for the naming of their weights.
+    transposed convolutions of stride 1, which ``mirrored`` ones are except the naming of their weights.
     """
 
     def __init__(self, replicas: int, channels_in: int, channels_out: int, stride: int, mirrored: bool = False) -> None:
@@ -90,7 +90,7 @@ class Block(nn.Module):
         y: Float[Tensor, "R M K"] | None = None,
         weights: Float[Tensor, "R M"] | None = None,
     ) -> Float[Tensor, "R M ..."]:
-        """Row n of x meets rows n M/N, …, (n+1) M/N - 1 of y.
+        """Affine map, class bias, batch normalisation, rectifier; row n of x meets rows n M/N to (n+1) M/N - 1 of y.
 
         Args:
             x: images or rows.
@@ -118,7 +118,7 @@ def normalise(
 
 
 def repeat_each(x: Float[Tensor, "R N *rest"], n: int) -> Float[Tensor, "R Nn *rest"]:
-    """``n`` copies of every row beside each other."""
+    """Every row repeated ``n`` times, its copies beside each other."""
     return x if n == 1 else x.repeat_interleave(n, 1)
 
 

@@ -15,7 +15,7 @@ from genclust.streams import noise_on
 
 @torch.no_grad()
 def recalibrate_batch_norm(model: Model, x: Tensor, seeds: Sequence[int], batch_size: int) -> None:
-    """Replace the running statistics by their averages over one pass through ``x``.
+    """Recompute the running statistics of all batch normalisations as averages over one pass through ``x``.
 
     The running ones follow the last batches of a network that still moved.  The
     authors of CaGeM collect theirs anew before every evaluation, in their ladder VAE's code.
@@ -23,7 +23,7 @@ def recalibrate_batch_norm(model: Model, x: Tensor, seeds: Sequence[int], batch_
     Args:
         model: left in evaluation mode.
         x: the training split ``[N, D]``, on the model's device.
-        seeds: one a replica, of the draws that the forward passes make.
+        seeds: one per replica, of the draws that the forward passes make.
         batch_size: as in training; a smaller last batch is left out.
     """
     layers = [layer for layer in model.modules() if isinstance(layer, BatchNorm)]

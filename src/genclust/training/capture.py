@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class CapturedStep:
-    """The step of one training, captured when the first epoch begins.
+    """The training step as CUDA graphs, captured when the first epoch begins.
 
     An epoch has one graph, or two where its last batch is smaller.
 
@@ -51,7 +51,7 @@ class CapturedStep:
             }
 
     def epoch(self) -> tuple[Float[Tensor, " R"], list[int], dict[str, Tensor]]:
-        """Make all steps of the epoch that begins now.
+        """Run all steps of the epoch that begins now.
 
         Returns:
             The mean objective of the epoch, for each replica the step at which its objective was

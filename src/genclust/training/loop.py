@@ -23,7 +23,7 @@ from genclust.streams import Noise, noise_on
 from genclust.training.capture import CapturedStep
 from genclust.training.schedules import Schedule
 
-#: Labelled examples a step, drawn with replacement; where there are fewer, each step sees them all.
+#: Labelled examples per step, drawn with replacement; where there are fewer, each step sees them all.
 LABELLED_A_STEP = 100
 
 #: Called after the epochs that are measured; returns what the learning curve keeps, one mapping a replica.
@@ -32,12 +32,12 @@ Measure = Callable[[int], list[dict[str, float]]]
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How a model is trained.
+    """Settings of a training: schedules, epochs, batch size, precision, clipping and Adam.
 
     Attributes:
         schedules: ``learning_rate`` and whatever the model's loss asks for, by name.
         epochs: passes over the training split.
-        batch_size: examples a step; the last batch of an epoch may be smaller.
+        batch_size: examples per step; the last batch of an epoch may be smaller.
         precision: ``float32``, or ``bf16`` for bfloat16 matrix products; likelihoods, divergences,
             batch statistics and Adam stay in float32.  ``faster`` stands for the faster of the two on the machine
             that begins the run (see :func:`~genclust.training.precision.faster_precision`), which then keeps it.
@@ -59,7 +59,7 @@ class TrainingSettings:
 
 @dataclass
 class Progress:
-    """What is known of one replica so far."""
+    """Learning curve, failure and seconds of one replica so far."""
 
     curve: list[dict[str, float]] = field(default_factory=list)
     failed_at_step: int | None = None
@@ -81,7 +81,7 @@ class Training:
 
     Args:
         model: initialised here from each seed's own stream.
-        seeds: one a replica.
+        seeds: one per replica.
         x: the training split ``[N, D]``, uint8 grey values or float32, kept on ``device``.
         settings: see :class:`TrainingSettings`.
         labelled: for each replica the rows of ``x`` whose labels it knows, and their labels, both ``[R, L]``.
@@ -133,7 +133,7 @@ class Training:
 
     @property
     def epoch(self) -> int:
-        """Epochs completed."""
+        """The number of epochs completed."""
         return self.step // self.steps_per_epoch
 
     def run(
@@ -173,7 +173,7 @@ class Training:
         return self._permutation[1]
 
     def scheduled(self, step: int) -> dict[str, float]:
-        """The schedules' values at a step."""
+        """Values of all schedules at a step, by name."""
         return {name: schedule(step / self.steps_per_epoch) for name, schedule in self.settings.schedules.items()}
 
     def update(
@@ -254,7 +254,7 @@ class Training:
                     state[name][r] = tensor
 
     def state_of(self, r: int) -> dict[str, Any]:
-        """Everything replica r needs to go on, alone or among others."""
+        """The checkpoint of replica r: all that it needs to go on, alone or among others."""
         moments = {
             name: {
                 key: value[r].cpu().clone() for key, value in self.optimiser.state[parameter].items() if key != "step"

@@ -16,7 +16,7 @@ STAGES = 8
 
 @dataclass(frozen=True)
 class Schedule:
-    """From ``start`` to ``end`` over the first ``epochs`` epochs, then constant, but for ``saturating``.
+    """A value from ``start`` to ``end`` over the first ``epochs`` epochs, then constant, except if ``saturating``.
 
     ``exponential`` interpolates the logarithm, so 1 to 0.5 over 100 epochs is
     exp(-0.00693 epoch).  ``saturating`` never quite arrives: ``epochs`` is the time in which the distance

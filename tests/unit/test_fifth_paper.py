@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from genclust.book.build import pages
 from genclust.cli import app
 from genclust.data import DataError, load, sources
-from genclust.experiments import declaration, execution, number, papers, records, verdicts, workers
+from genclust.experiments import Asked, declaration, execution, number, papers, records, verdicts, workers
 from genclust.experiments.tables import comparison
 from genclust.models import MODELS, register
 from genclust.settings import SettingError
@@ -171,7 +171,7 @@ def test_its_commands(folder):
 
 def test_its_table_and_verdicts(folder):
     assert list(verdicts().verdict) == ["not run", "quoted"]
-    table = comparison("fifth-table1", "corners", {"test.acc_hungarian": "ACC"}, "demo").set_index("Method")
+    table = comparison("fifth-table1", "corners", {"test.acc_hungarian": "ACC"}, Asked("demo")).set_index("Method")
     assert table.loc["Spheres"].tolist() == ["100.00 ± 0.00", "99.00 ± 1", "2, demo"]
     assert table.loc["Cubes"].tolist() == ["–", "75.00", "quoted"]
     publish(folder)
@@ -226,7 +226,7 @@ def test_what_is_wrong_is_said_in_a_sentence(folder, file, before, after, messag
 
 def test_without_a_list_of_papers_it_is_said_where_it_should_be(folder):
     (folder / "papers.yaml").unlink()
-    with pytest.raises(SettingError, match=re.escape(f"{folder / 'papers.yaml'} is not a list of papers")):
+    with pytest.raises(SettingError, match=re.escape(f"There is no {folder / 'papers.yaml'}; it names")):
         declaration.load("fifth-table1")
 
 

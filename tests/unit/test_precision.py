@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from genclust.experiments import declaration, execution
+from genclust.experiments import declaration, execution, training_run
 from genclust.experiments.execution import run, task_for
 from genclust.experiments.store import Store
 from genclust.experiments.workers import Unfinished
@@ -50,7 +50,7 @@ def test_a_run_in_the_faster_precision_is_the_run_in_that_precision(fastest, tmp
     monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path / "cache"))
     store = Store(tmp_path / "records")
     measured = []
-    monkeypatch.setattr(execution, "faster_precision", lambda begin: measured.append(1) or fastest)
+    monkeypatch.setattr(training_run, "faster_precision", lambda begin: measured.append(1) or fastest)
     monkeypatch.setattr(execution, "SMALL_NETWORK", 10**9)  # both seeds in one process, this one
     with pytest.raises(Unfinished):
         run(task("faster"), store, minutes=1e-9, progress=False)

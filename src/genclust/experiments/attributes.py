@@ -29,16 +29,13 @@ CLUSTERINGS = (
 
 
 class Agreement(NamedTuple):
-    """How well the clusters of every layer agree with every attribute, in per cent.
+    """How well the clusters of every layer agree with every attribute, in per cent."""
 
-    Attributes:
-        values: the scores.
-        layers: the names of the L layers, from the one nearest to the image.
-        attributes: the names of the A attributes.
-    """
-
+    #: The scores.
     values: Float[np.ndarray, "L A"]
+    #: The names of the L layers, from the one nearest to the image.
     layers: list[str]
+    #: The names of the A attributes.
     attributes: list[str]
 
 

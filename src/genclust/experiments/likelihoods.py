@@ -20,16 +20,13 @@ BOUNDS: dict[str, Column] = {"log-likelihood": mean_sd(LOG_LIKELIHOOD), "one-sam
 
 
 class Bounds(NamedTuple):
-    """Importance-weighted bounds of one model on the same test images, in nats, one value a seed.
+    """Importance-weighted bounds of one model on the same test images, in nats, one value per seed."""
 
-    Attributes:
-        samples: the numbers of importance samples S.
-        drawn: the bounds at these numbers, with the cluster drawn from q.
-        summed: those with the cluster summed out, at the first m numbers; None for a model without clusters.
-    """
-
+    #: The numbers of importance samples S.
     samples: Int[np.ndarray, " n"]
+    #: The bounds at these numbers, with the cluster drawn from q.
     drawn: Float[np.ndarray, "seeds n"]
+    #: Those with the cluster summed out, at the first m numbers; None for a model without clusters.
     summed: Float[np.ndarray, "seeds m"] | None
 
 

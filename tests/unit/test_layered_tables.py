@@ -142,7 +142,7 @@ def test_layers_and_terms_that_a_row_lacks_are_dashes() -> None:
         ["–", "7.0"],
     ]
     costs = house_numbers.costs(found, Asked())
-    assert list(costs)[2:] == ["−log p(x|z) (nats)", "minutes a seed", "KL of y3", "KL of z1"]
+    assert list(costs)[2:] == ["−log p(x|z) (nats)", "minutes per seed", "KL of y3", "KL of z1"]
     assert costs.to_numpy()[:, 2:].tolist() == [["−70", "1.0", "–", "2.00"], ["8", "1.0", "1.50", "–"]]
 
 

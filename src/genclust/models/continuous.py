@@ -48,7 +48,7 @@ class ContinuousModel(BernoulliModel):
         """The negative of the bound; ``warm_up``, where a model has it, weighs every log q - log p."""
         x = self.binarise(x, noise)
         terms = self.sampled_terms(x, self.infer(x), self.training_samples, noise)
-        if "warm_up" in scheduled:
+        if "warm_up" in self.schedules:
             latent = torch.stack([term for name, term in terms.items() if name != "reconstruction"]).sum(0)
             negative_log_w = terms["reconstruction"] + scheduled["warm_up"] * latent
         else:

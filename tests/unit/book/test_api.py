@@ -11,7 +11,7 @@ import pytest
 import genclust
 from genclust.book import api
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PACKAGE = {
     "__init__.py": '"""Clusters."""',
     "cli.py": '"""The command line."""',

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self, cast
 import numpy as np
 import torch
 from jaxtyping import Float
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
@@ -33,7 +33,7 @@ LEAST_ROWS = 5
 SEED_OF_USE = 0
 
 
-class DeepEstimator(TransformerMixin, BaseEstimator):
+class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Base class of all estimators of this library; see its subclasses.
 
     Subclasses name a model of :data:`genclust.models.MODELS`; their parameters are the model's settings, those of
@@ -140,6 +140,7 @@ class DeepEstimator(TransformerMixin, BaseEstimator):
 
             run.run(curve.point, range(1, self.epochs + 1), report)
 
+    @torch.no_grad()
     def _keep_best(self, run: Training, curve: HeldOut, x: Tensor, settings: Any) -> None:
         """Set the fitted attributes."""
         failed = [progress.failed_at_step is not None for progress in run.progress]
@@ -162,6 +163,7 @@ class DeepEstimator(TransformerMixin, BaseEstimator):
         best = slice(self.best_, self.best_ + 1)
         self.model_.load_state_dict({key: value[best] for key, value in run.model.state_dict().items()})
         self.model_.to(run.device).eval()
+        self._n_features_out = self._embedding(x[None, :2].to(run.device)).shape[-1]
         self._describe_rows(run.model, x)
 
     def _describe_rows(self, model: Model, x: Float[Tensor, "N D"]) -> None:
@@ -243,7 +245,11 @@ class DeepEstimator(TransformerMixin, BaseEstimator):
         ndarray of shape (n_samples, n_components)
             The first of the representations that the model's ``embed`` names.
         """
-        return self._outputs(X, lambda x: next(iter(self.model_.embed(x).values())))
+        return self._outputs(X, self._embedding)
+
+    def _embedding(self, x: Float[Tensor, "1 B D"]) -> Float[Tensor, "1 B F"]:
+        """The first representation that the model names."""
+        return next(iter(self.model_.embed(x).values()))
 
     def reconstruct(self, X: Any) -> Float[np.ndarray, "N ..."]:
         """Means of p(x|·) at what the model infers from each row, in the shape and units of X (grey levels in [0, 1]).

@@ -416,12 +416,9 @@ class CaGeM(ClusterEstimator, DensityEstimator):
         return self._fit(X, None if labels is None else self._classes(labels))
 
     def _classes(self, labels: Any) -> Int[np.ndarray, " N"]:
-        classes = np.asarray(labels)
-        if (
-            classes.ndim != 1
-            or classes.dtype.kind not in "iu"
-            or not ((classes >= -1) & (classes < self.n_clusters)).all()
-        ):
+        classes, K = np.asarray(labels), self.n_clusters
+        whole = classes.ndim == 1 and classes.dtype.kind in "iu"
+        if not whole or not ((classes >= -1) & (classes < K)).all() or not (classes >= 0).any():
             raise ValueError(
                 f"labels must hold a whole number from 0 to {K - 1} for every row, or -1 where its class is unknown, "
                 "and name the class of one row at least."

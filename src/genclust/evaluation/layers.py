@@ -1,4 +1,4 @@
-"""What is measured of models whose latent variables come in layers: which layer is about what."""
+"""Evaluation of models with layers of latent variables: agreement of each layer's clusters with each factor."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ KMEANS_RESTARTS = 3
 
 
 def factors_of(split: Split) -> dict[str, Int[np.ndarray, " N"]]:
-    """Everything that is known of the rows of a split, its labels as ``identity``."""
+    """All known factors of a split's rows by name, with the class labels as ``identity``."""
     return ({} if split.y is None else {"identity": split.y}) | dict(split.factors)
 
 
 def agreement(split: Split, clusters: Mapping[str, Int[np.ndarray, " N"]]) -> dict[str, float]:
-    """How well every layer's clusters agree with every factor, on the test split, in per cent.
+    """Agreement of every layer's clusters with every factor on the test split, in per cent.
 
     Args:
-        split: of which the clusters are.
-        clusters: by layer, such as ``y3``.
+        split: split whose rows were clustered.
+        clusters: cluster of each row, by layer, such as ``y3``.
 
     Returns:
         ``test.acc_many_to_one_y3_ink`` and ``test.nmi_arithmetic_y3_ink`` for all layers and factors; the accuracy
@@ -59,7 +59,7 @@ def agreement(split: Split, clusters: Mapping[str, Int[np.ndarray, " N"]]) -> di
 
 
 def by_chance(split: Split, clusters: Mapping[str, Int[np.ndarray, " N"]]) -> dict[str, float]:
-    """What :func:`agreement` would be by chance, with clusters of the same sizes.
+    """Chance level of the scores of :func:`agreement`, from random clusters of the same sizes.
 
     Returns:
         ``test.chance_many_to_one_y3_ink`` and ``test.chance_nmi_y3_ink`` for all layers and factors, in per cent.
@@ -79,7 +79,7 @@ def by_chance(split: Split, clusters: Mapping[str, Int[np.ndarray, " N"]]) -> di
 def clusters_by_layer(
     model: Any, data: DataSet, x: Tensor, measure: Callable[..., dict[str, float]] = agreement
 ) -> list[Results]:
-    """The agreement of q(y|x) of every layer that has clusters, or that by chance; x is the test split."""
+    """Agreement (or its chance level) of every layer's clusters with the factors, by replica; x is the test split."""
     posteriors = in_chunks(model.layer_posteriors, x, model.replicas)
     assigned = {name: log_q.nan_to_num().argmax(-1).numpy() for name, log_q in posteriors.items()}
     return [
@@ -99,7 +99,7 @@ def _of_layers(
 def kmeans_by_layer(
     model: Any, data: DataSet, parts: Mapping[str, Tensor], seeds: list[int], n_clusters: int
 ) -> list[Results]:
-    """The agreement of k-means in every layer's posterior means, fitted to those of the training split."""
+    """Agreement of k-means clusters of every layer's posterior means, fitted on the training split, by replica."""
     means = {name: in_chunks(model.embed, parts[name], model.replicas) for name in ("train", "test")}
     found = []
     for r, seed in enumerate(seeds):

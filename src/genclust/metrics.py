@@ -131,8 +131,8 @@ def title(name: str) -> str:
         SettingError: if there is no such metric, with the nearest.
     """
     metric, split = named(name), name.rpartition(".")[0]
-    of = SPLITS.get(split, split)
-    return metric.title + (f" ({metric.unit})" if metric.unit else "") + (f", {of}" if of else "")
+    split_title = SPLITS.get(split, split)
+    return metric.title + (f" ({metric.unit})" if metric.unit else "") + (f", {split_title}" if split_title else "")
 
 
 def heading(name: str) -> str:

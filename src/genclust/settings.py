@@ -53,8 +53,8 @@ def added_later(settings: type) -> dict[str, Any]:
 def configured(settings: Any) -> dict[str, Any]:
     """Settings as plain values for a configuration; fields declared by `later` are left out at their default."""
     before = added_later(type(settings))
-    held = {name: value for name, value in dataclasses.asdict(settings).items() if before.get(name, ...) != value}
-    return json.loads(json.dumps(held))
+    values = {name: value for name, value in dataclasses.asdict(settings).items() if before.get(name, ...) != value}
+    return json.loads(json.dumps(values))
 
 
 _hints = functools.cache(get_type_hints)
@@ -94,8 +94,8 @@ def _checked(name: str, value: Any, kind: Any, limits: Mapping[str, Any]) -> Any
                 return choice  # 255, where 255.0 is given: a configuration has one address
         raise SettingError(nearest(str(value), map(str, get_args(kind)), f"{name} called"))
     if get_origin(kind) is UnionType:
-        (given,) = (alternative for alternative in get_args(kind) if alternative is not NoneType)
-        return None if value is None else _checked(name, value, given, limits)
+        (inner,) = (alternative for alternative in get_args(kind) if alternative is not NoneType)
+        return None if value is None else _checked(name, value, inner, limits)
     if get_origin(kind) in (tuple, Sequence):
         entry = get_args(kind)[0]
         if not isinstance(value, (list, tuple)):
@@ -148,8 +148,8 @@ def _json_kind(kind: Any, limits: Mapping[str, Any]) -> dict[str, Any]:
     if get_origin(kind) is Literal:
         return {"enum": list(get_args(kind))}
     if get_origin(kind) is UnionType:
-        (given,) = (alternative for alternative in get_args(kind) if alternative is not NoneType)
-        return {"anyOf": [_json_kind(given, limits), {"type": "null"}]}
+        (inner,) = (alternative for alternative in get_args(kind) if alternative is not NoneType)
+        return {"anyOf": [_json_kind(inner, limits), {"type": "null"}]}
     if get_origin(kind) in (tuple, Sequence):
         return {"type": "array", "items": _json_kind(get_args(kind)[0], limits)}
     if get_origin(kind) is Mapping:

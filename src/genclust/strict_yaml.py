@@ -25,14 +25,14 @@ class _Loader(yaml.SafeLoader):
 
     def compose_mapping_node(self, anchor: Any) -> Any:
         node = super().compose_mapping_node(anchor)
-        seen = set()
+        keys = set()
         for key, _ in node.value:
             if key.tag not in (_TAG + "str", _TAG + "merge"):
                 problem = "a key is not a name" + (f" but {key.value}" if isinstance(key, yaml.ScalarNode) else "")
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
-            if key.value in seen:
+            if key.value in keys:
                 raise yaml.MarkedYAMLError(problem=f"the key {key.value} stands twice", problem_mark=key.start_mark)
-            seen.add(key.value)
+            keys.add(key.value)
         return node
 
 

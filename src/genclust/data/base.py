@@ -113,7 +113,7 @@ class DataSet:
             raise DataError(
                 f"The data set {self.name} has no split {split!r} to train on as well, only {', '.join(self.splits)}."
             )
-        kept = {name: part for name, part in self.splits.items() if name != split}
+        other_splits = {name: part for name, part in self.splits.items() if name != split}
         parts = self.splits["train"], self.splits[split]
         labels = [part.y for part in parts if part.y is not None]
         y = np.concatenate(labels) if len(labels) == len(parts) else None
@@ -122,7 +122,7 @@ class DataSet:
         numbers = [part.groups for part in parts if part.groups is not None]
         groups = np.concatenate(numbers) if len(numbers) == len(parts) else None
         joined = Split(np.concatenate([part.x for part in parts]), y, factors, groups)
-        return replace(self, splits={**kept, "train": joined})
+        return replace(self, splits={**other_splits, "train": joined})
 
     def labelled(self, n: int, seed: int) -> Int[np.ndarray, " n"]:
         """Indices of ``n`` random training rows whose labels a model may see, the same number from each class.
@@ -134,19 +134,20 @@ class DataSet:
         if y is None:
             raise DataError(f"The data set {self.name} has no labels to show to a model; leave data.n_labels at 0.")
         classes, counts = np.unique(y, return_counts=True)
-        each, left = divmod(n, len(classes))
-        if left or not each:
+        per_class, remainder = divmod(n, len(classes))
+        if remainder or not per_class:
             raise DataError(
                 f"{n} labels cannot be drawn evenly from the {len(classes)} classes of {self.name}; "
                 f"set data.n_labels to a multiple of {len(classes)}."
             )
-        if counts.min() < each:
+        if counts.min() < per_class:
             raise DataError(
                 f"A class of {self.name} has only {counts.min()} rows to train on; "
-                f"data.n_labels = {n} would take {each} of each class, so set {counts.min() * len(classes)} or fewer."
+                f"data.n_labels = {n} would take {per_class} of each class, "
+                f"so set {counts.min() * len(classes)} or fewer."
             )
         rng = np.random.default_rng(seed)
-        return np.concatenate([rng.choice(np.flatnonzero(y == c), each, replace=False) for c in classes])
+        return np.concatenate([rng.choice(np.flatnonzero(y == c), per_class, replace=False) for c in classes])
 
     def hold_out(self, new: str, fraction: float, seed: int) -> DataSet:
         """Copy of the data set with a random ``fraction`` of the training split moved to a split called ``new``.
@@ -160,14 +161,14 @@ class DataSet:
         train = self.splits["train"]
         rng, n_new = np.random.default_rng(seed), round(fraction * len(train))
         if train.groups is None:
-            held = np.sort(rng.permutation(len(train))[len(train) - n_new :])
+            held_out = np.sort(rng.permutation(len(train))[len(train) - n_new :])
         else:
-            held = whole_groups(train.groups, rng.permutation(len(np.unique(train.groups))), n_new)
-        if not 0 < len(held) < len(train):
+            held_out = whole_groups(train.groups, rng.permutation(len(np.unique(train.groups))), n_new)
+        if not 0 < len(held_out) < len(train):
             right = f"to {1 / len(train):.2g} or more" if n_new < len(train) else "to less"
             raise DataError(
                 f"{fraction:g} of the {len(train)} training rows of {self.name} is "
                 f"{'none' if n_new < len(train) else 'all of them'}; set data.{new}_fraction {right}."
             )
-        rest = np.setdiff1d(np.arange(len(train)), held, assume_unique=True)
-        return replace(self, splits={**self.splits, "train": train.rows(rest), new: train.rows(held)})
+        rest = np.setdiff1d(np.arange(len(train)), held_out, assume_unique=True)
+        return replace(self, splits={**self.splits, "train": train.rows(rest), new: train.rows(held_out)})

@@ -73,7 +73,7 @@ def coloured_digits(
         neighbours = np.array([rng.integers(i + 1, size=2) for rng, i in zip(rngs, rows, strict=True)])
         gaps = GAP + np.array([rng.integers(JITTER + 1, size=2) for rng in rngs])
         ink, background, weight, slant, left, right = drawn.T
-        digit, *beside = (_glyphs(shapes[of], weight, slant, size) for of in (rows, *neighbours.T))
+        digit, *beside = (_glyphs(shapes[index], weight, slant, size) for index in (rows, *neighbours.T))
         mask = digit | _at_the_left(beside[0], digit, gaps[:, 0]) & (left == 1)[:, None, None]
         mask |= _at_the_right(beside[1], digit, gaps[:, 1]) & (right == 1)[:, None, None]
         side = mask.shape[1] // size

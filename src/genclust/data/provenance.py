@@ -96,13 +96,13 @@ def sources() -> dict[str, Source]:
     files = [Path(os.environ.get("GENCLUST_SOURCES") or Path(__file__).with_name("sources.yaml"))]
     with suppress(SettingError):  # the library is used without declarations
         files += [path for path in [root() / "sources.yaml"] if path.is_file()]
-    found: dict[str, Source] = {}
+    by_name: dict[str, Source] = {}
     for path in files:
         try:
-            found |= _sources(path.read_text(encoding="utf-8"))
+            by_name |= _sources(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise DataError(f"{path} is not a list of data sources: {' '.join(str(error).split())}") from None
-    return found
+    return by_name
 
 
 @lru_cache(maxsize=2)  # a table of verdicts asks once per line

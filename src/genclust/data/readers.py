@@ -111,11 +111,11 @@ def digits(folder: Path) -> DataSet:
     experiments on real data score on a test split and the demo is to take the same path.
     """
     bunch = load_digits()
-    every = Split(np.rint(bunch.data * (255 / 16)).astype(np.uint8), bunch.target.astype(np.int64))
-    order = shuffled(len(every))
-    n_test = len(every) // 5
+    examples = Split(np.rint(bunch.data * (255 / 16)).astype(np.uint8), bunch.target.astype(np.int64))
+    order = shuffled(len(examples))
+    n_test = len(examples) // 5
     return DataSet(
-        "digits", {"train": every.rows(order[n_test:]), "test": every.rows(order[:n_test])}, (8, 8, 1), DIGITS
+        "digits", {"train": examples.rows(order[n_test:]), "test": examples.rows(order[:n_test])}, (8, 8, 1), DIGITS
     )
 
 
@@ -178,10 +178,10 @@ def _coloured(name: str, shapes: DataSet, size: int, times: Mapping[str, int]) -
     """Data set ``shapes`` drawn in colour, with a seed of its own for each split; the label is the digit."""
     splits = {}
     for seed, (split, n) in enumerate(times.items()):
-        every = shapes.splits[split]
-        assert every.y is not None and shapes.image_shape is not None
-        x = np.tile(every.x.reshape(-1, *shapes.image_shape[:2]), (n, 1, 1))
-        images, factors = draw_in_colour(x, np.tile(every.y, n), size, seed)
+        digit_shapes = shapes.splits[split]
+        assert digit_shapes.y is not None and shapes.image_shape is not None
+        x = np.tile(digit_shapes.x.reshape(-1, *shapes.image_shape[:2]), (n, 1, 1))
+        images, factors = draw_in_colour(x, np.tile(digit_shapes.y, n), size, seed)
         y = factors.pop("identity")
         splits[split] = Split(images.reshape(len(images), size * size * 3), y, factors)
     return DataSet(name, splits, (size, size, 3), DIGITS)
@@ -237,13 +237,13 @@ def omniglot(folder: Path) -> DataSet:
     images = _drawings(folder / "images_background.zip") | _drawings(folder / "images_evaluation.zip")
     keys = sorted(images)
     alphabets = sorted({alphabet for alphabet, *_ in keys})
-    every = Split(
+    examples = Split(
         np.stack([images[key] for key in keys]),
         np.array([alphabets.index(alphabet) for alphabet, *_ in keys], np.int64),
     )
-    order = shuffled(len(every))
+    order = shuffled(len(examples))
     training = np.array([drawer <= TRAINING_DRAWERS for *_, drawer in keys])[order]
-    splits = {"train": every.rows(order[training]), "test": every.rows(order[~training])}
+    splits = {"train": examples.rows(order[training]), "test": examples.rows(order[~training])}
     return DataSet("omniglot", splits, (28, 28, 1), tuple(alphabets), variant="rebuilt")
 
 
@@ -336,12 +336,12 @@ def house_numbers(folder: Path) -> DataSet:
     with reading(path):
         safe = content["score"] > -0.5
         photo = content["photo"][safe]
-        every = Split(
+        examples = Split(
             content["images"][safe].reshape(len(photo), 32 * 32 * 3), content["labels"][safe].astype(np.int64)
         )
     photos = np.unique(photo)
     test = np.isin(photo, photos[shuffled(len(photos))[: len(photos) // 5]])
-    splits = {"train": every.rows(np.flatnonzero(~test)), "test": every.rows(np.flatnonzero(test))}
+    splits = {"train": examples.rows(np.flatnonzero(~test)), "test": examples.rows(np.flatnonzero(test))}
     return DataSet("house_numbers", splits, (32, 32, 3), DIGITS)
 
 
@@ -356,13 +356,13 @@ def svhn_10k(folder: Path) -> DataSet:
     with reading(folder / "photo.npz"):
         if photo.dtype.kind not in "iu" or photo.ndim != 1:
             raise ValueError(f"photo is of type {photo.dtype} and shape {photo.shape}")
-    own, official = folder / "test_32x32_first10000.mat", folder.parent / "svhn" / "test_32x32.mat"
-    path = official if exists(official) and not exists(own) else own
-    every = _cropped(path)
+    extract, official = folder / "test_32x32_first10000.mat", folder.parent / "svhn" / "test_32x32.mat"
+    path = official if exists(official) and not exists(extract) else extract
+    examples = _cropped(path)
     with reading(path):
-        if len(every) < len(photo):
-            raise ValueError(f"{len(every):,} images, fewer than the {len(photo):,} of photo.npz")
-    first = every.rows(np.arange(len(photo)))
+        if len(examples) < len(photo):
+            raise ValueError(f"{len(examples):,} images, fewer than the {len(photo):,} of photo.npz")
+    first = examples.rows(np.arange(len(photo)))
     first = Split(first.x, first.y, groups=photo.astype(np.int64))
     test = whole_groups(photo, shuffled(len(np.unique(photo))), len(photo) // 5)
     rest = np.setdiff1d(np.arange(len(photo)), test)

@@ -48,9 +48,9 @@ def gradient_noise(gradient: Callable[[int, int], Float[Tensor, "R P"]], batches
     G, n = batches, draws
     means, within = [], []
     for batch in range(G):
-        each = torch.stack([gradient(batch, draw).double() for draw in range(n)])
-        means.append(each.mean(0))
-        within.append((each - means[-1]).square().sum((0, 2)) / (n - 1))
+        gradients = torch.stack([gradient(batch, draw).double() for draw in range(n)])
+        means.append(gradients.mean(0))
+        within.append((gradients - means[-1]).square().sum((0, 2)) / (n - 1))
     of_batch, of_draws = torch.stack(means), torch.stack(within).mean(0)
     mean = of_batch.mean(0)
     of_batches = (of_batch - mean).square().sum((0, 2)) / (G - 1) - of_draws / n

@@ -121,11 +121,11 @@ def log_weights(
 
 def bound(log_w: Float[Tensor, "S N"], samples: Sequence[int]) -> Float[np.ndarray, " n"]:
     """Importance-weighted bound in nats for each number of samples, mean over images and disjoint sets of samples."""
-    found = []
+    bounds = []
     for size in samples:
         sets = log_w[: len(log_w) // size * size].unflatten(0, (-1, size)).double()
-        found.append(float((sets.logsumexp(1) - np.log(size)).mean()))
-    return np.array(found)
+        bounds.append(float((sets.logsumexp(1) - np.log(size)).mean()))
+    return np.array(bounds)
 
 
 def _chunks(

@@ -72,17 +72,17 @@ def neighbours(data: DataSet, embeddings: Mapping[str, Mapping[str, np.ndarray]]
         embeddings: representations by kind, such as ``x_hat``, and by split, ``[N, F]``.
     """
     labels = {name: split.y for name, split in data.splits.items() if split.y is not None}
-    found = Results({}, {})
+    results = Results({}, {})
     if labels.keys() != data.splits.keys():
-        return found
+        return results
     test_labels = labels.pop("test")
     for name, parts in embeddings.items():
         features = np.concatenate([parts[other] for other in labels])
         voted = knn_classes(features, np.concatenate(list(labels.values())), parts["test"], NEIGHBOURS)
         for k, classes in voted.items():
-            found.metrics[f"test.knn_error_{name}_{k}"] = 100 * float(np.mean(classes != test_labels))
-        found.arrays[f"votes_{name}"] = as_small_integers(np.stack(list(voted.values())))
-    return found
+            results.metrics[f"test.knn_error_{name}_{k}"] = 100 * float(np.mean(classes != test_labels))
+        results.arrays[f"votes_{name}"] = as_small_integers(np.stack(list(voted.values())))
+    return results
 
 
 def projection(snapshots: Mapping[str, Tensor], data: DataSet, seed: int) -> Results:
@@ -101,17 +101,22 @@ def likelihood(model: Any, bits: Tensor, seeds: list[int], n_samples: int, preci
 
     Both are stored for every image in half precision; it rounds by 1/32 nat at 100 nats, by 0.0003 in a mean of 10,000.
     """
-    found = log_likelihood(model, bits, seeds, n_samples, samples_at_once=100, images_at_once=100, precision=precision)
+    estimates = log_likelihood(
+        model, bits, seeds, n_samples, samples_at_once=100, images_at_once=100, precision=precision
+    )
     return [
         Results(
             {
-                "test.log_likelihood": float(found.mean()[r]),
-                "test.log_likelihood_se": float(found.standard_error()[r]),
-                "test.elbo": float(found.elbo[r].mean()),
+                "test.log_likelihood": float(estimates.mean()[r]),
+                "test.log_likelihood_se": float(estimates.standard_error()[r]),
+                "test.elbo": float(estimates.elbo[r].mean()),
                 "test.log_likelihood_samples": n_samples,
                 "test.binarisation_seed": BINARISATION_SEED,
             },
-            {"log_likelihood_test": found.log_prob[r].half().numpy(), "elbo_test": found.elbo[r].half().numpy()},
+            {
+                "log_likelihood_test": estimates.log_prob[r].half().numpy(),
+                "elbo_test": estimates.elbo[r].half().numpy(),
+            },
         )
         for r in range(model.replicas)
     ]
@@ -127,9 +132,9 @@ def bounds(model: LikelihoodModel, bits: Tensor, seeds: list[int], n_samples: in
             model, bits[:BOUND_IMAGES], seeds, min(n_samples, BOUND_ENUMERATED), precision=precision, enumerate_y=True
         )
         few = [S for S in sizes if S <= BOUND_ENUMERATED]
-        for r, kept in enumerate(arrays):
-            kept["bound_enumerated"] = bound(enumerated[:, r], few)
-    return [Results({}, kept) for kept in arrays]
+        for r, replica_arrays in enumerate(arrays):
+            replica_arrays["bound_enumerated"] = bound(enumerated[:, r], few)
+    return [Results({}, replica_arrays) for replica_arrays in arrays]
 
 
 def units(means: Mapping[str, Tensor]) -> list[Results]:
@@ -193,14 +198,14 @@ def gradients(model: Any, train_x: Tensor, seeds: list[int], device: torch.devic
 
         return gradient_noise(gradient, GRADIENT_BATCHES, GRADIENT_DRAWS)
 
-    found = [with_sum_over(classes) for classes in GRADIENT_CLASSES]
-    visited = {"gradient_classes": np.array(GRADIENT_CLASSES, dtype=np.int8)}
+    estimates = [with_sum_over(classes) for classes in GRADIENT_CLASSES]
+    classes_summed = {"gradient_classes": np.array(GRADIENT_CLASSES, dtype=np.int8)}
     return [
         Results(
             {},
-            visited
+            classes_summed
             | {
-                f"gradient_{name}": np.array([float(getattr(one, name)[r]) for one in found])
+                f"gradient_{name}": np.array([float(getattr(estimate, name)[r]) for estimate in estimates])
                 for name in ("squared_norm", "of_draws", "of_batches")
             },
         )

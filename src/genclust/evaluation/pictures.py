@@ -57,8 +57,8 @@ def walk(t: Trained) -> list[Results]:
 def latent_map(t: Trained) -> list[Results]:
     """Test points and clusters in the latent space, and the points' reconstructions (Figure 2 of GMVAE)."""
     x = as_float(torch.from_numpy(t.data.splits["test"].x[snapshot_rows(t.data)]).to(t.device))
-    found = t.model.latent_map(x.expand(t.model.replicas, *x.shape))
-    arrays = {name: tensor.cpu().numpy() for name, tensor in found.items()}
+    tensors = t.model.latent_map(x.expand(t.model.replicas, *x.shape))
+    arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
     arrays["latent_clusters"] = arrays["latent_clusters"].astype(np.int16)
     return [Results({}, {name: array[r] for name, array in arrays.items()}) for r in range(t.model.replicas)]
 
@@ -71,9 +71,9 @@ def two_dimensional_map(t: Trained) -> list[Results]:
     """
     rows = snapshot_rows(t.data)
     x = t.bits[rows].expand(t.model.replicas, len(rows), -1)
-    found = t.model.two_dimensional_map(x, MAP_SIDE, MAP_SPAN, noise_on(t.device, t.seeds, "map samples"))
-    images = {name: as_bytes(found.pop(name)) for name in ("map_any", "map_of_class")}
-    arrays = {name: places.cpu().numpy() for name, places in found.items()} | images
+    tensors = t.model.two_dimensional_map(x, MAP_SIDE, MAP_SPAN, noise_on(t.device, t.seeds, "map samples"))
+    images = {name: as_bytes(tensors.pop(name)) for name in ("map_any", "map_of_class")}
+    arrays = {name: places.cpu().numpy() for name, places in tensors.items()} | images
     y = t.data.splits["test"].y
     labels = {} if y is None else {"map_labels": y[rows].astype(np.int16)}
     return [Results({}, {name: array[r] for name, array in arrays.items()} | labels) for r in range(t.model.replicas)]
@@ -101,7 +101,7 @@ def layers(t: Trained) -> list[Results]:
     shown = test.x[one_of_each_class(test.y)[:RESAMPLED_IMAGES]]
     x = as_float(torch.from_numpy(shown).to(t.device)).expand(t.model.replicas, *shown.shape)
     noise = noise_on(t.device, t.seeds, "layer samples")
-    found = t.model.layer_pictures(x, RESAMPLED_DRAWS, COMPONENT_IMAGES, noise)
-    images = {name: as_bytes(of_replicas) for name, of_replicas in found.items()}
+    pictures = t.model.layer_pictures(x, RESAMPLED_DRAWS, COMPONENT_IMAGES, noise)
+    images = {name: as_bytes(of_replicas) for name, of_replicas in pictures.items()}
     inputs = {"layer_inputs": as_bytes(x[0])}
     return [Results({}, inputs | {name: image[r] for name, image in images.items()}) for r in range(t.model.replicas)]

@@ -200,7 +200,7 @@ def evaluate(
     results = [Results({}, {}) for _ in seeds]
     for name in evaluations:
         evaluation, number = _named(name)
-        for of_replica, found in zip(results, evaluation.measure(trained, number), strict=True):
-            of_replica.metrics.update(found.metrics)
-            of_replica.arrays.update(found.arrays)
+        for of_replica, result in zip(results, evaluation.measure(trained, number), strict=True):
+            of_replica.metrics.update(result.metrics)
+            of_replica.arrays.update(result.arrays)
     return results

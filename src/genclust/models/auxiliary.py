@@ -53,7 +53,7 @@ from genclust.models.continuous import ContinuousModel
 from genclust.models.distributions import categorical, standard_normal_log_prob
 from genclust.models.layers import running_statistics_kept
 from genclust.models.networks import (
-    Network,
+    ClassConditionalMLP,
     NetworkSettings,
     gaussian,
     gaussian_heads,
@@ -96,7 +96,7 @@ class AVAE(ContinuousModel):
         self.replicas, self.settings = replicas, settings
         s = settings
         a, z1, z2 = {"a": s.a_dim}, {"z1": s.z1_dim}, {"z2": s.z2_dim}
-        network = partial(Network, replicas, hidden=s.hidden, momentum=s.momentum)
+        network = partial(ClassConditionalMLP, replicas, hidden=s.hidden, momentum=s.momentum)
         self.q_a = network({"x": x_dim}, gaussian_heads(s.a_dim))
         self.q_z1 = network({"x": x_dim, **a}, gaussian_heads(s.z1_dim))
         self.q_z2 = network({"x": x_dim, **a, **z1}, gaussian_heads(s.z2_dim))
@@ -111,8 +111,8 @@ class AVAE(ContinuousModel):
     def infer(self, x: Float[Tensor, "R B D"]) -> dict[str, Any]:
         """q(a|x), and the projections of x in the networks that also have latent variables as inputs."""
         q_a = gaussian(self.q_a(self.q_a.project(x=x)))
-        seen = {"q_z1": self.q_z1.project(x=x), "q_z2": self.q_z2.project(x=x), "p_a": self.p_a.project(x=x)}
-        return {"q_a": q_a, **seen}
+        projections = {"q_z1": self.q_z1.project(x=x), "q_z2": self.q_z2.project(x=x), "p_a": self.p_a.project(x=x)}
+        return {"q_a": q_a, **projections}
 
     def terms(
         self,
@@ -196,7 +196,7 @@ class ADGM(SumsOverClasses):
         super().__init__()
         self.replicas, self.settings = replicas, settings
         s, K = settings, settings.n_clusters
-        network = partial(Network, replicas, hidden=s.hidden, momentum=s.momentum)
+        network = partial(ClassConditionalMLP, replicas, hidden=s.hidden, momentum=s.momentum)
         self.q_a = network({"x": x_dim}, gaussian_heads(s.a_dim))
         self.q_y = network({"x": x_dim, "a": s.a_dim}, {"logits": K})
         self.q_z = network({"x": x_dim, "a": s.a_dim}, gaussian_heads(s.z_dim), classes=K)
@@ -206,8 +206,8 @@ class ADGM(SumsOverClasses):
     def infer(self, x: Float[Tensor, "R B D"]) -> dict[str, Any]:
         """q(a|x), and the projections of x in the networks that also have latent variables as inputs."""
         q_a = gaussian(self.q_a(self.q_a.project(x=x)))
-        seen = {"q_y": self.q_y.project(x=x), "q_z": self.q_z.project(x=x), "p_a": self.p_a.project(x=x)}
-        return {"q_a": q_a, **seen}
+        projections = {"q_y": self.q_y.project(x=x), "q_z": self.q_z.project(x=x), "p_a": self.p_a.project(x=x)}
+        return {"q_a": q_a, **projections}
 
     def classify(
         self, inferred: Mapping[str, Any], noise: Float[Tensor, "R B A"]

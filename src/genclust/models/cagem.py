@@ -47,7 +47,7 @@ from genclust.models.classes import SumsOverClasses, class_sum
 from genclust.models.distributions import categorical, standard_normal_log_prob
 from genclust.models.layers import running_statistics_kept
 from genclust.models.networks import (
-    Network,
+    ClassConditionalMLP,
     NetworkSettings,
     gaussian,
     gaussian_heads,
@@ -102,7 +102,7 @@ class CaGeM(SumsOverClasses):
         self.replicas, self.settings = replicas, settings
         s, K = settings, settings.n_clusters
         z1, z2 = gaussian_heads(s.z1_dim), gaussian_heads(s.z2_dim)
-        network = partial(Network, replicas, hidden=s.hidden, momentum=s.momentum)
+        network = partial(ClassConditionalMLP, replicas, hidden=s.hidden, momentum=s.momentum)
         self.q_z1 = network({"x": x_dim}, z1)
         self.q_y = network({"x": x_dim, "z1": s.z1_dim}, {"logits": K})
         self.q_z2 = network({"x": x_dim, "z1": s.z1_dim}, z2, classes=K)
@@ -252,8 +252,8 @@ class CaGeM(SumsOverClasses):
         log_q_y = self.q_y(inferred["q_y"] + self.q_y.project(z1=z1))["logits"].log_softmax(-1)
         draws = noise.normal(n, B, s.n_clusters, s.z2_dim).flatten(1, 2)
         log_p_y = self.p_classifier(inferred["q_z2"], z1, log_q_y, draws)
-        both = {"q": log_q_y, "p": log_p_y}
-        return {name: each.view(R, n, B, -1).logsumexp(1).log_softmax(-1) for name, each in both.items()}
+        samples = {"q": log_q_y, "p": log_p_y}
+        return {name: log_p.view(R, n, B, -1).logsumexp(1).log_softmax(-1) for name, log_p in samples.items()}
 
     def cluster_posterior(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B K"]:
         """Cluster log-probabilities log q(y|z1, x) at the mean of q(z1|x)."""

@@ -39,7 +39,7 @@ from genclust.kernels import bernoulli_log_prob
 from genclust.models.continuous import ContinuousModel
 from genclust.models.distributions import Gaussian, standard_normal_log_prob
 from genclust.models.networks import (
-    Network,
+    ClassConditionalMLP,
     NetworkSettings,
     check_layers,
     gaussian,
@@ -67,7 +67,7 @@ class GaussianNetwork(nn.Module):
 
     def __init__(self, replicas: int, d_in: int, hidden: int, d_out: int, momentum: float | None) -> None:
         super().__init__()
-        self.network = Network(replicas, {"h": d_in}, gaussian_heads(d_out), hidden, momentum)
+        self.network = ClassConditionalMLP(replicas, {"h": d_in}, gaussian_heads(d_out), hidden, momentum)
 
     def forward(self, h: Float[Tensor, "R B d"]) -> Gaussian:
         return gaussian(self.network(self.network.project(h=h)))
@@ -100,7 +100,7 @@ class LVAE(ContinuousModel):
         self.q_hat = layers((x_dim, *s.z_dims[:-1]), s.hidden, s.z_dims)
         self.t = layers(s.z_dims[1:], s.hidden[1:], s.z_dims[:-1])
         self.p = layers(s.z_dims[1:], s.hidden[:-1], s.z_dims[:-1])
-        self.p_x = Network(replicas, {"z1": s.z_dims[0]}, {"logits": x_dim}, s.hidden[0], momentum)
+        self.p_x = ClassConditionalMLP(replicas, {"z1": s.z_dims[0]}, {"logits": x_dim}, s.hidden[0], momentum)
 
     @property
     def latent_dims(self) -> tuple[int, ...]:

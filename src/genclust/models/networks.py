@@ -28,7 +28,7 @@ LEAST_VARIANCE = 1e-5
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSettings(BernoulliSettings):
-    """Hyper-parameters of every model made of :class:`Network`: batch normalisation.
+    """Hyper-parameters of every model made of :class:`ClassConditionalMLP`: batch normalisation.
 
     Attributes:
         batch_norm: whether hidden layers, means and variances are batch-normalised; where y is summed out, classes have
@@ -53,7 +53,7 @@ def check_layers(z_dims: Sequence[int], hidden: Sequence[int]) -> None:
         )
 
 
-class Network(nn.Module):
+class ClassConditionalMLP(nn.Module):
     """Class-conditional MLP: several inputs, one of which may be a class y, two hidden layers, and linear heads.
 
     Inputs that do not depend on y are projected once for all classes; each class adds its own bias.
@@ -132,7 +132,7 @@ def rows(layer: nn.Module, h: Float[Tensor, "R *B d"]) -> Float[Tensor, "R *B F"
 
 
 def gaussian_heads(dimension: int) -> dict[str, int]:
-    """Heads of a :class:`Network` from which :func:`gaussian` makes a Gaussian, by name and size."""
+    """Heads of a :class:`ClassConditionalMLP` from which :func:`gaussian` makes a Gaussian, by name and size."""
     return {"mean": dimension, "raw_variance": dimension}
 
 

@@ -178,12 +178,12 @@ class VariationalLadder(Model):
             return Level(R, shapes[layer - 1], shapes[layer], momentum, **classes)
 
         # Layer l is entry l - 1 of every list; y_0 is one of K = 1.
-        seen = dict(enumerate((1, *K[:-1]), start=1))
-        self.g = nn.ModuleList(level(layer, below_classes=seen[layer]) for layer in range(1, L))
+        classes_below = dict(enumerate((1, *K[:-1]), start=1))
+        self.g = nn.ModuleList(level(layer, below_classes=classes_below[layer]) for layer in range(1, L))
         self.g_z, self.q_z, self.p_z = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
         for layer, (n, z_dim) in enumerate(zip(K, s.z_dims, strict=True), start=1):
             if z_dim:
-                self.g_z[str(layer)] = level(layer, below_classes=seen[layer], classes=n)
+                self.g_z[str(layer)] = level(layer, below_classes=classes_below[layer], classes=n)
                 self.q_z[str(layer)] = PosteriorHead(R, math.prod(shapes[layer]), z_dim)
                 self.p_z[str(layer)] = MixturePrior(R, n, z_dim)
         # The layers that have clusters.
@@ -277,8 +277,10 @@ class VariationalLadder(Model):
     ) -> Clusters:
         """Gumbel-softmax sample of y for every layer that has clusters."""
         y: Clusters = [None] * len(self.settings.n_clusters)
-        for layer, each in logits.items():
-            y[layer - 1], _ = gumbel_softmax(each, noise.uniform(*each.shape[1:]), scheduled["temperature"])
+        for layer, layer_logits in logits.items():
+            y[layer - 1], _ = gumbel_softmax(
+                layer_logits, noise.uniform(*layer_logits.shape[1:]), scheduled["temperature"]
+            )
         return y
 
     def every_y(
@@ -314,7 +316,7 @@ class VariationalLadder(Model):
         else:
             y = self.relaxed_y(logits, scheduled, noise)
             q = [x.new_ones(*x.shape[:2], 1)] * len(y)
-        weights = [None if each.shape[-1] == 1 else each.flatten(1) for each in q]
+        weights = [None if q_y.shape[-1] == 1 else q_y.flatten(1) for q_y in q]
         terms, z, total = {}, {}, q[-1].shape[-1]
         for layer, q_z in self.infer_z(x, y, weights).items():
             P = q[layer - 1].shape[-1]
@@ -322,7 +324,7 @@ class VariationalLadder(Model):
             z[layer] = repeat_each(q_z.draw(draws), total // P)
             kl = q_z.kl(self.p_z[str(layer)](y[layer - 1]))
             terms[f"kl_z{layer}"] = (q[layer - 1] * kl.unflatten(1, (B, P))).sum(-1)
-        terms |= {f"kl_y{layer}": categorical_kl(each) for layer, each in logits.items()}
+        terms |= {f"kl_y{layer}": categorical_kl(layer_logits) for layer, layer_logits in logits.items()}
         log_p = self.log_prob(repeat_each(x, total), self.decode(z, weights[-1])).unflatten(1, (B, total))
         reconstruction = -(q[-1] * log_p).sum(-1)
         latent = torch.stack(list(terms.values())).sum(0)
@@ -334,8 +336,8 @@ class VariationalLadder(Model):
     def means(self, x: Float[Tensor, "R B D"]) -> dict[int, Float[Tensor, "R B Z"]]:
         """Means of q(z|x, y) at the most probable y, by number of the layer."""
         y: Clusters = [None] * len(self.settings.n_clusters)
-        for layer, each in self.y_logits(x).items():
-            y[layer - 1] = F.one_hot(each.argmax(-1), each.shape[-1]).to(each.dtype)
+        for layer, layer_logits in self.y_logits(x).items():
+            y[layer - 1] = F.one_hot(layer_logits.argmax(-1), layer_logits.shape[-1]).to(layer_logits.dtype)
         return {layer: q_z.mean for layer, q_z in self.infer_z(x, y, [None] * len(y)).items()}
 
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
@@ -364,10 +366,10 @@ class VariationalLadder(Model):
 
         All other layers are one sample from their prior.
         """
-        each = self._prior_of(layer).sample_each(n, noise)
-        _, K, _, _ = each.shape
-        z = {other: one.expand(-1, K * n, -1) for other, one in self._prior(1, noise).items()}
-        return self.decode(z | {layer: each.flatten(1, 2)}).unflatten(1, (K, n))
+        z_of_clusters = self._prior_of(layer).sample_each(n, noise)
+        _, K, _, _ = z_of_clusters.shape
+        z = {other: draw.expand(-1, K * n, -1) for other, draw in self._prior(1, noise).items()}
+        return self.decode(z | {layer: z_of_clusters.flatten(1, 2)}).unflatten(1, (K, n))
 
     def layer_pictures(self, x: Float[Tensor, "R B D"], n: int, m: int, noise: Noise) -> dict[str, Tensor]:
         """For every layer with z, images with this layer drawn anew, and images from its clusters (Figures 2 and 3).

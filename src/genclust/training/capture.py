@@ -102,14 +102,14 @@ class CapturedStep:
         if size not in self._graphs:
             # Kernels are compiled and workspaces allocated by running before, off the record.
             state = list(self._state())
-            kept = [t.clone() for t in state]
+            initial = [t.clone() for t in state]
             side = torch.cuda.Stream()
             side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side), torch.no_grad():
                 for _ in range(2):
                     with torch.enable_grad():
                         self._one(size)
-                    for tensor, value in zip(state, kept, strict=True):
+                    for tensor, value in zip(state, initial, strict=True):
                         tensor.copy_(value)
             torch.cuda.current_stream().wait_stream(side)
             self.training.optimiser.zero_grad()  # so that the graph makes its gradients in its own memory

@@ -1,4 +1,4 @@
-"""What is measured: how each metric is called, in what unit, to how many digits, and which way is better.
+"""Registry of metrics: title, unit, number of decimals, and whether higher or lower values are better.
 
 A metric's full name is its split and what was measured on it, as in ``test.acc_many_to_one_y3_ink``.  This is the one
 place that a new metric is added to; tables, verdicts, prose and the command line ask here.
@@ -16,17 +16,17 @@ from genclust.settings import SettingError, nearest
 
 @dataclass(frozen=True)
 class Metric:
-    """What is known of a metric before it is measured.
+    """Description of a metric: title, unit, number of decimals, and which values are better.
 
     Attributes:
-        title: in words, without unit and split.
-        unit: ``%``, ``nats``, or nothing for a count.
-        decimals: digits after the point in a sentence; tables show two, as the papers do.
-        direction: which values are better, and so the best of several seeds.
-        heading: at the head of a column, without the split.
-        names_split: whether the head of a column says of which split it is.
-        mark: beside a number whose accuracy is of another kind than those around it.
-        least: the smallest value of a score in per cent.
+        title: name in words, without unit and split.
+        unit: ``%``, ``nats``, or empty for a count.
+        decimals: number of decimals in a sentence; tables show two, as the papers do.
+        direction: whether higher or lower values are better, also for the best of several seeds.
+        heading: column heading, without the split.
+        names_split: whether the column heading includes the split.
+        mark: mark beside a number whose accuracy is of another kind than those around it.
+        least: smallest possible value of a score in per cent.
     """
 
     title: str
@@ -39,10 +39,10 @@ class Metric:
     least: float = 0.0
 
 
-#: What stands for the parts of a family's names.
+#: Regular expressions of the parts in braces in the names of a family of metrics.
 PARTS = {"layer": r"[yz]\d+", "kind": "[yz]", "k": r"[1-9]\d*", "features": r"\w+?", "factor": r"\w+", "units": r"\w+"}
 
-#: By name without the split; what stands in braces is a part that members of a family differ in.
+#: All metrics by name without the split; a part in braces stands for the part in which members of a family differ.
 METRICS: dict[str, Metric] = {
     "acc_hungarian": Metric("accuracy, one-to-one", heading="ACC (Hungarian)"),
     "acc_many_to_one": Metric("accuracy, many-to-one", heading="ACC (many-to-one)"),
@@ -80,16 +80,16 @@ METRICS: dict[str, Metric] = {
     "leading_{kind}": Metric("number of attributes", "", heading="attributes that lead"),
 }
 
-#: Splits in words; a number of the test split is the usual one.
+#: Names of splits in titles; the test split is the default and is not named.
 SPLITS = {"test": "", "all": "all points", "train": "training set", "validation": "validation set"}
-#: Representations that neighbours see, in words.
+#: Names in titles of the representations in which nearest neighbours are found.
 FEATURES = {"x_hat": "x̂", "z_mean": "the mean of z"}
-#: What a statistic over seeds adds to a name: of the best seed alone.
+#: Suffix of the name of a metric that is the best over the seeds.
 BEST = "_best"
 
 
 def named(name: str) -> Metric:
-    """The metric of that full name; ``…_best`` is the best of its seeds.
+    """Metric of a full name such as ``test.elbo``; with the suffix ``_best``, the best of its seeds.
 
     Raises:
         SettingError: if there is none, with the nearest.
@@ -103,7 +103,7 @@ def named(name: str) -> Metric:
 
 @cache
 def known(name: str) -> Metric | None:
-    """The metric of that full name, or None."""
+    """Metric of a full name such as ``test.elbo``, or None if there is none."""
     rest = name.rpartition(".")[2]
     measured = rest.removesuffix(BEST)
     for form, metric in METRICS.items():
@@ -120,23 +120,23 @@ def known(name: str) -> Metric | None:
 
 @cache
 def _pattern(form: str) -> re.Pattern[str]:
-    """What the names of a family match, such as ``knn_error_{k}``."""
+    """Regular expression for the names of a family of metrics, such as ``knn_error_{k}``."""
     return re.compile(re.sub(r"\{(\w+)\}", lambda part: f"(?P<{part[1]}>{PARTS[part[1]]})", form))
 
 
 def title(name: str) -> str:
-    """A metric in words with its unit, and its split unless it is the test split.
+    """Title of a metric with its unit, and its split unless it is the test split.
 
     Raises:
         SettingError: if there is no such metric, with the nearest.
     """
     metric, split = named(name), name.rpartition(".")[0]
-    of = SPLITS.get(split, split)
-    return metric.title + (f" ({metric.unit})" if metric.unit else "") + (f", {of}" if of else "")
+    split_title = SPLITS.get(split, split)
+    return metric.title + (f" ({metric.unit})" if metric.unit else "") + (f", {split_title}" if split_title else "")
 
 
 def heading(name: str) -> str:
-    """How a metric is called at the head of a column.
+    """Column heading of a metric in tables.
 
     Raises:
         SettingError: if there is no such metric, with the nearest.

@@ -1,4 +1,4 @@
-"""Where declarations and published records are, and where a user's own files go."""
+"""Folders of the declarations, of the published records and of a user's own files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from genclust.settings import SettingError
 
 
 def root() -> Path:
-    """The folder of the declarations, ``experiments/``, and of the published store, ``results/``.
+    """Folder that contains ``experiments/`` (the declarations) and ``results/`` (the published records).
 
     The present folder, or the nearest above it with a YAML file in ``experiments/``; else the repository of this
     installation.
@@ -30,7 +30,7 @@ def root() -> Path:
 
 
 def cache_folder() -> Path:
-    """Runs, records and data of the user: ``GENCLUST_CACHE``, or ``genclust`` in the user's cache folder.
+    """Folder of a user's runs, records and data: ``GENCLUST_CACHE``, or ``genclust`` in the user's cache folder.
 
     Raises:
         SettingError: if it should be in the home folder of a user who does not exist.
@@ -45,7 +45,7 @@ def cache_folder() -> Path:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Name the file that an error in writing is about, which a full disk does not do by itself."""
+    """Context manager that adds the file name to an error in writing, which the error of a full disk lacks."""
     try:
         yield
     except OSError as error:
@@ -53,7 +53,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def probe_folder(folder: Path) -> None:
-    """Try whether files can be written in a folder, or in the one above it that exists; nothing is left there.
+    """Check that files can be written in a folder, or in its nearest parent that exists; no file is left there.
 
     Raises:
         OSError: if not.

@@ -16,58 +16,58 @@ T = TypeVar("T")
 
 
 class SettingError(ValueError):
-    """A name that does not exist or a value out of range; says what would be right."""
+    """Error for an unknown name or a value out of range; the message says what is valid."""
 
 
 def nearest(name: str, valid: Iterable[str], what: str) -> str:
-    """One sentence that refuses ``name`` and offers the nearest valid name."""
+    """Error message for an unknown ``name``, with the nearest valid name."""
     names = sorted(valid)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}?" if close else f"valid are {', '.join(names)}."
     return f"There is no {what} {name!r}; {hint}"
 
 
-#: By default a number must be finite, and no more.
+#: Default bound of numbers, so that infinite ones are refused.
 LARGEST = sys.float_info.max
 
 
 def within(low: float = -LARGEST, high: float = LARGEST, default: Any = dataclasses.MISSING) -> Any:
-    """A dataclass field whose value, or every entry of it, must lie in [low, high]."""
+    """Dataclass field whose value, or each entry of it, must lie in [low, high]."""
     return dataclasses.field(default=default, metadata={"low": low, "high": high})
 
 
 def later(default: Any, low: float = -LARGEST, high: float = LARGEST) -> Any:
-    """A field like those of `within` that came after records were published; its default means "as before".
+    """Field like `within` for a setting that was added after records were published; its default changes nothing.
 
-    With that value it is left out of a configuration (see `configured`), so that the configuration keeps its hash,
+    With its default it is left out of a configuration (see `configured`), so that the configuration keeps its hash,
     and the records under it are found.
     """
     return dataclasses.field(default=default, metadata={"low": low, "high": high, "later": True})
 
 
 def added_later(settings: type) -> dict[str, Any]:
-    """The defaults of the fields that were declared by `later`, by name."""
+    """Defaults of the fields that are declared by `later`, by name."""
     return {field.name: field.default for field in dataclasses.fields(settings) if field.metadata.get("later")}
 
 
 def configured(settings: Any) -> dict[str, Any]:
-    """What a configuration holds of settings: all fields as plain values, but none that is `later` and as before."""
+    """Settings as plain values for a configuration; fields declared by `later` are left out at their default."""
     before = added_later(type(settings))
-    held = {name: value for name, value in dataclasses.asdict(settings).items() if before.get(name, ...) != value}
-    return json.loads(json.dumps(held))
+    values = {name: value for name, value in dataclasses.asdict(settings).items() if before.get(name, ...) != value}
+    return json.loads(json.dumps(values))
 
 
 _hints = functools.cache(get_type_hints)
 
 
 def read(settings: type[T], declared: Mapping[str, Any], prefix: str) -> T:
-    """Build the dataclass ``settings`` from a mapping.
+    """Build the dataclass ``settings`` from a mapping, and check names, types and ranges.
 
     Args:
         settings: a frozen dataclass with fields of type int, float, str, bool, Literal or another class, or of a
             tuple, sequence or mapping of one of these, or of one of these or None.
-        declared: names and values, as they come from YAML or the command line.
-        prefix: what the settings are called in messages, such as ``model``.
+        declared: names and values, from YAML or the command line.
+        prefix: name of the settings in messages, such as ``model``.
 
     Raises:
         SettingError: for an unknown or missing name, a wrong type or a value out of range.
@@ -94,8 +94,8 @@ def _checked(name: str, value: Any, kind: Any, limits: Mapping[str, Any]) -> Any
                 return choice  # 255, where 255.0 is given: a configuration has one address
         raise SettingError(nearest(str(value), map(str, get_args(kind)), f"{name} called"))
     if get_origin(kind) is UnionType:
-        (given,) = (alternative for alternative in get_args(kind) if alternative is not NoneType)
-        return None if value is None else _checked(name, value, given, limits)
+        (inner,) = (alternative for alternative in get_args(kind) if alternative is not NoneType)
+        return None if value is None else _checked(name, value, inner, limits)
     if get_origin(kind) in (tuple, Sequence):
         entry = get_args(kind)[0]
         if not isinstance(value, (list, tuple)):
@@ -131,7 +131,7 @@ _JSON_TYPES = {int: "integer", float: "number", str: "string", bool: "boolean"}
 
 
 def json_schema(settings: type) -> dict[str, Any]:
-    """What `read` accepts for the dataclass ``settings``, as a JSON schema (draft 7)."""
+    """JSON schema (draft 7) of the mappings that `read` accepts for the dataclass ``settings``."""
     fields, hints = dataclasses.fields(settings), _hints(settings)
     schema: dict[str, Any] = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
     for field in fields:
@@ -144,12 +144,12 @@ def json_schema(settings: type) -> dict[str, Any]:
 
 
 def _json_kind(kind: Any, limits: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON schema of a field's type; the cases are those of `_checked`."""
+    """JSON schema of a field's type; the cases are those of `_checked`."""
     if get_origin(kind) is Literal:
         return {"enum": list(get_args(kind))}
     if get_origin(kind) is UnionType:
-        (given,) = (alternative for alternative in get_args(kind) if alternative is not NoneType)
-        return {"anyOf": [_json_kind(given, limits), {"type": "null"}]}
+        (inner,) = (alternative for alternative in get_args(kind) if alternative is not NoneType)
+        return {"anyOf": [_json_kind(inner, limits), {"type": "null"}]}
     if get_origin(kind) in (tuple, Sequence):
         return {"type": "array", "items": _json_kind(get_args(kind)[0], limits)}
     if get_origin(kind) is Mapping:
@@ -167,7 +167,7 @@ def _json_kind(kind: Any, limits: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested mappings laid over each other; later layers win.
+    """Recursive merge of nested mappings; later ones override earlier ones.
 
     A mapping with a ``name`` that differs from the one below replaces it: other models have
     other settings.  So does a schedule, whose fields belong together.

@@ -22,7 +22,7 @@ from genclust import kernels
 
 
 def stream_seed(seed: int, purpose: str, counter: int = 0) -> int:
-    """The seed of the stream (seed, purpose, counter); a CPU generator uses its lower 32 bits."""
+    """Seed of the random stream (seed, purpose, counter); a CPU generator uses its lower 32 bits."""
     words = np.random.SeedSequence([seed, zlib.crc32(purpose.encode()), counter]).generate_state(2)
     return int(words[0]) << 31 ^ int(words[1])
 
@@ -43,39 +43,39 @@ class Noise:
         self.at(0)
 
     def at(self, counter: int | Tensor) -> Noise:
-        """Seek every stream to the beginning of ``counter``."""
+        """Set every stream to the beginning of ``counter``, such as a training step; returns the object itself."""
         for seed, generator in zip(self.seeds, self.generators, strict=True):
             generator.manual_seed(stream_seed(seed, self.purpose, int(counter)))
         return self
 
     def uniform(self, *shape: int) -> Float[Tensor, R * shape]:
-        """U(0, 1) numbers."""
+        """Random numbers from U(0, 1), ``[R, *shape]``."""
         out = torch.empty(len(self.seeds), *shape)
         for row, generator in zip(out, self.generators, strict=True):
             row.uniform_(generator=generator)
         return out
 
     def normal(self, *shape: int) -> Float[Tensor, R * shape]:
-        """N(0, 1) numbers."""
+        """Random numbers from N(0, 1), ``[R, *shape]``."""
         out = torch.empty(len(self.seeds), *shape)
         for row, generator in zip(out, self.generators, strict=True):
             row.normal_(generator=generator)
         return out
 
     def binarise(self, grey: Int[Tensor, R * shape], divisor: int = 255) -> Int[Tensor, R * shape]:
-        """Bits that are 1 with probability grey/divisor, from uint8 grey values, as uint8."""
+        """Random uint8 bits that are 1 with probability grey / divisor, for uint8 grey values."""
         level = torch.empty(grey.shape, dtype=torch.uint8)
         for row, generator in zip(level, self.generators, strict=True):
             row.random_(0, divisor, generator=generator)  # grey g exceeds g of the divisor's levels
         return (level < grey).to(torch.uint8)
 
     def permutation(self, n: int) -> Int[Tensor, "R n"]:
-        """A random order of 0 … n-1 for each replica; drawn on the CPU whatever trains."""
+        """Random permutation of 0 … n-1 for each replica, always drawn on the CPU."""
         return torch.stack([torch.randperm(n, generator=g) for g in self.generators])
 
 
 class CounterNoise(Noise):
-    """Random numbers per replica on any device: Philox of (seed and purpose, step, draw of the step).
+    """Random numbers per replica on any device, by Philox from (seed and purpose, step, draw within the step).
 
     ``at`` takes the step as a tensor too, so that a captured graph can move it on.
     """
@@ -110,5 +110,5 @@ class CounterNoise(Noise):
 
 
 def noise_on(device: torch.device | str, seeds: Sequence[int], purpose: str) -> Noise:
-    """The streams that suit a device."""
+    """Random streams for a device: :class:`Noise` on a CPU, else :class:`CounterNoise`."""
     return Noise(seeds, purpose) if torch.device(device).type == "cpu" else CounterNoise(seeds, purpose, device)

@@ -1,4 +1,4 @@
-"""YAML as people expect it: numbers as in YAML 1.2, every key a name and there once, and no tags."""
+"""Strict reading of YAML: numbers as in YAML 1.2, keys that are unique names, and no tags."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _EXPONENT = r"(?:[eE][-+]?[0-9]+)"
 
 
 class _Loader(yaml.SafeLoader):
-    """What PyYAML reads as YAML 1.1 does, such as 010, 1_000, 5:30, 0x10, yes and dates, stays text here."""
+    """PyYAML loader that leaves as text what YAML 1.1 converts, such as 010, 1_000, 5:30, 0x10, yes and dates."""
 
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
 
@@ -25,14 +25,14 @@ class _Loader(yaml.SafeLoader):
 
     def compose_mapping_node(self, anchor: Any) -> Any:
         node = super().compose_mapping_node(anchor)
-        seen = set()
+        keys = set()
         for key, _ in node.value:
             if key.tag not in (_TAG + "str", _TAG + "merge"):
                 problem = "a key is not a name" + (f" but {key.value}" if isinstance(key, yaml.ScalarNode) else "")
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
-            if key.value in seen:
+            if key.value in keys:
                 raise yaml.MarkedYAMLError(problem=f"the key {key.value} stands twice", problem_mark=key.start_mark)
-            seen.add(key.value)
+            keys.add(key.value)
         return node
 
 
@@ -51,10 +51,10 @@ for _kind, _pattern, _first in (
 
 
 def parse(text: str) -> Any:
-    """The content of a YAML document: mappings by name, lists, text, numbers, true, false and None.
+    """Parse a YAML document into mappings by name, lists, text, numbers, true, false and None.
 
     Raises:
-        ValueError: if it is none, with a phrase that says what is wrong and in which line.
+        ValueError: if the text is not valid, with a phrase that says what is wrong and in which line.
     """
     try:
         loader = _Loader(text)

@@ -15,7 +15,7 @@ from genclust.data.provenance import Source, sources
 
 
 def __getattr__(name: str) -> Any:
-    """``fetch``, when it is first asked for: only downloads need pooch and requests."""
+    """Import ``fetch`` on first use, since only downloads need pooch and requests."""
     if name == "fetch":
         from genclust.data.download import fetch
 

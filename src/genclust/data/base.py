@@ -1,4 +1,4 @@
-"""What a data set is: named arrays with their splits, a digest and a known source."""
+"""Classes of data sets and splits: named arrays with labels, a digest, and how close they are to a paper's data."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-#: How near a data set is to the one that a paper used: the same; real, but fewer rows; made anew by the known recipe,
-#: with known differences; or other data in its place.
+#: How close a data set is to the one that a paper used.  ``exact`` is the same, ``subset`` real but with fewer rows,
+#: ``rebuilt`` made anew by the known recipe with known differences, ``surrogate`` other data in its place.
 Fidelity = Literal["exact", "subset", "rebuilt", "surrogate"]
 
 
 class DataError(Exception):
-    """Data that is missing, damaged or unsuitable; the message names data set, folder, file and cure."""
+    """Error for missing, damaged or unsuitable data; the message names data set, folder, file and remedy."""
 
 
 class MissingData(DataError):
-    """Data of which a file is not there."""
+    """Error for a data set of which a file is missing."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Rows of a data set.
+    """One split of a data set: inputs, labels and, where known, further factors and groups.
 
     Attributes:
         x: uint8 grey values 0 … 255 or float32 features, ``[N, D]``.
         y: int64 labels ``[N]``, or None where the data set has none.
-        factors: further int64 labels ``[N]`` by what they are about, such as ``ink``; nothing where only y is known.
-        groups: int64 numbers ``[N]`` of what rows have in common, such as the photograph that they were cut from, so
+        factors: further int64 labels ``[N]`` by the name of the factor, such as ``ink``; empty where only y is known.
+        groups: int64 numbers ``[N]`` of groups of related rows, such as crops from the same photograph, so
             that a split takes all rows of a group or none; or None where rows are independent.
     """
 
@@ -44,19 +44,19 @@ class Split:
         return len(self.x)
 
     def rows(self, index: np.ndarray) -> Split:
-        """The rows at ``index``, in its order."""
+        """Split with the rows at ``index``, in the order of ``index``."""
         factors = {name: labels[index] for name, labels in self.factors.items()}
         y, groups = (None if labels is None else labels[index] for labels in (self.y, self.groups))
         return Split(self.x[index], y, factors, groups)
 
 
 def whole_groups(groups: Int[np.ndarray, " N"], order: Int[np.ndarray, " G"], n: int) -> Int[np.ndarray, " n"]:
-    """Rows of whole groups: in the given order, every group that still fits into ``n`` rows.
+    """Indices of at most ``n`` rows in whole groups: in the given order, every group that still fits.
 
     Args:
-        groups: the group of each row.
-        order: the order in which groups are tried, as places among their sorted numbers.
-        n: how many rows to take.
+        groups: group of each row.
+        order: order in which groups are tried, as indices into their sorted numbers.
+        n: number of rows to take.
 
     Returns:
         The rows taken, ascending: ``n``, or fewer where no group is left that fits.
@@ -72,16 +72,16 @@ def whole_groups(groups: Int[np.ndarray, " N"], order: Int[np.ndarray, " G"], n:
 
 @dataclass(frozen=True)
 class DataSet:
-    """Named splits with their provenance.
+    """A data set: its named splits, and how close it is to the data of the papers.
 
     Attributes:
-        name: the name it is loaded by.
+        name: name by which it is loaded.
         splits: ``train`` and, where the source has them, ``test`` and others.
-        image_shape: (height, width, channels) of a row, or None if rows are not images.
-        class_names: what the labels 0 … K-1 stand for.
-        fidelity: how near it is to the data set of the papers.
-        stands_in_for: the data set of the papers that this one stands in for, or None if it is exactly that.
-        variant: which of several forms of the source was read, where there are several.
+        image_shape: (height, width, channels) of a row, or None if the rows are not images.
+        class_names: names of the classes 0 … K-1.
+        fidelity: how close it is to the data set of the papers.
+        stands_in_for: name of the papers' data set that this one replaces, or None if it is exactly that.
+        variant: name of the form of the source that was read, where there are several.
     """
 
     name: str
@@ -93,7 +93,7 @@ class DataSet:
     variant: str = ""
 
     def digest(self) -> str:
-        """SHA-256 over names, shapes, types and contents of all arrays."""
+        """SHA-256 digest of the names, shapes, types and contents of all arrays."""
         sha = hashlib.sha256()
         for split_name, split in sorted(self.splits.items()):
             arrays = [("x", split.x), ("y", split.y), *sorted(split.factors.items()), ("groups", split.groups)]
@@ -104,7 +104,7 @@ class DataSet:
         return sha.hexdigest()
 
     def join(self, split: str) -> DataSet:
-        """Append the split to the training split, in which it disappears.
+        """Copy of the data set in which ``split`` is merged into the training split.
 
         Raises:
             DataError: if there is no such split.
@@ -113,7 +113,7 @@ class DataSet:
             raise DataError(
                 f"The data set {self.name} has no split {split!r} to train on as well, only {', '.join(self.splits)}."
             )
-        kept = {name: part for name, part in self.splits.items() if name != split}
+        other_splits = {name: part for name, part in self.splits.items() if name != split}
         parts = self.splits["train"], self.splits[split]
         labels = [part.y for part in parts if part.y is not None]
         y = np.concatenate(labels) if len(labels) == len(parts) else None
@@ -122,10 +122,10 @@ class DataSet:
         numbers = [part.groups for part in parts if part.groups is not None]
         groups = np.concatenate(numbers) if len(numbers) == len(parts) else None
         joined = Split(np.concatenate([part.x for part in parts]), y, factors, groups)
-        return replace(self, splits={**kept, "train": joined})
+        return replace(self, splits={**other_splits, "train": joined})
 
     def labelled(self, n: int, seed: int) -> Int[np.ndarray, " n"]:
-        """Rows of the training split whose labels a model may see: as many of each class, drawn at random.
+        """Indices of ``n`` random training rows whose labels a model may see, the same number from each class.
 
         Raises:
             DataError: if the split has no labels, ``n`` is no multiple of its classes, or a class has too few rows.
@@ -134,22 +134,23 @@ class DataSet:
         if y is None:
             raise DataError(f"The data set {self.name} has no labels to show to a model; leave data.n_labels at 0.")
         classes, counts = np.unique(y, return_counts=True)
-        each, left = divmod(n, len(classes))
-        if left or not each:
+        per_class, remainder = divmod(n, len(classes))
+        if remainder or not per_class:
             raise DataError(
                 f"{n} labels cannot be drawn evenly from the {len(classes)} classes of {self.name}; "
                 f"set data.n_labels to a multiple of {len(classes)}."
             )
-        if counts.min() < each:
+        if counts.min() < per_class:
             raise DataError(
                 f"A class of {self.name} has only {counts.min()} rows to train on; "
-                f"data.n_labels = {n} would take {each} of each class, so set {counts.min() * len(classes)} or fewer."
+                f"data.n_labels = {n} would take {per_class} of each class, "
+                f"so set {counts.min() * len(classes)} or fewer."
             )
         rng = np.random.default_rng(seed)
-        return np.concatenate([rng.choice(np.flatnonzero(y == c), each, replace=False) for c in classes])
+        return np.concatenate([rng.choice(np.flatnonzero(y == c), per_class, replace=False) for c in classes])
 
     def hold_out(self, new: str, fraction: float, seed: int) -> DataSet:
-        """Move a random ``fraction`` of the training split to a split called ``new``.
+        """Copy of the data set with a random ``fraction`` of the training split moved to a split called ``new``.
 
         Both parts keep the order that the rows had.  Rows of one group stay together; of groups that are large, the
         fraction may be somewhat less.
@@ -160,14 +161,14 @@ class DataSet:
         train = self.splits["train"]
         rng, n_new = np.random.default_rng(seed), round(fraction * len(train))
         if train.groups is None:
-            held = np.sort(rng.permutation(len(train))[len(train) - n_new :])
+            held_out = np.sort(rng.permutation(len(train))[len(train) - n_new :])
         else:
-            held = whole_groups(train.groups, rng.permutation(len(np.unique(train.groups))), n_new)
-        if not 0 < len(held) < len(train):
+            held_out = whole_groups(train.groups, rng.permutation(len(np.unique(train.groups))), n_new)
+        if not 0 < len(held_out) < len(train):
             right = f"to {1 / len(train):.2g} or more" if n_new < len(train) else "to less"
             raise DataError(
                 f"{fraction:g} of the {len(train)} training rows of {self.name} is "
                 f"{'none' if n_new < len(train) else 'all of them'}; set data.{new}_fraction {right}."
             )
-        rest = np.setdiff1d(np.arange(len(train)), held, assume_unique=True)
-        return replace(self, splits={**self.splits, "train": train.rows(rest), new: train.rows(held)})
+        rest = np.setdiff1d(np.arange(len(train)), held_out, assume_unique=True)
+        return replace(self, splits={**self.splits, "train": train.rows(rest), new: train.rows(held_out)})

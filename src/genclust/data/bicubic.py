@@ -1,4 +1,4 @@
-"""Reducing images as Matlab's ``imresize`` does, the filter that the 28 x 28 OMNIGLOT of the papers was made with."""
+"""Bicubic reduction of images as in MATLAB's ``imresize``, by which the papers' 28 x 28 OMNIGLOT was made."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 @cache
 def weights(n: int, m: int) -> Float[np.ndarray, "m n"]:
-    r"""Weights of bicubic reduction from ``n`` pixels of a line to ``m`` fewer ones.
+    r"""Weight matrix ``[m, n]`` that reduces a line of ``n`` pixels to ``m`` pixels by bicubic interpolation.
 
     Output pixel i lies at :math:`c_i = (i + 1/2)\, s - 1/2` among the input pixels, with :math:`s = n / m`, and input
     pixel j gives it a share in proportion to :math:`k((j - c_i) / s)`, the cubic kernel with a = -1/2,
@@ -23,11 +23,11 @@ def weights(n: int, m: int) -> Float[np.ndarray, "m n"]:
             0 & \text{otherwise,}
         \end{cases}
 
-    so that the kernel is as much wider as the pixels are.  Beyond the ends, the first and the last pixel go on.
+    so that the kernel is wider by the factor s.  Beyond the ends, the first and the last pixel are repeated.
 
     Args:
-        n: pixels of the line.
-        m: pixels of the reduced line, at most ``n``.
+        n: number of pixels of the line.
+        m: number of pixels of the reduced line, at most ``n``.
 
     Returns:
         Weights whose rows sum to 1.
@@ -43,6 +43,6 @@ def weights(n: int, m: int) -> Float[np.ndarray, "m n"]:
 
 
 def reduce(image: Float[np.ndarray, "*N H W"], size: int) -> Float[np.ndarray, "*N size size"]:
-    """Images in [0, 1], reduced to ``size`` pixels each way and clamped to [0, 1] where the kernel overshoots."""
+    """Images in [0, 1] reduced to ``size`` x ``size`` pixels, clamped to [0, 1] where the kernel overshoots."""
     height, width = image.shape[-2:]
     return (weights(height, size) @ image @ weights(width, size).T).clip(0, 1)

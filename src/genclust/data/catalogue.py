@@ -1,4 +1,4 @@
-"""Loading data sets by name, and checking that they are what they should be."""
+"""Loading data sets by name, and checking them against known digests and numbers of rows."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from genclust.paths import cache_folder
 
 @dataclass(frozen=True)
 class Report:
-    """What a check of a data set has found.
+    """Result of checking a data set against its known digest.
 
     Attributes:
-        name: of the data set.
+        name: name of the data set.
         state: ``ok`` (the digest is right), ``unverified`` (it can be read, but no digest is
-            known), ``missing`` or ``altered`` (also: damaged).
-        detail: a sentence for the user.
+            known), ``missing`` or ``altered`` (which includes damaged).
+        detail: explanation for the user, in a sentence.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Report:
 
 
 def folder() -> Path:
-    """The data folder: ``GENCLUST_DATA``, or ``data`` in the user's cache folder (`genclust.paths`).
+    """Data folder: ``GENCLUST_DATA``, or ``data`` in the user's cache folder (`genclust.paths`).
 
     The files of a data set are in a folder of its name below it, except those drawn from another one's files.
 
@@ -45,7 +45,7 @@ def folder() -> Path:
 
 
 def _expanded(path: Path | str) -> Path:
-    """The path without ~ or ~user."""
+    """Path with ~ or ~user replaced by the home folder."""
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -53,7 +53,7 @@ def _expanded(path: Path | str) -> Path:
 
 
 def place(name: str, root: Path | str | None = None) -> Path:
-    """Where the files of the data set ``name`` are, below the data folder ``root``, by default `folder`.
+    """Folder of the files of the data set ``name``, below the data folder ``root`` (by default `folder`).
 
     Raises:
         DataError: if the name is unknown.
@@ -62,15 +62,15 @@ def place(name: str, root: Path | str | None = None) -> Path:
 
 
 def names() -> list[str]:
-    """The names that `load` knows."""
+    """Names of all data sets that `load` knows."""
     return list(sources())
 
 
 def source_of(name: str) -> Source:
-    """The source of the data set ``name``.
+    """Source of the data set ``name``, its entry in ``sources.yaml``.
 
     Raises:
-        DataError: if there is none, and the nearest name is proposed; or if nothing can read its files.
+        DataError: if there is none (the message proposes the nearest name), or if nothing can read its files.
     """
     known = sources()
     if name not in known:
@@ -88,13 +88,13 @@ def source_of(name: str) -> Source:
 
 
 def _only_file(source: Source) -> str | None:
-    """The one file of a source, where that is an ``.npz``."""
+    """Name of the only file of a source if that is an ``.npz``, else None."""
     files = list(source.files)
     return files[0] if len(files) == 1 and files[0].endswith(".npz") else None
 
 
 def check(data: DataSet) -> None:
-    """Raise a `DataError` with a short phrase if ``data`` is unfit for any model."""
+    """Raise a `DataError` with a short phrase if shapes, labels or values of ``data`` are unfit for any model."""
     widths = {split.x.shape[1] for split in data.splits.values()}
     if len(widths) > 1 or len({split.x.dtype for split in data.splits.values()}) > 1:
         raise DataError("the rows of its splits differ in length or type")
@@ -115,7 +115,7 @@ def check(data: DataSet) -> None:
 
 
 def compare(data: DataSet, source: Source) -> None:
-    """Raise a `DataError` with a short phrase if ``data`` is not what its source should give."""
+    """Raise a `DataError` with a short phrase if row counts or digest of ``data`` are not those of its source."""
     for name, split in data.splits.items():
         if len(split) != source.splits.get(name, 0):
             raise DataError(f"its split {name} has {len(split)} rows instead of {source.splits.get(name, 0)}")
@@ -124,7 +124,7 @@ def compare(data: DataSet, source: Source) -> None:
 
 
 def read(name: str, source: Source, where: Path) -> DataSet:
-    """Read and check a data set; what is wrong is raised as a `DataError` with a short phrase."""
+    """Read the data set ``name`` from a folder and check it; errors are a `DataError` with a short phrase."""
     if source.folder in sources():  # what it is drawn from has to be right as well
         read(source.folder, source_of(source.folder), where)
     data = READERS[name](where) if name in READERS else replace(own(where / (_only_file(source) or "")), name=name)
@@ -135,18 +135,18 @@ def read(name: str, source: Source, where: Path) -> DataSet:
 
 
 def load(name: str, folder: Path | str | None = None) -> DataSet:
-    """Load a data set.
+    """Load a data set by name, or from a user's own ``.npz`` file.
 
     Args:
-        name: one of `names`, or the path of an ``.npz`` file of your own; what that must hold is
-            said at `genclust.data.readers.own`.
+        name: one of `names`, or the path of an ``.npz`` file of your own, whose contents
+            `genclust.data.readers.own` describes.
         folder: the data folder; by default `genclust.data.folder`.
 
     Returns:
         The data set, checked against the known numbers of rows and the known digest.
 
     Raises:
-        MissingData: if a file is not there.
+        MissingData: if a file is missing.
         DataError: if the name is unknown, or a file is damaged, cut short or altered.
     """
     if name.endswith(".npz"):

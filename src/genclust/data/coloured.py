@@ -1,6 +1,6 @@
-"""Coloured digits in the manner of house numbers, of which every factor of variation is known.
+"""Drawing of coloured digits that look like house numbers and whose factors of variation are all known.
 
-For asking what a layer's clusters are about: digit, colours, stroke weight or slant.  On photographs
+They show which factor a layer's clusters represent: digit, colours, stroke weight or slant.  On photographs
 only the digit is labelled.
 """
 
@@ -22,36 +22,36 @@ SLANTS = ("left", "none", "right")
 
 #: Digits are drawn on a raster of at least this side and then reduced.
 RASTER = 64
-#: Of the raster's side, what the shape given takes.
+#: Fraction of the raster's side that a digit's image occupies.
 BOX = 13 / 16
 #: A pixel of the enlarged shape is ink from this grey value on.
 INK_FROM = 96
-#: Pixels of the raster: what erosion takes from a stroke, and dilation adds to it, on either side.
+#: Number of raster pixels by which erosion thins and dilation thickens a stroke, on either side.
 EROSION, DILATION = 1, 2
-#: Pixels to the side for each pixel upwards.
+#: Shift to the side, in pixels, for each pixel upwards.
 SHEAR = 0.35
-#: Columns of the raster between the digit and its neighbours: at least ``GAP``, at most ``JITTER`` more.
+#: Number of raster columns between the digit and its neighbours, at least ``GAP`` and at most ``JITTER`` more.
 GAP, JITTER = 4, 4
-#: Standard deviation of the noise on every value, of 255.
+#: Standard deviation of the noise on every value, in grey levels (0 … 255).
 NOISE = 6.0
-#: Rows drawn at a time, which bounds the memory.
+#: Number of rows drawn at a time, which bounds the memory.
 CHUNK = 1000
 
 
 def coloured_digits(
     shapes: UInt8[np.ndarray, "N H W"], identity: Int[np.ndarray, " N"], size: int, seed: int
 ) -> tuple[UInt8[np.ndarray, "N size size 3"], dict[str, Int[np.ndarray, " N"]]]:
-    """Draw every shape once, its factors drawn at random and independently of each other and of the digit.
+    """Coloured images of digits, one per shape, with random factors independent of each other and of the digit.
 
     Row i depends on the seed and on rows 0 … i alone, from which its neighbours are taken; more rows leave
     it as it is.  A neighbour shares ink, stroke weight and slant with the digit, as in one house number, and
     is cut off where the image ends.
 
     Args:
-        shapes: grey values, digits bright on dark.
-        identity: which digit each is.
-        size: side of the images.
-        seed: of all factors and of the noise.
+        shapes: images of digits in grey values, bright on dark.
+        identity: digit on each image.
+        size: height and width of the coloured images.
+        seed: seed of all factors and of the noise.
 
     Returns:
         Images, and the factors: ``identity``; ``ink`` and ``background``, entries of ``HUES`` that are never
@@ -73,7 +73,7 @@ def coloured_digits(
         neighbours = np.array([rng.integers(i + 1, size=2) for rng, i in zip(rngs, rows, strict=True)])
         gaps = GAP + np.array([rng.integers(JITTER + 1, size=2) for rng in rngs])
         ink, background, weight, slant, left, right = drawn.T
-        digit, *beside = (_glyphs(shapes[of], weight, slant, size) for of in (rows, *neighbours.T))
+        digit, *beside = (_glyphs(shapes[index], weight, slant, size) for index in (rows, *neighbours.T))
         mask = digit | _at_the_left(beside[0], digit, gaps[:, 0]) & (left == 1)[:, None, None]
         mask |= _at_the_right(beside[1], digit, gaps[:, 1]) & (right == 1)[:, None, None]
         side = mask.shape[1] // size
@@ -87,7 +87,7 @@ def coloured_digits(
 def _glyphs(
     shapes: UInt8[np.ndarray, "n H W"], weight: Int[np.ndarray, " n"], slant: Int[np.ndarray, " n"], size: int
 ) -> Bool[np.ndarray, "n side side"]:
-    """Where there is ink, on a raster whose side is a multiple of ``size``."""
+    """Ink masks of digits with the given stroke weight and slant, on a raster whose side is a multiple of ``size``."""
     side = size * -(-RASTER // size)
     box = round(BOX * side)
     down, across = (_enlargement(n, box) for n in shapes.shape[1:])
@@ -106,12 +106,12 @@ def _glyphs(
 
 
 def _enlargement(n: int, to: int) -> Float[np.ndarray, "to n"]:
-    """The matrix of linear interpolation from ``n`` pixels in a row to ``to``."""
+    """Matrix ``[to, n]`` of linear interpolation from ``n`` pixels to ``to`` pixels."""
     return ndimage.zoom(np.eye(n, dtype=np.float32), (to / n, 1), order=1, mode="nearest", grid_mode=True)
 
 
 def _moved(mask: Bool[np.ndarray, "n side side"], by: Int[np.ndarray, "n side"]) -> Bool[np.ndarray, "n side side"]:
-    """Every row of every mask ``by`` columns to the right; nothing comes in from outside."""
+    """Masks with every row shifted by ``by`` columns to the right; columns that come in are empty."""
     side = mask.shape[-1]
     source = np.arange(side) - by[..., None]
     inside = (source >= 0) & (source < side)
@@ -129,7 +129,7 @@ def _last_column(mask: Bool[np.ndarray, "n side side"]) -> Int[np.ndarray, " n"]
 def _at_the_left(
     mask: Bool[np.ndarray, "n side side"], digit: Bool[np.ndarray, "n side side"], gap: Int[np.ndarray, " n"]
 ) -> Bool[np.ndarray, "n side side"]:
-    """A neighbour moved so that it ends ``gap`` columns before the digit begins."""
+    """Mask of a neighbour, shifted so that it ends ``gap`` columns before the digit begins."""
     by = _first_column(digit) - gap - _last_column(mask)
     return _moved(mask, np.repeat(by[:, None], mask.shape[1], 1))
 
@@ -137,6 +137,6 @@ def _at_the_left(
 def _at_the_right(
     mask: Bool[np.ndarray, "n side side"], digit: Bool[np.ndarray, "n side side"], gap: Int[np.ndarray, " n"]
 ) -> Bool[np.ndarray, "n side side"]:
-    """A neighbour moved so that it begins ``gap`` columns after the digit ends."""
+    """Mask of a neighbour, shifted so that it begins ``gap`` columns after the digit ends."""
     by = _last_column(digit) + gap - _first_column(mask)
     return _moved(mask, np.repeat(by[:, None], mask.shape[1], 1))

@@ -1,4 +1,4 @@
-"""Fetching data sets from their sources."""
+"""Downloading data sets from their sources, with resumption and checked digests."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ TIMEOUT = 30  # seconds without an answer, or without a byte
 
 
 class ResumingDownloader:
-    """Downloads for pooch by way of a ``.part`` file, going on where an earlier attempt broke off.
+    """Downloader for pooch that collects bytes in a ``.part`` file and resumes an interrupted download.
 
     Args:
-        part: the file in which the bytes are collected.
+        part: file in which the bytes are collected.
         progress: whether to show a progress bar.
     """
 
@@ -33,7 +33,7 @@ class ResumingDownloader:
         self.progress = progress
 
     def __call__(self, url: str, output_file: str, pooch: Any) -> None:
-        """Load ``url`` into ``output_file``; raises what `requests` raises."""
+        """Download ``url`` to ``output_file``; errors of `requests` are passed on."""
         have = self.part.stat().st_size if self.part.exists() else 0
         # Unencoded, because offsets into a file that is compressed on its way mean nothing.
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
@@ -63,10 +63,10 @@ class ResumingDownloader:
 
 
 def fetch(name: str, folder: Path | str | None = None, progress: bool = True) -> Path:
-    """Download a data set, unless it is there already and right.
+    """Download a data set unless a correct copy is in the data folder already.
 
     Files are collected in a hidden folder and get their final names only when the whole data set
-    has been read and its contents are what they should be.  A download that was interrupted is
+    has been read and its contents are correct.  A download that was interrupted is
     taken up where it stopped, and when one mirror fails the next is tried.
 
     Args:
@@ -89,7 +89,7 @@ def fetch(name: str, folder: Path | str | None = None, progress: bool = True) ->
         raise DataError(report.detail)
     faults = []
     for number, mirror in enumerate(source.mirrors):
-        staging = target / f".incoming-{number}"  # one a mirror, lest files be stitched together from two
+        staging = target / f".incoming-{number}"  # one per mirror, lest files be stitched together from two
         try:
             for file, known_hash in source.files.items():
                 downloader = ResumingDownloader(staging / f"{file}.part", progress)
@@ -116,7 +116,7 @@ def fetch(name: str, folder: Path | str | None = None, progress: bool = True) ->
 
 
 def _reason(error: OSError | ValueError) -> str:
-    """What went wrong with a download, in a few words."""
+    """Short description of a download error."""
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the connection broke off"
     if isinstance(error, requests.Timeout):

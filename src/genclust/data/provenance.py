@@ -1,4 +1,4 @@
-"""Where each data set comes from, and what it must hold: the entries of ``sources.yaml``."""
+"""Origin and expected contents of each data set: the entries of ``sources.yaml``."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from genclust.strict_yaml import parse
 
 @dataclass(frozen=True)
 class Source:
-    """What is known of a data set before it is read.
+    """Origin, files and expected contents of one data set.
 
     Attributes:
-        title: its name in print.
-        what: what its rows are, in a few words.
-        citation: whom to thank.
-        splits: rows of each split that a reader may give.
-        digest: SHA-256 of the arrays (`DataSet.digest`), or None where it could not be verified.
-        fidelity: how near it is to the data set of the papers.
-        stands_in_for: the data set of the papers that it stands in for, or None if it is exactly that.
+        title: name in print.
+        what: short description of the rows.
+        citation: reference to cite.
+        splits: number of rows of each split that a reader may give.
+        digest: SHA-256 of the arrays (`DataSet.digest`), or None if it could not be verified.
+        fidelity: how close it is to the data set of the papers.
+        stands_in_for: name of the papers' data set that it replaces, or None if it is exactly that.
         licence: terms of use, where the source states them.
-        files: what `fetch` downloads, each with the hash of the file (``md5:...``), or None.
-        mirrors: addresses, each ending in ``/``, below which all the files are found.
-        instead: a file that is read in place of ``files`` where a user has put it.
-        beside: a file that is read as well where a user has put it.
-        elsewhere: where in the data folder one of ``files`` is taken from if it is not in its own folder.
-        obtain: how to come by files that have no public address.
-        folder: the name of the folder of its files, where it is not that of the data set.
-        heading: how tables call it, where that is not the title.
-        variants: what is different when the data set is read from another form of the source.
+        files: names of the files that `fetch` downloads, each with its hash (``md5:...``) or None.
+        mirrors: addresses, each ending in ``/``, below which all the files are.
+        instead: file that is read in place of ``files`` if a user has put it there.
+        beside: file that is read in addition if a user has put it there.
+        elsewhere: other place in the data folder of one of ``files``, used if it is not in its own folder.
+        obtain: instruction for obtaining files that have no public address.
+        folder: name of the folder of its files, if it is not that of the data set.
+        heading: name in tables, if it is not the title.
+        variants: fields that differ if the data set is read from another form of the source, by its name.
     """
 
     title: str
@@ -60,11 +60,11 @@ class Source:
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def variant(self, name: str) -> Source:
-        """The source of the form called ``name``."""
+        """Source of the form called ``name``, with the fields in which it differs replaced."""
         return replace(self, **self.variants.get(name, {}))
 
     def present(self, folder: Path) -> bool:
-        """Whether ``folder`` has all the files, whatever they hold; a gzipped one may be unpacked."""
+        """Whether ``folder`` has all the files, with unchecked contents; a gzipped file may be unpacked."""
         if self.instead and exists(folder / self.instead):
             return True
         return all(
@@ -75,7 +75,7 @@ class Source:
         )
 
     def cure(self, name: str, folder: Path) -> str:
-        """What a user can do about files that are missing or wrong."""
+        """Instruction to the user for files that are missing or wrong."""
         if not self.mirrors:
             return self.obtain or "it needs no file, so the library that makes it has changed"
         by_hand = [file for file in (self.instead, self.beside) if file and exists(folder / file)]
@@ -84,7 +84,7 @@ class Source:
 
 
 def sources() -> dict[str, Source]:
-    """All data sets by name, in the order of the file.
+    """Sources of all data sets by name, in the order of ``sources.yaml``.
 
     The file is the ``sources.yaml`` of this package, or the one that the environment variable
     ``GENCLUST_SOURCES`` names, so that a laboratory can use a mirror of its own.  A ``sources.yaml`` beside
@@ -96,16 +96,16 @@ def sources() -> dict[str, Source]:
     files = [Path(os.environ.get("GENCLUST_SOURCES") or Path(__file__).with_name("sources.yaml"))]
     with suppress(SettingError):  # the library is used without declarations
         files += [path for path in [root() / "sources.yaml"] if path.is_file()]
-    found: dict[str, Source] = {}
+    by_name: dict[str, Source] = {}
     for path in files:
         try:
-            found |= _sources(path.read_text(encoding="utf-8"))
+            by_name |= _sources(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise DataError(f"{path} is not a list of data sources: {' '.join(str(error).split())}") from None
-    return found
+    return by_name
 
 
-@lru_cache(maxsize=2)  # a table of verdicts asks once a line
+@lru_cache(maxsize=2)  # a table of verdicts asks once per line
 def _sources(text: str) -> dict[str, Source]:
     entries = parse(text)
     if not isinstance(entries, dict):

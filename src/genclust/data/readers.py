@@ -1,4 +1,4 @@
-"""One reader a data set: from the files in its folder to arrays.
+"""Readers of the named data sets, one function for each: from the files in its folder to arrays.
 
 A reader knows the format and nothing else.  What goes wrong with a file it says in one phrase
 that begins with the file's name; how many rows there should be, what their digest is and how
@@ -33,12 +33,12 @@ from genclust.data.base import DataError, DataSet, MissingData, Split, whole_gro
 from genclust.data.coloured import coloured_digits as draw_in_colour
 
 DIGITS = tuple("0123456789")
-#: With transparency.  More are taken for a side of the image that stands where the colours should.
+#: Largest number of colours of an image (with transparency); a larger last axis is taken for a misplaced side.
 MOST_COLOURS = 4
 
-#: No file of a named data set that is decompressed as a whole has more; the largest, MNIST's, has 47 million.
+#: Limit for files of named data sets that are decompressed as a whole; the largest, MNIST's, has 47 million bytes.
 MOST_BYTES = 1 << 26
-#: Of own data, so that each of three splits has some.
+#: Smallest number of rows of a user's own data, so that each of three splits has some.
 LEAST_ROWS = 10
 
 # What the readers of gzip, zip, PNG, NumPy, Matlab and text files raise when bytes are wrong, lacking or too many.
@@ -63,19 +63,19 @@ DAMAGE = (
 )
 
 Reader = Callable[[Path], DataSet]
-#: By the names of data sets.
+#: Readers by the names of data sets.
 READERS: dict[str, Reader] = {}
 
 
 def reader(function: Reader) -> Reader:
-    """Decorate a function that reads the data set of the function's name."""
+    """Decorator that registers a function as the reader of the data set of the same name."""
     READERS[function.__name__] = function
     return function
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[Path]:
-    """Turn whatever goes wrong while ``path`` is read into a phrase that names the file."""
+    """Context manager that turns any error in reading ``path`` into a `DataError` that names the file."""
     try:
         yield path
     except FileNotFoundError:
@@ -86,7 +86,7 @@ def reading(path: Path) -> Iterator[Path]:
 
 
 def shuffled(n: int) -> np.ndarray:
-    """The fixed random permutation of 0 … n-1 from which all fixed splits are made.
+    """Fixed random permutation of 0 … n-1, from which all fixed splits are made.
 
     ``RandomState`` and not a newer generator, because NumPy promises that its stream never changes.
     """
@@ -94,7 +94,7 @@ def shuffled(n: int) -> np.ndarray:
 
 
 def settled(rows: np.ndarray) -> np.ndarray:
-    """A canonical order of ``rows``, by what they hold and not by their place in the file.
+    """Indices that put ``rows`` in a canonical order, which depends on their values and not on their file order.
 
     Copies of a file that differ in the order of their rows so become the same data set.  The
     sorted rows are shuffled, so that the first n of them are a fair sample.
@@ -105,29 +105,29 @@ def settled(rows: np.ndarray) -> np.ndarray:
 
 @reader
 def digits(folder: Path) -> DataSet:
-    """The 8 x 8 digits that come with scikit-learn, 0 … 16 stretched to 0 … 255.
+    """The 8 x 8 digits that come with scikit-learn, with grey values scaled from 0 … 16 to 0 … 255.
 
     Neither scikit-learn nor the papers split them; a fifth is set aside for testing, because
     experiments on real data score on a test split and the demo is to take the same path.
     """
     bunch = load_digits()
-    every = Split(np.rint(bunch.data * (255 / 16)).astype(np.uint8), bunch.target.astype(np.int64))
-    order = shuffled(len(every))
-    n_test = len(every) // 5
+    examples = Split(np.rint(bunch.data * (255 / 16)).astype(np.uint8), bunch.target.astype(np.int64))
+    order = shuffled(len(examples))
+    n_test = len(examples) // 5
     return DataSet(
-        "digits", {"train": every.rows(order[n_test:]), "test": every.rows(order[:n_test])}, (8, 8, 1), DIGITS
+        "digits", {"train": examples.rows(order[n_test:]), "test": examples.rows(order[:n_test])}, (8, 8, 1), DIGITS
     )
 
 
 @reader
 def arcs(folder: Path) -> DataSet:
-    """The synthetic arcs: 10,000 points of seed 0, and 2,000 fresh ones each to validate and to test."""
+    """Synthetic arcs: 10,000 training points (seed 0), 2,000 for validation (seed 1) and 2,000 for testing (seed 2)."""
     return _arcs("arcs", 10_000)
 
 
 @reader
 def arcs_5000(folder: Path) -> DataSet:
-    """The synthetic arcs with 5,000 training points, as in the GMVAE authors' file; the others are those of `arcs`."""
+    """Synthetic arcs with 5,000 training points, as in the GMVAE authors' file; other splits as in `arcs`."""
     return _arcs("arcs_5000", 5_000)
 
 
@@ -163,25 +163,25 @@ def _idx(path: Path, n_dims: int) -> np.ndarray:
 
 @reader
 def coloured_digits(folder: Path) -> DataSet:
-    """The digits of scikit-learn drawn in colour, 16 x 16: training shapes six times, test shapes three times."""
+    """scikit-learn's digits drawn in colour, 16 x 16 x 3: training shapes six times, test shapes three times."""
     return _coloured("coloured_digits", digits(folder), 16, {"train": 6, "test": 3})
 
 
 @reader
 @lru_cache(maxsize=1)  # a minute's work, and a run asks for its data twice
 def coloured_mnist(folder: Path) -> DataSet:
-    """MNIST drawn in colour, 32 x 32, every shape once."""
+    """MNIST drawn in colour, 32 x 32 x 3, every shape once."""
     return _coloured("coloured_mnist", mnist(folder), 32, {"train": 1, "test": 1})
 
 
 def _coloured(name: str, shapes: DataSet, size: int, times: Mapping[str, int]) -> DataSet:
-    """Each split drawn from a seed of its own; the label is the digit."""
+    """Data set ``shapes`` drawn in colour, with a seed of its own for each split; the label is the digit."""
     splits = {}
     for seed, (split, n) in enumerate(times.items()):
-        every = shapes.splits[split]
-        assert every.y is not None and shapes.image_shape is not None
-        x = np.tile(every.x.reshape(-1, *shapes.image_shape[:2]), (n, 1, 1))
-        images, factors = draw_in_colour(x, np.tile(every.y, n), size, seed)
+        digit_shapes = shapes.splits[split]
+        assert digit_shapes.y is not None and shapes.image_shape is not None
+        x = np.tile(digit_shapes.x.reshape(-1, *shapes.image_shape[:2]), (n, 1, 1))
+        images, factors = draw_in_colour(x, np.tile(digit_shapes.y, n), size, seed)
         y = factors.pop("identity")
         splits[split] = Split(images.reshape(len(images), size * size * 3), y, factors)
     return DataSet(name, splits, (size, size, 3), DIGITS)
@@ -189,7 +189,7 @@ def _coloured(name: str, shapes: DataSet, size: int, times: Mapping[str, int]) -
 
 @reader
 def binarized_mnist(folder: Path) -> DataSet:
-    """Larochelle's fixed binarisation as grey values 0 and 255, without labels.
+    """MNIST in Larochelle's fixed binarisation, as grey values 0 and 255, without labels.
 
     Read from ``binarized_mnist.npz`` (rows of 98 bytes, eight pixels each) where there is one,
     from the three original text files otherwise.  The two may differ in the order of their rows.
@@ -217,13 +217,13 @@ def _amat(path: Path) -> np.ndarray:
         return np.packbits(pixels.reshape(-1, 28 * 28), axis=1)
 
 
-#: Of the twenty people who drew each character of OMNIGLOT, those whose drawings are training images.
+#: Number of people, of the twenty who drew each OMNIGLOT character, whose drawings are training images.
 TRAINING_DRAWERS = 15
 
 
 @reader
 def omniglot(folder: Path) -> DataSet:
-    """OMNIGLOT in 28 x 28 pixels, ink bright, labelled by alphabet.
+    """OMNIGLOT in 28 x 28 pixels, bright ink on dark ground, labelled by alphabet.
 
     Where the folder has Burda's ``chardata.mat``, the data of the papers, that is read, with its
     own split (variant ``chardata.mat``).  Otherwise it is rebuilt from the official 105 x 105 drawings
@@ -237,18 +237,18 @@ def omniglot(folder: Path) -> DataSet:
     images = _drawings(folder / "images_background.zip") | _drawings(folder / "images_evaluation.zip")
     keys = sorted(images)
     alphabets = sorted({alphabet for alphabet, *_ in keys})
-    every = Split(
+    examples = Split(
         np.stack([images[key] for key in keys]),
         np.array([alphabets.index(alphabet) for alphabet, *_ in keys], np.int64),
     )
-    order = shuffled(len(every))
+    order = shuffled(len(examples))
     training = np.array([drawer <= TRAINING_DRAWERS for *_, drawer in keys])[order]
-    splits = {"train": every.rows(order[training]), "test": every.rows(order[~training])}
+    splits = {"train": examples.rows(order[training]), "test": examples.rows(order[~training])}
     return DataSet("omniglot", splits, (28, 28, 1), tuple(alphabets), variant="rebuilt")
 
 
 def _drawings(path: Path) -> dict[tuple[str, str, int], np.ndarray]:
-    """The reduced images of an official archive by alphabet, character and drawer, 1 to 20."""
+    """Images of an official archive, reduced to 28 x 28, by (alphabet, character, drawer 1 to 20)."""
     images = {}
     with reading(path), zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
@@ -285,7 +285,7 @@ def _chardata(path: Path) -> DataSet:
 
 @reader
 def usps(folder: Path) -> DataSet:
-    """USPS digits from the text files of *The Elements of Statistical Learning*, [-1, 1] moved to [0, 1]."""
+    """USPS digits from the text files of *The Elements of Statistical Learning*, scaled from [-1, 1] to [0, 1]."""
     splits = {split: _zipcodes(folder / f"zip.{split}.gz") for split in ("train", "test")}
     return DataSet("usps", splits, (16, 16, 1), DIGITS)
 
@@ -309,7 +309,7 @@ def _zipcodes(path: Path) -> Split:
 
 @reader
 def rcv1_10k(folder: Path) -> DataSet:
-    """10,000 Reuters stories as tf-idf of 2,000 terms; the squares of a row sum to 2,000, as in DEC's recipe."""
+    """10,000 Reuters stories as tf-idf of 2,000 terms; the squares of each row sum to 2,000, as in DEC's recipe."""
     path = folder / "rcv1_10k.npz"
     content = _npz(path, "data", "indices", "indptr", "shape", "labels", "label_names")
     with reading(path):
@@ -326,7 +326,7 @@ def rcv1_10k(folder: Path) -> DataSet:
 
 @reader
 def house_numbers(folder: Path) -> DataSet:
-    """Digits cut out of street-view photographs by machine, 32 x 32 x 3.
+    """House-number digits that a machine cut out of street-view photographs, 32 x 32 x 3.
 
     Only crops whose score exceeds -0.5 are kept, as the labels of the others are too often wrong.
     A fifth of the *photographs* is set aside for testing: crops of one photograph look alike.
@@ -336,18 +336,18 @@ def house_numbers(folder: Path) -> DataSet:
     with reading(path):
         safe = content["score"] > -0.5
         photo = content["photo"][safe]
-        every = Split(
+        examples = Split(
             content["images"][safe].reshape(len(photo), 32 * 32 * 3), content["labels"][safe].astype(np.int64)
         )
     photos = np.unique(photo)
     test = np.isin(photo, photos[shuffled(len(photos))[: len(photos) // 5]])
-    splits = {"train": every.rows(np.flatnonzero(~test)), "test": every.rows(np.flatnonzero(test))}
+    splits = {"train": examples.rows(np.flatnonzero(~test)), "test": examples.rows(np.flatnonzero(test))}
     return DataSet("house_numbers", splits, (32, 32, 3), DIGITS)
 
 
 @reader
 def svhn_10k(folder: Path) -> DataSet:
-    """The first images of SVHN's test file, as many as ``photo.npz`` tells the photographs of: 10,000.
+    """The first 10,000 images of SVHN's test file, as many as ``photo.npz`` gives the photographs for.
 
     They are read from ``test_32x32_first10000.mat`` or, where that is not there, cut from ``svhn/test_32x32.mat``
     beside the folder.  A fifth is set aside for testing, in whole photographs: digits of one house number look alike.
@@ -356,13 +356,13 @@ def svhn_10k(folder: Path) -> DataSet:
     with reading(folder / "photo.npz"):
         if photo.dtype.kind not in "iu" or photo.ndim != 1:
             raise ValueError(f"photo is of type {photo.dtype} and shape {photo.shape}")
-    own, official = folder / "test_32x32_first10000.mat", folder.parent / "svhn" / "test_32x32.mat"
-    path = official if exists(official) and not exists(own) else own
-    every = _cropped(path)
+    extract, official = folder / "test_32x32_first10000.mat", folder.parent / "svhn" / "test_32x32.mat"
+    path = official if exists(official) and not exists(extract) else extract
+    examples = _cropped(path)
     with reading(path):
-        if len(every) < len(photo):
-            raise ValueError(f"{len(every):,} images, fewer than the {len(photo):,} of photo.npz")
-    first = every.rows(np.arange(len(photo)))
+        if len(examples) < len(photo):
+            raise ValueError(f"{len(examples):,} images, fewer than the {len(photo):,} of photo.npz")
+    first = examples.rows(np.arange(len(photo)))
     first = Split(first.x, first.y, groups=photo.astype(np.int64))
     test = whole_groups(photo, shuffled(len(np.unique(photo))), len(photo) // 5)
     rest = np.setdiff1d(np.arange(len(photo)), test)
@@ -371,7 +371,7 @@ def svhn_10k(folder: Path) -> DataSet:
 
 @reader
 def svhn(folder: Path) -> DataSet:
-    """Street View House Numbers, 32 x 32 x 3; with the split ``extra`` where its file is there."""
+    """Street View House Numbers (SVHN), 32 x 32 x 3, with the split ``extra`` if its file is there."""
     splits = {split: _cropped(folder / f"{split}_32x32.mat") for split in ("train", "test")}
     if exists(folder / "extra_32x32.mat"):
         splits["extra"] = _cropped(folder / "extra_32x32.mat")
@@ -391,7 +391,7 @@ def _cropped(path: Path) -> Split:
 
 
 def _members(path: Path) -> list[str]:
-    """The names in a zip archive, which must be as many as its last record counts: one wrong byte can hide the rest."""
+    """Names of the files in a zip archive, checked against its last record, as one wrong byte can hide some of them."""
     with reading(path), zipfile.ZipFile(path) as archive, path.open("rb") as file:
         names = archive.namelist()
         file.seek(-22 - len(archive.comment), io.SEEK_END)
@@ -401,13 +401,13 @@ def _members(path: Path) -> list[str]:
 
 
 def _npz(path: Path, *keys: str) -> dict[str, np.ndarray]:
-    """The arrays ``keys`` of an npz file."""
+    """Arrays of an npz file by name, for all ``keys``."""
     with reading(path), zipfile.ZipFile(path) as archive:
         return {key: _array(archive, f"{key}.npy") for key in keys}
 
 
 def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    """An array whose header announces as many bytes as there are, so that no more memory is asked for."""
+    """Array ``name`` of an npz archive, if its header agrees with its size, so that no more memory is allocated."""
     with archive.open(name) as file:
         version = np.lib.format.read_magic(file)
         if version not in _HEADERS:
@@ -424,7 +424,7 @@ def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
-#: The arrays that own data may have, by the names that they may go by.
+#: Arrays that a user's own data may have, by their possible file names in the npz archive.
 OWN = {
     "x_train.npy": "x_train",
     "x.npy": "x_train",
@@ -436,12 +436,12 @@ OWN = {
 
 
 def own(path: Path) -> DataSet:
-    """A user's own data.
+    """Read a user's own data from an ``.npz`` file.
 
     The npz file holds ``x_train`` (or ``x``), and, where there are any, ``y_train`` (or ``y``),
     ``x_test`` and ``y_test``; and nothing else.  ``x`` is uint8 or of a floating type, with two axes or more: rows
     of features, grey images ``[N, H, W]`` or images with channels ``[N, H, W, C]``.  ``y`` holds
-    a whole number 0 … K-1 a row, K being no more than the rows to train on, of which there must be ten.
+    one whole number 0 … K-1 per row; there must be ten or more rows to train on, and no more classes than rows.
 
     Raises:
         MissingData: if there is no such file.

@@ -1,4 +1,4 @@
-"""Synthetic data, made by a generator instead of read from a file."""
+"""Synthetic data, drawn from a random generator instead of read from a file."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def arcs(n: int = 10_000, seed: int = 0) -> Split:
     (Nat-D/GMVAE), where the paper speaks of 10,000.
 
     Args:
-        n: how many points; 10,000 as in the paper, or 5,000 as in the authors' file.
-        seed: of the random numbers.
+        n: number of points, 10,000 as in the paper, or 5,000 as in the authors' file.
+        seed: seed of the random numbers.
 
     Returns:
         float32 points ``[n, 2]`` and the arm of each, ``[n]``.

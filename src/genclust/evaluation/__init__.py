@@ -1,1 +1,1 @@
-"""How good the clusters and the representation are: scores and projections, from arrays to numbers."""
+"""Evaluation of trained models: clustering scores, likelihoods, nearest neighbours, projections and images."""

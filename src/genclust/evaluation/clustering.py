@@ -1,4 +1,4 @@
-r"""How well clusters agree with classes: three accuracies, never to be mixed, and the NMI.
+r"""Agreement of clusters with classes: three accuracies, which must not be mixed, NMI and adjusted Rand index.
 
 With :math:`n_{kt}` the number of points of class t in cluster k and N the number of points:
 
@@ -25,11 +25,11 @@ Normaliser = Literal["geometric", "arithmetic"]
 
 
 def hungarian_mapping(labels: Int[np.ndarray, " N"], clusters: Int[np.ndarray, " N"]) -> Int[np.ndarray, " K"]:
-    """The class that the best one-to-one assignment gives to each cluster.
+    """Class of each cluster under the best one-to-one assignment of clusters to classes.
 
     Args:
         labels: classes 0 … T-1.
-        clusters: clusters 0 … K-1, K being the highest one that occurs plus one.
+        clusters: clusters 0 … K-1, where K is the highest number that occurs plus one.
 
     Returns:
         The class of each cluster, or -1 for a cluster that gets none of its points right: because no
@@ -103,7 +103,7 @@ def exemplar_accuracy(labels: Int[np.ndarray, " N"], log_posterior: Float[np.nda
 
 
 def exemplars(log_posterior: Float[np.ndarray, "N K"]) -> Int[np.ndarray, " K"]:
-    """The point that is most confident of each cluster, as :func:`exemplar_accuracy` finds it.
+    """Index of each cluster's exemplar, its most confident point, as in :func:`exemplar_accuracy`.
 
     Args:
         log_posterior: log q(k|x) of each point in nats.
@@ -115,7 +115,7 @@ def exemplars(log_posterior: Float[np.ndarray, "N K"]) -> Int[np.ndarray, " K"]:
 
 
 def nmi(labels: Int[np.ndarray, " N"], clusters: Int[np.ndarray, " N"], normaliser: Normaliser) -> float:
-    """Mutual information of classes and clusters in per cent of the mean of their entropies.
+    """Normalised mutual information (NMI) of classes and clusters, in per cent of the mean of their entropies.
 
     The papers of 2017 almost surely took the geometric mean, scikit-learn's default until 0.22; it is
     never below the value for the arithmetic mean. One class against one cluster scores 100.
@@ -123,7 +123,7 @@ def nmi(labels: Int[np.ndarray, " N"], clusters: Int[np.ndarray, " N"], normalis
     Args:
         labels: classes 0 … T-1.
         clusters: clusters 0 … K-1.
-        normaliser: the mean of the two entropies to divide by.
+        normaliser: kind of mean of the two entropies to divide by.
 
     Raises:
         ValueError: for arrays that are not non-negative integers of one length, or another normaliser.
@@ -142,23 +142,23 @@ def chance_level(
     clusters: Int[np.ndarray, " N"],
     permutations: int = 20,
 ) -> float:
-    """What clusters of the same sizes score that know nothing of the labels: the mean over random permutations.
+    """Mean score of random clusters of the same sizes, estimated by random permutations of the labels.
 
     Many clusters on few points agree with anything: 50 of equal size on 1,600 points of ten classes have a many-to-one
     accuracy of 19 %, where a single one has 10.
 
     Args:
-        score: of labels and clusters, such as :func:`many_to_one_accuracy`.
+        score: function of labels and clusters, such as :func:`many_to_one_accuracy`.
         labels: classes 0 … T-1.
         clusters: clusters 0 … K-1.
-        permutations: drawn from seed 0.
+        permutations: number of permutations, drawn from seed 0.
     """
     rng = np.random.default_rng(0)
     return float(np.mean([score(rng.permutation(labels), clusters) for _ in range(permutations)]))
 
 
 def clustering_scores(labels: Int[np.ndarray, " N"], log_posterior: Float[np.ndarray, "N K"]) -> dict[str, float]:
-    """All scores of a clustering that puts every point into its most probable cluster.
+    """All scores of the clustering that puts every point into its most probable cluster.
 
     Args:
         labels: classes 0 … T-1.
@@ -188,7 +188,7 @@ def clustering_scores(labels: Int[np.ndarray, " N"], log_posterior: Float[np.nda
 
 
 def _hungarian(labels: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Square counts of side max(K, T), and the class assigned to each of its rows."""
+    """Contingency table padded to a square of side max(K, T), and the class assigned to each of its rows."""
     counts = _contingency(labels, clusters)
     K, T = counts.shape
     side = max(K, T)
@@ -197,14 +197,14 @@ def _hungarian(labels: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _contingency(labels: np.ndarray, clusters: np.ndarray) -> Int[np.ndarray, "K T"]:
-    """Number of points in each cluster and class."""
+    """Contingency table: number of points for each pair of cluster and class."""
     labels, clusters = _pair(labels, clusters)
     K, T = clusters.max() + 1, labels.max() + 1
     return np.bincount(clusters * T + labels, minlength=K * T).reshape(K, T)
 
 
 def _log_probabilities(log_posterior: np.ndarray, n: int) -> Float[np.ndarray, "N K"]:
-    """The checked log-posterior, normalised again in float64 so that it does not saturate at zero."""
+    """Log-posterior after checks, normalised again in float64 so that it does not saturate at zero."""
     log_q = np.asarray(log_posterior)
     if log_q.ndim != 2 or log_q.shape[1] == 0 or not np.issubdtype(log_q.dtype, np.floating):
         raise ValueError(f"log_posterior must be floats of shape [N, K], not {log_q.dtype} of shape {log_q.shape}")
@@ -237,7 +237,7 @@ def _pair(labels: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _indices(name: str, values: np.ndarray) -> Int[np.ndarray, " N"]:
-    """``values`` as int64, or a ValueError that says what is wrong with them."""
+    """``values`` as int64; raises a ValueError if they are not a vector of non-negative integers."""
     values = np.asarray(values)
     if values.ndim != 1 or values.size == 0:
         raise ValueError(f"{name} must be a non-empty array of one dimension, not of shape {values.shape}")

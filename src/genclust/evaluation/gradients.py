@@ -1,4 +1,4 @@
-r"""How noisy the gradient of a step is, and how much of that comes from what is drawn in it.
+r"""Noise of a stochastic gradient, split into the part of the batch and the part of the random draws in a step.
 
 The gradient of a step is :math:`g = \mu + b + e`: its mean, what depends on the examples of the batch, and what depends
 on the draws of latent variables, classes and bits.  With n draws for each of G batches, and :math:`\bar g_i` the mean
@@ -24,10 +24,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class GradientNoise:
-    """Signal and noise of a gradient, summed over all parameters, one number per replica.
+    """Squared mean and variance of a stochastic gradient, summed over all parameters, one number per replica.
 
     Attributes:
-        squared_norm: of the mean gradient.
+        squared_norm: squared norm of the mean gradient.
         of_draws: trace of the covariance over draws, for a given batch.
         of_batches: trace of the covariance over batches, of the mean over draws.
     """
@@ -38,19 +38,19 @@ class GradientNoise:
 
 
 def gradient_noise(gradient: Callable[[int, int], Float[Tensor, "R P"]], batches: int, draws: int) -> GradientNoise:
-    """Unbiased estimates of a gradient's signal and noise from ``batches`` times ``draws`` gradients, in float64.
+    """Unbiased estimates of a gradient's squared mean and variances from ``batches`` x ``draws`` gradients, in float64.
 
     Args:
-        gradient: of the batch and the draw that two numbers name; draws are independent, in one batch or two.
-        batches: G, at least 2.
-        draws: n of each, at least 2.
+        gradient: function of a batch number and a draw number; all draws are independent, also between batches.
+        batches: number of batches G, at least 2.
+        draws: number of draws n per batch, at least 2.
     """
     G, n = batches, draws
     means, within = [], []
     for batch in range(G):
-        each = torch.stack([gradient(batch, draw).double() for draw in range(n)])
-        means.append(each.mean(0))
-        within.append((each - means[-1]).square().sum((0, 2)) / (n - 1))
+        gradients = torch.stack([gradient(batch, draw).double() for draw in range(n)])
+        means.append(gradients.mean(0))
+        within.append((gradients - means[-1]).square().sum((0, 2)) / (n - 1))
     of_batch, of_draws = torch.stack(means), torch.stack(within).mean(0)
     mean = of_batch.mean(0)
     of_batches = (of_batch - mean).square().sum((0, 2)) / (G - 1) - of_draws / n

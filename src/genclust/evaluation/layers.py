@@ -1,4 +1,4 @@
-"""What is measured of models whose latent variables come in layers: which layer is about what."""
+"""Evaluation of models with layers of latent variables: agreement of each layer's clusters with each factor."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ KMEANS_RESTARTS = 3
 
 
 def factors_of(split: Split) -> dict[str, Int[np.ndarray, " N"]]:
-    """Everything that is known of the rows of a split, its labels as ``identity``."""
+    """All known factors of a split's rows by name, with the class labels as ``identity``."""
     return ({} if split.y is None else {"identity": split.y}) | dict(split.factors)
 
 
 def agreement(split: Split, clusters: Mapping[str, Int[np.ndarray, " N"]]) -> dict[str, float]:
-    """How well every layer's clusters agree with every factor, on the test split, in per cent.
+    """Agreement of every layer's clusters with every factor on the test split, in per cent.
 
     Args:
-        split: of which the clusters are.
-        clusters: by layer, such as ``y3``.
+        split: split whose rows were clustered.
+        clusters: cluster of each row, by layer, such as ``y3``.
 
     Returns:
         ``test.acc_many_to_one_y3_ink`` and ``test.nmi_arithmetic_y3_ink`` for all layers and factors; the accuracy
@@ -40,26 +40,26 @@ def agreement(split: Split, clusters: Mapping[str, Int[np.ndarray, " N"]]) -> di
         those with more than one value, lead some layer.
     """
     factors = factors_of(split)
-    found = {
+    scores = {
         f"test.floor_{name}": 100 * float(np.bincount(labels).max()) / len(labels) for name, labels in factors.items()
     }
     leading = set()
     for layer, assigned in clusters.items():
         information = {name: nmi(labels, assigned, "arithmetic") for name, labels in factors.items()}
         for name, labels in factors.items():
-            found[f"test.acc_many_to_one_{layer}_{name}"] = many_to_one_accuracy(labels, assigned)
-            found[f"test.nmi_arithmetic_{layer}_{name}"] = information[name]
-        found[f"test.clusters_used_{layer}"] = float(len(np.unique(assigned)))
+            scores[f"test.acc_many_to_one_{layer}_{name}"] = many_to_one_accuracy(labels, assigned)
+            scores[f"test.nmi_arithmetic_{layer}_{name}"] = information[name]
+        scores[f"test.clusters_used_{layer}"] = float(len(np.unique(assigned)))
         telling = [name for name, labels in factors.items() if len(np.unique(labels)) > 1]
         first = max(telling, key=information.__getitem__, default=None)
         if first is not None and information[first] >= LEADING:
             leading.add(first)
     kind = next(iter(clusters))[0] if clusters else "y"
-    return found | ({f"test.leading_{kind}": float(len(leading))} if factors else {})
+    return scores | ({f"test.leading_{kind}": float(len(leading))} if factors else {})
 
 
 def by_chance(split: Split, clusters: Mapping[str, Int[np.ndarray, " N"]]) -> dict[str, float]:
-    """What :func:`agreement` would be by chance, with clusters of the same sizes.
+    """Chance level of the scores of :func:`agreement`, from random clusters of the same sizes.
 
     Returns:
         ``test.chance_many_to_one_y3_ink`` and ``test.chance_nmi_y3_ink`` for all layers and factors, in per cent.
@@ -79,11 +79,12 @@ def by_chance(split: Split, clusters: Mapping[str, Int[np.ndarray, " N"]]) -> di
 def clusters_by_layer(
     model: Any, data: DataSet, x: Tensor, measure: Callable[..., dict[str, float]] = agreement
 ) -> list[Results]:
-    """The agreement of q(y|x) of every layer that has clusters, or that by chance; x is the test split."""
+    """Agreement (or its chance level) of every layer's clusters with the factors, by replica; x is the test split."""
     posteriors = in_chunks(model.layer_posteriors, x, model.replicas)
     assigned = {name: log_q.nan_to_num().argmax(-1).numpy() for name, log_q in posteriors.items()}
     return [
-        _of_layers(data, {name: each[r] for name, each in assigned.items()}, measure) for r in range(model.replicas)
+        _of_layers(data, {name: of_layer[r] for name, of_layer in assigned.items()}, measure)
+        for r in range(model.replicas)
     ]
 
 
@@ -92,21 +93,21 @@ def _of_layers(
     clusters: Mapping[str, Int[np.ndarray, " N"]],
     measure: Callable[..., dict[str, float]] = agreement,
 ) -> Results:
-    kept = {f"clusters_test_{layer}": as_small_integers(assigned) for layer, assigned in clusters.items()}
-    return Results(measure(data.splits["test"], clusters), kept)
+    arrays = {f"clusters_test_{layer}": as_small_integers(assigned) for layer, assigned in clusters.items()}
+    return Results(measure(data.splits["test"], clusters), arrays)
 
 
 def kmeans_by_layer(
     model: Any, data: DataSet, parts: Mapping[str, Tensor], seeds: list[int], n_clusters: int
 ) -> list[Results]:
-    """The agreement of k-means in every layer's posterior means, fitted to those of the training split."""
+    """Agreement of k-means clusters of every layer's posterior means, fitted on the training split, by replica."""
     means = {name: in_chunks(model.embed, parts[name], model.replicas) for name in ("train", "test")}
-    found = []
+    results = []
     for r, seed in enumerate(seeds):
         assigned = {}
         for name in means["train"]:
             features = {split: means[split][name][r].nan_to_num().numpy() for split in means}
             fitted = KMeansSettings(n_clusters, KMEANS_RESTARTS).fit(features["train"], seed)
             assigned[name.removesuffix("_mean")] = fitted.estimator.predict(features["test"])
-        found.append(_of_layers(data, assigned))
-    return found
+        results.append(_of_layers(data, assigned))
+    return results

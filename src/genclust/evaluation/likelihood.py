@@ -1,4 +1,4 @@
-r"""Importance-weighted estimates of the log-likelihood, in bounded memory.
+r"""Importance-weighted estimates of the log-likelihood in nats, in bounded memory.
 
 .. math:: \log p(x) \ge E\Big[\log \frac1S \sum_s w_s\Big], \quad
           w_s = \frac{p(x, h_s)}{q(h_s|x)}, \quad h_s \sim q(h|x)
@@ -24,19 +24,19 @@ from genclust.streams import noise_on
 
 
 class LikelihoodModel(HasLikelihood, Protocol):
-    """A model whose likelihood is estimated, of so many replicas."""
+    """Model whose likelihood can be estimated, with a number of replicas."""
 
     replicas: int
 
 
 @dataclass(frozen=True)
 class LogLikelihood:
-    """Estimates for every image, in nats, on the CPU.
+    """Log-likelihood estimates for every image, in nats, on the CPU.
 
     Attributes:
         log_prob: log-mean-exp of all weights, a lower bound on log p(x) in expectation, ``[R, N]``.
         elbo: mean of all log-weights, the one-sample bound, ``[R, N]``.
-        n_samples: S.
+        n_samples: number of samples S.
     """
 
     log_prob: Float[Tensor, "R N"]
@@ -44,11 +44,11 @@ class LogLikelihood:
     n_samples: int
 
     def mean(self) -> Float[Tensor, " R"]:
-        """Mean log-likelihood of each replica."""
+        """Mean log-likelihood of each replica over the images, in nats."""
         return self.log_prob.mean(1)
 
     def standard_error(self) -> Float[Tensor, " R"]:
-        """Of that mean, over the images; NaN for a single one."""
+        """Standard error of the mean log-likelihood over the images, in nats; NaN for a single image."""
         n = self.log_prob.shape[1]
         return self.log_prob.std(1) / n**0.5 if n > 1 else torch.full_like(self.log_prob[:, 0], torch.nan)
 
@@ -64,18 +64,18 @@ def log_likelihood(
     images_at_once: int = 100,
     precision: Literal["float32", "bf16"] = "float32",
 ) -> LogLikelihood:
-    """Estimate log p(x) of every image under every replica.
+    """Estimate log p(x) of every image under every replica, in nats.
 
-    The estimate depends on the seeds and on both ``at_once``, which say how the random numbers are
-    cut; on nothing else.
+    The estimate depends only on the seeds and on both ``at_once``, which set how the random numbers
+    are divided into chunks.
 
     Args:
-        model: in evaluation mode, on the device of ``x``.
-        x: images as the model takes them, bits for a Bernoulli likelihood.
-        seeds: one per replica, of the samples' random streams.
-        n_samples: S; a last chunk may be smaller.
-        samples_at_once: how many are in memory.
-        images_at_once: likewise.
+        model: model in evaluation mode, on the device of ``x``.
+        x: images as inputs of the model, bits for a Bernoulli likelihood.
+        seeds: one seed per replica, for the random streams of the samples.
+        n_samples: number of samples S; the last chunk may be smaller.
+        samples_at_once: number of samples per image in memory.
+        images_at_once: number of images in memory.
         precision: ``bf16`` for bfloat16 matrix products; log-weights are float32 in any case.
 
     Raises:
@@ -106,11 +106,11 @@ def log_weights(
     precision: Literal["float32", "bf16"] = "float32",
     **options: Any,
 ) -> Float[Tensor, "S R N"]:
-    """All log-weights themselves, on the CPU: for few images.
+    """All log importance weights, in nats, on the CPU; meant for few images.
 
     Args:
         model, x, seeds, n_samples, samples_at_once, images_at_once, precision: as for :func:`log_likelihood`.
-        options: what the model's ``log_weights`` takes besides, such as ``enumerate_y``.
+        options: further arguments of the model's ``log_weights``, such as ``enumerate_y``.
 
     Raises:
         ValueError: as :func:`log_likelihood`.
@@ -120,12 +120,12 @@ def log_weights(
 
 
 def bound(log_w: Float[Tensor, "S N"], samples: Sequence[int]) -> Float[np.ndarray, " n"]:
-    """The bound with n samples for every n of ``samples``, in nats, mean over images and disjoint sets of samples."""
-    found = []
+    """Importance-weighted bound in nats for each number of samples, mean over images and disjoint sets of samples."""
+    bounds = []
     for size in samples:
         sets = log_w[: len(log_w) // size * size].unflatten(0, (-1, size)).double()
-        found.append(float((sets.logsumexp(1) - np.log(size)).mean()))
-    return np.array(found)
+        bounds.append(float((sets.logsumexp(1) - np.log(size)).mean()))
+    return np.array(bounds)
 
 
 def _chunks(
@@ -138,7 +138,7 @@ def _chunks(
     precision: str,
     options: dict[str, Any],
 ) -> Iterator[Iterator[Float[Tensor, "n R B"]]]:
-    """Some images at a time, and of these some log-weights at a time."""
+    """Chunks of images and, for each of these, log importance weights in chunks of samples."""
     if min(n_samples, samples_at_once, images_at_once) < 1 or len(x) == 0:
         raise ValueError("A likelihood needs at least one image, and one sample and one image at once.")
     if len(seeds) != model.replicas:

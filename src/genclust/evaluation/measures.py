@@ -1,4 +1,4 @@
-"""What is measured of a trained model: metrics for tables, and the arrays that they are made of."""
+"""Metrics of a trained model for tables, and the arrays that they are computed from."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from genclust.evaluation.trained import BINARISATION_SEED, snapshot_rows
 from genclust.models.inference import as_float
 from genclust.streams import Noise, noise_on
 
-#: The bound against the number of samples: of so many test images, at these numbers or fewer.
+#: Number of test images, and numbers of samples, at which the bound is computed as a function of the latter.
 BOUND_IMAGES = 200
 BOUND_SAMPLES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 BOUND_ENUMERATED = 500
-#: Samples that a classifier averages over.
+#: Number of samples over which a classifier averages.
 CLASSIFIER_SAMPLES = 20
 #: A unit is active if the variance over the test images of its posterior mean exceeds this (Burda et al. 2016).
 ACTIVE = 0.01
-#: Gradients are compared for sums over all classes (0), and over so many before one of the others is drawn.
+#: Numbers of classes summed exactly in a step, 0 for all, for which gradient noise is compared.
 GRADIENT_CLASSES = (0, 2, 1)
 GRADIENT_BATCHES, GRADIENT_BATCH_SIZE, GRADIENT_DRAWS = 10, 100, 50
 
 
 def clustering(data: DataSet, log_posteriors: Mapping[str, np.ndarray]) -> Results:
-    """Every clustering score on every labelled split and on ``all`` of them together, and what the scores are made of.
+    """Clustering scores on every labelled split and on ``all`` of them together, with the clusters themselves.
 
     Args:
-        data: with or without labels.
-        log_posteriors: log q(y|x) of each split, ``[N, K]``.
+        data: data set, with or without labels.
+        log_posteriors: cluster log-probabilities log q(y|x) of each split, ``[N, K]``.
 
     Returns:
         As arrays, for every split: the cluster of each point (``clusters_test``), except for the training split its
@@ -65,28 +65,28 @@ def clustering(data: DataSet, log_posteriors: Mapping[str, np.ndarray]) -> Resul
 
 
 def neighbours(data: DataSet, embeddings: Mapping[str, Mapping[str, np.ndarray]]) -> Results:
-    """kNN error on the test split, with everything that is not test as neighbours (Table 2), and the classes voted for.
+    """kNN error in per cent on the test split, with all other splits as neighbours (Table 2), and predicted classes.
 
     Args:
-        data: its errors are left out unless every split is labelled.
-        embeddings: by kind, such as ``x_hat``, and split, ``[N, F]``.
+        data: data set; the result is empty unless every split is labelled.
+        embeddings: representations by kind, such as ``x_hat``, and by split, ``[N, F]``.
     """
     labels = {name: split.y for name, split in data.splits.items() if split.y is not None}
-    found = Results({}, {})
+    results = Results({}, {})
     if labels.keys() != data.splits.keys():
-        return found
+        return results
     test_labels = labels.pop("test")
     for name, parts in embeddings.items():
         features = np.concatenate([parts[other] for other in labels])
         voted = knn_classes(features, np.concatenate(list(labels.values())), parts["test"], NEIGHBOURS)
         for k, classes in voted.items():
-            found.metrics[f"test.knn_error_{name}_{k}"] = 100 * float(np.mean(classes != test_labels))
-        found.arrays[f"votes_{name}"] = as_small_integers(np.stack(list(voted.values())))
-    return found
+            results.metrics[f"test.knn_error_{name}_{k}"] = 100 * float(np.mean(classes != test_labels))
+        results.arrays[f"votes_{name}"] = as_small_integers(np.stack(list(voted.values())))
+    return results
 
 
 def projection(snapshots: Mapping[str, Tensor], data: DataSet, seed: int) -> Results:
-    """Two-dimensional t-SNE of every snapshot of the features (Figure 5); none of a handful of points."""
+    """Two-dimensional t-SNE of every snapshot of the features (Figure 5); empty if there are too few points."""
     if any(len(features) <= PERPLEXITY for features in snapshots.values()):
         return Results({}, {})
     labels = data.splits["test"].y
@@ -97,28 +97,33 @@ def projection(snapshots: Mapping[str, Tensor], data: DataSet, seed: int) -> Res
 
 
 def likelihood(model: Any, bits: Tensor, seeds: list[int], n_samples: int, precision: Any) -> list[Results]:
-    """The importance-weighted bound on the test bits with its standard error, and the one-sample bound, in nats.
+    """Importance-weighted bound on the test bits with its standard error, and one-sample bound, in nats.
 
-    Both are kept for every image, in half precision: 1/32 nat of rounding at 100 nats, 0.0003 in the mean of 10,000.
+    Both are stored for every image in half precision; it rounds by 1/32 nat at 100 nats, by 0.0003 in a mean of 10,000.
     """
-    found = log_likelihood(model, bits, seeds, n_samples, samples_at_once=100, images_at_once=100, precision=precision)
+    estimates = log_likelihood(
+        model, bits, seeds, n_samples, samples_at_once=100, images_at_once=100, precision=precision
+    )
     return [
         Results(
             {
-                "test.log_likelihood": float(found.mean()[r]),
-                "test.log_likelihood_se": float(found.standard_error()[r]),
-                "test.elbo": float(found.elbo[r].mean()),
+                "test.log_likelihood": float(estimates.mean()[r]),
+                "test.log_likelihood_se": float(estimates.standard_error()[r]),
+                "test.elbo": float(estimates.elbo[r].mean()),
                 "test.log_likelihood_samples": n_samples,
                 "test.binarisation_seed": BINARISATION_SEED,
             },
-            {"log_likelihood_test": found.log_prob[r].half().numpy(), "elbo_test": found.elbo[r].half().numpy()},
+            {
+                "log_likelihood_test": estimates.log_prob[r].half().numpy(),
+                "elbo_test": estimates.elbo[r].half().numpy(),
+            },
         )
         for r in range(model.replicas)
     ]
 
 
 def bounds(model: LikelihoodModel, bits: Tensor, seeds: list[int], n_samples: int, precision: Any) -> list[Results]:
-    """The bound against the number of samples on the first test images; with y summed out too, where y is drawn."""
+    """Bound as a function of the number of samples on the first test images; also with y summed out if it is drawn."""
     sizes = [S for S in BOUND_SAMPLES if n_samples >= S]
     log_w = log_weights(model, bits[:BOUND_IMAGES], seeds, n_samples, precision=precision)
     arrays = [{"bound_samples": np.array(sizes), "bound": bound(log_w[:, r], sizes)} for r in range(model.replicas)]
@@ -127,14 +132,16 @@ def bounds(model: LikelihoodModel, bits: Tensor, seeds: list[int], n_samples: in
             model, bits[:BOUND_IMAGES], seeds, min(n_samples, BOUND_ENUMERATED), precision=precision, enumerate_y=True
         )
         few = [S for S in sizes if S <= BOUND_ENUMERATED]
-        for r, kept in enumerate(arrays):
-            kept["bound_enumerated"] = bound(enumerated[:, r], few)
-    return [Results({}, kept) for kept in arrays]
+        for r, replica_arrays in enumerate(arrays):
+            replica_arrays["bound_enumerated"] = bound(enumerated[:, r], few)
+    return [Results({}, replica_arrays) for replica_arrays in arrays]
 
 
 def units(means: Mapping[str, Tensor]) -> list[Results]:
-    """How many units of each layer are active, from the posterior means ``[R, N, Z]`` of the test bits, and each
-    unit's variance."""
+    """Number of active units in each layer, from the posterior means ``[R, N, Z]`` of the test bits.
+
+    As arrays, the variance of each unit's posterior mean.
+    """
     variances = {name.removesuffix("_mean"): mean.var(1) for name, mean in means.items()}
     replicas = len(next(iter(means.values())))
     return [
@@ -148,8 +155,10 @@ def units(means: Mapping[str, Tensor]) -> list[Results]:
 
 @torch.no_grad()
 def classifiers(model: Any, data: DataSet, bits: Tensor, seeds: list[int], device: torch.device) -> list[Results]:
-    """Test error of each classifier that a model holds, in per cent, and the class it gives to every test image;
-    cluster k is taken for class k."""
+    """Test error of each classifier of a model, in per cent, and the class that it gives to every test image.
+
+    Cluster k is taken for class k.
+    """
     noise = noise_on(device, seeds, "classifier samples")
     chosen: dict[str, list[Tensor]] = {}
     for i, images in enumerate(bits.split(500)):
@@ -168,10 +177,10 @@ def classifiers(model: Any, data: DataSet, bits: Tensor, seeds: list[int], devic
 
 
 def gradients(model: Any, train_x: Tensor, seeds: list[int], device: torch.device) -> list[Results]:
-    """How noisy the gradient of a step without labels is at the end of training, for each way to sum over classes.
+    """Noise of the gradient of a step without labels at the end of training, for each way to sum over classes.
 
-    All see the same batches of training images.  As arrays, in the order of ``gradient_classes``: the squared norm of
-    the mean gradient, and the traces of its covariance over draws and over batches.
+    All ways use the same batches of training images.  The arrays, in the order of ``gradient_classes``, are the squared
+    norm of the mean gradient and the traces of its covariance over draws and over batches.
     """
     size = min(GRADIENT_BATCH_SIZE, len(train_x) // GRADIENT_BATCHES)
     order = Noise(seeds, "batches for gradients").permutation(len(train_x)).to(device)
@@ -189,14 +198,14 @@ def gradients(model: Any, train_x: Tensor, seeds: list[int], device: torch.devic
 
         return gradient_noise(gradient, GRADIENT_BATCHES, GRADIENT_DRAWS)
 
-    found = [with_sum_over(classes) for classes in GRADIENT_CLASSES]
-    visited = {"gradient_classes": np.array(GRADIENT_CLASSES, dtype=np.int8)}
+    estimates = [with_sum_over(classes) for classes in GRADIENT_CLASSES]
+    classes_summed = {"gradient_classes": np.array(GRADIENT_CLASSES, dtype=np.int8)}
     return [
         Results(
             {},
-            visited
+            classes_summed
             | {
-                f"gradient_{name}": np.array([float(getattr(one, name)[r]) for one in found])
+                f"gradient_{name}": np.array([float(getattr(estimate, name)[r]) for estimate in estimates])
                 for name in ("squared_norm", "of_draws", "of_batches")
             },
         )
@@ -205,5 +214,5 @@ def gradients(model: Any, train_x: Tensor, seeds: list[int], device: torch.devic
 
 
 def without_nan(log_posterior: Tensor) -> Tensor:
-    """The posterior with the uniform one where a failed replica has none: it counts as one single cluster."""
+    """Log-posterior with NaN of a failed replica replaced by the uniform distribution, which counts as one cluster."""
     return log_posterior.nan_to_num(nan=-math.log(log_posterior.shape[-1]))

@@ -1,4 +1,4 @@
-"""How well nearest neighbours in a representation classify."""
+"""Classification by k nearest neighbours in a representation."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def knn_errors(
 
     Args:
         train_features, train_labels, test_features, ks: as for :func:`knn_classes`.
-        test_labels: the true classes of the test points.
+        test_labels: true classes of the test points.
 
     Raises:
-        ValueError: as :func:`knn_classes`, and for test labels that are not one integer a point.
+        ValueError: as :func:`knn_classes`, and for test labels that are not one integer per point.
     """
     test_features, test_labels = _points("test", test_features, test_labels)
     voted = knn_classes(train_features, train_labels, test_features, ks)
@@ -38,7 +38,7 @@ def knn_classes(
     test_features: Float[np.ndarray, "M F"],
     ks: Sequence[int] = NEIGHBOURS,
 ) -> dict[int, Int[np.ndarray, " M"]]:
-    """The class that the k nearest neighbours of each test point vote for, for each k.
+    """Class of each test point by majority vote of its k nearest neighbours, for each k.
 
     Euclidean distance, every neighbour one vote, as table 2 of "Is Simple Better?". One search for the
     largest k serves all of them. Of classes with equally many votes the lowest label wins, as in
@@ -47,7 +47,7 @@ def knn_classes(
 
     Args:
         train_features: features of the training points; float32 is enough.
-        train_labels: their classes.
+        train_labels: classes of the training points.
         test_features: features of the points to classify.
         ks: numbers of neighbours.
 

@@ -1,4 +1,4 @@
-"""What a trained model can show: images and maps for figures, as arrays."""
+"""Images and latent maps of a trained model for figures, as arrays."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from genclust.models.inference import as_float, in_chunks
 from genclust.streams import noise_on
 
 SAMPLES_PER_CLUSTER = 12
-#: Columns of the grids of a mixture's samples (Figures 3 and 4 of GMVAE have ten).
+#: Number of columns of the grids of a mixture's samples (Figures 3 and 4 of GMVAE have ten).
 COMPONENT_COLUMNS = 10
 GENERATED_IMAGES = 64
-#: Images on a side of the grid that a map is decoded on, and how much of the points it spans in each direction.
+#: Number of images on a side of a map's grid, and quantiles of the points that it spans in each direction.
 MAP_SIDE = 10
 MAP_SPAN = (0.05, 0.95)
-#: Figures 2 and 3 of VLAC: test images, draws for each of them, and images of every component.
+#: Numbers of test images, draws for each of them, and images of every component in Figures 2 and 3 of VLAC.
 RESAMPLED_IMAGES, RESAMPLED_DRAWS, COMPONENT_IMAGES = 3, 7, 4
 
 
 @torch.no_grad()
 def style(t: Trained) -> list[Results]:
-    """Test styles decoded under every cluster, and samples of each cluster (Figure 4 of *Is Simple Better?*)."""
+    """Styles of test images decoded under every cluster, and cluster samples (Figure 4 of *Is Simple Better?*)."""
     test = t.data.splits["test"]
     x = torch.from_numpy(test.x[one_of_each_class(test.y)]).to(t.device)
     z = in_chunks(t.model.embed, x, t.model.replicas)["z_mean"].to(t.device)
@@ -41,14 +41,14 @@ def style(t: Trained) -> list[Results]:
 
 @torch.no_grad()
 def cluster_samples(t: Trained) -> list[Results]:
-    """A row of samples for every cluster (Figures 3 and 4 of GMVAE)."""
+    """Row of sampled images for every cluster (Figures 3 and 4 of GMVAE)."""
     images = as_bytes(t.model.sample_clusters(COMPONENT_COLUMNS, noise_on(t.device, t.seeds, "component samples")))
     return [Results({}, {"component_samples": of_replica}) for of_replica in images]
 
 
 @torch.no_grad()
 def walk(t: Trained) -> list[Results]:
-    """A row of images for every cluster along a path through what varies within clusters (Figure 3 of GMVAE)."""
+    """Row of images for every cluster along a path through the variation within clusters (Figure 3 of GMVAE)."""
     images = as_bytes(t.model.walk(COMPONENT_COLUMNS, noise_on(t.device, t.seeds, "component samples")))
     return [Results({}, {"component_walk": of_replica}) for of_replica in images]
 
@@ -57,21 +57,23 @@ def walk(t: Trained) -> list[Results]:
 def latent_map(t: Trained) -> list[Results]:
     """Test points and clusters in the latent space, and the points' reconstructions (Figure 2 of GMVAE)."""
     x = as_float(torch.from_numpy(t.data.splits["test"].x[snapshot_rows(t.data)]).to(t.device))
-    found = t.model.latent_map(x.expand(t.model.replicas, *x.shape))
-    arrays = {name: tensor.cpu().numpy() for name, tensor in found.items()}
+    tensors = t.model.latent_map(x.expand(t.model.replicas, *x.shape))
+    arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
     arrays["latent_clusters"] = arrays["latent_clusters"].astype(np.int16)
     return [Results({}, {name: array[r] for name, array in arrays.items()}) for r in range(t.model.replicas)]
 
 
 @torch.no_grad()
 def two_dimensional_map(t: Trained) -> list[Results]:
-    """A latent space of two dimensions: test points, and a grid decoded for any class and class by class
-    (Figure 2 of CaGeM)."""
+    """Map of a two-dimensional latent space: test points and a decoded grid (Figure 2 of CaGeM).
+
+    The grid is decoded for any class, and for each class.
+    """
     rows = snapshot_rows(t.data)
     x = t.bits[rows].expand(t.model.replicas, len(rows), -1)
-    found = t.model.two_dimensional_map(x, MAP_SIDE, MAP_SPAN, noise_on(t.device, t.seeds, "map samples"))
-    images = {name: as_bytes(found.pop(name)) for name in ("map_any", "map_of_class")}
-    arrays = {name: places.cpu().numpy() for name, places in found.items()} | images
+    tensors = t.model.two_dimensional_map(x, MAP_SIDE, MAP_SPAN, noise_on(t.device, t.seeds, "map samples"))
+    images = {name: as_bytes(tensors.pop(name)) for name in ("map_any", "map_of_class")}
+    arrays = {name: places.cpu().numpy() for name, places in tensors.items()} | images
     y = t.data.splits["test"].y
     labels = {} if y is None else {"map_labels": y[rows].astype(np.int16)}
     return [Results({}, {name: array[r] for name, array in arrays.items()} | labels) for r in range(t.model.replicas)]
@@ -79,7 +81,7 @@ def two_dimensional_map(t: Trained) -> list[Results]:
 
 @torch.no_grad()
 def generation(t: Trained) -> list[Results]:
-    """Test bits, their reconstructions, and samples (Figure 3 of CaGeM)."""
+    """Binarised test images, their reconstructions, and samples from the prior (Figure 3 of CaGeM)."""
     shown = t.bits[:GENERATED_IMAGES]
     rebuilt = as_bytes(t.model.reconstruct(shown.expand(t.model.replicas, *shown.shape)))
     samples = as_bytes(t.model.sample(GENERATED_IMAGES, noise_on(t.device, t.seeds, "generated samples")))
@@ -94,12 +96,12 @@ def generation(t: Trained) -> list[Results]:
 
 @torch.no_grad()
 def layers(t: Trained) -> list[Results]:
-    """One layer of test images drawn anew, and draws from every cluster of a layer (Figures 2 and 3 of VLAC)."""
+    """Test images with one layer drawn anew, and images from every cluster of a layer (Figures 2 and 3 of VLAC)."""
     test = t.data.splits["test"]
     shown = test.x[one_of_each_class(test.y)[:RESAMPLED_IMAGES]]
     x = as_float(torch.from_numpy(shown).to(t.device)).expand(t.model.replicas, *shown.shape)
     noise = noise_on(t.device, t.seeds, "layer samples")
-    found = t.model.layer_pictures(x, RESAMPLED_DRAWS, COMPONENT_IMAGES, noise)
-    images = {name: as_bytes(of_replicas) for name, of_replicas in found.items()}
+    pictures = t.model.layer_pictures(x, RESAMPLED_DRAWS, COMPONENT_IMAGES, noise)
+    images = {name: as_bytes(of_replicas) for name, of_replicas in pictures.items()}
     inputs = {"layer_inputs": as_bytes(x[0])}
     return [Results({}, inputs | {name: image[r] for name, image in images.items()}) for r in range(t.model.replicas)]

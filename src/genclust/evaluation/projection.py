@@ -1,4 +1,4 @@
-"""Representations brought down to the plane."""
+"""Projection of representations to two dimensions by t-SNE."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def tsne(features: Float[np.ndarray, "N F"], seed: int) -> Float[np.ndarray, "N 
 
     Args:
         features: at least 31 points of at least 2 features.
-        seed: of the random numbers in the approximate decomposition and descent.
+        seed: seed of the random numbers in the approximate decomposition and descent.
 
     Returns:
         float32 positions without a unit.

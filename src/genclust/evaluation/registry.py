@@ -1,4 +1,4 @@
-"""What can be measured, by the names that declarations use, and what a model must be able to do for it."""
+"""Registry of evaluations, by the names that declarations use, with the capability that each needs of a model."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from genclust.settings import SettingError, nearest
 
 
 class Configured(Protocol):
-    """The configuration of a run, as far as evaluations need it: the sections on model and data."""
+    """Configuration of a run, reduced to what evaluations need: the sections on model and data."""
 
     @property
     def model(self) -> Mapping[str, Any]: ...
@@ -44,15 +44,16 @@ class Configured(Protocol):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Something that can be measured of a trained model.
+    """An evaluation of a trained model, and the conditions under which it applies.
 
     Attributes:
-        measure: of a trained model and the number that is part of some names, such as 500 in ``likelihood-500``.
-        needs: what a model must be able to do, a capability.
+        measure: function of a trained model and of the number in some names, such as 500 in ``likelihood-500``.
+        needs: capability that the model must have.
         numbered: whether the name ends in a number.
-        condition: of the configuration.
-        otherwise: what is lacking where the condition does not hold, such as `` without labels``.
-        revision: raised whenever the same model would get other numbers; records of another one do not count.
+        condition: further condition on the configuration.
+        otherwise: reason given where the condition does not hold, such as `` without labels``.
+        revision: number that is raised whenever the same model would get other results; records of other revisions do
+            not count.
     """
 
     measure: Callable[[Trained, int], list[Results]]
@@ -88,7 +89,7 @@ def _gradients(t: Trained, n: int) -> list[Results]:
     return measures.gradients(t.model, train_x, t.seeds, t.device)
 
 
-#: What can be measured, by the names that declarations use (without their numbers).
+#: All evaluations, by the names that declarations use (without their numbers).
 EVALUATIONS: Mapping[str, Evaluation] = {
     "clustering": Evaluation(_clustering, HasClusters),
     "neighbours": Evaluation(_neighbours, Model),
@@ -133,15 +134,15 @@ EVALUATIONS: Mapping[str, Evaluation] = {
 }
 
 
-#: The form of the number behind some names, as in likelihood-5000.
+#: Regular expression for the number at the end of some names, as in likelihood-5000.
 NUMBER = "[1-9][0-9]{0,8}"
 
 
 def check_name(evaluation: str, asked_by: str) -> None:
-    """Refuse a name that is none of an evaluation's, such as ``likelihood`` without its number of samples.
+    """Raise an error for an invalid evaluation name, such as ``likelihood`` without its number of samples.
 
     Raises:
-        SettingError: that names the nearest one.
+        SettingError: with the nearest valid name.
     """
     kind = evaluation.partition("-")[0]
     known = EVALUATIONS.get(kind)
@@ -151,13 +152,13 @@ def check_name(evaluation: str, asked_by: str) -> None:
 
 
 def _named(evaluation: str) -> tuple[Evaluation, int]:
-    """The evaluation of that name, and the number in it or 0."""
+    """Evaluation of the given name, and the number in the name (0 if there is none)."""
     kind, _, number = evaluation.partition("-")
     return EVALUATIONS[kind], int(number or 0)
 
 
 def suits(evaluation: str, config: Configured) -> bool:
-    """Whether a configured model can be measured in this way; all that baselines have is a clustering."""
+    """Whether an evaluation applies to a configured model; only ``clustering`` applies to baselines."""
     if config.model["name"] in BASELINES:
         return evaluation == "clustering"
     known, _ = _named(evaluation)
@@ -165,15 +166,15 @@ def suits(evaluation: str, config: Configured) -> bool:
 
 
 def revisions(evaluations: Sequence[str]) -> dict[str, int]:
-    """Each evaluation with its present revision, as records keep it."""
+    """Current revision of each evaluation by name, as records store it."""
     return {name: _named(name)[0].revision for name in evaluations}
 
 
 def refuse_unsuited(evaluations: Sequence[str], config: Configured) -> None:
-    """Refuse what cannot be measured of a configured model, before it is trained.
+    """Raise an error if an evaluation does not apply to a configured model, before the model is trained.
 
     Raises:
-        SettingError: that names the evaluation, and those that can be made.
+        SettingError: with the name of the evaluation, and of those that apply.
     """
     for evaluation in evaluations:
         if not suits(evaluation, config):
@@ -194,12 +195,12 @@ def evaluate(
     device: torch.device,
     precision: str = "float32",
 ) -> list[Results]:
-    """Run the named evaluations on every replica of a trained model, likelihoods at the precision of its training."""
+    """Run the named evaluations on every replica of a trained model; likelihoods use the precision of its training."""
     trained = Trained(model.eval(), data, seeds, snapshots, device, precision)
     results = [Results({}, {}) for _ in seeds]
     for name in evaluations:
         evaluation, number = _named(name)
-        for of_replica, found in zip(results, evaluation.measure(trained, number), strict=True):
-            of_replica.metrics.update(found.metrics)
-            of_replica.arrays.update(found.arrays)
+        for of_replica, result in zip(results, evaluation.measure(trained, number), strict=True):
+            of_replica.metrics.update(result.metrics)
+            of_replica.arrays.update(result.arrays)
     return results

@@ -1,4 +1,4 @@
-"""What an evaluation finds."""
+"""Results of evaluations: metrics and arrays of one replica."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Results:
     """Metrics and arrays of one replica.
 
     Attributes:
-        metrics: ``split.metric`` -> value; scores in per cent, likelihoods in nats.
-        arrays: what the metrics are made of, and what figures show.
+        metrics: values by names of the form ``split.metric``; scores in per cent, likelihoods in nats.
+        arrays: data from which the metrics are computed, and data for figures.
     """
 
     metrics: dict[str, float]
@@ -22,5 +22,5 @@ class Results:
 
 
 def as_small_integers(values: Int[np.ndarray, "*shape"]) -> UInt[np.ndarray, "*shape"]:
-    """Non-negative whole numbers in the smallest unsigned type that holds them."""
+    """Non-negative integers converted to the smallest unsigned type that holds them."""
     return values.astype(np.min_scalar_type(int(values.max(initial=0))))

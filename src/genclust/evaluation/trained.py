@@ -1,4 +1,4 @@
-"""A trained model with all that evaluations look at."""
+"""A trained model with the data, seeds and snapshots that evaluations use."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from genclust.models.base import Model
 from genclust.models.inference import as_float, in_chunks
 from genclust.streams import Noise
 
-#: Test points whose embedding is followed through training.
+#: Number of test points whose embedding is followed through training.
 SNAPSHOT_POINTS = 2000
-#: The bits that a likelihood is of are drawn once, from this seed.
+#: Seed from which the binarised data for likelihoods are drawn, once.
 BINARISATION_SEED = 0
 
 
@@ -29,22 +29,22 @@ def snapshot_rows(data: DataSet) -> np.ndarray:
 
 
 def encoder_input(model: Model, data: DataSet, split: str) -> Tensor:
-    """What q sees of a split ``[N, D]``: its rows or, for a model of bits, bits drawn from them once."""
+    """Inputs of q for a split, ``[N, D]``: its rows or, for models of binary images, bits drawn from them once."""
     x = torch.from_numpy(data.splits[split].x)
     return model.encoder_input(x, Noise([BINARISATION_SEED], f"bits of {split}"))
 
 
 @dataclass
 class Trained:
-    """A trained model with all that evaluations look at.
+    """A trained model with the data, seeds and snapshots that evaluations use.
 
     Attributes:
-        model: in evaluation mode.
-        data: with its splits.
-        seeds: one per replica.
+        model: trained model in evaluation mode.
+        data: data set with all its splits.
+        seeds: one seed per replica.
         snapshots: for each replica, features of some test points at some epochs.
-        device: where the model is.
-        precision: of the products in likelihoods.
+        device: device of the model.
+        precision: precision of matrix products in likelihoods.
     """
 
     model: Any
@@ -56,14 +56,14 @@ class Trained:
 
     @cached_property
     def parts(self) -> dict[str, Tensor]:
-        """What q sees of every split ``[N, D]``."""
+        """Inputs of q for every split by name, ``[N, D]``."""
         return {name: encoder_input(self.model, self.data, name).to(self.device) for name in self.data.splits}
 
     @cached_property
     def bits(self) -> Tensor:
-        """The test split as a model of bits sees it."""
+        """Inputs of q for the test split as floats; bits for models of binary images."""
         return as_float(self.parts["test"])
 
     def of_all(self, function: Callable[[Tensor], Any]) -> dict[str, Any]:
-        """``function`` of every split."""
+        """Outputs of ``function`` for the inputs of every split, by name."""
         return {name: in_chunks(function, x, self.model.replicas) for name, x in self.parts.items()}

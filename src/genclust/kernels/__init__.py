@@ -1,4 +1,4 @@
-"""Fused operations: one file each, with a plain PyTorch reference, Triton kernels and one dispatch.
+"""Fused operations, one per file, each with a plain PyTorch reference and Triton kernels.
 
 All of them are registered with ``torch.library``, so autograd, ``torch.compile`` and CUDA graphs
 accept them.  Second derivatives are not available from the kernels (the plain forms have them).

@@ -37,7 +37,7 @@ def reference(logits: Float[Tensor, "*L D"], x: Float[Tensor, "*X D"]) -> Float[
 def _tile(
     logits, x, start, n_rows, width, repeat, inner, block_rows: tl.constexpr, block_columns: tl.constexpr
 ):  # fmt: skip
-    """Logits and pixel values of a tile, its places in memory, and which of them exist."""
+    """Logits and pixel values of a tile, its memory offsets, and the mask of valid entries."""
     row = tl.program_id(0).to(tl.int64) * block_rows + tl.arange(0, block_rows)[:, None]
     column = start + tl.arange(0, block_columns)[None, :]
     mask = (row < n_rows) & (column < width)
@@ -74,7 +74,7 @@ def _backward_kernel(
 
 
 def _launch(kernel: Any, target: Tensor, first: list[Tensor], logits: Tensor, x: Tensor) -> Tensor:
-    """Run a kernel over all rows; x has the logits' leading axes up to repetition."""
+    """Launch a kernel over all rows; the leading axes of x broadcast to those of the logits."""
     width = logits.shape[-1]
     rows = broadcast_rows(logits.shape[:-1], x.shape[:-1], "x")
     if rows is None:  # repeated along axes that are not adjacent
@@ -135,7 +135,7 @@ def bernoulli_log_prob(logits: Float[Tensor, "*L D"], x: Float[Tensor, "*X D"]) 
     Args:
         logits: float of any precision; their gradient has the same.
         x: bits or grey values in [0, 1], as float, ``[*X, D]`` with ``*X`` broadcastable to ``*L``.
-            Observed: no gradient flows to it, and its range is not looked at.
+            Observed: no gradient flows to it, and its range is not checked.
 
     Raises:
         ValueError: if the shapes do not fit, logits or x are not floats, or x asks for a gradient.

@@ -1,4 +1,4 @@
-r"""A bias for each class and the nonlinearity behind it, where a layer's classes are enumerated.
+r"""Class bias and activation of a hidden layer for all K classes at once: f(h + bias of class k) for every k.
 
 .. math:: o_{rbkh} = f(h_{rbh} + c_{rkh}), \qquad
           \frac{\partial}{\partial h_{rbh}} = \sum_k g_{rbkh} f'_{rbkh}, \qquad
@@ -8,7 +8,7 @@ A first layer of (h, one-hot y) is W h + c_y, so each of the K classes costs an 
 a matrix product.  The kernels read h once, write o once and keep nothing else: the derivative
 follows from o, for f' is 1 where o is positive and a constant elsewhere.
 Backwards, o and its gradient are read once; the sum over classes is complete within a program, the
-sum over rows comes in two stages, one partial sum a block of rows and then their sum, so it is the
+sum over rows comes in two stages, one partial sum per block of rows and then their sum, so it is the
 same in every run.
 
 ``torch.compile`` must not look inside: on a CPU the loop it makes of the broadcast with relu is up
@@ -56,7 +56,7 @@ def reference(
 
 @triton.jit
 def _activate(x, activation: tl.constexpr):
-    """Comparisons are such that NaN stays NaN."""
+    """ReLU or leaky ReLU of x; NaN stays NaN."""
     if activation == "relu":
         return tl.where(x <= 0, 0.0, x)
     else:
@@ -65,7 +65,7 @@ def _activate(x, activation: tl.constexpr):
 
 @triton.jit
 def _derivative(o, activation: tl.constexpr):
-    """Derivative of the activation where its value is o."""
+    """Derivative of the activation, from its output o."""
     if activation == "relu":
         return tl.where(o <= 0, 0.0, 1.0)
     else:
@@ -74,7 +74,7 @@ def _derivative(o, activation: tl.constexpr):
 
 @triton.jit
 def _place(n_rows, width, block_rows: tl.constexpr, block_columns: tl.constexpr):
-    """Replica, block of rows and its first row in all; rows from there on, columns, and which of them exist.
+    """Indices of a program's tile: replica, block and first row; rows and columns in it, and their mask.
 
     Only the first row needs 64 bits, so offsets within the block take half the registers.
     """
@@ -121,7 +121,7 @@ def _backward_kernel(
 
 
 def _block(n_rows: int, width: int) -> tuple[int, int]:
-    """(rows, columns) of a tile: enough columns to be read in one piece, enough rows for few partial sums."""
+    """Size (rows, columns) of a tile: columns for contiguous reads, and many rows, so that partial sums are few."""
     columns = min(1 << max(width - 1, 0).bit_length(), 64)
     return min(1 << max(n_rows - 1, 0).bit_length(), TILE // columns), columns
 
@@ -194,9 +194,9 @@ def class_bias_act(
     """Activation of h + bias for every class, in the dtype of h, computed in float32 or better.
 
     Args:
-        h: what the classes share, of any precision.
-        bias: one row for each class.
-        activation: relu, or leaky_relu with slope 0.01.
+        h: pre-activations that all classes share, of any precision.
+        bias: one bias vector for each class.
+        activation: ``relu``, or ``leaky_relu`` with slope 0.01.
 
     Raises:
         ValueError: if the shapes do not fit or the activation is unknown.

@@ -1,4 +1,4 @@
-"""Which implementation of a fused operation runs, and what the Triton kernels share.
+"""Choice between Triton kernels and plain PyTorch for fused operations, and functions that Triton kernels share.
 
 Every operation has a plain PyTorch form, which runs on any device in any precision, and Triton
 kernels for CUDA.  ``auto`` takes the kernels for CUDA tensors in float32 or less, and the plain
@@ -28,7 +28,7 @@ try:
 except ImportError:  # a CPU-only installation, or a system that Triton does not support
 
     class _NoTriton:
-        """Lets the kernels be defined where they cannot be launched."""
+        """Stand-in for Triton where it is not installed: kernels can be defined with it, but not launched."""
 
         constexpr = Any
 
@@ -44,13 +44,16 @@ HAS_TRITON = hasattr(triton, "__version__")
 Implementation = Literal["auto", "reference", "triton"]
 _chosen: Implementation = "auto"  # a plain global, which torch.compile can follow
 
-#: Elements a program of a row-wise kernel works on at a time.
+#: Number of elements that a program of a row-wise kernel processes at a time.
 TILE = 2048
 
 
 @contextmanager
 def implementation(name: Implementation) -> Iterator[None]:
-    """Run every fused operation inside by ``auto``, ``reference`` (plain PyTorch) or ``triton``, in all threads.
+    """Context manager that sets the implementation of all fused operations, in all threads.
+
+    Args:
+        name: ``auto``, ``reference`` (plain PyTorch) or ``triton``.
 
     Raises:
         SettingError: for another name, or for ``triton`` where it is not installed.
@@ -68,30 +71,30 @@ def implementation(name: Implementation) -> Iterator[None]:
 
 
 def runs_triton(*tensors: Tensor) -> bool:
-    """Whether these tensors go to the Triton kernels; float64 never does, it is there for checking."""
+    """Whether the Triton kernels are used for these tensors; ``auto`` uses them on CUDA, except for float64."""
     if _chosen == "auto":
         return HAS_TRITON and tensors[0].is_cuda and all(t.dtype != torch.float64 for t in tensors)
     return _chosen == "triton"
 
 
 def precise(x: Tensor) -> Tensor:
-    """float32 for half precisions, others unchanged: sums and exponentials are never taken in 16 bits."""
+    """The tensor in float32 if it is in half precision, else unchanged: nothing is summed in 16 bits."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def row_blocks(width: int) -> tuple[int, int]:
-    """(rows, columns) of a tile of about ``TILE`` elements for rows of ``width``, powers of two."""
+    """Size (rows, columns) of a tile of about ``TILE`` elements for rows of ``width``, both powers of two."""
     columns = min(1 << max(width - 1, 0).bit_length(), TILE)
     return max(1, TILE // columns), columns
 
 
 def cdiv(a: int, b: int) -> int:
-    """Quotient rounded upwards."""
+    """Quotient a / b of two integers, rounded up."""
     return -(-a // b)
 
 
 def broadcast_rows(large: tuple[int, ...], small: tuple[int, ...], what: str) -> tuple[int, int, int] | None:
-    """How the rows of ``small`` repeat under those of ``large``: (outer, repeat, inner).
+    """How rows of leading shape ``small`` repeat when broadcast to ``large``, as (outer, repeat, inner).
 
     Row ``(o * repeat + s) * inner + i`` of the large tensor belongs to row ``o * inner + i`` of the
     small one.  Both arguments are leading shapes (without the feature axis).  None where the

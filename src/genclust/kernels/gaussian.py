@@ -1,4 +1,4 @@
-r"""Kullback-Leibler divergence of two diagonal Gaussians, summed over dimensions.
+r"""Kullback-Leibler divergence of two diagonal Gaussians, summed over dimensions, in nats.
 
 For q = N(μ, diag σ²) and p = N(m, diag τ²), by default N(0, I):
 
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from genclust.kernels.dispatch import cdiv, precise, row_blocks, runs_triton, tl, triton
 
-#: Elements a program works on at a time: up to nine tensors of a tile are in registers.
+#: Number of elements that a program processes at a time; up to nine tensors of a tile are in registers.
 BLOCK = 1024
 
 
@@ -40,7 +40,7 @@ def reference(
 
 
 def _gradients(grad: Tensor, mean: Tensor, log_var: Tensor, *prior: Tensor) -> list[Tensor]:
-    """What the backward kernel computes, in plain PyTorch."""
+    """Gradients of the divergence in plain PyTorch, as the backward kernel computes them."""
     grad, distance, ratio = grad.unsqueeze(-1), precise(mean), precise(log_var)
     if not prior:
         return [(grad * distance).to(mean.dtype), (0.5 * grad * torch.expm1(ratio)).to(log_var.dtype)]
@@ -54,7 +54,7 @@ def _gradients(grad: Tensor, mean: Tensor, log_var: Tensor, *prior: Tensor) -> l
 
 @triton.jit
 def exp_minus_tangent(x):
-    """e^x - 1 - x to some float32 roundings of itself; NaN stays NaN."""
+    """e^x - 1 - x with a relative error of a few float32 roundings; NaN stays NaN."""
     # The series to x^11 / 11!: the next term is below 1e-8 of the value for |x| < 1.
     series = 1.0 / 39916800
     series = series * x + 1.0 / 3628800
@@ -123,7 +123,7 @@ def _backward_kernel(
 
 
 def _dtype(*inputs: Tensor) -> torch.dtype:
-    """That of the results: float32, or float64 where an input has it."""
+    """Dtype of the results: float32, or float64 if an input is float64."""
     return reduce(torch.promote_types, (t.dtype for t in inputs), torch.float32)
 
 
@@ -132,12 +132,12 @@ def _contiguous(*tensors: Tensor) -> list[Tensor]:
 
 
 def _buffers(*inputs: Tensor) -> list[Tensor]:
-    """For their gradients."""
+    """Uninitialised tensors for the gradients of the inputs."""
     return [torch.empty_like(t, memory_format=torch.contiguous_format) for t in inputs]
 
 
 def _blocks(width: int) -> tuple[int, int]:
-    """(rows, columns) of a tile of ``BLOCK`` elements, powers of two."""
+    """Size (rows, columns) of a tile of ``BLOCK`` elements, both powers of two."""
     columns = min(row_blocks(width)[1], BLOCK)
     return BLOCK // columns, columns
 
@@ -212,8 +212,8 @@ def gaussian_kl(
     per dimension.
 
     Args:
-        mean, log_var: of q, float of any precision; their gradients have the same.
-        prior_mean, prior_log_var: of p, in the same shape; N(0, I) where they are missing.
+        mean, log_var: parameters of q, float of any precision; their gradients have the same.
+        prior_mean, prior_log_var: parameters of p, in the same shape; N(0, I) if they are missing.
 
     Raises:
         ValueError: if the shapes do not fit or half of a prior is missing.

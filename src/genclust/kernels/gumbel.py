@@ -1,4 +1,4 @@
-r"""Gumbel-softmax sample together with the divergence of its distribution from the uniform one.
+r"""Gumbel-softmax samples, and the KL divergence of their categorical distribution from the uniform one.
 
 .. math::
     s = \mathrm{softmax}\Bigl(\frac{l + g}{\tau}\Bigr), \quad g = -\log(-\log u), \qquad
@@ -26,9 +26,9 @@ from torch import Tensor
 
 from genclust.kernels.dispatch import cdiv, precise, row_blocks, runs_triton, tl, triton
 
-# u = 0 has probability 2^-24 a draw and would give an infinite Gumbel value.
+# u = 0 has probability 2^-24 per draw and would give an infinite Gumbel value.
 TINY = torch.finfo(torch.float32).tiny
-#: Elements a program works on at a time; rows wider than ``WIDEST`` would not fit its registers.
+#: Number of elements that a program processes at a time; rows wider than ``WIDEST`` would not fit its registers.
 BLOCK, WIDEST = 512, 2048
 
 
@@ -59,7 +59,7 @@ def _rows(
     logits, uniform, temperature, n_rows, width,
     tiny: tl.constexpr, block_rows: tl.constexpr, block_columns: tl.constexpr,
 ):  # fmt: skip
-    """Relaxed sample, π and log π of a tile of whole rows, its places in memory, and which of them exist."""
+    """Relaxed sample, π and log π of a tile of whole rows, its memory offsets, and the mask of valid entries."""
     row = tl.program_id(0).to(tl.int64) * block_rows + tl.arange(0, block_rows)[:, None]
     column = tl.arange(0, block_columns)[None, :]
     mask = (row < n_rows) & (column < width)
@@ -108,7 +108,7 @@ def _backward_kernel(
 
 
 def _block(width: int) -> tuple[int, int]:
-    """(rows, columns) of a tile of whole rows, powers of two."""
+    """Size (rows, columns) of a tile of whole rows, both powers of two."""
     columns = row_blocks(width)[1]
     return max(1, BLOCK // columns), columns
 
@@ -181,7 +181,7 @@ def gumbel_softmax(
         logits: float of any precision; their gradient has the same.
         uniform: draws from U[0, 1) in the shape of the logits.  No gradient flows to it.
         temperature: positive; a tensor without axes on the device of the logits lets a captured graph
-            change it, and its sign is not looked at.  No gradient flows to it.
+            change it, and its sign is not checked.  No gradient flows to it.
         hard: the sample is the one-hot vector of its largest entry, and the gradient that of the
             relaxed sample (the straight-through estimator).
 

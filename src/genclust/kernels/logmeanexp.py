@@ -8,7 +8,7 @@ log Σ exp(w) for the gradient.  It comes with that number's rounding, as weight
 theirs: :math:`2^{-24} |w|`.
 
 With the unit roundoff :math:`u = 2^{-24}`, the error of L from up to 5,000 weights is below
-:math:`2u\,(|L| + 16)`; a stream of C chunks rounds its state once a chunk, so its error is below
+:math:`2u\,(|L| + 16)`; a stream of C chunks rounds its state once per chunk, so its error is below
 :math:`u\,(C + 1)(\max |\text{state}| + 16)`.
 """
 
@@ -22,17 +22,17 @@ from genclust.kernels.dispatch import TILE, cdiv, precise, runs_triton, tl, trit
 
 
 def reference(log_weights: Float[Tensor, "S *B"]) -> Float[Tensor, "*B"]:
-    """Log-mean-exp in plain PyTorch, differentiable by autograd; what a CPU runs."""
+    """Log-mean-exp in plain PyTorch, differentiable by autograd; CPUs use this form."""
     return precise(log_weights).logsumexp(0) - math.log(len(log_weights))
 
 
 def _result(log_weights: Tensor) -> Tensor:
-    """An empty result, in float32 or better."""
+    """Uninitialised tensor for the result, in float32 or better."""
     return log_weights.new_empty(log_weights.shape[1:], dtype=torch.promote_types(log_weights.dtype, torch.float32))
 
 
 def _block(samples: int) -> tuple[int, int]:
-    """(samples, columns) of a tile of ``TILE`` elements; 32 neighbouring weights are read in one piece."""
+    """Size (samples, columns) of a tile of ``TILE`` elements; at least 32 adjacent weights are read at once."""
     block_samples = min(1 << (samples - 1).bit_length(), TILE // 32)
     return block_samples, TILE // block_samples
 
@@ -160,7 +160,7 @@ def log_mean_exp(log_weights: Float[Tensor, "S *B"]) -> Float[Tensor, "*B"]:
 
 
 class LogMeanExp:
-    """Log-mean-exp of importance weights that come in chunks, in the memory of one result.
+    """Running log-mean-exp of importance weights that come in chunks; it needs the memory of one result.
 
     Any partition of the samples, in any order, gives the same result to rounding.  Gradients are
     not tracked.
@@ -180,7 +180,7 @@ class LogMeanExp:
 
     @torch.no_grad()
     def update(self, chunk: Float[Tensor, "S *B"]) -> None:
-        """Take in further samples, as many as there are.
+        """Add a chunk of log-weights, with any number of samples.
 
         Raises:
             ValueError: if the chunk is empty, or has another shape behind the samples or another

@@ -34,7 +34,7 @@ def philox(seed: Int[Tensor, "*n"], counter: tuple[Tensor, Tensor, Tensor, Tenso
 
 
 def _words(blocks: int, seed: Int[Tensor, " R"], offset: Int[Tensor, ""]) -> Int[Tensor, "R 4*blocks"]:
-    """Four random words for each block of positions, in plain PyTorch."""
+    """Random 32-bit words, four for each block of four positions, in plain PyTorch."""
     block = torch.arange(blocks, device=seed.device)[None]
     counter = (block & _LOW, block >> 32, offset & _LOW, (offset >> 32) & _LOW)
     return torch.stack(torch.broadcast_tensors(*philox(seed[:, None], counter)), -1).flatten(1)
@@ -50,7 +50,7 @@ def _check(seed: Tensor, offset: Tensor) -> None:
 
 @triton.jit
 def _block_words(seed, offset, block):
-    """Four words for each block of four positions."""
+    """Random 32-bit words, four for each block of four positions, in Triton."""
     low = (block & 0xFFFFFFFF).to(tl.uint32)
     high = (block >> 32).to(tl.uint32)
     zero = low * 0
@@ -102,7 +102,7 @@ def _(seed: Tensor, offset: Tensor, shape: list[int], normal: bool) -> Tensor:
 
 
 def uniform(seed: Int[Tensor, " R"], offset: Int[Tensor, ""], *shape: int) -> Float[Tensor, "R *shape"]:
-    """Uniform random numbers in (0, 1), neither 0 nor 1, each replica's from its own seed.
+    """Uniform random numbers in the open interval (0, 1), for each replica from its own seed.
 
     Raises:
         ValueError: if seed or offset has the wrong type or shape.
@@ -112,7 +112,7 @@ def uniform(seed: Int[Tensor, " R"], offset: Int[Tensor, ""], *shape: int) -> Fl
 
 
 def normal(seed: Int[Tensor, " R"], offset: Int[Tensor, ""], *shape: int) -> Float[Tensor, "R *shape"]:
-    """Standard normal random numbers by the Box-Muller transformation, up to 5.8 in size.
+    """Standard normal random numbers by the Box-Muller transformation; absolute values are at most 5.8.
 
     Raises:
         ValueError: if seed or offset has the wrong type or shape.

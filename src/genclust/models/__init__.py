@@ -1,4 +1,4 @@
-"""The models, by the names that declarations use."""
+"""Registry of all models and baselines, by the names that experiment declarations use."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from genclust.settings import SettingError
 
 M = TypeVar("M", bound=type[Model])
 
-#: Models that train in the loop: name -> (module, its settings).
+#: Trainable models by name, each as the class of the model and the class of its settings.
 MODELS: dict[str, tuple[type[Model], type]] = {
     "gumbel": (GumbelClustering, GumbelSettings),
     "gmvae": (GMVAE, GMVAESettings),
@@ -35,16 +35,16 @@ MODELS: dict[str, tuple[type[Model], type]] = {
     "gmdgm": (GMDGM, GMDGMSettings),
 }
 
-#: Baselines that scikit-learn fits: name -> settings.
+#: Baselines that scikit-learn fits, by name, each as the class of its settings.
 BASELINES: dict[str, type] = {"kmeans": KMeansSettings, "gmm": GaussianMixtureSettings}
 
 
 def register(name: str, settings: type) -> Callable[[M], M]:
-    """Decorate the class of a model that is not part of the library, so that declarations can name it.
+    """Decorator that registers a model class from outside the library, so that declarations can name it.
 
     Args:
-        name: what declarations call it.
-        settings: the frozen dataclass that its settings are read into.
+        name: name of the model in declarations.
+        settings: frozen dataclass of its settings.
 
     Raises:
         SettingError: if the name is taken, or the class or its settings do not keep the contract.
@@ -62,7 +62,7 @@ def register(name: str, settings: type) -> Callable[[M], M]:
 
 
 def _fault(model: type, settings: type) -> str:
-    """What a model or its settings lack of the contract, in a phrase; empty if nothing."""
+    """Short reason why a class and its settings cannot be registered as a model; empty if they can."""
     if not issubclass(model, Model):
         return f"{model.__name__} is not a subclass of genclust.models.Model"
     if not is_dataclass(settings) or not settings.__dataclass_params__.frozen:  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-r"""Deep generative models with an auxiliary variable.
+r"""Deep generative models with an auxiliary variable: AVAE (two latent layers) and ADGM (a class, one layer).
 
 Maaløe, Sønderby, Sønderby, Winther, "Auxiliary Deep Generative Models", ICML 2016, arXiv 1602.05473.
 The auxiliary variable a leaves p(x) as it is, for p(a|·) integrates to one, and makes q(z|x) a mixture:
@@ -53,7 +53,7 @@ from genclust.models.continuous import ContinuousModel
 from genclust.models.distributions import categorical, standard_normal_log_prob
 from genclust.models.layers import running_statistics_kept
 from genclust.models.networks import (
-    Network,
+    ClassConditionalMLP,
     NetworkSettings,
     gaussian,
     gaussian_heads,
@@ -65,12 +65,12 @@ from genclust.streams import Noise
 
 @dataclass(frozen=True)
 class AVAESettings(NetworkSettings):
-    """Hyper-parameters of :class:`AVAE`; those of the paper are not known, and the defaults are CaGeM's.
+    """Hyper-parameters of :class:`AVAE`; the paper's are not known, so the defaults are those of CaGeM.
 
     Attributes:
         a_dim: dimension of the auxiliary variable.
         z1_dim: dimension of the lower latent layer.
-        z2_dim: dimension of the upper one.
+        z2_dim: dimension of the upper latent layer.
         hidden: width of the two hidden layers of every network.
     """
 
@@ -81,11 +81,11 @@ class AVAESettings(NetworkSettings):
 
 
 class AVAE(ContinuousModel):
-    """Two stochastic layers and one auxiliary variable.
+    """Auxiliary variational autoencoder: two layers of latent variables z1, z2 and one auxiliary variable a.
 
     Args:
         replicas: number R of independently seeded copies.
-        x_dim: dimension D of the data, grey values in [0, 1] that are drawn to bits at every step.
+        x_dim: dimension D of the data: grey values in [0, 1], binarised at random anew in every training step.
         settings: hyper-parameters.
     """
 
@@ -96,7 +96,7 @@ class AVAE(ContinuousModel):
         self.replicas, self.settings = replicas, settings
         s = settings
         a, z1, z2 = {"a": s.a_dim}, {"z1": s.z1_dim}, {"z2": s.z2_dim}
-        network = partial(Network, replicas, hidden=s.hidden, momentum=s.momentum)
+        network = partial(ClassConditionalMLP, replicas, hidden=s.hidden, momentum=s.momentum)
         self.q_a = network({"x": x_dim}, gaussian_heads(s.a_dim))
         self.q_z1 = network({"x": x_dim, **a}, gaussian_heads(s.z1_dim))
         self.q_z2 = network({"x": x_dim, **a, **z1}, gaussian_heads(s.z2_dim))
@@ -109,10 +109,10 @@ class AVAE(ContinuousModel):
         return self.settings.a_dim, self.settings.z1_dim, self.settings.z2_dim
 
     def infer(self, x: Float[Tensor, "R B D"]) -> dict[str, Any]:
-        """q(a|x), and what x says to the networks that also see latent variables."""
+        """q(a|x), and the projections of x in the networks that also have latent variables as inputs."""
         q_a = gaussian(self.q_a(self.q_a.project(x=x)))
-        seen = {"q_z1": self.q_z1.project(x=x), "q_z2": self.q_z2.project(x=x), "p_a": self.p_a.project(x=x)}
-        return {"q_a": q_a, **seen}
+        projections = {"q_z1": self.q_z1.project(x=x), "q_z2": self.q_z2.project(x=x), "p_a": self.p_a.project(x=x)}
+        return {"q_a": q_a, **projections}
 
     def terms(
         self,
@@ -141,7 +141,7 @@ class AVAE(ContinuousModel):
         return self.p_x(self.p_x.project(z1=z1))["logits"]
 
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
-        """Means of q(a|x), q(z1|a, x) and q(z2|a, x, z1), each at the means before it."""
+        """Means of q(a|x), q(z1|a, x) and q(z2|a, x, z1), with every conditioning variable at its own mean."""
         a = gaussian(self.q_a(self.q_a.project(x=x))).mean
         z1 = gaussian(self.q_z1(self.q_z1.project(x=x, a=a))).mean
         z2 = gaussian(self.q_z2(self.q_z2.project(x=x, a=a, z1=z1))).mean
@@ -161,14 +161,14 @@ class ADGMSettings(NetworkSettings):
     """Hyper-parameters of :class:`ADGM`; the defaults are those of the authors' code for MNIST.
 
     Attributes:
-        n_clusters: K.
+        n_clusters: number of classes K.
         a_dim: dimension of the auxiliary variable.
         z_dim: dimension of z.
         hidden: width of the two hidden layers of every network.
-        batch_norm: as elsewhere, but not by default.
+        batch_norm: whether hidden layers, means and variances are batch-normalised.
         alpha: weight of the mean cross-entropy of the labelled points, in units of N / N_l.
-        classes: how many classes, the most probable ones, a step sums exactly before one of the others is drawn, see
-            :mod:`genclust.models.classes`; 0 for all, and K - 1 or more is all as well.
+        classes: number of the most probable classes over which a training step sums exactly, while one of the others
+            is drawn at random (see :mod:`genclust.models.classes`); 0, or K - 1 and more, sums over all of them.
     """
 
     n_clusters: int = within(1, 10_000)
@@ -181,11 +181,11 @@ class ADGMSettings(NetworkSettings):
 
 
 class ADGM(SumsOverClasses):
-    """A class, one stochastic layer and an auxiliary variable.
+    """Auxiliary deep generative model: a class y, one layer of latent variables z and an auxiliary variable a.
 
     Args:
         replicas: number R of independently seeded copies.
-        x_dim: dimension D of the data, grey values in [0, 1] that are drawn to bits at every step.
+        x_dim: dimension D of the data: grey values in [0, 1], binarised at random anew in every training step.
         settings: hyper-parameters.
     """
 
@@ -196,7 +196,7 @@ class ADGM(SumsOverClasses):
         super().__init__()
         self.replicas, self.settings = replicas, settings
         s, K = settings, settings.n_clusters
-        network = partial(Network, replicas, hidden=s.hidden, momentum=s.momentum)
+        network = partial(ClassConditionalMLP, replicas, hidden=s.hidden, momentum=s.momentum)
         self.q_a = network({"x": x_dim}, gaussian_heads(s.a_dim))
         self.q_y = network({"x": x_dim, "a": s.a_dim}, {"logits": K})
         self.q_z = network({"x": x_dim, "a": s.a_dim}, gaussian_heads(s.z_dim), classes=K)
@@ -204,15 +204,15 @@ class ADGM(SumsOverClasses):
         self.p_a = network({"x": x_dim, "z": s.z_dim}, gaussian_heads(s.a_dim), classes=K)
 
     def infer(self, x: Float[Tensor, "R B D"]) -> dict[str, Any]:
-        """q(a|x), and what x says to the networks that also see latent variables."""
+        """q(a|x), and the projections of x in the networks that also have latent variables as inputs."""
         q_a = gaussian(self.q_a(self.q_a.project(x=x)))
-        seen = {"q_y": self.q_y.project(x=x), "q_z": self.q_z.project(x=x), "p_a": self.p_a.project(x=x)}
-        return {"q_a": q_a, **seen}
+        projections = {"q_y": self.q_y.project(x=x), "q_z": self.q_z.project(x=x), "p_a": self.p_a.project(x=x)}
+        return {"q_a": q_a, **projections}
 
     def classify(
         self, inferred: Mapping[str, Any], noise: Float[Tensor, "R B A"]
     ) -> tuple[Float[Tensor, "R B A"], Float[Tensor, "R B K"]]:
-        """One a ~ q(a|x) for every row, and log q(y|a, x) there."""
+        """One sample a ~ q(a|x) per example, and the class log-probabilities log q(y|a, x) at it, in nats."""
         a = inferred["q_a"].draw(noise)
         return a, self.q_y(inferred["q_y"] + self.q_y.project(a=a))["logits"].log_softmax(-1)
 
@@ -225,16 +225,16 @@ class ADGM(SumsOverClasses):
         y: Int[Tensor, "R B *S"] | None = None,
         weights: Float[Tensor, "R B S"] | None = None,
     ) -> dict[str, Float[Tensor, "R B *S"]]:
-        """Every log-density that hangs on y, in nats, for one z drawn for each y.
+        """Log-densities in nats of all factors that depend on y, at one sample of z for each class.
 
         Args:
-            x, inferred, a: bits, what q needs of them, and the auxiliary variable.
-            noise: of z.
-            y: one class for every row, or S classes; None for all K.
-            weights: of several classes in batch statistics.
+            x, inferred, a: binary images, the result of :meth:`infer` for them, and samples of the auxiliary variable.
+            noise: standard normal noise from which z is drawn.
+            y: one class or S classes per example; None for all K.
+            weights: weights of the classes in batch statistics, if there are several per example.
 
         Returns:
-            ``p_x``, ``p_a``, ``p_z`` and ``q_z``, each of the shape of y, ``[R, B, K]`` for None.
+            ``p_x``, ``p_a``, ``p_z`` and ``q_z``, each in the shape of y, or ``[R, B, K]`` if y is None.
         """
         of_q, of_p = inferred["q_z"] + self.q_z.project(a=a), inferred["p_a"]
         if noise.ndim == 4:  # classes have an axis of their own
@@ -256,10 +256,10 @@ class ADGM(SumsOverClasses):
         noise: Noise,
         labelled: Labelled | None = None,
     ) -> Terms:
-        """The negative of the unlabelled bound of x, and what labels add to it.
+        """Training objective in nats: the negative unlabelled bound of x plus, for labelled examples, the label loss.
 
-        ``warm_up`` weighs every log q - log p of a latent variable.  In a step that learns, the terms are estimates
-        without bias where ``classes`` says so (with batch normalisation: given the batch statistics).
+        ``warm_up`` multiplies every log q - log p of a latent variable.  In a training step whose sum over y is limited
+        by ``classes``, the terms are unbiased estimates (with batch normalisation: given the batch statistics).
         """
         s, (_, B, _) = self.settings, x.shape
         x = self.binarise(x, noise)
@@ -281,7 +281,7 @@ class ADGM(SumsOverClasses):
         return Terms(objective, terms)
 
     def label_loss(self, labelled: Labelled, warm_up: float | Tensor, noise: Noise) -> Float[Tensor, " R"]:
-        """The negative labelled bound and the classifier's cross-entropy, averaged over the labelled points."""
+        """Negative labelled bound plus weighted cross-entropy of q(y|a, x), in nats, mean over labelled examples."""
         s, L = self.settings, labelled.y.shape[1]
         x, y = self.binarise(labelled.x, noise), labelled.y
         inferred = self.infer(x)
@@ -295,9 +295,9 @@ class ADGM(SumsOverClasses):
     def log_weights(
         self, x: Float[Tensor, "R B D"], inferred: Mapping[str, Any], n: int, noise: Noise, enumerate_y: bool = False
     ) -> Float[Tensor, "n R B"]:
-        """log w of n samples, in nats, of bits x; y drawn from q(y|a, x), or summed out within each weight.
+        """Log importance weights in nats, n per binary image; y is drawn from q(y|a, x), or summed out in each weight.
 
-        Both are unbiased for p(x); summing out costs up to K times as much and has the smaller variance.
+        Both weights are unbiased for p(x); summing out costs up to K times as much and has the smaller variance.
         """
         s, (R, B, _) = self.settings, x.shape
         x, inferred = repeat_rows(n, x), repeat_rows(n, inferred)
@@ -314,38 +314,38 @@ class ADGM(SumsOverClasses):
         return log_w.view(R, n, B).transpose(0, 1)
 
     def classifiers(self, x: Float[Tensor, "R B D"], n: int, noise: Noise) -> dict[str, Float[Tensor, "R B K"]]:
-        """log q(y|x) of bits x, averaged over n samples of a."""
+        """log q(y|x) of binary images x, the classifier's probabilities being averaged over n samples of a."""
         R, B, _ = x.shape
         inferred = repeat_rows(n, self.infer(x))
         _, log_q_y = self.classify(inferred, noise.normal(n, B, self.settings.a_dim).flatten(1, 2))
         return {"q": log_q_y.view(R, n, B, -1).logsumexp(1).log_softmax(-1)}
 
     def cluster_posterior(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B K"]:
-        """log q(y|a, x) at the mean of q(a|x)."""
+        """Class log-probabilities log q(y|a, x) at the mean of q(a|x)."""
         a = gaussian(self.q_a(self.q_a.project(x=x))).mean
         return self.q_y(self.q_y.project(x=x, a=a))["logits"].log_softmax(-1)
 
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
-        """The mean of q(a|x), and that of q(z|a, y, x) at it, averaged over q(y|a, x)."""
+        """Mean of q(a|x), and mean of q(z|a, y, x) at this a, averaged over the classes under q(y|a, x)."""
         a, q_y, z = self._means(x)
         return {"a_mean": a, "z_mean": (q_y[..., None] * z).sum(2)}
 
     def reconstruct(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B D"]:
-        """Means of p(x|y, z) at the mean of q(z|a, y, x) for each y, averaged over q(y|a, x)."""
+        """Reconstructions: means of p(x|y, z) at the mean of q(z|a, y, x) for each y, averaged over q(y|a, x)."""
         _, q_y, z = self._means(x)
         return (q_y[..., None] * self.p_x(self.p_x.project(z=z), q_y=q_y)["logits"].sigmoid()).sum(2)
 
     def _means(
         self, x: Float[Tensor, "R B D"]
     ) -> tuple[Float[Tensor, "R B A"], Float[Tensor, "R B K"], Float[Tensor, "R B K Z"]]:
-        """The mean of q(a|x), and q(y|a, x) and the mean of q(z|a, y, x) for each y at it."""
+        """Mean of q(a|x) and, at this a, the probabilities q(y|a, x) and the mean of q(z|a, y, x) for each y."""
         a = gaussian(self.q_a(self.q_a.project(x=x))).mean
         q_y = self.q_y(self.q_y.project(x=x, a=a))["logits"].softmax(-1)
         z = gaussian(self.q_z(self.q_z.project(x=x, a=a), q_y=q_y)).mean
         return a, q_y, z
 
     def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:
-        """Means of p(x|y, z) for n draws of y and z."""
+        """Means of p(x|y, z) for n samples of y and z from the prior."""
         s, z = self.settings, noise.normal(n, self.settings.z_dim)
         y = (noise.uniform(n) * s.n_clusters).long().clamp_max(s.n_clusters - 1)
         return self.p_x(self.p_x.project(z=z), y)["logits"].sigmoid()

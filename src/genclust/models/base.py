@@ -1,4 +1,4 @@
-"""The contract that every model of the book keeps, so that training and evaluation need no names."""
+"""Abstract base classes of all models, so that training and evaluation work with any of them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from genclust.streams import Noise
 
 @dataclass(frozen=True)
 class Terms:
-    """What a loss is made of.
+    """Training objective of one batch, and the per-example terms that it consists of.
 
     Attributes:
-        objective: what is minimised, averaged over the batch, ``[R]``, in nats.
+        objective: quantity to minimise, averaged over the batch, ``[R]``, in nats.
         terms: named per-example terms ``[R, B]``, unweighted, in nats.
     """
 
@@ -30,12 +30,12 @@ class Terms:
 
 @dataclass(frozen=True)
 class Labelled:
-    """The labelled examples that a step sees beside its batch.
+    """Labelled examples that a training step gets in addition to its batch.
 
     Attributes:
-        x: ``[R, L, D]``.
-        y: their classes, ``[R, L]``.
-        stands_for: examples of the training split for each labelled one, N / N_l.
+        x: inputs, ``[R, L, D]``.
+        y: classes, ``[R, L]``.
+        stands_for: number of training examples per labelled example, N / N_l.
     """
 
     x: Float[Tensor, "R L D"]
@@ -44,38 +44,42 @@ class Labelled:
 
 
 class Model(nn.Module):
-    """A generative model p and an inference model q, R replicas side by side."""
+    """Base class of models: a generative model p and an inference model q, with R replicas side by side."""
 
-    #: Raised whenever the same settings would give other numbers; part of every run's hash.
+    #: Number that is raised whenever the same settings would give other results; part of every run's hash.
     revision: ClassVar[int] = 1
-    #: Terms of :meth:`loss` that are no part of the evidence lower bound.
+#: Terms of :meth:`loss` that are no part of the evidence lower bound.
     penalties: ClassVar[tuple[str, ...]] = ()
-    #: Schedules that :meth:`loss` asks for.
+    #: Names of the schedules that :meth:`loss` needs.
     schedules: ClassVar[tuple[str, ...]] = ()
-    #: Whether :meth:`loss` takes a further argument, :class:`Labelled`.
+    #: Whether :meth:`loss` accepts labelled examples (:class:`Labelled`) as a further argument.
     learns_from_labels: ClassVar[bool] = False
-    #: Whether batch statistics are collected anew over the training split before a trained model is measured.
+    #: Whether batch statistics are recomputed over the training split before a trained model is evaluated.
     recalibrates_batch_norm: ClassVar[bool] = False
-    #: Whether what is generated lies in [0, 1] whatever the settings, so that the data must as well.
+    #: Whether generated values lie in [0, 1] for all settings, so that the data must lie there too.
     unit_interval: ClassVar[bool] = False
     replicas: int
 
     @abstractmethod
     def initialise(self, generators: Sequence[Generator]) -> None:
-        """Draw the parameters of replica r from ``generators[r]``."""
+        """Draw the initial parameters of each replica r with its random generator ``generators[r]``."""
 
     def initialise_from_data(self, x: Float[Tensor, "N D"]) -> None:
-        """Data-dependent initialisation from the training split, such as output biases at the logits of pixel means;
-        none unless a model has one."""
+        """Data-dependent initialisation from the training split, such as output bias = logit of the pixel means.
+
+        By default there is none.
+        """
 
     def encoder_input(self, x: Shaped[Tensor, "N D"], noise: Noise) -> Shaped[Tensor, "N D"]:
-        """What q sees of rows of a data set: the rows themselves, or bits drawn from their grey values."""
+        """Inputs of q for rows of a data set: the rows themselves, or bits drawn from their grey values."""
         return x
 
     @abstractmethod
     def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
-        """The training objective on one batch; ``scheduled`` holds the schedules' present values,
-        as numbers or, in a captured step, as 0-dim tensors."""
+        """Training objective of one batch, in nats, and its terms.
+
+        ``scheduled`` holds the schedules' present values, as numbers or, in a captured step, as 0-dim tensors.
+        """
 
     def elbo(self, terms: Mapping[str, Float[Tensor, "R B"]]) -> Float[Tensor, "R B"]:
         """The evidence lower bound of every row, in nats, from the terms of :meth:`loss`, without their weights."""
@@ -83,16 +87,16 @@ class Model(nn.Module):
 
     @abstractmethod
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
-        """The representations that neighbours, k-means and t-SNE see, by name."""
+        """Learned representations by name, for nearest neighbours, k-means and t-SNE."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BernoulliSettings:
-    """What every :class:`BernoulliModel` has.
+    """Hyper-parameters of every :class:`BernoulliModel`.
 
     Attributes:
-        divisor: of the grey values 0 … 255, before a pixel is drawn: 255, or 256 as in a file of the time.
-        init: how weights are drawn.
+        divisor: divisor that makes probabilities of grey values 0 … 255: 255, or 256 as in a data file of the time.
+        init: initialisation scheme of the weights.
     """
 
     divisor: Literal[255, 256] = 255
@@ -100,7 +104,7 @@ class BernoulliSettings:
 
 
 class BernoulliModel(Model):
-    """A model of bits, trained on fresh draws from grey values, whose likelihood can be estimated."""
+    """Base class of models of binary images, binarised anew at every step, whose likelihood can be estimated."""
 
     unit_interval = True
     recalibrates_batch_norm = True
@@ -110,7 +114,7 @@ class BernoulliModel(Model):
         initialise(self, generators, self.settings.init)
 
     def binarise(self, x: Float[Tensor, "R B D"], noise: Noise) -> Float[Tensor, "R B D"]:
-        """Bits that are 1 with probability of the grey value over the divisor, x being in units of 255."""
+        """Random bits that are 1 with probability grey value / ``divisor``, where x holds grey values / 255."""
         return (noise.uniform(*x.shape[1:]) < x * (255 / self.settings.divisor)).to(x.dtype)
 
     def encoder_input(self, x: Shaped[Tensor, "N D"], noise: Noise) -> Shaped[Tensor, "N D"]:
@@ -120,19 +124,19 @@ class BernoulliModel(Model):
 
     @abstractmethod
     def infer(self, x: Float[Tensor, "R B D"]) -> Any:
-        """What q needs of bits x alone, computed once however many samples follow."""
+        """The part of q that depends on binary images x alone, computed once for any number of samples."""
 
     @abstractmethod
     def log_weights(self, x: Float[Tensor, "R B D"], inferred: Any, n: int, noise: Noise) -> Float[Tensor, "n R B"]:
-        """log p(x, h) - log q(h|x) of ``n`` fresh samples h ~ q(h|x), in nats, unbiased: E[w] = p(x).
+        """Log importance weights log p(x, h) - log q(h|x) of ``n`` samples h ~ q(h|x), in nats; E[w] = p(x).
 
         ``noise.normal(n, B, Z)`` draws ``[R, n, B, Z]``, replicas first; the result has the samples first.
         """
 
     @abstractmethod
     def reconstruct(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B D"]:
-        """Means of p(x|h) at the means of q, for bits x."""
+        """Reconstructions of binary images x: means of p(x|h) at the posterior means of h."""
 
     @abstractmethod
     def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:
-        """Means of p(x|h) of ``n`` draws from the prior."""
+        """Means of p(x|h) for ``n`` samples of h from the prior."""

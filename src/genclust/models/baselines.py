@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # imported when a baseline is fitted: scikit-learn takes half
 
 @dataclass(frozen=True)
 class KMeansSettings:
-    """k-means: the best of ``n_init`` restarts by its own objective."""
+    """Settings of k-means, which keeps the best of ``n_init`` restarts by the sum of squared distances."""
 
     n_clusters: int = within(1, 10_000)
     n_init: int = within(1, 1000, default=10)
@@ -31,12 +31,14 @@ class KMeansSettings:
 
 @dataclass(frozen=True)
 class KMeansBaseline:
+    """A fitted k-means clustering."""
+
     estimator: KMeans
 
     def cluster_posterior(self, x: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N K"]:
-        r"""Responsibilities, as logarithms, of the equal-weight unit-variance mixture at the centres.
+        r"""Log-responsibilities of a Gaussian mixture with equal weights and unit variances at the cluster centres.
 
-        k-means has no posterior of its own; this one has the same assignments and orders points
+        k-means itself has no posterior; this one has the same assignments and orders points
         by confidence.
         """
         return log_softmax(-0.5 * self.estimator.transform(x).astype(np.float64) ** 2, axis=1)
@@ -44,7 +46,7 @@ class KMeansBaseline:
 
 @dataclass(frozen=True)
 class GaussianMixtureSettings:
-    """EM for a Gaussian mixture, started from k-means."""
+    """Settings of a Gaussian mixture that is fitted by EM, started from k-means."""
 
     n_clusters: int = within(1, 10_000)
     covariance: Literal["diag", "full"] = "diag"
@@ -67,8 +69,10 @@ class GaussianMixtureSettings:
 
 @dataclass(frozen=True)
 class GaussianMixtureBaseline:
+    """A fitted Gaussian mixture."""
+
     estimator: GaussianMixture
 
     def cluster_posterior(self, x: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N K"]:
-        """Logarithms of the responsibilities."""
+        """Log-responsibilities of the components, in nats."""
         return np.log(np.maximum(self.estimator.predict_proba(x), np.finfo(np.float64).tiny))

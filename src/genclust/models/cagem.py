@@ -1,4 +1,4 @@
-r"""The cluster-aware generative model.
+r"""The cluster-aware generative model (CaGeM): two latent layers and a cluster, trained with or without labels.
 
 Maaløe, Fraccaro, Winther, "Semi-Supervised Generation with Cluster-aware Generative Models", arXiv
 1704.00637, 2017, after the authors' poster, whose equations have no numbers.
@@ -47,7 +47,7 @@ from genclust.models.classes import SumsOverClasses, class_sum
 from genclust.models.distributions import categorical, standard_normal_log_prob
 from genclust.models.layers import running_statistics_kept
 from genclust.models.networks import (
-    Network,
+    ClassConditionalMLP,
     NetworkSettings,
     gaussian,
     gaussian_heads,
@@ -56,7 +56,8 @@ from genclust.models.networks import (
 from genclust.settings import later, within
 from genclust.streams import Noise
 
-#: What is added to the loss: cross-entropies of the classifiers q, or p and q, and the negative labelled bound.
+#: Terms that labels add to the loss.  ``ce_q`` and ``ce_pq`` are cross-entropies of the classifier q or of p and q;
+#: ``elbo_l`` is the negative labelled bound.
 LabelObjective = Literal["ce_pq", "ce_q", "elbo_l+ce_q", "elbo_l+ce_pq"]
 
 
@@ -66,17 +67,17 @@ CANDIDATES = 100
 
 @dataclass(frozen=True)
 class CaGeMSettings(NetworkSettings):
-    """Hyper-parameters of :class:`CaGeM`; the poster states none but K.
+    """Hyper-parameters of :class:`CaGeM`; the poster states none except K.
 
     Attributes:
-        n_clusters: K.
+        n_clusters: number of clusters K.
         z1_dim: dimension of the lower latent layer.
-        z2_dim: dimension of the upper one.
+        z2_dim: dimension of the upper latent layer.
         hidden: width of the two hidden layers of every network.
-        label_objective: how labels enter, if there are any.
+        label_objective: terms that labels add to the loss, if there are any.
         alpha: weight of the mean cross-entropy of the labelled points, in units of N / N_l.
-        classes: how many classes, the most probable ones, a step sums exactly before one of the others is drawn, see
-            :mod:`genclust.models.classes`; 0 for all, and K - 1 or more is all as well.
+        classes: number of the most probable classes over which a training step sums exactly, while one of the others
+            is drawn at random (see :mod:`genclust.models.classes`); 0, or K - 1 and more, sums over all of them.
     """
 
     n_clusters: int = within(1, 10_000)
@@ -89,11 +90,11 @@ class CaGeMSettings(NetworkSettings):
 
 
 class CaGeM(SumsOverClasses):
-    """Two stochastic layers with a cluster between them.
+    """Cluster-aware generative model: latent layers z1 and z2 with a discrete cluster y between them.
 
     Args:
         replicas: number R of independently seeded copies.
-        x_dim: dimension D of the data, grey values in [0, 1] that are drawn to bits at every step.
+        x_dim: dimension D of the data: grey values in [0, 1], binarised at random anew in every training step.
         settings: hyper-parameters.
     """
 
@@ -105,7 +106,7 @@ class CaGeM(SumsOverClasses):
         self.replicas, self.settings = replicas, settings
         s, K = settings, settings.n_clusters
         z1, z2 = gaussian_heads(s.z1_dim), gaussian_heads(s.z2_dim)
-        network = partial(Network, replicas, hidden=s.hidden, momentum=s.momentum)
+        network = partial(ClassConditionalMLP, replicas, hidden=s.hidden, momentum=s.momentum)
         self.q_z1 = network({"x": x_dim}, z1)
         self.q_y = network({"x": x_dim, "z1": s.z1_dim}, {"logits": K})
         self.q_z2 = network({"x": x_dim, "z1": s.z1_dim}, z2, classes=K)
@@ -122,17 +123,17 @@ class CaGeM(SumsOverClasses):
         weights: Float[Tensor, "R B S"] | None = None,
         projected_x: Float[Tensor, "R B H"] | None = None,
     ) -> dict[str, Float[Tensor, "R B *S"]]:
-        """Every log-density that hangs on y, in nats, for one z2 drawn for each y.
+        """Log-densities in nats of all factors that depend on y, at one sample of z2 for each cluster.
 
         Args:
-            x, z1: bits, and the lower latent layer.
-            noise: of z2.
-            y: one class for every row, or S classes; None for all K.
-            weights: of several classes in batch statistics.
-            projected_x: what x says to q(z2|x, y, z1), if that is known already.
+            x, z1: binary images, and samples of the lower latent layer.
+            noise: standard normal noise from which z2 is drawn.
+            y: one class or S classes per example; None for all K.
+            weights: weights of the classes in batch statistics, if there are several per example.
+            projected_x: projection of x in the network of q(z2|x, y, z1), if it is known already.
 
         Returns:
-            ``p_x``, ``p_z1``, ``p_y``, ``p_z2`` and ``q_z2``, each of the shape of y, ``[R, B, K]`` for None.
+            ``p_x``, ``p_z1``, ``p_y``, ``p_z2`` and ``q_z2``, each in the shape of y, or ``[R, B, K]`` if y is None.
         """
         if projected_x is None:
             projected_x = self.q_z2.project(x=x)
@@ -159,10 +160,10 @@ class CaGeM(SumsOverClasses):
         noise: Noise,
         labelled: Labelled | None = None,
     ) -> Terms:
-        """The negative of the unlabelled bound of x, and what labels add to it.
+        """Training objective in nats: the negative unlabelled bound of x plus, for labelled examples, the label loss.
 
-        ``warm_up`` weighs every log p - log q of a latent variable.  In a step that learns, the terms are estimates
-        without bias where ``classes`` says so (with batch normalisation: given the batch statistics).
+        ``warm_up`` multiplies every log p - log q of a latent variable.  In a training step whose sum over y is limited
+        by ``classes``, the terms are unbiased estimates (with batch normalisation: given the batch statistics).
         """
         s, (_, B, _) = self.settings, x.shape
         x = self.binarise(x, noise)
@@ -185,7 +186,7 @@ class CaGeM(SumsOverClasses):
         return Terms(objective, terms)
 
     def label_loss(self, labelled: Labelled, warm_up: float | Tensor, noise: Noise) -> Float[Tensor, " R"]:
-        """What ``label_objective`` adds, averaged over the labelled points."""
+        """Terms that ``label_objective`` adds to the loss, in nats, averaged over the labelled examples."""
         s, L = self.settings, labelled.y.shape[1]
         x, y = self.binarise(labelled.x, noise), labelled.y
         q_z1 = gaussian(self.q_z1(self.q_z1.project(x=x)))
@@ -210,14 +211,14 @@ class CaGeM(SumsOverClasses):
         log_q_y: Float[Tensor, "R B K"],
         noise: Float[Tensor, "R B K Z2"],
     ) -> Float[Tensor, "R B K"]:
-        """log of the second classifier at one z1: the inferred class is summed out, each with one z2 of its own."""
+        """log p(y|x) of the second classifier at one z1: the inferred class is summed out, each with its own z2."""
         q_y = log_q_y.exp()
         z2 = gaussian(self.q_z2(projected_x + self.q_z2.project(z1=z1), q_y=q_y)).draw(noise)
         log_p_y = self.p_y(self.p_y.project(z2=z2), q_y=q_y)["logits"].log_softmax(-1)
         return (log_q_y[..., None] + log_p_y).logsumexp(-2)
 
     def infer(self, x: Float[Tensor, "R B D"]) -> dict[str, Any]:
-        """q(z1|x), and what x says to the networks that also see z1."""
+        """q(z1|x), and the projections of x in the networks that also have z1 as an input."""
         return {
             "q_z1": gaussian(self.q_z1(self.q_z1.project(x=x))),
             "q_y": self.q_y.project(x=x),
@@ -227,9 +228,9 @@ class CaGeM(SumsOverClasses):
     def log_weights(
         self, x: Float[Tensor, "R B D"], inferred: Mapping[str, Any], n: int, noise: Noise, enumerate_y: bool = False
     ) -> Float[Tensor, "n R B"]:
-        """log w of n samples, in nats, of bits x; y drawn from q(y|z1, x), or summed out within each weight.
+        """Log importance weights in nats, n per binary image; y is drawn from q(y|z1, x), or summed out in each weight.
 
-        Both are unbiased for p(x); summing out costs up to K times as much and has the smaller variance.
+        Both weights are unbiased for p(x); summing out costs up to K times as much and has the smaller variance.
         """
         s, (R, B, _) = self.settings, x.shape
         q_z1 = repeat_rows(n, inferred["q_z1"])
@@ -248,30 +249,30 @@ class CaGeM(SumsOverClasses):
         return (log_w - q_z1.log_prob(z1)).view(R, n, B).transpose(0, 1)
 
     def classifiers(self, x: Float[Tensor, "R B D"], n: int, noise: Noise) -> dict[str, Float[Tensor, "R B K"]]:
-        """log q(y|x) and log p(y|x) of bits x, each averaged over n samples."""
+        """log q(y|x) and log p(y|x) of binary images x, the probabilities being averaged over n samples."""
         s, (R, B, _) = self.settings, x.shape
         inferred = repeat_rows(n, self.infer(x))
         z1 = inferred["q_z1"].draw(noise.normal(n, B, s.z1_dim).flatten(1, 2))
         log_q_y = self.q_y(inferred["q_y"] + self.q_y.project(z1=z1))["logits"].log_softmax(-1)
         draws = noise.normal(n, B, s.n_clusters, s.z2_dim).flatten(1, 2)
         log_p_y = self.p_classifier(inferred["q_z2"], z1, log_q_y, draws)
-        both = {"q": log_q_y, "p": log_p_y}
-        return {name: each.view(R, n, B, -1).logsumexp(1).log_softmax(-1) for name, each in both.items()}
+        samples = {"q": log_q_y, "p": log_p_y}
+        return {name: log_p.view(R, n, B, -1).logsumexp(1).log_softmax(-1) for name, log_p in samples.items()}
 
     def cluster_posterior(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B K"]:
-        """log q(y|z1, x) at the mean of q(z1|x)."""
+        """Cluster log-probabilities log q(y|z1, x) at the mean of q(z1|x)."""
         z1 = gaussian(self.q_z1(self.q_z1.project(x=x))).mean
         return self.q_y(self.q_y.project(x=x, z1=z1))["logits"].log_softmax(-1)
 
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
-        """The mean of q(z1|x), and that of q(z2|x, y, z1) at it, averaged over q(y|z1, x)."""
+        """Mean of q(z1|x), and mean of q(z2|x, y, z1) at this z1, averaged over the clusters under q(y|z1, x)."""
         z1 = gaussian(self.q_z1(self.q_z1.project(x=x))).mean
         q_y = self.q_y(self.q_y.project(x=x, z1=z1))["logits"].softmax(-1)
         z2 = gaussian(self.q_z2(self.q_z2.project(x=x, z1=z1), q_y=q_y)).mean
         return {"z1_mean": z1, "z2_mean": (q_y[..., None] * z2).sum(2)}
 
     def reconstruct(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B D"]:
-        """Means of p(x|y, z1) at the mean of q(z1|x), averaged over q(y|z1, x)."""
+        """Reconstructions: means of p(x|y, z1) at the mean of q(z1|x), averaged over the clusters under q(y|z1, x)."""
         z1 = gaussian(self.q_z1(self.q_z1.project(x=x))).mean
         q_y = self.q_y(self.q_y.project(x=x, z1=z1))["logits"].softmax(-1)
         return (q_y[..., None] * self.p_x(self.p_x.project(z1=z1), q_y=q_y)["logits"].sigmoid()).sum(2)
@@ -279,7 +280,7 @@ class CaGeM(SumsOverClasses):
     def sample_given(
         self, z2: Float[Tensor, "R B Z2"], y: Int[Tensor, "R B"] | None, noise: Noise
     ) -> Float[Tensor, "R B D"]:
-        """Means of p(x|y, z1) for one z1 of p(z1|y, z2), y as given or, for None, drawn from p(y|z2)."""
+        """Means of p(x|y, z1) at one sample of p(z1|y, z2); y is given or, if None, drawn from p(y|z2)."""
         B, s = z2.shape[1], self.settings
         if y is None:
             log_p_y = self.p_y(self.p_y.project(z2=z2))["logits"].log_softmax(-1)
@@ -288,7 +289,7 @@ class CaGeM(SumsOverClasses):
         return self.p_x(self.p_x.project(z1=z1), y)["logits"].sigmoid()
 
     def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:
-        """Means of p(x|y, z1) for n draws of z2, y and z1."""
+        """Means of p(x|y, z1) for n samples of z2, y and z1 from the prior."""
         return self.sample_given(noise.normal(n, self.settings.z2_dim), None, noise)
 
     def sample_clusters(self, n: int, noise: Noise) -> Float[Tensor, "R K n D"]:
@@ -308,13 +309,13 @@ class CaGeM(SumsOverClasses):
     def two_dimensional_map(
         self, x: Float[Tensor, "R B D"], side: int, span: tuple[float, float], noise: Noise
     ) -> dict[str, Float[Tensor, "R ..."]]:
-        """The latent space of a two-dimensional z2 (Figure 2): means of q(z2|x), and images on a grid over them.
+        """Map of a two-dimensional z2 (Figure 2): means of q(z2|x), and images decoded on a grid over them.
 
         Args:
-            x: bits.
-            side: points on a side of the grid, whose rows go from the top of the map to its bottom.
-            span: the quantiles of the means between which the grid lies, in each direction.
-            noise: of y and z1.
+            x: binary images.
+            side: number of points on a side of the grid, whose rows go from the top of the map to its bottom.
+            span: quantiles of the means between which the grid lies, in each direction.
+            noise: random numbers from which y and z1 are drawn.
 
         Returns:
             ``map_z2`` ``[R, B, 2]``, ``map_grid`` ``[R, side², 2]``, and images with y from p(y|z2), ``map_any``

@@ -1,4 +1,4 @@
-r"""Sums over the classes under q(y|·): all of them, or the most probable ones and one of the others.
+r"""Expectations over the classes under q(y|·): exact sums, or the sum-and-sample estimator.
 
 A bound with a discrete y holds, for every example, :math:`E_{q(y|\cdot)}[f_y] = \sum_y q_y f_y`, where each
 :math:`f_y` costs a pass through the networks, and most :math:`q_y` soon are next to nothing.  The sum-and-sample
@@ -51,10 +51,10 @@ from genclust.streams import Noise
 
 
 class SumsOverClasses(BernoulliModel):
-    """A model of bits whose bound sums over the classes of every example; its settings have ``classes``."""
+    """Base class of models whose bound sums over the classes of every example; their settings have ``classes``."""
 
     def with_classes(self, classes: int) -> Self:
-        """A copy that sums so many classes exactly in a step, 0 for all, before one of the others is drawn."""
+        """Copy of the model whose training steps sum exactly over this number of the most probable classes (0: all)."""
         other = copy.deepcopy(self)
         other.settings = replace(self.settings, classes=classes)
         return other
@@ -62,12 +62,12 @@ class SumsOverClasses(BernoulliModel):
 
 @dataclass(frozen=True)
 class ClassSum:
-    """The classes that are visited for every example, and how a mean under q(y|·) is made from them.
+    """Classes that are evaluated for each example, and their weights in an expectation under q(y|·).
 
     Attributes:
-        q: q(y|·) of every class, ``[R, B, K]``.
-        y: the S classes visited, the most probable first and the drawn one last, ``[R, B, S]``; None for all K.
-        weights: what each counts, ``[R, B, S]`` or ``[R, B, K]``; they sum to one.
+        q: probabilities q(y|·) of all classes, ``[R, B, K]``.
+        y: the S classes evaluated, the most probable first and the drawn one last, ``[R, B, S]``; None for all K.
+        weights: weights of the evaluated classes, ``[R, B, S]`` or ``[R, B, K]``, which sum to one.
     """
 
     q: Float[Tensor, "R B K"]
@@ -76,15 +76,15 @@ class ClassSum:
 
     @property
     def visited(self) -> int:
-        """S, or K."""
+        """Number of classes evaluated per example: S, or K if all are."""
         return self.weights.shape[-1]
 
     def mean(self, f: Float[Tensor, "R B S"], of_q: Float[Tensor, "R B K"] | float = 0.0) -> Float[Tensor, "R B"]:
-        """The mean of f + ``of_q`` under q(y|·), or an estimate of it without bias, whose gradient has none either.
+        """Expectation of f + ``of_q`` under q(y|·), or an estimate of it whose value and gradient are unbiased.
 
         Args:
-            f: what networks make of the classes visited.
-            of_q: what is known of every class at no cost; its mean is exact.
+            f: values for the evaluated classes, which cost a pass through the networks.
+            of_q: values for all classes, known at no cost; their expectation is exact.
         """
         if self.y is None:
             return (self.weights * (of_q + f)).sum(-1)
@@ -94,15 +94,15 @@ class ClassSum:
 
 
 def class_sum(log_q: Float[Tensor, "R B K"], exactly: int, noise: Noise, learning: bool) -> ClassSum:
-    """The sum over all classes or, in a step that learns, over the ``exactly`` most probable and one drawn.
+    """All classes or, in a training step, the ``exactly`` most probable ones and one drawn from the others.
 
-    Without gradients all classes are summed, so that a curve over validation data and batch statistics that are
-    collected anew are not estimates.  So they are where ``exactly`` is 0, and where it leaves no more than one class.
+    Without gradients all classes are used, so that learning curves on validation data and recomputed batch statistics
+    are exact.  The same holds if ``exactly`` is 0, or leaves no more than one class.
 
     Args:
-        log_q: log q(y|·), in nats.
-        exactly: m.
-        noise: draws one uniform number for each class, if a class is drawn.
+        log_q: log-probabilities log q(y|·), in nats.
+        exactly: number m of classes.
+        noise: random numbers, of which one per class is used if a class is drawn.
         learning: whether the model is in training mode.
     """
     q = log_q.exp()

@@ -1,4 +1,4 @@
-r"""What models whose latent variables are all continuous share: one bound, and importance weights of its terms.
+r"""Base class of models with continuous latent variables only: their bound and their importance weights.
 
 With h for all latent variables, at a sample of q, and its mean the evidence lower bound:
 
@@ -21,31 +21,34 @@ from genclust.streams import Noise
 
 
 class ContinuousModel(BernoulliModel):
-    """A model of bits without a discrete latent variable."""
+    """Base class of models of binary images that have no discrete latent variable."""
 
     @property
     @abstractmethod
     def latent_dims(self) -> Sequence[int]:
-        """The dimension of each latent variable, in the order in which noise is drawn for them."""
+        """Dimension of each latent variable, in the order in which noise is drawn for them."""
 
     @abstractmethod
     def terms(
         self, x: Float[Tensor, "R B D"], inferred: Any, noises: Sequence[Float[Tensor, "R B Z"]]
     ) -> dict[str, Float[Tensor, "R B"]]:
-        """``reconstruction``, -log p(x|h), first, and log q - log p of each latent variable, at one sample of every
-        row, in nats."""
+        """Terms of the negative bound, in nats, at one sample of h per row.
+
+        Returns:
+            First ``reconstruction``, which is -log p(x|h), then log q - log p of each latent variable.
+        """
 
     @property
     def training_samples(self) -> int:
-        """Samples of h per example in a training step."""
+        """Number of samples of h per example in a training step."""
         return 1
 
     def negative_bound(self, negative_log_w: Float[Tensor, "R k B"]) -> Float[Tensor, "R B"]:
-        """What is minimised, of the log-weights of k samples: their mean, the evidence lower bound's negative."""
+        """Negative bound of each example from k negative log-weights, in nats: their mean, the negative ELBO."""
         return negative_log_w.mean(1)
 
     def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
-        """The negative of the bound; ``warm_up``, where a model has it, weighs every log q - log p."""
+        """Training objective in nats: the negative bound; ``warm_up``, if used, multiplies every log q - log p."""
         x = self.binarise(x, noise)
         terms = self.sampled_terms(x, self.infer(x), self.training_samples, noise)
         if "warm_up" in self.schedules:
@@ -63,7 +66,7 @@ class ContinuousModel(BernoulliModel):
     def sampled_terms(
         self, x: Float[Tensor, "R B D"], inferred: Any, n: int, noise: Noise
     ) -> dict[str, Float[Tensor, "R n B"]]:
-        """The terms of ``n`` samples for every row."""
+        """Terms of the negative bound, in nats, at ``n`` samples of h per row."""
         R, B, _ = x.shape
         noises = [noise.normal(n, B, dim).flatten(1, 2) for dim in self.latent_dims]
         terms = self.terms(repeat_rows(n, x), repeat_rows(n, inferred), noises)

@@ -1,4 +1,4 @@
-"""Densities as values: diagonal Gaussians, and categorical divergences and draws; everything in nats."""
+"""Diagonal Gaussians, and divergence and sampling of categorical distributions; everything in nats."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ LOG_2PI = math.log(2 * math.pi)
 
 
 class Gaussian:
-    """N(mean, diag variance), from whichever of variance and log-variance a network gives.
+    """Diagonal Gaussian N(mean, diag(variance)), given by its variance or by its log-variance.
 
-    The other one is worked out where it is asked for, and nothing goes through a logarithm and back.
+    The other one is computed on demand, so that no value goes through a logarithm and back.
 
     Args:
-        mean: ``[*B, Z]``.
-        variance: in its shape.
-        log_var: the logarithm of the variance, in its stead.
+        mean: mean vectors, ``[*B, Z]``.
+        variance: variances, in the shape of the mean.
+        log_var: logarithm of the variances, if these are not given.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Gaussian:
 
     @property
     def sd(self) -> Float[Tensor, "*B Z"]:
-        """The standard deviation."""
+        """Standard deviations, ``[*B, Z]``."""
         return torch.exp(0.5 * self.log_var) if self._variance is None else self._variance.sqrt()
 
     def draw(self, noise: Float[Tensor, "*S Z"]) -> Float[Tensor, "*S Z"]:
@@ -54,30 +54,30 @@ class Gaussian:
         return self.mean + self.sd * noise
 
     def log_prob(self, z: Float[Tensor, "*S Z"]) -> Float[Tensor, "*S"]:
-        """log N(z; mean, diag variance), summed over the last axis."""
+        """Log-density log N(z; mean, diag(variance)) in nats, summed over the last axis."""
         squares = (z - self.mean).square()
         scaled = squares * torch.exp(-self.log_var) if self._variance is None else squares / self._variance
         return -0.5 * (scaled + self.log_var + LOG_2PI).sum(-1)
 
     def kl(self, prior: Gaussian | None = None) -> Float[Tensor, "*B"]:
-        """KL(self || prior), summed over the last axis; the prior is N(0, I) if None."""
+        """Divergence KL(self || prior) in nats, summed over the last axis; the prior is N(0, I) if None."""
         of_prior = () if prior is None else (prior.mean, prior.log_var)
         return gaussian_kl(self.mean, self.log_var, *of_prior)
 
     def product(self, other: Gaussian) -> Gaussian:
-        """The normalised product of both densities: precisions add up and weigh the means."""
+        """Normalised product of both densities: precisions add up, and means are weighted by precisions."""
         variance = 1 / (1 / self.variance + 1 / other.variance)
         return Gaussian((self.mean / self.variance + other.mean / other.variance) * variance, variance)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Gaussian:
-        """The Gaussian of transformed parameters, such as rows that are repeated."""
+        """Gaussian with ``function`` applied to its parameters, for example to repeat rows."""
         if self._variance is None:
             return Gaussian(function(self.mean), log_var=function(self.log_var))
         return Gaussian(function(self.mean), function(self._variance))
 
 
 def standard_normal_log_prob(z: Float[Tensor, "*S Z"]) -> Float[Tensor, "*S"]:
-    """log N(z; 0, I), summed over the last axis."""
+    """Log-density log N(z; 0, I) in nats, summed over the last axis."""
     return -0.5 * (z.square() + LOG_2PI).sum(-1)
 
 
@@ -89,5 +89,5 @@ def categorical_kl(logits: Float[Tensor, "*B K"]) -> Float[Tensor, "*B"]:
 
 @torch.no_grad()
 def categorical(log_probs: Float[Tensor, "R *B K"], uniform: Float[Tensor, "R *B K"]) -> Int[Tensor, R * B]:
-    """Draws from Cat(exp log_probs), by the Gumbel-max trick."""
+    """Samples of the categorical distribution with probabilities exp(log_probs), by the Gumbel-max trick."""
     return (log_probs - uniform.clamp_min(1e-20).log().neg().log()).argmax(-1)

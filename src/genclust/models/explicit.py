@@ -1,4 +1,4 @@
-r"""The "explicit" Gaussian mixture VAE: Kingma's M2 with a mixture for a prior.
+r"""The "explicit" Gaussian mixture VAE: Kingma's M2 with a Gaussian mixture as the prior of z.
 
 What most public code under the name GMVAE implements, and not the model of Dilokthanakul et al.:
 it has no w, the components are parameters instead of a network's output, and the approximate
@@ -35,7 +35,7 @@ class ExplicitSettings:
     """Hyper-parameters of :class:`ExplicitGMVAE`.
 
     Attributes:
-        n_clusters: K.
+        n_clusters: number of clusters K.
         z_dim: dimension of z.
         hidden: width of the two hidden layers of every network.
     """
@@ -47,7 +47,7 @@ class ExplicitSettings:
 
 
 class ExplicitGMVAE(Model):
-    """Two dense ReLU layers in every network, y enumerated, one sample of z for each y.
+    """Gaussian mixture VAE of dense ReLU networks; the cluster y is summed out, with one sample of z for each y.
 
     Args:
         replicas: number R of independently seeded copies.
@@ -71,7 +71,7 @@ class ExplicitGMVAE(Model):
         initialise(self, generators, self.settings.init)
 
     def posterior(self, x: Float[Tensor, "R B D"]) -> Gaussian:
-        """q(z|x, y) for every y, ``[R, B, K, Z]``."""
+        """Posterior q(z|x, y) for every cluster y, ``[R, B, K, Z]``."""
         projected = self.q_z_x(x)
         biases = (self.q_z_y.weight + self.q_z_y.bias).to(projected.dtype)
         h = class_bias_act(projected, biases, "relu")
@@ -80,7 +80,7 @@ class ExplicitGMVAE(Model):
         return Gaussian(precise(self.q_z_mean(rows)).view(shape), log_var=precise(self.q_z_log_var(rows)).view(shape))
 
     def prior(self) -> Gaussian:
-        """p(z|y) for every y, ``[R, K, Z]``."""
+        """Prior p(z|y) for every cluster y, ``[R, K, Z]``."""
         log_var = self.p_z_log_var.weight + self.p_z_log_var.bias
         return Gaussian(self.p_z_mean.weight + self.p_z_mean.bias, log_var=log_var)
 
@@ -93,12 +93,12 @@ class ExplicitGMVAE(Model):
         return self.logits(z).sigmoid()
 
     def sample_clusters(self, n: int, noise: Noise) -> Float[Tensor, "R K n D"]:
-        """Means of p(x|z) for n draws of z from each p(z|y)."""
+        """Means of p(x|z) for n samples z ~ p(z|y) of every cluster y."""
         p_z = self.prior().map(lambda parameter: parameter[:, :, None])
         return self.decode(p_z.draw(noise.normal(self.settings.n_clusters, n, self.settings.z_dim)))
 
     def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
-        """The negative bound."""
+        """Training objective in nats: the negative evidence lower bound, with y summed out."""
         logits = precise(self.q_y(x))
         q_y = logits.softmax(-1)
         q_z = self.posterior(x)
@@ -116,6 +116,6 @@ class ExplicitGMVAE(Model):
         return precise(self.q_y(x)).log_softmax(-1)
 
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
-        """The mean of q(z|x), averaged over q(y|x)."""
+        """Mean of q(z|x, y), averaged over the clusters under q(y|x)."""
         weights = precise(self.q_y(x)).softmax(-1)[..., None]
         return {"z_mean": (weights * self.posterior(x).mean).sum(2)}

@@ -1,4 +1,4 @@
-r"""The Gaussian mixture VAE with consistency violation, version 1 of its paper.
+r"""The Gaussian mixture VAE (GMVAE) with consistency violation, as in version 1 of its paper.
 
 Dilokthanakul, Mediano, Garnelo, Lee, Salimbeni, Arulkumaran, Shanahan, "Deep Unsupervised
 Clustering with Gaussian Mixture Variational Autoencoders", arXiv 1611.02648v1, 2016.
@@ -51,22 +51,22 @@ from genclust.streams import Noise
 
 @dataclass(frozen=True)
 class GMVAESettings:
-    """Hyper-parameters of :class:`GMVAE`; see the chapter for which the paper states.
+    """Hyper-parameters of :class:`GMVAE`; the book's chapter says which of them the paper states.
 
     Attributes:
-        n_clusters: K.
+        n_clusters: number of clusters K.
         x_dim: dimension of the latent x.
         w_dim: dimension of w.
         hidden: width of every dense hidden layer.
-        network: of recognition and observation; ``mnist`` and ``svhn`` are the convolutional ones of
+        network: kind of recognition and observation networks; ``mnist`` and ``svhn`` are the convolutional ones of
             appendix A, for grey images of 28 × 28 and coloured ones of 32 × 32.
         eta: weight of the z-prior term.
         alpha: weight of the consistency violation.
-        samples: M, of x and w alike.
+        samples: number M of samples of x and of w.
         likelihood: ``bernoulli``, or ``gaussian`` with a learned variance.
-        version: 1, or 2 of the paper.
-        free_bits: λ of version 2.
-        batch_norm: whether the dense recognition network is normalised; the convolutional ones are.
+        version: version of the paper, 1 or 2.
+        free_bits: threshold λ of version 2, in nats.
+        batch_norm: whether the dense recognition network has batch normalisation; convolutional ones always have it.
     """
 
     n_clusters: int = within(1, 10_000)
@@ -85,8 +85,9 @@ class GMVAESettings:
     bn_momentum: float = within(0, 1, default=0.1)
 
 
-#: Height, width and channels, and the recognition network's convolutions: filters, size, stride, padding (table
-#: A.1; "246" filters in the paper are 256 in the authors' code).  The observation network mirrors them (table A.3).
+#: Convolutional networks by name, as (height, width, channels) of the images and (filters, size, stride, padding) of
+#: the recognition network's convolutions (table A.1; "246" filters in the paper are 256 in the authors' code).  The
+#: observation network mirrors them (table A.3).
 NETWORKS: dict[str, tuple[tuple[int, int, int], list[tuple[int, int, int, int]]]] = {
     "mnist": ((28, 28, 1), [(16, 6, 1, 0), (32, 6, 1, 0), (64, 4, 2, 1)]),
     "svhn": ((32, 32, 3), [(64, 4, 2, 1), (128, 4, 2, 1), (256, 4, 2, 1)]),
@@ -94,7 +95,7 @@ NETWORKS: dict[str, tuple[tuple[int, int, int], list[tuple[int, int, int, int]]]
 
 
 class Recognition(nn.Sequential):
-    """From images to ``hidden`` features: convolutions, the last one as large as its input, each with BN and ReLU."""
+    """Convolutional recognition network, from images to ``hidden`` features, with batch norm and ReLU in each layer."""
 
     def __init__(self, replicas: int, network: str, hidden: int, momentum: float) -> None:
         (height, width, channels), convolutions = NETWORKS[network]
@@ -105,6 +106,7 @@ class Recognition(nn.Sequential):
             layers += [Convolution(replicas, channels, filters, size, stride, padding)]
             layers += [BatchNorm(replicas, filters, momentum), nn.ReLU()]
             channels, side = filters, (side + 2 * padding - size) // stride + 1
+        # The last convolution is as large as its input.
         layers += [Convolution(replicas, channels, hidden, side), BatchNorm(replicas, hidden, momentum), nn.ReLU()]
         super().__init__(*layers)
 
@@ -114,7 +116,7 @@ class Recognition(nn.Sequential):
 
 
 class Observation(nn.Sequential):
-    """From x to Bernoulli logits: a dense layer and the recognition network's convolutions backwards, transposed."""
+    """Observation network from latent x to Bernoulli logits: a dense layer and transposed convolutions."""
 
     def __init__(self, replicas: int, network: str, x_dim: int, hidden: int, momentum: float) -> None:
         (height, _, channels), convolutions = NETWORKS[network]
@@ -139,7 +141,7 @@ class Observation(nn.Sequential):
 
 
 class GMVAE(Model):
-    """Networks as in tables A.1 to A.3 and, dense on MNIST, as in the authors' ``FullyConnected``.
+    """Gaussian mixture VAE, convolutional as in tables A.1 to A.3 or dense as in the authors' ``FullyConnected``.
 
     Args:
         replicas: number R of independently seeded copies.
@@ -186,33 +188,33 @@ class GMVAE(Model):
         initialise(self, generators, self.settings.init)
 
     def q_x(self, h: Float[Tensor, "R B H"]) -> Gaussian:
-        """q(x|y) from the recognition network's features."""
+        """Posterior q(x|y) from the recognition network's features."""
         return Gaussian(precise(self.q_x_mean(h)), log_var=precise(self.q_x_log_var(h)))
 
     def q_w(self, h: Float[Tensor, "R B H"]) -> Gaussian:
-        """q(w|y) from the recognition network's features."""
+        """Posterior q(w|y) from the recognition network's features."""
         return Gaussian(precise(self.q_w_mean(h)), log_var=precise(self.q_w_log_var(h)))
 
     def p_x(self, w: Float[Tensor, "R *B W"]) -> Gaussian:
-        """p(x|w, z) for every z, equation 1c, ``[R, *B, K, X]``."""
+        """Mixture components p(x|w, z) for every z (equation 1c), ``[R, *B, K, X]``."""
         h = self.prior(w.flatten(1, -2))
         shape = (*w.shape[:-1], self.settings.n_clusters, self.settings.x_dim)
         return Gaussian(precise(self.prior_means(h)).view(shape), log_var=precise(self.prior_log_vars(h)).view(shape))
 
     def p_y(self, x: Float[Tensor, "R *B X"]) -> Gaussian | Float[Tensor, "R *B D"]:
-        """p(y|x), equation 1d: a Gaussian, or Bernoulli logits."""
+        """Likelihood p(y|x) (equation 1d): a Gaussian, or the logits of Bernoulli distributions."""
         h = self.observation(x.flatten(1, -2))
         shape = (*x.shape[:-1], -1)
         mean = precise(self.y_mean(h)).view(shape)
         return mean if self.y_log_var is None else Gaussian(mean, log_var=precise(self.y_log_var(h)).view(shape))
 
     def log_prob(self, y: Float[Tensor, "R B D"], x: Float[Tensor, "R M B X"]) -> Float[Tensor, "R M B"]:
-        """log p(y|x) in nats."""
+        """Log-likelihood log p(y|x) in nats."""
         p_y = self.p_y(x)
         return p_y.log_prob(y[:, None]) if isinstance(p_y, Gaussian) else bernoulli_log_prob(p_y, y[:, None])
 
     def loss(self, y: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
-        """The negative of equation 7."""
+        """Training objective in nats: the negative bound of equation 7, or of version 2 of the paper."""
         s, (_, B, _) = self.settings, y.shape
         h = self.recognition(y)
         q_x, q_w = self.q_x(h), self.q_w(h)
@@ -249,7 +251,7 @@ class GMVAE(Model):
         return Terms(objective, terms)
 
     def log_prior(self) -> Float[Tensor, " K"]:
-        """log p(z), uniform."""
+        """Uniform log-prior log p(z) of the clusters, ``[K]``, in nats."""
         K = self.settings.n_clusters
         return torch.full((K,), -math.log(K), device=self.q_x_mean.weight.device)
 
@@ -265,25 +267,27 @@ class GMVAE(Model):
         return self.decode(p_x.draw(noise.normal(n, s.x_dim)))
 
     def sample_clusters(self, n: int, noise: Noise) -> Float[Tensor, "R K n D"]:
-        """Means of p(y|x) for n draws of x from each component at w = 0 (Figure 3a)."""
+        """Means of p(y|x) for n samples of x from each mixture component at w = 0 (Figure 3a)."""
         w = self.q_w_mean.weight.new_zeros(self.replicas, 1, self.settings.w_dim)
         p_x = self.p_x(w).map(lambda t: t.transpose(1, 2))
         return self.decode(p_x.draw(noise.normal(self.settings.n_clusters, n, self.settings.x_dim)))
 
     def walk(self, n: int, noise: Noise) -> Float[Tensor, "R K n D"]:
-        """Means of p(y|x) at every component's mean while w goes half a circle from a draw of its prior to
-        the opposite one, in n steps (Figure 3b).
+        """Means of p(y|x) at every component's mean, for w on a path of n steps (Figure 3b).
 
-        Each point of the circle is as likely under N(0, I) as any draw, which the points of a straight line
-        through the origin are not.
+        The path is half a circle, from a draw from the prior of w to the opposite point.  Each point of the circle is
+        as likely under N(0, I) as any draw, unlike the points of a straight line through the origin.
         """
         a, b = noise.normal(2, self.settings.w_dim).unsqueeze(2).unbind(1)
         angle = torch.linspace(0, math.pi, n, device=a.device)[:, None]
         return self.decode(self.p_x(angle.cos() * a + angle.sin() * b).mean.transpose(1, 2))
 
     def latent_map(self, y: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R ..."]]:
-        """The latent space of x (Figure 2): means of q(x|y), most probable clusters and reconstructions of the rows,
-        and means and standard deviations of the components at w = 0."""
+        """Latent space of x (Figure 2): means, clusters and reconstructions of the rows, and the mixture components.
+
+        The rows are given by means of q(x|y) and most probable clusters, the components by means and standard
+        deviations at w = 0.
+        """
         x = self.embed(y)["x_mean"]
         components = self.p_x(x.new_zeros(self.replicas, 1, self.settings.w_dim))
         return {
@@ -300,7 +304,7 @@ class GMVAE(Model):
         return p_y.mean if isinstance(p_y, Gaussian) else p_y.sigmoid()
 
     def cluster_posterior(self, y: Float[Tensor, "R B D"]) -> Float[Tensor, "R B K"]:
-        """log q(z|y); in version 2, log p(z|x, w) at the means of q(x|y) and q(w|y)."""
+        """Cluster log-probabilities log q(z|y); in version 2, log p(z|x, w) at the means of q(x|y) and q(w|y)."""
         if self.settings.version == 1:
             return precise(self.q_z(self.recognition(y))).log_softmax(-1)
         means = self.embed(y)

@@ -41,7 +41,7 @@ from genclust.streams import Noise
 
 @dataclass(frozen=True)
 class GumbelSettings:
-    """Hyper-parameters of :class:`GumbelClustering`; see the chapter for which the paper states."""
+    """Hyper-parameters of :class:`GumbelClustering`; the book's chapter says which of them the paper states."""
 
     n_clusters: int = within(1, 10_000)
     latent_dim: int = within(1, 10_000)
@@ -57,7 +57,7 @@ class GumbelSettings:
 
 
 class GumbelClustering(Model):
-    """Deterministic encoder, Gumbel-softmax clusters, Gaussian style, summed embeddings.
+    """Clustering VAE with a Gumbel-softmax cluster c and a Gaussian style z, whose embeddings are added.
 
     Args:
         replicas: number R of independently seeded copies.
@@ -95,15 +95,15 @@ class GumbelClustering(Model):
         initialise(self, generators, self.settings.init)
 
     def q_z(self, x_hat: Float[Tensor, "R B F"]) -> Gaussian:
-        """q(z|x̂), equation 6, in float32."""
+        """Posterior q(z|x̂) of the style (equation 6), in float32."""
         return Gaussian(precise(self.z_mean(x_hat)), log_var=precise(self.z_log_var(x_hat)))
 
     def q_c(self, x_hat: Float[Tensor, "R B F"]) -> Float[Tensor, "R B K"]:
-        """Logits of q(c|x̂), equation 5, in float32."""
+        """Logits of the cluster posterior q(c|x̂) (equation 5), in float32."""
         return precise(self.category(x_hat))
 
     def p_x(self, z: Float[Tensor, "R B Z"], c: Float[Tensor, "R B K"]) -> Float[Tensor, "R B D"]:
-        """Parameters of p(x|z,c), equation 4: Bernoulli logits, or the Gaussian's mean."""
+        """Parameters of p(x|z,c) (equation 4): Bernoulli logits, or the mean of a Gaussian."""
         return precise(self.decoder(self.embed_z(z) + self.embed_c(c)))
 
     def decode(self, z: Float[Tensor, "R B Z"], c: Float[Tensor, "R B K"]) -> Float[Tensor, "R B D"]:
@@ -112,7 +112,7 @@ class GumbelClustering(Model):
         return parameters.sigmoid() if self.settings.likelihood == "bernoulli" else parameters
 
     def decode_every_cluster(self, z: Float[Tensor, "R N Z"]) -> Float[Tensor, "R N K D"]:
-        """Means of p(x|z,c) for every c (Figure 4)."""
+        """Means of p(x|z,c) for every style z under every cluster c (Figure 4)."""
         (R, N, _), K = z.shape, self.settings.n_clusters
         c = one_hot(torch.arange(K, device=z.device)).float().repeat(R, N, 1)
         return self.decode(z.repeat_interleave(K, 1), c).unflatten(1, (N, K))
@@ -133,16 +133,16 @@ class GumbelClustering(Model):
         return self.decode_every_cluster(noise.normal(n, self.settings.latent_dim)).transpose(1, 2)
 
     def log_prob(self, x: Float[Tensor, "R B D"], parameters: Float[Tensor, "R B D"]) -> Float[Tensor, "R B"]:
-        """log p(x|z,c) in nats; the Gaussian has variance 1/2 and its constant is left out.
+        """Log-likelihood log p(x|z,c) in nats; the Gaussian has variance 1/2, and its constant is left out.
 
-        That makes the Gaussian term the summed square error, as "mean square error" in the paper.
+        So the Gaussian term is the sum of squared errors, the "mean square error" of the paper.
         """
         if self.settings.likelihood == "bernoulli":
             return bernoulli_log_prob(parameters, x)
         return -(x - parameters).square().sum(-1)
 
     def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
-        """The negative of equation 7 with weights, one sample of c and z an example."""
+        """Training objective in nats: the negative weighted bound (equation 7), one sample of c and z per example."""
         s = self.settings
         x_hat = self.encoder(x)
         logits = self.q_c(x_hat)
@@ -161,6 +161,6 @@ class GumbelClustering(Model):
         return self.q_c(self.encoder(x)).log_softmax(-1)
 
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
-        """The features x̂ (equation 1) and the mean of q(z|x̂)."""
+        """Features x̂ of the encoder (equation 1), and the mean of q(z|x̂)."""
         x_hat = self.encoder(x)
         return {"x_hat": precise(x_hat), "z_mean": self.q_z(x_hat).mean}

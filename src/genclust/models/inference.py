@@ -1,4 +1,4 @@
-"""Running a model over data: grey values as floats, and any number of rows in chunks of bounded memory."""
+"""Applying a model to any number of rows in chunks, so that memory stays bounded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def as_float(x: Tensor) -> Tensor:
-    """Grey values 0 … 255 as [0, 1]; other data unchanged."""
+    """uint8 grey values 0 … 255 as float32 in [0, 1]; other data unchanged."""
     return x.float().div_(255) if x.dtype == torch.uint8 else x
 
 
@@ -19,7 +19,7 @@ def as_float(x: Tensor) -> Tensor:
 def in_chunks(
     function: Callable[[Tensor], Tensor | dict[str, Tensor]], x: Tensor, replicas: int, size: int = 2000
 ) -> Any:
-    """``function`` of all rows of ``x`` ``[N, D]``, each chunk shown to every replica, on the CPU."""
+    """Outputs ``[R, N, ...]`` of ``function`` for all rows of ``x`` ``[N, D]`` and every replica, on the CPU."""
 
     def broadcast(rows: Tensor) -> Float[Tensor, "R B D"]:
         return as_float(rows).expand(replicas, *rows.shape)

@@ -39,9 +39,9 @@ class IWAESettings(BernoulliSettings):
 
     Attributes:
         objective: ``vae`` averages the logarithms of k weights, ``iwae`` takes the logarithm of their average.
-        samples: k.
+        samples: number of samples k per example.
         z_dims: dimensions of the stochastic layers, from the data upwards.
-        hidden: width of the two deterministic layers below each of them.
+        hidden: for each stochastic layer, width of the two deterministic layers below it.
     """
 
     objective: Literal["vae", "iwae"] = "iwae"
@@ -51,7 +51,7 @@ class IWAESettings(BernoulliSettings):
 
 
 class TanhGaussian(nn.Module):
-    """A Gaussian from two tanh layers, a mean and the logarithm of a standard deviation."""
+    """Network of two tanh layers that gives the mean and the log standard deviation of a Gaussian."""
 
     def __init__(self, replicas: int, d_in: int, hidden: int, d_out: int) -> None:
         super().__init__()
@@ -66,15 +66,15 @@ class TanhGaussian(nn.Module):
 
 
 class IWAE(ContinuousModel):
-    """Layers of Gaussians under Bernoulli pixels, trained on one of the two bounds.
+    """Autoencoder with layers of Gaussian latent variables and Bernoulli pixels, trained on the VAE or IWAE bound.
 
     Args:
         replicas: number R of independently seeded copies.
-        x_dim: dimension D of the data, grey values in [0, 1] that are drawn to bits at every step.
+        x_dim: dimension D of the data: grey values in [0, 1], binarised at random anew in every training step.
         settings: hyper-parameters.
 
     Raises:
-        SettingError: if the layers have no or more than one width each.
+        SettingError: if there is no layer, or if ``hidden`` does not have one width per layer.
     """
 
     def __init__(self, replicas: int, x_dim: int, settings: IWAESettings) -> None:
@@ -93,7 +93,7 @@ class IWAE(ContinuousModel):
 
     @torch.no_grad()
     def initialise_from_data(self, x: Float[Tensor, "N D"]) -> None:
-        """Data-dependent initialisation: output biases at the logits of the pixel means, as in the paper's code."""
+        """Data-dependent initialisation: output bias = logit of the pixel means, as in the paper's code."""
         mean = (x.mean(0) * (255 / self.settings.divisor)).clamp(0.001, 0.999)
         self.p_x_logits.bias.copy_(mean.logit().expand_as(self.p_x_logits.bias))
 
@@ -124,28 +124,28 @@ class IWAE(ContinuousModel):
         return terms | {f"kl_z{i}": q - p for i, (q, p) in enumerate(zip(log_q, log_p, strict=True), start=1)}
 
     def negative_bound(self, negative_log_w: Float[Tensor, "R k B"]) -> Float[Tensor, "R B"]:
-        """The negative of the bound that ``objective`` names."""
+        """Negative VAE or IWAE bound in nats, as set by ``objective``."""
         if self.settings.objective == "vae":
             return negative_log_w.mean(1)
         return -log_mean_exp(-negative_log_w.transpose(0, 1))
 
     def infer(self, x: Float[Tensor, "R B D"]) -> Gaussian:
-        """q(h1|x)."""
+        """Posterior q(h1|x) of the lowest stochastic layer."""
         return self.q[0](x)
 
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
-        """Posterior means of all layers, each at the mean of the layer below."""
+        """Posterior means of all layers by name, each given the mean of the layer below."""
         means, h = {}, x
         for i, q in enumerate(self.q, start=1):
             h = means[f"z{i}_mean"] = q(h).mean
         return means
 
     def reconstruct(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B D"]:
-        """Means of p(x|h1) at the mean of q(h1|x)."""
+        """Reconstructions: means of p(x|h1) at the mean of q(h1|x)."""
         return self.logits(self.q[0](x).mean).sigmoid()
 
     def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:
-        """Means of p(x|h1) of n draws from the layers above."""
+        """Means of p(x|h1) for n samples from the prior, drawn from the top layer down."""
         h = noise.normal(n, self.settings.z_dims[-1])
         for p in reversed(self.p):
             p_below = p(h)

@@ -1,4 +1,4 @@
-r"""The ladder variational autoencoder.
+r"""The ladder variational autoencoder (LVAE).
 
 Sønderby, Raiko, Maaløe, Sønderby, Winther, "Ladder Variational Autoencoders", NIPS 2016, arXiv 1602.02282.
 The generative model is that of any deep VAE; the inference model corrects, from the top layer down, a
@@ -39,7 +39,7 @@ from genclust.kernels import bernoulli_log_prob
 from genclust.models.continuous import ContinuousModel
 from genclust.models.distributions import Gaussian, standard_normal_log_prob
 from genclust.models.networks import (
-    Network,
+    ClassConditionalMLP,
     NetworkSettings,
     check_layers,
     gaussian,
@@ -55,7 +55,7 @@ class LVAESettings(NetworkSettings):
 
     Attributes:
         z_dims: dimensions of the stochastic layers, from the data upwards.
-        hidden: width of the two deterministic layers that belong to each of them.
+        hidden: for each stochastic layer, width of the two deterministic layers that belong to it.
     """
 
     z_dims: tuple[int, ...] = within(1, 10_000, default=(64, 32, 16, 8, 4))
@@ -63,26 +63,26 @@ class LVAESettings(NetworkSettings):
 
 
 class GaussianNetwork(nn.Module):
-    """A Gaussian from a :class:`~genclust.models.networks.Network` of one input."""
+    """Network of one input that gives the mean and the variance of a Gaussian."""
 
     def __init__(self, replicas: int, d_in: int, hidden: int, d_out: int, momentum: float | None) -> None:
         super().__init__()
-        self.network = Network(replicas, {"h": d_in}, gaussian_heads(d_out), hidden, momentum)
+        self.network = ClassConditionalMLP(replicas, {"h": d_in}, gaussian_heads(d_out), hidden, momentum)
 
     def forward(self, h: Float[Tensor, "R B d"]) -> Gaussian:
         return gaussian(self.network(self.network.project(h=h)))
 
 
 class LVAE(ContinuousModel):
-    """Layers of Gaussians under Bernoulli pixels, inferred from the top down.
+    """Ladder VAE: layers of Gaussian latent variables under Bernoulli pixels, inferred from the top layer down.
 
     Args:
         replicas: number R of independently seeded copies.
-        x_dim: dimension D of the data, grey values in [0, 1] that are drawn to bits at every step.
+        x_dim: dimension D of the data: grey values in [0, 1], binarised at random anew in every training step.
         settings: hyper-parameters.
 
     Raises:
-        SettingError: if the layers have no or more than one width each.
+        SettingError: if there is no layer, or if ``hidden`` does not have one width per layer.
     """
 
     schedules = ("warm_up",)
@@ -100,14 +100,14 @@ class LVAE(ContinuousModel):
         self.q_hat = layers((x_dim, *s.z_dims[:-1]), s.hidden, s.z_dims)
         self.t = layers(s.z_dims[1:], s.hidden[1:], s.z_dims[:-1])
         self.p = layers(s.z_dims[1:], s.hidden[:-1], s.z_dims[:-1])
-        self.p_x = Network(replicas, {"z1": s.z_dims[0]}, {"logits": x_dim}, s.hidden[0], momentum)
+        self.p_x = ClassConditionalMLP(replicas, {"z1": s.z_dims[0]}, {"logits": x_dim}, s.hidden[0], momentum)
 
     @property
     def latent_dims(self) -> tuple[int, ...]:
         return self.settings.z_dims
 
     def infer(self, x: Float[Tensor, "R B D"]) -> list[Gaussian]:
-        """Gaussians of the deterministic pass upwards, from the data to the top layer."""
+        """Gaussians of the deterministic upward pass, one per layer, from the lowest layer to the top."""
         inferred, below = [], x
         for layer in self.q_hat:
             inferred.append(layer(below))
@@ -117,7 +117,7 @@ class LVAE(ContinuousModel):
     def descend(
         self, inferred: Sequence[Gaussian], noises: Sequence[Float[Tensor, "R B Z"]]
     ) -> tuple[list[Float[Tensor, "R B Z"]], list[Gaussian]]:
-        """z of every layer, drawn from the top down, and the Gaussian q from which it was drawn; lowest layer first."""
+        """Samples z of all layers, drawn from the top down, and the posterior q of each layer; lowest layer first."""
         q = [inferred[-1]]
         z = [q[0].draw(noises[-1])]
         for upward, t, noise in reversed(list(zip(inferred[:-1], self.t, noises[:-1], strict=True))):
@@ -141,12 +141,12 @@ class LVAE(ContinuousModel):
         return terms
 
     def means(self, x: Float[Tensor, "R B D"]) -> list[Float[Tensor, "R B Z"]]:
-        """Posterior means of all layers, each at the mean of the layer above; lowest layer first."""
+        """Posterior means of all layers, each given the mean of the layer above; lowest layer first."""
         inferred = self.infer(x)
         return self.descend(inferred, [torch.zeros_like(q.mean) for q in inferred])[0]
 
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
-        """Posterior means of all layers by name, each at the mean of the layer above."""
+        """Posterior means of all layers by name, each given the mean of the layer above."""
         return {f"z{i}_mean": mean for i, mean in enumerate(self.means(x), start=1)}
 
     def reconstruct(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B D"]:

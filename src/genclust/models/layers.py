@@ -1,4 +1,4 @@
-"""Layers that hold R independently seeded copies of themselves side by side.
+"""Neural network layers that hold R independently seeded replicas side by side, along a leading replica axis.
 
 Every parameter and every activation has a leading replica axis ``R``, so that all the seeds of
 a table row train in one go.  The products are written out as ``baddbmm``: on two CPU cores that
@@ -33,13 +33,13 @@ class Linear(nn.Module):
         return torch.baddbmm(self.bias, x, self.weight)
 
     def initialise(self, generators: Sequence[Generator], init: Init) -> None:
-        """Draw replica r's parameters from ``generators[r]``, see :func:`draw_weights`."""
+        """Draw weights and biases of each replica r with ``generators[r]`` (see :func:`draw_weights`)."""
         _, d_in, d_out = self.weight.shape
         draw_weights(self.weight, self.bias, d_in, d_out, generators, init)
 
 
 class Convolution(nn.Module):
-    r"""Two-dimensional convolutions, one per replica; ``transposed`` for what Torch calls a full convolution.
+    r"""Two-dimensional convolutions or, if ``transposed``, transposed convolutions, one per replica.
 
     Replicas are the groups of one grouped convolution.
     """
@@ -78,8 +78,8 @@ class Convolution(nn.Module):
         return y.unflatten(1, (replicas, self.channels_out)).transpose(0, 1)
 
     def _product(self, x: Float[Tensor, "R B C H W"]) -> Float[Tensor, "R B O P Q"]:
-        """From or to a single place a convolution is a matrix product, and several times faster as one."""
-        if self.transposed:  # every place of the result sees the one place of x through a weight of its own
+        """Convolution from or to a single pixel, computed as a matrix product, which is several times faster."""
+        if self.transposed:  # every pixel of the result depends on the single pixel of x by its own weight
             y = torch.bmm(x.flatten(2), self.weight.flatten(2))
             return y.view(*x.shape[:2], *self.weight.shape[2:]) + self.bias[:, None, :, None, None]
         # In this order the weight's gradient comes out in the weight's own layout, and is not copied.
@@ -87,7 +87,7 @@ class Convolution(nn.Module):
         return y.transpose(1, 2)[..., None, None]
 
     def initialise(self, generators: Sequence[Generator], init: Init) -> None:
-        """Draw replica r's parameters from ``generators[r]``, see :func:`draw_weights`.
+        """Draw weights and biases of each replica r with ``generators[r]`` (see :func:`draw_weights`).
 
         PyTorch takes the output planes for the fan-in of a transposed convolution, Torch7 the input planes.
         """
@@ -101,7 +101,7 @@ class Convolution(nn.Module):
 def draw_weights(
     weight: Tensor, bias: Tensor, fan_in: int, fan_out: int, generators: Sequence[Generator], init: Init
 ) -> None:
-    r"""Fill the parameters of replica r from ``generators[r]``.
+    r"""Draw weights and biases of each replica r with ``generators[r]``, by the scheme ``init``.
 
     ``pytorch`` and ``torch7`` draw weights and biases from :math:`U(\pm 1/\sqrt{\text{fan-in}})`;
     ``glorot`` draws weights from :math:`U(\pm\sqrt{6/(\text{fan-in}+\text{fan-out})})` and starts
@@ -117,7 +117,7 @@ def draw_weights(
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation over the batch axis, and over the places of images, with each replica's own statistics.
+    """Batch normalisation over the batch axis and the pixels of images, with separate statistics for each replica.
 
     ``momentum`` is the weight of the newest batch in the running statistics.
     """
@@ -148,7 +148,7 @@ class BatchNorm(nn.Module):
         return y.unflatten(1, (x.shape[0], x.shape[2])).transpose(0, 1)
 
     def initialise(self, generators: Sequence[Generator], init: Init) -> None:
-        """Scale 1 and shift 0; ``torch7`` draws the scale from U(0, 1) as that library did."""
+        """Set scale 1 and shift 0; with ``torch7`` draw the scale from U(0, 1), as that library did."""
         self.bias.data.zero_()
         if init == "torch7":
             for weight, generator in zip(self.weight.data, generators, strict=True):
@@ -158,7 +158,7 @@ class BatchNorm(nn.Module):
 
 
 class WeightedBatchNorm(BatchNorm):
-    r"""Batch normalisation of rows that stand for fractions of an example.
+    r"""Batch normalisation with a weight for each row, for rows that count as fractions of an example.
 
     Where a class y is enumerated, the K copies of an example enter the statistics with their weights
     q(y|·), which sum to one, as if each copy occurred that often in the batch:
@@ -171,7 +171,7 @@ class WeightedBatchNorm(BatchNorm):
     def forward(
         self, x: Float[Tensor, "R *B D"], weights: Float[Tensor, "R ..."] | None = None
     ) -> Float[Tensor, "R *B D"]:
-        """Normalise over all axes but the first and the last, each row counting ``weights`` (1 if None)."""
+        """Normalise over all axes except the first and the last; ``weights`` of the rows are 1 if None."""
         shape, x = x.shape, x.flatten(1, -2)
         if weights is None or not self.training:
             return super().forward(x).view(shape)
@@ -189,9 +189,9 @@ class WeightedBatchNorm(BatchNorm):
 
 @contextmanager
 def running_statistics_kept(module: nn.Module) -> Iterator[None]:
-    """Context in which batch normalisation uses the batch alone and does not update the running statistics.
+    """Context manager in which batch normalisation uses batch statistics and keeps the running ones unchanged.
 
-    For the labelled points of a step: few, and chosen evenly from the classes, they are not the data.
+    For the labelled examples of a step, which are few and chosen evenly from the classes, unlike the data.
     """
     layers = [layer for layer in module.modules() if isinstance(layer, BatchNorm)]
     momenta = [layer.momentum for layer in layers]
@@ -205,19 +205,19 @@ def running_statistics_kept(module: nn.Module) -> Iterator[None]:
 
 
 class ClassBias(nn.Module):
-    """One bias for each of K classes, ``[R, K, H]``: the part of a layer that sees the one-hot y."""
+    """Bias vector for each of K classes, ``[R, K, H]``: the product of a one-hot y and a weight matrix."""
 
     def __init__(self, replicas: int, classes: int, features: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(replicas, classes, features))
 
     def of(self, y: Int[Tensor, "R ..."]) -> Float[Tensor, "R *B H"]:
-        """The bias of the class of each row."""
+        """Bias vectors of the classes y of the rows."""
         rows = torch.arange(len(y), device=y.device).view(-1, *[1] * (y.ndim - 1))
         return self.weight[rows, y]
 
     def initialise(self, generators: Sequence[Generator], init: Init) -> None:
-        """Draw replica r's biases from ``generators[r]`` as the weights of a linear layer with K inputs."""
+        """Draw the biases of each replica r with ``generators[r]``, as the weights of a linear layer with K inputs."""
         _, classes, features = self.weight.shape
         bound = math.sqrt(6 / (classes + features)) if init == "glorot" else 1 / math.sqrt(classes)
         for weight, generator in zip(self.weight.data, generators, strict=True):
@@ -225,7 +225,7 @@ class ClassBias(nn.Module):
 
 
 class MLP(nn.Sequential):
-    """Hidden layers of ``sizes``, each followed by batch normalisation (unless ``momentum`` is None) and ReLU."""
+    """Linear layers of ``sizes``, each followed by batch normalisation (unless ``momentum`` is None) and ReLU."""
 
     def __init__(self, replicas: int, sizes: Sequence[int], momentum: float | None) -> None:
         layers: list[nn.Module] = []
@@ -238,7 +238,7 @@ class MLP(nn.Sequential):
 
 
 def initialise(module: nn.Module, generators: Sequence[Generator], init: Init) -> None:
-    """Initialise every layer of ``module``, replica r from ``generators[r]``, in a fixed order."""
+    """Initialise every layer of ``module`` in a fixed order, each replica r with ``generators[r]``."""
     for layer in module.modules():
         if isinstance(layer, (Linear, Convolution, BatchNorm, ClassBias)):
             layer.initialise(generators, init)

@@ -1,4 +1,4 @@
-"""Networks of the likelihood models: several inputs, one of which may be a class, and Gaussian or other heads."""
+"""Class-conditional multilayer perceptrons with several inputs and outputs, of which likelihood models are made."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ from genclust.models.layers import ClassBias, Linear, WeightedBatchNorm
 from genclust.settings import SettingError, within
 
 T = TypeVar("T")
-#: Lasagne's leaky rectifier, in which the code of CaGeM's authors is written.
+#: Slope of the leaky ReLU below zero, Lasagne's default; the code of CaGeM's authors is written in Lasagne.
 SLOPE = 0.01
-#: Added to every variance, as in that code.
+#: Constant added to every variance, as in the code of CaGeM's authors.
 LEAST_VARIANCE = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSettings(BernoulliSettings):
-    """Hyper-parameters of every model made of :class:`Network`: batch normalisation.
+    """Hyper-parameters of every model made of :class:`ClassConditionalMLP`: batch normalisation.
 
     Attributes:
-        batch_norm: of hidden layers and of means and variances, statistics weighted by q(y|·) where y is enumerated.
+        batch_norm: whether hidden layers, means and variances are batch-normalised; where y is summed out, classes have
+            the weights q(y|·) in the statistics.
         bn_momentum: weight of the newest batch in the running statistics.
     """
 
@@ -40,30 +41,30 @@ class NetworkSettings(BernoulliSettings):
 
     @property
     def momentum(self) -> float | None:
-        """``bn_momentum``, or None without batch normalisation."""
+        """Momentum of the running batch statistics, or None without batch normalisation."""
         return self.bn_momentum if self.batch_norm else None
 
 
 def check_layers(z_dims: Sequence[int], hidden: Sequence[int]) -> None:
-    """Raise a SettingError unless there is one width for each of one or more stochastic layers."""
+    """Raise a SettingError unless there is at least one stochastic layer and one hidden width for each of them."""
     if len(z_dims) != len(hidden) or not z_dims:
         raise SettingError(
             f"model.hidden gives one width for each layer of model.z_dims, not {len(hidden)} for {len(z_dims)}."
         )
 
 
-class Network(nn.Module):
-    """A class-conditional MLP: two hidden layers of several inputs, one of which may be a class, and linear heads.
+class ClassConditionalMLP(nn.Module):
+    """Class-conditional MLP: several inputs, one of which may be a class y, two hidden layers, and linear heads.
 
-    What does not depend on y is projected once and shared by all y; y adds a bias of its own.
+    Inputs that do not depend on y are projected once for all classes; each class adds its own bias.
 
     Args:
-        replicas: R.
-        inputs: names and dimensions of all inputs but y.
-        heads: names and dimensions of what comes out; ``logits`` are not normalised.
+        replicas: number R of replicas.
+        inputs: names and dimensions of all inputs except y.
+        heads: names and dimensions of the outputs; ``logits`` are not batch-normalised.
         hidden: width of both hidden layers.
-        momentum: of the batch statistics, or None for no batch normalisation.
-        classes: K if y is an input, or 0.
+        momentum: momentum of the batch statistics, or None for no batch normalisation.
+        classes: number K of classes if y is an input, else 0.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class Network(nn.Module):
         )
 
     def project(self, **inputs: Float[Tensor, "R *B d"]) -> Float[Tensor, "R *B H"]:
-        """The inputs' part of the first layer's pre-activation, summed over the inputs."""
+        """Contribution of the given inputs to the pre-activation of the first layer, summed over the inputs."""
         projections = [rows(self.inputs[name], value) for name, value in inputs.items()]
         return projections[0] if len(projections) == 1 else torch.stack(projections).sum(0)
 
@@ -101,17 +102,17 @@ class Network(nn.Module):
         """Outputs of the heads, such as mean and raw variance of a Gaussian.
 
         Args:
-            projected: the sum of all inputs but y, see :meth:`project`; with an axis of K classes if it
+            projected: sum over all inputs except y, see :meth:`project`; with an axis of K classes if it
                 depends on y itself.
-            y: the class of every row, or None: then every class, on an axis of its own.
-            q_y: the weights of the classes in batch statistics, where y is enumerated.
+            y: class of every row, or None to evaluate every class, along an axis of its own.
+            q_y: weights of the classes in batch statistics, where all classes are evaluated.
         """
         h = self._first(projected, y, q_y)
         h = F.leaky_relu(self._norm("second", rows(self.second, h), q_y), SLOPE)
         return {name: self._norm(name, precise(rows(head, h)), q_y) for name, head in self.heads.items()}
 
     def _first(self, projected: Tensor, y: Tensor | None, q_y: Tensor | None) -> Float[Tensor, "R *B H"]:
-        """What leaves the first hidden layer."""
+        """Activations of the first hidden layer."""
         if self.of_y is not None and y is not None:
             projected = projected + self.of_y.of(y)
         elif self.of_y is not None:
@@ -126,25 +127,25 @@ class Network(nn.Module):
 
 
 def rows(layer: nn.Module, h: Float[Tensor, "R *B d"]) -> Float[Tensor, "R *B F"]:
-    """A layer of rows, over any axes between the replicas and the features."""
+    """Apply a layer of rows, with any number of axes between the replicas and the features."""
     return layer(h.flatten(1, -2)).unflatten(1, h.shape[1:-1])
 
 
 def gaussian_heads(dimension: int) -> dict[str, int]:
-    """The heads of a :class:`Network` of which :func:`gaussian` makes a Gaussian."""
+    """Heads of a :class:`ClassConditionalMLP` from which :func:`gaussian` makes a Gaussian, by name and size."""
     return {"mean": dimension, "raw_variance": dimension}
 
 
 def gaussian(heads: Mapping[str, Tensor]) -> Gaussian:
-    """The Gaussian of a mean and a raw variance, which a softplus makes positive."""
+    """Gaussian with the given mean head, and with softplus(raw variance head) plus a constant as variance."""
     return Gaussian(heads["mean"], F.softplus(heads["raw_variance"]) + LEAST_VARIANCE)
 
 
 def repeat_rows(n: int, batch: T) -> T:
-    """``n`` copies of a batch one after the other: sample s of image b is row s B + b.
+    """``n`` copies of a batch, one after the other: sample s of example b is row s B + b.
 
     Args:
-        n: how many.
+        n: number of copies.
         batch: ``[R, B, *rest]``, or a Gaussian of such parameters, or a mapping or list of any of these.
     """
     if isinstance(batch, Gaussian):

@@ -1,4 +1,4 @@
-r"""Ladders of latent variables with clusters at every layer, and what they are compared with.
+r"""Variational ladder autoencoders with clusters at every layer (VLAC) or none (VLAE), and the baseline GMDGM.
 
 Willetts, Roberts, Holmes, "Disentangling to Cluster: Gaussian Mixture Variational Ladder Autoencoders", arXiv
 1909.11501, 2019; the ladder without clusters, the VLAE, is from Zhao, Song, Ermon, "Learning Hierarchical
@@ -82,11 +82,11 @@ class ImageSettings:
     """Hyper-parameters of all models of this module: image size, convolutions and likelihood.
 
     Attributes:
-        height, width: of the images, in pixels.
+        height, width: size of the images, in pixels.
         colours: values per pixel.
-        channels: planes of the convolutions, a level of halved height and width each.
-        sigma: standard deviation of the Gaussian likelihood, of values in [0, 1].
-        likelihood: ``gaussian``, or ``l1``: the VLAE's Laplace distribution.
+        channels: number of channels of each level of convolutions; every level halves height and width.
+        sigma: standard deviation of the Gaussian likelihood, for pixel values in [0, 1].
+        likelihood: ``gaussian``, or ``l1`` for the VLAE's Laplace distribution.
     """
 
     height: int = within(1, 10_000, default=32)
@@ -104,8 +104,8 @@ class VLAESettings(ImageSettings):
     """Hyper-parameters of :class:`VLAE`; the defaults are the authors' for SVHN.
 
     Attributes:
-        z_dims: dimensions of z, from the data upwards; 0 for a layer without z.  A layer has a level of
-            convolutions, but the top one may be dense instead.
+        z_dims: dimensions of z, from the data upwards; 0 for a layer without z.  Each layer has a level of
+            convolutions, except that the top one may be dense.
         dense: width of the dense layers.
     """
 
@@ -118,9 +118,9 @@ class VLACSettings(VLAESettings):
     """Hyper-parameters of :class:`VLAC`.
 
     Attributes:
-        n_clusters: K of every layer, 1 for a layer without clusters.
-        marginalise: sum over all y exactly instead of relaxing it; costs the product of all K.
-        scored_layer: whose clusters are compared with labels; 0 for (the uppermost of) those with the largest K.
+        n_clusters: number of clusters K of every layer, 1 for a layer without clusters.
+        marginalise: whether to sum over all y exactly instead of relaxing y; the cost is the product of all K.
+        scored_layer: layer whose clusters are compared with labels; 0 for the (uppermost) one with the largest K.
     """
 
     n_clusters: tuple[int, ...] = within(1, 10_000)
@@ -133,9 +133,9 @@ class GMDGMSettings(ImageSettings):
     """Hyper-parameters of :class:`GMDGM`.
 
     Attributes:
-        n_clusters: K.
+        n_clusters: number of clusters K.
         z_dim: dimension of z.
-        marginalise: sum over y exactly instead of relaxing it.
+        marginalise: whether to sum over y exactly instead of relaxing it.
     """
 
     n_clusters: int = within(1, 10_000, default=50)
@@ -143,12 +143,12 @@ class GMDGMSettings(ImageSettings):
     marginalise: bool = False
 
 
-#: A y a layer, from the data upwards: one-hot or relaxed ``[R, N, K]``, or None where K = 1.
+#: One y per layer, from the data upwards, each one-hot or relaxed ``[R, N, K]``, or None where K = 1.
 Clusters = list[Float[Tensor, "R N K"] | None]
 
 
 class VariationalLadder(Model):
-    """A ladder of latent variables under images, in which some layers, or none, have clusters.
+    """Base class: a ladder of latent variables under images, in which any of the layers can have clusters.
 
     Args:
         replicas: number R of independently seeded copies.
@@ -167,7 +167,7 @@ class VariationalLadder(Model):
         s, R, momentum, K = settings, replicas, settings.bn_momentum, settings.n_clusters
         _refuse(x_dim, settings)
         L, levels = len(K), len(s.channels)
-        #: Shapes from the image upwards: entry l is that of level l.
+        # Shapes from the image upwards; entry l is the shape of level l.
         shapes: list[Shape] = [(s.colours, s.height, s.width)]
         for planes in s.channels:
             _, height, width = shapes[-1]
@@ -178,15 +178,15 @@ class VariationalLadder(Model):
             return Level(R, shapes[layer - 1], shapes[layer], momentum, **classes)
 
         # Layer l is entry l - 1 of every list; y_0 is one of K = 1.
-        seen = dict(enumerate((1, *K[:-1]), start=1))
-        self.g = nn.ModuleList(level(layer, below_classes=seen[layer]) for layer in range(1, L))
+        classes_below = dict(enumerate((1, *K[:-1]), start=1))
+        self.g = nn.ModuleList(level(layer, below_classes=classes_below[layer]) for layer in range(1, L))
         self.g_z, self.q_z, self.p_z = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
         for layer, (n, z_dim) in enumerate(zip(K, s.z_dims, strict=True), start=1):
             if z_dim:
-                self.g_z[str(layer)] = level(layer, below_classes=seen[layer], classes=n)
+                self.g_z[str(layer)] = level(layer, below_classes=classes_below[layer], classes=n)
                 self.q_z[str(layer)] = PosteriorHead(R, math.prod(shapes[layer]), z_dim)
                 self.p_z[str(layer)] = MixturePrior(R, n, z_dim)
-        #: The layers that have clusters.
+        # The layers that have clusters.
         self.clustered = [layer for layer, n in enumerate(K, start=1) if n > 1]
         self.g_y = nn.ModuleList(level(layer) for layer in range(1, max(self.clustered, default=0) + 1))
         self.q_y = nn.ModuleDict(
@@ -212,7 +212,7 @@ class VariationalLadder(Model):
             self._prior_of(int(layer)).initialise(generators)
 
     def images(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B C H W"]:
-        """Rows of pixels as images with one plane per colour, as convolutions take them."""
+        """Rows of pixels as images with one channel per colour, as convolutions take them."""
         s = self.settings
         return x.unflatten(-1, (s.height, s.width, s.colours)).movedim(-1, 2)
 
@@ -230,12 +230,12 @@ class VariationalLadder(Model):
     def infer_z(
         self, x: Float[Tensor, "R B D"], y: Clusters, weights: Sequence[Float[Tensor, "R N"] | None]
     ) -> dict[int, Gaussian]:
-        r""":math:`q(z_l|x, y_{\le l})`, equations 6 to 8, of every layer that has z, ``[R, N, Z]``.
+        r"""Posterior :math:`q(z_l|x, y_{\le l})` of every layer that has z (equations 6 to 8), ``[R, N, Z]``.
 
         Args:
             x: images.
-            y: of every layer, with a row for each row of the layer below or K rows beside each other.
-            weights: of the rows of :math:`y_l` in batch statistics.
+            y: clusters of every layer, with one row for each row of the layer below, or K rows beside each other.
+            weights: weights of the rows of :math:`y_l` in batch statistics, for every layer.
         """
         q, h = {}, self.images(x)
         pairs = zip(pairwise([None, *y]), pairwise([None, *weights]), strict=True)
@@ -251,7 +251,7 @@ class VariationalLadder(Model):
     def decode(
         self, z: Mapping[int, Float[Tensor, "R N Z"]], weights: Float[Tensor, "R N"] | None = None
     ) -> Float[Tensor, "R N D"]:
-        """Means of p(x|z), equations 1 to 3; z by layer, ``weights`` of the rows in batch statistics."""
+        """Means of p(x|z) (equations 1 to 3); z is given by layer, ``weights`` are for the batch statistics."""
         above: Tensor | None = None
         if self.f_dense:
             above = z[len(self.settings.n_clusters)]
@@ -264,7 +264,7 @@ class VariationalLadder(Model):
         return precise(above).sigmoid().movedim(2, -1).flatten(2)
 
     def log_prob(self, x: Float[Tensor, "R N D"], mean: Float[Tensor, "R N D"]) -> Float[Tensor, "R N"]:
-        """log p(x|z) in nats, normalised over the reals."""
+        """Log-likelihood log p(x|z) in nats, a density that is normalised over the reals."""
         s, D = self.settings, x.shape[-1]
         if s.likelihood == "l1":
             return -(x - mean).abs().sum(-1) / LAPLACE_SCALE - D * math.log(2 * LAPLACE_SCALE)
@@ -275,19 +275,21 @@ class VariationalLadder(Model):
     def relaxed_y(
         self, logits: Mapping[int, Float[Tensor, "R B K"]], scheduled: Mapping[str, float | Tensor], noise: Noise
     ) -> Clusters:
-        """A Gumbel-softmax sample of every y."""
+        """Gumbel-softmax sample of y for every layer that has clusters."""
         y: Clusters = [None] * len(self.settings.n_clusters)
-        for layer, each in logits.items():
-            y[layer - 1], _ = gumbel_softmax(each, noise.uniform(*each.shape[1:]), scheduled["temperature"])
+        for layer, layer_logits in logits.items():
+            y[layer - 1], _ = gumbel_softmax(
+                layer_logits, noise.uniform(*layer_logits.shape[1:]), scheduled["temperature"]
+            )
         return y
 
     def every_y(
         self, logits: Mapping[int, Float[Tensor, "R B K"]], like: Float[Tensor, "R B D"]
     ) -> tuple[Clusters, list[Float[Tensor, "R B P"]]]:
-        r"""All combinations of y: one-hot, those of one image beside each other and :math:`y_1` the slowest.
+        r"""All combinations of the layers' y, one-hot; those of one image are adjacent, :math:`y_1` changing slowest.
 
         Returns:
-            y of every layer, and :math:`q(y_{\le l}|x)` of all combinations up to each layer.
+            The y of every layer, and the probabilities :math:`q(y_{\le l}|x)` of all combinations up to each layer.
         """
         y: Clusters = []
         log_q, q = like.new_zeros(*like.shape[:2], 1), []
@@ -301,9 +303,9 @@ class VariationalLadder(Model):
         return y, q
 
     def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
-        """The negative of equation 9; ``warm_up`` weighs all divergences, as in the VLAE's code.
+        """Training objective in nats: the negative of equation 9, where ``warm_up`` multiplies all divergences.
 
-        One sample of y, relaxed, and of z; or all y, with a sample of z for each.  Only the latter is a bound: the
+        One sample of y, relaxed, and of z; or all y, with one sample of z for each.  Only the latter is a bound: the
         divergence of z under mixed parameters is not the mixture of divergences, and approaches it as the
         temperature falls.
         """
@@ -314,7 +316,7 @@ class VariationalLadder(Model):
         else:
             y = self.relaxed_y(logits, scheduled, noise)
             q = [x.new_ones(*x.shape[:2], 1)] * len(y)
-        weights = [None if each.shape[-1] == 1 else each.flatten(1) for each in q]
+        weights = [None if q_y.shape[-1] == 1 else q_y.flatten(1) for q_y in q]
         terms, z, total = {}, {}, q[-1].shape[-1]
         for layer, q_z in self.infer_z(x, y, weights).items():
             P = q[layer - 1].shape[-1]
@@ -322,7 +324,7 @@ class VariationalLadder(Model):
             z[layer] = repeat_each(q_z.draw(draws), total // P)
             kl = q_z.kl(self.p_z[str(layer)](y[layer - 1]))
             terms[f"kl_z{layer}"] = (q[layer - 1] * kl.unflatten(1, (B, P))).sum(-1)
-        terms |= {f"kl_y{layer}": categorical_kl(each) for layer, each in logits.items()}
+        terms |= {f"kl_y{layer}": categorical_kl(layer_logits) for layer, layer_logits in logits.items()}
         log_p = self.log_prob(repeat_each(x, total), self.decode(z, weights[-1])).unflatten(1, (B, total))
         reconstruction = -(q[-1] * log_p).sum(-1)
         latent = torch.stack(list(terms.values())).sum(0)
@@ -332,43 +334,45 @@ class VariationalLadder(Model):
     # ---- what is made of it
 
     def means(self, x: Float[Tensor, "R B D"]) -> dict[int, Float[Tensor, "R B Z"]]:
-        """Means of q(z|x, y) at the most probable y, by layer."""
+        """Means of q(z|x, y) at the most probable y, by number of the layer."""
         y: Clusters = [None] * len(self.settings.n_clusters)
-        for layer, each in self.y_logits(x).items():
-            y[layer - 1] = F.one_hot(each.argmax(-1), each.shape[-1]).to(each.dtype)
+        for layer, layer_logits in self.y_logits(x).items():
+            y[layer - 1] = F.one_hot(layer_logits.argmax(-1), layer_logits.shape[-1]).to(layer_logits.dtype)
         return {layer: q_z.mean for layer, q_z in self.infer_z(x, y, [None] * len(y)).items()}
 
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
-        """Means of q(z|x, y) at the most probable y."""
+        """Means of q(z|x, y) at the most probable y, by name such as ``z1_mean``."""
         return {f"z{layer}_mean": mean for layer, mean in self.means(x).items()}
 
     def reconstruct(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B D"]:
-        """Means of p(x|z) at the means of q(z|x, y) at the most probable y."""
+        """Reconstructions: means of p(x|z) at the means of q(z|x, y) for the most probable y."""
         return self.decode(self.means(x))
 
     def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:
-        """Means of p(x|z) for ``n`` draws from the prior."""
+        """Means of p(x|z) for ``n`` samples of z from the prior."""
         return self.decode(self._prior(n, noise))
 
     def _prior(self, n: int, noise: Noise) -> dict[int, Float[Tensor, "R n Z"]]:
         return {int(layer): self._prior_of(int(layer)).sample(n, noise) for layer in self.p_z}
 
     def resample_layer(self, x: Float[Tensor, "R B D"], layer: int, n: int, noise: Noise) -> Float[Tensor, "R B n D"]:
-        """Means of p(x|z) with ``n`` draws from p(z) in one layer and the means of q in all others (Figure 2)."""
+        """Images with one layer drawn ``n`` times from its prior and the means of q in all others (Figure 2)."""
         z = {other: repeat_each(mean, n) for other, mean in self.means(x).items()}
         z[layer] = self._prior_of(layer).sample(x.shape[1] * n, noise)
         return self.decode(z).unflatten(1, (x.shape[1], n))
 
     def sample_layer_clusters(self, layer: int, n: int, noise: Noise) -> Float[Tensor, "R K n D"]:
-        """Means of p(x|z) for ``n`` draws from every p(z|y) of one layer, all others being one draw from their
-        prior (Figure 3)."""
-        each = self._prior_of(layer).sample_each(n, noise)
-        _, K, _, _ = each.shape
-        z = {other: one.expand(-1, K * n, -1) for other, one in self._prior(1, noise).items()}
-        return self.decode(z | {layer: each.flatten(1, 2)}).unflatten(1, (K, n))
+        """Images from every cluster of one layer: means of p(x|z) for ``n`` samples of each p(z|y) (Figure 3).
+
+        All other layers are one sample from their prior.
+        """
+        z_of_clusters = self._prior_of(layer).sample_each(n, noise)
+        _, K, _, _ = z_of_clusters.shape
+        z = {other: draw.expand(-1, K * n, -1) for other, draw in self._prior(1, noise).items()}
+        return self.decode(z | {layer: z_of_clusters.flatten(1, 2)}).unflatten(1, (K, n))
 
     def layer_pictures(self, x: Float[Tensor, "R B D"], n: int, m: int, noise: Noise) -> dict[str, Tensor]:
-        """Of every layer with z, rows of x with this layer drawn anew, and draws of its clusters (Figures 2 and 3).
+        """For every layer with z, images with this layer drawn anew, and images from its clusters (Figures 2 and 3).
 
         Returns:
             ``resampled_z1`` ``[R, B, n, D]`` and, where the layer has clusters, ``components_y1`` ``[R, K, m, D]``.
@@ -387,7 +391,7 @@ class VariationalLadder(Model):
 
 
 def _refuse(x_dim: int, s: VLACSettings) -> None:
-    """Settings that do not fit each other."""
+    """Raise a SettingError if settings do not fit each other or the data."""
     L, levels = len(s.n_clusters), len(s.channels)
     if s.height * s.width * s.colours != x_dim:
         raise SettingError(
@@ -414,16 +418,16 @@ def _refuse(x_dim: int, s: VLACSettings) -> None:
 
 
 class VLAC(VariationalLadder):
-    """The variational ladder autoencoder for clustering."""
+    """Variational ladder autoencoder for clustering (VLAC): a ladder with clusters at some or all layers."""
 
     schedules = ("temperature", "warm_up")
 
     def layer_posteriors(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B K"]]:
-        """log q(y|x) of every layer that has clusters, by the names ``y1``, ``y2``, …"""
+        """Cluster log-probabilities log q(y|x) of every layer that has clusters, by the names ``y1``, ``y2``, …"""
         return {f"y{layer}": logits.log_softmax(-1) for layer, logits in self.y_logits(x).items()}
 
     def cluster_posterior(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B K"]:
-        """log q(y|x) of the scored layer; of K = 1, all zero, if no layer has clusters."""
+        """Cluster log-probabilities log q(y|x) of the scored layer; zeros with K = 1 if no layer has clusters."""
         posteriors = self.layer_posteriors(x)
         return posteriors[f"y{self.scored_layer}"] if posteriors else x.new_zeros(*x.shape[:2], 1)
 
@@ -435,7 +439,7 @@ class VLAC(VariationalLadder):
 
 
 class VLAE(VariationalLadder):
-    """The variational ladder autoencoder: no layer has clusters."""
+    """Variational ladder autoencoder (VLAE), in which no layer has clusters."""
 
     schedules = ("warm_up",)
 
@@ -444,7 +448,7 @@ class VLAE(VariationalLadder):
 
 
 class GMDGM(VLAC):
-    r"""The Gaussian mixture deep generative model that VLAC is compared with: one z under the sub-networks of a layer.
+    r"""Gaussian mixture deep generative model (GMDGM), the baseline of VLAC: the top layer alone has z and y.
 
     .. math::
 

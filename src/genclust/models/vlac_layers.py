@@ -1,7 +1,7 @@
-"""Layers of the ladder autoencoders: levels of convolutions upwards and downwards, heads of q and priors of p.
+"""Building blocks of ladder autoencoders: upward and downward levels, posterior heads and mixture priors.
 
 They follow the VLAE's code for SVHN, see :mod:`genclust.models.vlac`.  Every layer holds R replicas side by side; rows
-of images have the planes before height and width.
+of images have the channels before height and width.
 """
 
 from __future__ import annotations
@@ -19,21 +19,23 @@ from genclust.models.distributions import Gaussian, categorical
 from genclust.models.layers import BatchNorm, ClassBias, Convolution, Linear, WeightedBatchNorm
 from genclust.streams import Noise
 
-#: Of the VLAE's code: side of a kernel, slope of the rectifiers (except after the dense layers of p, where it is 0),
-#: and least standard deviation of q(z|·).
+#: Height and width of a convolution kernel, as in the VLAE's code.
 KERNEL = 4
+#: Slope of leaky ReLUs below zero, as in the VLAE's code (except after the dense layers of p, where it is 0).
 SLOPE = 0.1
+#: Smallest standard deviation of q(z|·), as in the VLAE's code.
 LEAST_SD = 1e-3
 
-#: Planes, height and width of what a convolution gives, or the width of a dense layer.
+#: Shape of an output, (channels, height, width) of a convolution or (width,) of a dense layer.
 Shape = tuple[int, ...]
 
 
 class SameConvolution(Convolution):
-    """A convolution of 4 × 4 whose output has the height and width of its input over the stride, rounded up.
+    """Convolution of 4 × 4 with TensorFlow's padding: output height and width are the input's / stride, rounded up.
 
-    Padding is TensorFlow's: what cannot be even goes to the right and the bottom, or to the left and the top in its
-    transposed convolutions of stride 1, which ``mirrored`` ones are except the naming of their weights.
+    If padding cannot be symmetric, the extra row and column are at the bottom and on the right.  ``mirrored`` puts them
+    at the top and on the left, as in TensorFlow's transposed convolutions of stride 1, to which it is equivalent except
+    for how the weights are indexed.
     """
 
     def __init__(self, replicas: int, channels_in: int, channels_out: int, stride: int, mirrored: bool = False) -> None:
@@ -47,7 +49,7 @@ class SameConvolution(Convolution):
 
 
 class Upsample(Convolution):
-    """The transposed convolution from the output of a :class:`SameConvolution` of stride 2 to the size of its input."""
+    """Transposed convolution from the output size of a :class:`SameConvolution` of stride 2 to its input size."""
 
     def __init__(self, replicas: int, channels_in: int, channels_out: int, height: int, width: int) -> None:
         super().__init__(replicas, channels_in, channels_out, KERNEL, 2, padding=1, transposed=True)
@@ -58,15 +60,15 @@ class Upsample(Convolution):
 
 
 class Block(nn.Module):
-    """An affine map, to which a class may add its bias, batch normalisation and a rectifier.
+    """Affine map with optional class bias, followed by batch normalisation and leaky ReLU.
 
     Args:
-        replicas: R.
-        affine: of images or of rows.
-        features: planes or values that come out.
-        momentum: of the batch statistics.
-        classes: K of the y that adds a bias; none if 1.
-        slope: of the rectifier below zero.
+        replicas: number R of replicas.
+        affine: affine map of images or rows.
+        features: number of output channels or output values.
+        momentum: momentum of the batch statistics.
+        classes: number of classes K of the y that adds a bias; 1 for no bias.
+        slope: slope of the leaky ReLU below zero.
     """
 
     def __init__(
@@ -90,12 +92,14 @@ class Block(nn.Module):
         y: Float[Tensor, "R M K"] | None = None,
         weights: Float[Tensor, "R M"] | None = None,
     ) -> Float[Tensor, "R M ..."]:
-        """Affine map, class bias, batch normalisation, rectifier; row n of x meets rows n M/N to (n+1) M/N - 1 of y.
+        """Apply affine map, class bias, batch normalisation and leaky ReLU to N rows of x, repeated for M rows of y.
+
+        Row n of x is combined with rows n M/N to (n+1) M/N - 1 of y.
 
         Args:
             x: images or rows.
-            y: one-hot, or relaxed.
-            weights: of the rows in the batch statistics, 1 if None.
+            y: one-hot or relaxed classes.
+            weights: weights of the rows in the batch statistics, 1 if None.
         """
         x = self.affine(x)
         if self.of_y is not None:
@@ -109,7 +113,7 @@ class Block(nn.Module):
 def normalise(
     norm: WeightedBatchNorm, x: Float[Tensor, "R N C *places"], weights: Float[Tensor, "R N"] | None
 ) -> Float[Tensor, "R N C *places"]:
-    """Batch normalisation of images or rows that count ``weights``, 1 if None."""
+    """Batch normalisation of images or rows, with ``weights`` of the rows in the statistics (None: 1)."""
     if weights is None:
         return BatchNorm.forward(norm, x)
     places = x.shape[3:]
@@ -118,20 +122,20 @@ def normalise(
 
 
 def repeat_each(x: Float[Tensor, "R N *rest"], n: int) -> Float[Tensor, "R Nn *rest"]:
-    """Every row repeated ``n`` times, its copies beside each other."""
+    """Every row repeated ``n`` times, with its copies next to each other."""
     return x if n == 1 else x.repeat_interleave(n, 1)
 
 
 class Level(nn.Module):
-    """Two hidden layers upwards: convolutions of stride 2 and 1 or, for one width in ``shape``, dense.
+    """Level of the upward path: two convolutions of stride 2 and 1, or two dense layers if ``shape`` is one width.
 
     Args:
-        replicas: R.
+        replicas: number R of replicas.
         below: shape of the input.
-        shape: of the output.
-        momentum: of the batch statistics.
-        below_classes: K of the y that the first layer sees; none if 1.
-        classes: K of the y that the second layer sees; none if 1.
+        shape: shape of the output.
+        momentum: momentum of the batch statistics.
+        below_classes: number of classes of the y that is an input of the first layer; 1 for no y.
+        classes: number of classes of the y that is an input of the second layer; 1 for no y.
     """
 
     def __init__(
@@ -160,10 +164,11 @@ class Level(nn.Module):
 
 
 class Descent(nn.Module):
-    r""":math:`f_l` of a level of convolutions: :math:`z_l` is made an image of the level's shape and joined to
-    :math:`\tilde z_{l+1}` by concatenation; a dense :math:`\tilde z_{l+1}` is joined to :math:`z_l` before.
+    r"""Level :math:`f_l` of the downward path: joins :math:`z_l` and :math:`\tilde z_{l+1}` and upsamples them.
 
-    The last convolution of :math:`f_1` is :math:`f_0`, which is not here.
+    :math:`z_l` is made an image of the level's shape and concatenated with :math:`\tilde z_{l+1}`; a dense
+    :math:`\tilde z_{l+1}` is concatenated with :math:`z_l` before.  The last convolution of :math:`f_1` is :math:`f_0`,
+    which is not here.
     """
 
     def __init__(
@@ -197,7 +202,7 @@ class Descent(nn.Module):
 
 
 class PosteriorHead(nn.Module):
-    r""":math:`\mu_l` and :math:`\log\sigma_l^2` from the features below them; σ between 0.001 and 1.001."""
+    r"""Gaussian posterior :math:`N(\mu_l, \sigma_l^2)` from features by linear layers; σ is between 0.001 and 1.001."""
 
     def __init__(self, replicas: int, d_in: int, z_dim: int) -> None:
         super().__init__()
@@ -209,7 +214,7 @@ class PosteriorHead(nn.Module):
 
 
 class MixturePrior(nn.Module):
-    """p(z|y) of one layer: means and log-variances of K Gaussians, or of N(0, I) without parameters for K = 1."""
+    """Prior p(z|y) of one layer: K Gaussians with learned means and log-variances, or N(0, I) for K = 1."""
 
     def __init__(self, replicas: int, n_clusters: int, z_dim: int) -> None:
         super().__init__()
@@ -219,21 +224,21 @@ class MixturePrior(nn.Module):
             self.log_var = nn.Parameter(torch.empty(replicas, n_clusters, z_dim))
 
     def forward(self, y: Float[Tensor, "R N K"] | None) -> Gaussian | None:
-        """p(z|y), its parameters mixed by a relaxed y; None for N(0, I)."""
+        """Gaussian p(z|y) whose parameters are averages weighted by the (relaxed) y; None stands for N(0, I)."""
         if y is None:
             return None
         with torch.autocast(y.device.type, enabled=False):  # no divergence in 16 bits
             return Gaussian(torch.bmm(y, self.mean), log_var=torch.bmm(y, self.log_var))
 
     def initialise(self, generators: Sequence[Generator]) -> None:
-        """Means from N(0, 1), variances 1."""
+        """Draw the means from N(0, 1) and set all variances to 1."""
         if self.n_clusters > 1:
             self.log_var.data.zero_()
             for mean, generator in zip(self.mean.data, generators, strict=True):
                 mean.normal_(generator=generator)
 
     def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n Z"]:
-        """Draws from the mixture p(z)."""
+        """``n`` samples of z from the mixture p(z)."""
         draws = noise.normal(n, self.z_dim)
         if self.n_clusters == 1:
             return draws
@@ -242,7 +247,7 @@ class MixturePrior(nn.Module):
         return Gaussian(self.mean.gather(1, y), log_var=self.log_var.gather(1, y)).draw(draws)
 
     def sample_each(self, n: int, noise: Noise) -> Float[Tensor, "R K n Z"]:
-        """Draws from every p(z|y)."""
+        """``n`` samples of z from every component p(z|y)."""
         draws = noise.normal(self.n_clusters, n, self.z_dim)
         if self.n_clusters == 1:
             return draws

@@ -1,1 +1,1 @@
-"""Training: the loop, the captured step, schedules, checkpoints."""
+"""Training: the training loop, CUDA graphs of its step, schedules, precision, batch statistics and checkpoints."""

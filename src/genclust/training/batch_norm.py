@@ -1,4 +1,4 @@
-"""Batch statistics of a trained network over the whole training split."""
+"""Recomputation of batch normalisation statistics of a trained network over the whole training split."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from genclust.streams import noise_on
 def recalibrate_batch_norm(model: Model, x: Tensor, seeds: Sequence[int], batch_size: int) -> None:
     """Recompute the running statistics of all batch normalisations as averages over one pass through ``x``.
 
-    The running ones follow the last batches of a network that still moved.  The
-    authors of CaGeM collect theirs anew before every evaluation, in their ladder VAE's code.
+    Running statistics from training follow the last batches of a network that still changed.  The
+    authors of CaGeM recompute theirs before every evaluation, in their ladder VAE's code.
 
     Args:
-        model: left in evaluation mode.
-        x: the training split ``[N, D]``, on the model's device.
-        seeds: one per replica, of the draws that the forward passes make.
-        batch_size: as in training; a smaller last batch is left out.
+        model: trained model, which is left in evaluation mode.
+        x: training split ``[N, D]``, on the model's device.
+        seeds: one seed per replica, for the random draws of the forward passes.
+        batch_size: batch size, as in training; a smaller last batch is left out.
     """
     layers = [layer for layer in model.modules() if isinstance(layer, BatchNorm)]
     momenta = [layer.momentum for layer in layers]

@@ -1,4 +1,4 @@
-"""The training step as CUDA graphs: launched as one, with nothing for the host to decide.
+"""The training step as CUDA graphs: its kernels are launched as one, with no decision left to the host.
 
 All that changes from step to step lives on the device: the order of the examples, the place in it,
 the schedules' values, the counter of the random numbers, and whether a replica has failed.  The
@@ -26,7 +26,7 @@ class CapturedStep:
     An epoch has one graph, or two where its last batch is smaller.
 
     Args:
-        training: whose model, data and optimiser the graphs work on, in place.
+        training: training whose model, data and optimiser the graphs use and update in place.
     """
 
     def __init__(self, training: Training) -> None:
@@ -51,7 +51,7 @@ class CapturedStep:
             }
 
     def epoch(self) -> tuple[Float[Tensor, " R"], list[int], dict[str, Tensor]]:
-        """Run all steps of the epoch that begins now.
+        """Run all steps of the next epoch.
 
         Returns:
             The mean objective of the epoch, for each replica the step at which its objective was
@@ -84,7 +84,7 @@ class CapturedStep:
             left -= size
 
     def _one(self, size: int) -> None:
-        """What is captured: the batch, the update, and the counters."""
+        """One captured step: select the batch, update the parameters, advance the counters."""
         training = self.training
         places = self.at * training.settings.batch_size + torch.arange(size, device=training.device)
         index = self.order.index_select(1, places)
@@ -102,14 +102,14 @@ class CapturedStep:
         if size not in self._graphs:
             # Kernels are compiled and workspaces allocated by running before, off the record.
             state = list(self._state())
-            kept = [t.clone() for t in state]
+            initial = [t.clone() for t in state]
             side = torch.cuda.Stream()
             side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side), torch.no_grad():
                 for _ in range(2):
                     with torch.enable_grad():
                         self._one(size)
-                    for tensor, value in zip(state, kept, strict=True):
+                    for tensor, value in zip(state, initial, strict=True):
                         tensor.copy_(value)
             torch.cuda.current_stream().wait_stream(side)
             self.training.optimiser.zero_grad()  # so that the graph makes its gradients in its own memory
@@ -121,7 +121,7 @@ class CapturedStep:
         return self._graphs[size]
 
     def _state(self) -> Iterator[Tensor]:
-        """Everything a step changes."""
+        """All tensors that a step changes."""
         yield from (t.detach() for t in self.training.model.state_dict().values())
         for moments in self.training.optimiser.state.values():
             yield from moments.values()

@@ -1,4 +1,4 @@
-"""Checkpoints: one file a seed, and those of seeds that train side by side change all together or not at all."""
+"""Checkpoints: one file per seed; those of seeds that train side by side are replaced all together or not at all."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ import torch
 
 from genclust.paths import naming
 
-#: What a file that is being written is called until all of its group are.
+#: Suffix of the name of a new file until all files of its group are written.
 NEXT = ".next"
-#: The list of files, all written, of which some may still have that name.
+#: Suffix of the list of completely written files, some of which may still have the suffix ``NEXT``.
 COMMIT = ".commit"
 
 
 class DamagedCheckpoint(Exception):
-    """A checkpoint that cannot be read or used; says which file, and what to do."""
+    """Error for a checkpoint that cannot be read or used; the message names the file and the remedy."""
 
     def __init__(self, path: Path, why: str) -> None:
         super().__init__(f"The checkpoint {path} cannot be used ({why}); delete it to train this seed anew.")
 
 
 def save(states: Mapping[Path, Mapping[str, Any]]) -> None:
-    """Write the checkpoints of a group, all in one folder: a reader sees all the old ones or all the new ones.
+    """Write a group of checkpoints to one folder atomically: a reader sees all the old ones or all the new ones.
 
-    All are written under other names, then a list of them, then all are renamed; :func:`recover` finishes what a
-    kill has interrupted once the list is there.
+    All are written under other names, then a list of them, then all are renamed; :func:`recover` finishes a
+    save that was interrupted after the list was written.
     """
     folder = next(iter(states)).parent
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def _finish(commit: Path) -> None:
 
 
 def recover(*paths: Path) -> None:
-    """Bring the checkpoints of a group into the state they had before or after an interrupted :func:`save`."""
+    """Undo or complete an interrupted :func:`save`, so that the checkpoints of a group are consistent."""
     for folder in {path.parent for path in paths}:
         for commit in folder.glob(f"*{COMMIT}"):
             if {path.name for path in paths} & set(json.loads(commit.read_text())):
@@ -77,7 +77,7 @@ def recover(*paths: Path) -> None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a checkpoint, tensors and plain values only.
+    """Read a checkpoint; only tensors and plain values are accepted.
 
     Raises:
         DamagedCheckpoint: if the file is truncated or not a checkpoint, or a checksum in it is wrong.

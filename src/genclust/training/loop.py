@@ -1,4 +1,4 @@
-"""The one training loop: data resident on the device, batches by index, replicas together.
+"""The training loop of all models: replicas train together, on data that stay on the device.
 
 On a CPU the step runs eagerly.  On a GPU its launches would cost more than its arithmetic, so the
 whole step is one CUDA graph (see :mod:`genclust.training.capture`), and the host looks at it once
@@ -23,28 +23,28 @@ from genclust.streams import Noise, noise_on
 from genclust.training.capture import CapturedStep
 from genclust.training.schedules import Schedule
 
-#: Labelled examples per step, drawn with replacement; where there are fewer, each step sees them all.
+#: Number of labelled examples per step, drawn with replacement; if there are fewer, each step gets all of them.
 LABELLED_A_STEP = 100
 
-#: Called after the epochs that are measured; returns what the learning curve keeps, one mapping a replica.
+#: Function called with the epoch after each measured epoch; it returns a point of the learning curve per replica.
 Measure = Callable[[int], list[dict[str, float]]]
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """Settings of a training: schedules, epochs, batch size, precision, clipping and Adam.
+    """Hyper-parameters of training: schedules, epochs, batch size, precision, clipping and Adam.
 
     Attributes:
-        schedules: ``learning_rate`` and whatever the model's loss asks for, by name.
-        epochs: passes over the training split.
-        batch_size: examples per step; the last batch of an epoch may be smaller.
+        schedules: ``learning_rate`` and all schedules that the model's loss needs, by name.
+        epochs: number of passes over the training split.
+        batch_size: number of examples per step; the last batch of an epoch may be smaller.
         precision: ``float32``, or ``bf16`` for bfloat16 matrix products; likelihoods, divergences,
             batch statistics and Adam stay in float32.  ``faster`` stands for the faster of the two on the machine
             that begins the run (see :func:`~genclust.training.precision.faster_precision`), which then keeps it.
-        clip_norm: each replica's gradient is scaled down to this norm over all parameters; 0 leaves it as it is.
-        snapshots: epochs after which the embedding of some test points is kept.
-        adam_beta1: decay of the mean gradient.
-        adam_epsilon: added to the root of the mean square gradient.
+        clip_norm: largest norm of each replica's gradient, to which it is scaled down; 0 for no limit.
+        snapshots: epochs after which the embedding of some test points is stored.
+        adam_beta1: decay rate of the mean gradient in Adam.
+        adam_epsilon: constant added to the root mean square gradient in Adam.
     """
 
     schedules: Mapping[str, Schedule]
@@ -59,7 +59,7 @@ class TrainingSettings:
 
 @dataclass
 class Progress:
-    """Learning curve, failure and seconds of one replica so far."""
+    """State of one replica's training so far: learning curve, step of failure, and seconds."""
 
     curve: list[dict[str, float]] = field(default_factory=list)
     failed_at_step: int | None = None
@@ -77,16 +77,16 @@ def clip_norm(parameters: Sequence[Tensor], largest: float) -> None:
 
 
 class Training:
-    """R replicas of one model, training on one data set.
+    """Training of R replicas of one model on one data set.
 
     Args:
-        model: initialised here from each seed's own stream.
-        seeds: one per replica.
-        x: the training split ``[N, D]``, uint8 grey values or float32, kept on ``device``.
-        settings: see :class:`TrainingSettings`.
-        labelled: for each replica the rows of ``x`` whose labels it knows, and their labels, both ``[R, L]``.
-        device: where the model and the data live.
-        capture: take the whole step as a CUDA graph; by default on a GPU.  On a CPU the same code
+        model: model to train, initialised here from each seed's own random stream.
+        seeds: one seed per replica.
+        x: training split ``[N, D]``, uint8 grey values or float32, kept on ``device``.
+        settings: hyper-parameters of training.
+        labelled: indices of the rows of ``x`` whose labels each replica knows, and the labels, both ``[R, L]``.
+        device: device of the model and the data.
+        capture: whether to capture the whole step as a CUDA graph; by default on a GPU.  On a CPU the same code
             runs without a graph, which is how it is tested.
     """
 
@@ -128,12 +128,12 @@ class Training:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to do: the last step is reached, or every replica has failed."""
+        """Whether training is over: the last step is reached, or every replica has failed."""
         return self.step >= self.total_steps or len(self._frozen) == len(self.seeds)
 
     @property
     def epoch(self) -> int:
-        """The number of epochs completed."""
+        """Number of completed epochs."""
         return self.step // self.steps_per_epoch
 
     def run(
@@ -143,7 +143,7 @@ class Training:
         report: Callable[[float, int], None] = lambda loss, steps: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> bool:
-        """Train until the last step or until ``stop()``; True if nothing is left to do.
+        """Train until the last step or until ``stop()`` is true; returns whether training is over.
 
         ``report`` gets the mean objective of the replicas that are still training and the number
         of steps made since it was last called: one on a CPU, an epoch's where steps are captured.
@@ -167,13 +167,13 @@ class Training:
         return self.finished
 
     def permutation(self, epoch: int) -> Int[Tensor, "R N"]:
-        """The order in which each replica sees the examples."""
+        """Order of the training examples in an epoch, for each replica."""
         if self._permutation is None or self._permutation[0] != epoch:
             self._permutation = epoch, self._order.at(epoch).permutation(len(self.x)).to(self.device)
         return self._permutation[1]
 
     def scheduled(self, step: int) -> dict[str, float]:
-        """Values of all schedules at a step, by name."""
+        """Values of all schedules at a given step, by name."""
         return {name: schedule(step / self.steps_per_epoch) for name, schedule in self.settings.schedules.items()}
 
     def update(
@@ -182,7 +182,7 @@ class Training:
         scheduled: Mapping[str, float | Tensor],
         inspect: Callable[[Tensor], None] = lambda objective: None,
     ) -> Float[Tensor, " R"]:
-        """One step on the examples of ``index``; returns the objective.
+        """Make one optimisation step on the examples at ``index``; returns the objective of each replica, in nats.
 
         Nothing here waits for the device, so that it can be captured; ``inspect`` sees the
         objective before the parameters move.
@@ -200,7 +200,7 @@ class Training:
         return objective
 
     def _labels(self) -> tuple[Labelled, ...]:
-        """What a model that learns from labels is told beside its batch."""
+        """Labelled examples as a further argument of the model's loss; empty without labels."""
         if self.labelled is None:
             return ()
         index, y = self.labelled
@@ -254,7 +254,7 @@ class Training:
                     state[name][r] = tensor
 
     def state_of(self, r: int) -> dict[str, Any]:
-        """The checkpoint of replica r: all that it needs to go on, alone or among others."""
+        """Checkpoint of replica r: everything needed to resume it, alone or together with others."""
         moments = {
             name: {
                 key: value[r].cpu().clone() for key, value in self.optimiser.state[parameter].items() if key != "step"
@@ -266,7 +266,7 @@ class Training:
         return run | {"model": self._slice(r), "adam": moments} | vars(self.progress[r])
 
     def misfit(self, state: Mapping[str, Any]) -> str:
-        """What keeps a replica from going on from ``state``, in a phrase; empty if nothing does."""
+        """Short reason why a replica cannot be resumed from ``state``; empty if it can."""
         expected = {"seed", "step", "device", "model", "adam", *vars(Progress())}
         if missing := sorted(expected - state.keys()):
             return f"it lacks {', '.join(missing)}"
@@ -284,7 +284,7 @@ class Training:
 
     @torch.no_grad()
     def load(self, states: Sequence[Mapping[str, Any]]) -> None:
-        """Go on from the states of all replicas, of which each one fits (see :meth:`misfit`).
+        """Resume from the checkpoints of all replicas, each of which must fit (see :meth:`misfit`).
 
         Raises:
             SettingError: if they do not stand at the same step, or were begun on another kind of device.
@@ -316,7 +316,7 @@ class Training:
 
 
 def _differs(tensors: Any, shapes: Mapping[str, torch.Size]) -> str | None:
-    """The first name under which ``tensors`` does not hold one of the shape, or None."""
+    """First name for which ``tensors`` has no tensor of the expected shape; None if all fit."""
     if not isinstance(tensors, Mapping):
         return "content"
     for name in sorted(shapes.keys() | tensors.keys()):

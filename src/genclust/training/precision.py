@@ -1,4 +1,4 @@
-"""Which precision of matrix products is the faster on this machine.
+"""Choice of the faster precision of matrix products, float32 or bfloat16, on the current machine.
 
 Precision is how a machine computes, not what: trainings with float32 and bfloat16 products end alike, but some
 processors multiply several times as fast in bfloat16, and others more slowly.
@@ -14,18 +14,18 @@ from genclust.training.loop import Training
 
 Precision = Literal["float32", "bf16"]
 
-#: Steps of each precision that are not timed, since they allocate and compile, and those of which the fastest counts.
+#: Number of first steps of each precision, not timed since they allocate and compile, and number of timed steps.
 WARM_UP, TIMED = 2, 5
 
 
 def faster_precision(begin: Callable[[Precision], Training]) -> Precision:
-    """The precision whose training steps take less time here, ``float32`` if they take the same.
+    """Precision whose training steps are faster on this machine; ``float32`` if they take the same time.
 
-    On a GPU bfloat16 without being measured: tensor cores multiply it at a multiple of the rate of float32.  On a CPU
-    steps of both alternate, so that whatever else the machine does slows both.
+    On a GPU it is bfloat16, without a measurement: tensor cores multiply it at a multiple of the rate of float32.
+    On a CPU steps of both alternate, so that other load on the machine slows both.
 
     Args:
-        begin: builds the training at a precision, which is thrown away after a few steps.
+        begin: function that builds the training at a precision; it is thrown away after a few steps.
     """
     full, half = begin("float32"), begin("bf16")
     if full.device.type != "cpu":
@@ -35,7 +35,7 @@ def faster_precision(begin: Callable[[Precision], Training]) -> Precision:
 
 
 def time_steps(*trainings: Training) -> list[float]:
-    """Seconds of a step of each training, the least of some that alternate; the trainings go on by these steps."""
+    """Seconds per step of each training, the fastest of some steps, which alternate and advance the trainings."""
     seconds: list[list[float]] = [[] for _ in trainings]
     for _ in range(WARM_UP + TIMED):
         for training, of_training in zip(trainings, seconds, strict=True):

@@ -1,4 +1,4 @@
-"""Quantities that change while a model trains, declared as functions of the step."""
+"""Schedules: quantities such as the learning rate that change during training, as functions of the step."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 SHAPES = ("constant", "linear", "exponential", "saturating", "stages")
-#: Stage i of Burda, Grosse, Salakhutdinov (2016) makes 3^i passes over the data, i = 0 ... 7.
+#: Number of learning-rate stages of Burda, Grosse, Salakhutdinov (2016); stage i makes 3^i passes over the data.
 STAGES = 8
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """A value from ``start`` to ``end`` over the first ``epochs`` epochs, then constant, except if ``saturating``.
+    """Value that moves from ``start`` to ``end`` over the first ``epochs`` epochs, then stays (unless ``saturating``).
 
     ``exponential`` interpolates the logarithm, so 1 to 0.5 over 100 epochs is
     exp(-0.00693 epoch).  ``saturating`` never quite arrives: ``epochs`` is the time in which the distance
@@ -44,7 +44,7 @@ class Schedule:
 
     @classmethod
     def of(cls, declared: float | Mapping[str, Any]) -> Schedule:
-        """A schedule from its declaration: a number, or a mapping with the four fields.
+        """Schedule from its declaration: a number, or a mapping with the four fields.
 
         Raises:
             ValueError: if a field is missing, unknown, not a finite number or out of range.

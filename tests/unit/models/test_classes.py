@@ -11,7 +11,7 @@ from genclust.models import MODELS, Model
 from genclust.models.base import Labelled
 from genclust.models.classes import class_sum
 from genclust.models.layers import BatchNorm
-from genclust.models.networks import Network
+from genclust.models.networks import ClassConditionalMLP
 from genclust.settings import SettingError, configured, read
 from genclust.streams import Noise
 from genclust.training.batch_norm import recalibrate_batch_norm
@@ -33,7 +33,7 @@ def built(name: str, replicas: int = 1, **settings) -> Model:
     with torch.no_grad():
         model.q_y.heads["logits"].weight.mul_(6)
         for network in model.children():
-            assert isinstance(network, Network)
+            assert isinstance(network, ClassConditionalMLP)
             if network.of_y is not None:
                 network.of_y.weight.mul_(4)
     return model.train()

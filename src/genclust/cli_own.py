@@ -5,16 +5,27 @@ from __future__ import annotations
 import csv
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import typer
+from matplotlib.figure import Figure
 from rich import box
 from rich.console import Console
 from rich.table import Table as Printed
 
+from genclust import estimators
+from genclust.cli_errors import one_sentence
 from genclust.data.tables import Table, read_table
+from genclust.estimators import report, saving
+from genclust.figures import style
+from genclust.figures.images import image_grid
+from genclust.metrics import named
 from genclust.settings import SettingError, nearest
 from genclust.strict_yaml import parse
 
@@ -32,6 +43,18 @@ MODELS_HELP = f"{', '.join(list(NAMES)[:-1])} or {list(NAMES)[-1]}."
 console = Console(width=None if sys.stdout.isatty() else 140)
 
 
+@contextmanager
+def _own_data() -> Iterator[None]:
+    """Errors in one sentence, those of scikit-learn's checks of X among them."""
+    with one_sentence():
+        try:
+            yield
+        except SettingError:
+            raise
+        except ValueError as error:
+            raise SettingError(" ".join(str(error).split())) from None
+
+
 def fit(
     data: Annotated[Path, typer.Argument(help="An .npz, .npy, .csv, .parquet or .h5ad file, or a folder of images.")],
     out: Annotated[Path, typer.Option(help="The folder that the fitted model is written into.")],
@@ -46,10 +69,7 @@ def fit(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Train a model on data of your own, and say what was found."""
-    from genclust.cli import _one_sentence
-    from genclust.estimators import saving
-
-    with _one_sentence():
+    with _own_data():
         if out.exists():
             raise SettingError(f"{out} exists already; give another folder to --out, or delete it.")
         given: dict[str, Any] = {"n_init": seeds, "random_state": random_state, "device": device, "verbose": not quiet}
@@ -67,8 +87,6 @@ def fit(
 
 def _estimator(model: str, given: dict[str, Any], assignments: list[str]) -> Any:
     """An estimator with the given parameters, each of which it must have."""
-    from genclust import estimators
-
     if model not in NAMES:
         raise SettingError(nearest(model, NAMES, "model"))
     cls = getattr(estimators, NAMES[model])
@@ -91,14 +109,10 @@ def _estimator(model: str, given: dict[str, Any], assignments: list[str]) -> Any
 
 
 def _frame(table: Table) -> Any:
-    import pandas as pd
-
     return pd.DataFrame(table.x, columns=table.columns)
 
 
 def _report(model: Any, table: Table, out: Path) -> None:
-    from genclust.estimators import report
-
     X = table.x if table.columns is None else _frame(table)
     rows = f"{len(table.x):,} rows of {model.n_features_in_:,} values"
     console.print(f"Fitted {type(model).__name__} on {rows}, {model.n_epochs_} epochs, into {out}")
@@ -149,11 +163,8 @@ def assign(
     labels: Annotated[str | None, typer.Option(help="A column, or a file; scores go to the error stream.")] = None,
 ) -> None:
     """Print name, cluster and probability of new rows, as CSV."""
-    from genclust.cli import _one_sentence
-    from genclust.estimators import load, report
-
-    with _one_sentence():
-        fitted: Any = load(model)
+    with _own_data():
+        fitted: Any = saving.load(model)
         _refuse_without_clusters(fitted)
         table = read_table(data, labels)
         X = table.x if table.columns is None else _frame(table)
@@ -166,15 +177,12 @@ def sample(
     model: Annotated[str, typer.Argument(help="The folder of a fitted model, or a published one's name.")],
     cluster: Annotated[int | None, typer.Option(help="Only from this cluster.")] = None,
     n: Annotated[int, typer.Option("--n", help="How many.")] = 16,
-    png: Annotated[bool, typer.Option("--png", help="Images into samples.png, here, instead of printed values.")] = False,
+    png: Annotated[bool, typer.Option("--png", help="Images into a file, not values as text.")] = False,
     random_state: Annotated[int, typer.Option(help="What the samples are drawn from.")] = 0,
 ) -> None:
     """Draw from a fitted model: values as CSV, or images."""
-    from genclust.cli import _one_sentence
-    from genclust.estimators import load
-
-    with _one_sentence():
-        fitted: Any = load(model)
+    with _own_data():
+        fitted: Any = saving.load(model)
         if cluster is not None:
             _refuse_without_clusters(fitted)
         if png and fitted.image_shape_ is None:
@@ -206,13 +214,12 @@ def _write_images(fitted: Any, drawn: np.ndarray, path: Path) -> None:
 
 
 def card(
-    model: Annotated[str | None, typer.Argument(help="The folder of a fitted model, or a published one's name.")] = None,
+    model: Annotated[
+        str | None, typer.Argument(help="The folder of a fitted model, or a published one's name.")
+    ] = None,
 ) -> None:
     """Print what a fitted model is: data, parameters, numbers; without a name, list the published ones."""
-    from genclust.cli import _one_sentence
-    from genclust.estimators import saving
-
-    with _one_sentence():
+    with _own_data():
         if model is None:
             console.print("\n".join(saving.published()) or "No trained model is published.")
             return

@@ -106,6 +106,11 @@ class Scaling:
         values = x.cpu().numpy()
         return values if self.kind in ("none", "grey") else values * self.scale + self.shift
 
+    def to_unit(self, x: Float[Tensor, "*B D"]) -> Float[np.ndarray, "*B D"]:
+        """Rows as the model sees them, as brightness from 0 to 1 for pictures."""
+        values = x.cpu().numpy()
+        return (values / 6 + 0.5 if self.kind == "standard" else values).clip(0, 1)
+
 
 def _dense(row: Any) -> np.ndarray:
     return np.asarray(row.toarray() if sparse.issparse(row) else row, dtype=np.float64).ravel()

@@ -119,7 +119,7 @@ def load(path: Path | str, kind: type[E] = DeepEstimator) -> E:
     Raises:
         ModelError: if there is none, or it is damaged, altered, from a newer version, or of another class.
     """
-    folder = _folder(path)
+    folder = folder_of(path)
     description = _description(folder)
     name = description["estimator"]
     cls = ESTIMATORS.get(name)
@@ -145,7 +145,12 @@ def published() -> list[str]:
     return sorted(path.parent.relative_to(folder).as_posix() for path in folder.rglob(DESCRIPTION))
 
 
-def _folder(path: Path | str) -> Path:
+def folder_of(path: Path | str) -> Path:
+    """The folder of a saved estimator, or of a published one by its name.
+
+    Raises:
+        ModelError: if there is none.
+    """
     folder = Path(path).expanduser()
     if (folder / DESCRIPTION).is_file():
         return folder

@@ -48,7 +48,7 @@ class Model(nn.Module):
 
     #: Number that is raised whenever the same settings would give other results; part of every run's hash.
     revision: ClassVar[int] = 1
-#: Terms of :meth:`loss` that are no part of the evidence lower bound.
+    #: Terms of :meth:`loss` that are no part of the evidence lower bound.
     penalties: ClassVar[tuple[str, ...]] = ()
     #: Names of the schedules that :meth:`loss` needs.
     schedules: ClassVar[tuple[str, ...]] = ()

@@ -48,7 +48,7 @@ def results(case: Case, dtype: torch.dtype) -> tuple[list[Tensor], list[Tensor]]
 
 
 def _as(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """A leaf of another type; bytes stay bytes."""
+    """Leaf tensor in another floating-point type; integers stay as they are."""
     if not tensor.is_floating_point():
         return tensor
     return tensor.detach().to(dtype).requires_grad_(tensor.requires_grad)
@@ -62,7 +62,7 @@ def _relative(found: list[Tensor], truth: list[Tensor]) -> float:
 
 
 def measure(device: str, draws: int) -> dict[str, Any]:
-    """Relative errors of all fused operations on small inputs; bfloat16 is rounded before the truth is taken."""
+    """Largest relative errors of all fused operations on small inputs; bfloat16 inputs are rounded beforehand."""
     found: dict[str, Any] = {}
     for draw in range(draws):
         for case in cases(device, smoke=True, draw=draw):

@@ -1,4 +1,4 @@
-"""All measurements by name and device; each function returns what goes into the JSON."""
+"""All benchmarks by name and device; each function returns its part of the JSON results."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def likelihood(setup: Setup) -> Result:
 
 
 def paper_networks(setup: Setup) -> Result:
-    """Seconds per step of the networks of the papers, see :mod:`benchmarks.networks`."""
+    """Seconds per training step of the networks of the papers, see :mod:`benchmarks.networks`."""
     return networks(setup.rounds, setup.precisions, setup.smoke)
 
 

@@ -1,4 +1,4 @@
-"""How fast the library trains: against its peers, with several seeds, and as captured graphs on a GPU."""
+"""Benchmarks of training: against other libraries, with several seeds, and as captured graphs on a GPU."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def throughput(setup: Setup) -> Result:
 
 
 def _serve(pipe: Connection, make: Make, x: Tensor, batch: int, counts: Sequence[int]) -> None:
-    """A process of one thread that trains as many replicas as it is told, as many steps as it is told."""
+    """Loop of a process with one thread that trains as many replicas and steps as it is ordered to."""
     torch.set_num_threads(1)
     runs = {count: Run(make, x, batch, count) for count in counts}
     pipe.send("ready")
@@ -68,7 +68,7 @@ def _serve(pipe: Connection, make: Make, x: Tensor, batch: int, counts: Sequence
 
 @contextmanager
 def workers(make: Make, x: Tensor, batch: int, counts: Sequence[int]) -> Iterator[list[Connection]]:
-    """Two training processes that wait for orders, so that starting them is not timed."""
+    """Context with two training processes that wait for orders, so that starting them is not timed."""
     spawn = multiprocessing.get_context("spawn")
     pipes, processes = [], []
     for _ in range(2):
@@ -134,9 +134,9 @@ def graphs(setup: Setup) -> Result:
 
 
 def table_row(setup: Setup) -> Result:
-    """Seconds on a GPU for ten replicas of the Gumbel MLP and 300 epochs of 60,000 images.
+    """Seconds on a GPU for ten replicas of the Gumbel MLP and 300 epochs of 60,000 images, for each precision.
 
-    If a hundredth of it says that it would take more than three minutes, that estimate is what is given.
+    If a hundredth of it predicts more than three minutes, that estimate is returned.
     """
     x = whole_batches(setup.mnist, 300, 60_000)
     steps = 300 * 200

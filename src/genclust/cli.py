@@ -36,14 +36,14 @@ from genclust.training.checkpoints import DamagedCheckpoint
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(cli_data.app, name="data")
 console = Console(width=None if sys.stdout.isatty() else 140)  # a pipe or a file need not fold words
-#: What PyTorch says where it cannot allocate, on a CPU and on a GPU.
+#: Messages of PyTorch where it cannot allocate memory, on a CPU and on a GPU.
 OUT_OF_MEMORY = re.compile("not enough memory|can't allocate memory|out of memory")
 SECTIONS = ("settings", "profiles", "evaluate")
 
 
 @contextmanager
 def _one_sentence() -> Iterator[None]:
-    """Errors that a user can mend are told in one sentence, without a stack trace."""
+    """Context in which errors that a user can mend are told in one sentence, without a stack trace."""
     try:
         yield
     except (SettingError, DataError, StoreError, DamagedCheckpoint) as error:
@@ -71,15 +71,17 @@ def run(
     experiment: Annotated[str, typer.Argument(help="An experiment; `genclust list` names them.")],
     row: Annotated[list[str] | None, typer.Option(help="Only this row; may be repeated.")] = None,
     profile: Annotated[str, typer.Option(help="demo, quick, long or paper.")] = "demo",
-    seeds: Annotated[str | None, typer.Option(help="Such as 0-9 or 0,3; the profile's own otherwise.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Such as 0-9 or 0,3; by default those of the profile.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A setting as key=value; may be repeated.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Stop with a checkpoint after so many minutes.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Stop with a checkpoint after this many minutes.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1.")] = "cpu",
-    into: Annotated[Path | None, typer.Option("--store", help="Write records here, not to your own store.")] = None,
-    anew: Annotated[bool, typer.Option("--anew", help="Run also what is published, for your own store.")] = False,
+    into: Annotated[
+        Path | None, typer.Option("--store", help="Write records to this store instead of your own.")
+    ] = None,
+    anew: Annotated[bool, typer.Option("--anew", help="Run also what is published, into your own store.")] = False,
     quiet: Annotated[bool, typer.Option(help="No progress bar.")] = False,
 ) -> None:
-    """Run the rows of an experiment; what a store has is not run again."""
+    """Run the rows of an experiment; seeds that a store has are not run again."""
     with _one_sentence():
         declared = declaration.load(experiment)
         rows = [declared.row(name) for name in row] if row else declared.runnable
@@ -102,14 +104,14 @@ def run(
 
 
 def _table(*columns: str) -> Table:
-    """A table without a frame, so that it fits 80 columns; long names are folded rather than cut."""
+    """Table without a frame, so that it fits 80 columns; long names are folded rather than cut."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold", no_wrap=column == "row")
     return table
 
 
-#: What is shown of a row for which nothing is reported.
+#: Metrics that are shown of a row without reported numbers.
 UNREPORTED = (
     *("test.acc_hungarian", "test.nmi_geometric", "test.ari", "test.log_likelihood"),
     *("test.leading_y", "test.leading_z"),
@@ -144,7 +146,7 @@ def _cell(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
 
 
-#: An experiment with more rows than this is listed in one line, unless it is asked for.
+#: Number of rows beyond which an experiment is listed in one line, unless it is named.
 LISTED_ROWS = 20
 
 
@@ -152,7 +154,7 @@ LISTED_ROWS = 20
 def list_(
     experiment: Annotated[str | None, typer.Argument(help="Only this experiment, with all its rows.")] = None,
 ) -> None:
-    """The declared experiments, their rows, and what is published of each."""
+    """List the declared experiments, their rows, and which records of each are published."""
     with _one_sentence():
         table = _table("experiment", "row", "data set", "published")
         for name in declaration.names() if experiment is None else [experiment]:
@@ -181,7 +183,7 @@ def show(
     row: Annotated[str | None, typer.Option(help="Only this row.")] = None,
     profile: Annotated[str, typer.Option(help="demo, quick, long or paper.")] = "paper",
 ) -> None:
-    """The resolved settings of an experiment's rows, and their records."""
+    """Show the resolved settings of an experiment's rows, and their records."""
     with _one_sentence():
         declared = declaration.load(experiment)
         console.print(f"[bold]{declared.name}[/]: {declared.title} ({declared.paper}, {declared.table})")
@@ -202,14 +204,16 @@ def show(
 
 @app.command()
 def plan(
-    experiments: Annotated[list[str] | None, typer.Argument(help="Only what these ask for; all by default.")] = None,
-    profile: Annotated[str | None, typer.Option(help="Only demo, quick, long or paper.")] = None,
+    experiments: Annotated[
+        list[str] | None, typer.Argument(help="Only the runs of these experiments; all by default.")
+    ] = None,
+    profile: Annotated[str | None, typer.Option(help="Only this profile: demo, quick, long or paper.")] = None,
     measure: Annotated[
-        bool, typer.Option("--measure", help="Time a few steps of what no record tells of, a minute each at most.")
+        bool, typer.Option("--measure", help="Time a few steps of networks without records, a minute each at most.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """What declared rows lack in the stores, as seeds of configurations, and what training it will take."""
+    """List the seeds that declared rows lack in the stores, and what training them will take."""
     with _one_sentence():
         asked = experiments or [], None if profile is None else declaration.parse_profile(profile)
         units = planning.plan(*asked)
@@ -242,8 +246,8 @@ def _core_hours(units: list[planning.Unit]) -> float:
 
 
 @app.command()
-def status(as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False) -> None:
-    """What runs now, how far it is and when its training will be done."""
+def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show which runs are in progress, how far they are, and when their training will be done."""
     with _one_sentence():
         found = running.status()
         if as_json:
@@ -267,10 +271,10 @@ def publish(
     row: Annotated[list[str] | None, typer.Option(help="Only this row; may be repeated.")] = None,
     profile: Annotated[str, typer.Option(help="demo, quick, long or paper.")] = "paper",
     from_: Annotated[
-        Path | None, typer.Option("--store", help="Take records from here, not from your own store.")
+        Path | None, typer.Option("--store", help="Take records from this store instead of your own.")
     ] = None,
 ) -> None:
-    """Copy whole rows, of committed code only, into the published store results/; seeds may come from waiting/ too."""
+    """Copy complete rows of committed code into the published store results/, from your own store and waiting/."""
     with _one_sentence():
         declared = declaration.load(experiment)
         rows = [declared.row(name) for name in row] if row else declared.runnable
@@ -286,10 +290,10 @@ def publish(
 @app.command()
 def keep(
     from_: Annotated[
-        Path | None, typer.Option("--store", help="Take records from here, not from your own store.")
+        Path | None, typer.Option("--store", help="Take records from this store instead of your own.")
     ] = None,
 ) -> None:
-    """Copy finished seeds, of committed code only, into waiting/, where the rest of their row is waited for."""
+    """Copy finished seeds, of committed code only, into waiting/, until the rest of their row is finished."""
     with _one_sentence():
         source = store.Store(from_) if from_ else store.own()
         for record in publishing.keep(source, store.published(), store.waiting()):
@@ -298,9 +302,11 @@ def keep(
 
 @app.command()
 def audit(
-    folder: Annotated[Path | None, typer.Option("--store", help="The records here, not the published ones.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--store", help="Audit this store instead of the published one.")
+    ] = None,
 ) -> None:
-    """Recompute the scores of every record by another path, from what the record keeps."""
+    """Recompute the scores of every record from its arrays by independent code."""
     with _one_sentence():
         audited = list(auditing.audit((store.Store(folder) if folder else store.published()).every()))
         table = _table("data set", "model", "records", *get_args(auditing.State))
@@ -323,8 +329,8 @@ def audit(
 
 
 @app.command()
-def verdicts(as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False) -> None:
-    """Reported against measured, for every number of the papers."""
+def verdicts(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Compare every number that the papers report with the measured one."""
     with _one_sentence():
         lines = all_verdicts()
         if as_json:
@@ -348,7 +354,7 @@ def verdicts(as_json: Annotated[bool, typer.Option("--json", help="Machine-reada
 
 @app.command()
 def schema() -> None:
-    """The JSON schema of declarations, by which editors complete and check them."""
+    """Print the JSON schema of declarations, with which editors complete and check them."""
     print(declaration_schema.text(), end="")
 
 

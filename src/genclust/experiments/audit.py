@@ -1,7 +1,7 @@
-"""Whether the scores in records follow from what the records keep, worked out by another path than that of the runs.
+"""Audit of records: their scores are recomputed from their arrays and the data's labels by independent code.
 
-The runs score with scikit-learn and SciPy's dense assignment; here every score comes from its definition, out of a
-table of counts.  Labels are not in a record, so the data has to be at hand.
+The runs score with scikit-learn and SciPy's dense assignment; here every score follows from its definition and a
+contingency table.  Labels are not in a record, so the data has to be in the data folder.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ State = Literal["in full", "in part", "not", "wrong"]
 #: Relative difference that float64 sums in another order may have.
 ROUNDING = 1e-9
 CHANCE_PERMUTATIONS = 20
-#: From declared definitions: an active unit's variance, and the least information of a leading attribute, in per cent.
+#: Thresholds of the definitions, the variance of an active unit and the information of a leading attribute in per cent.
 ACTIVE_VARIANCE, LEADING_INFORMATION = 0.01, 10.0
 
-#: What the names of arrays begin with that scores are made of.
+#: Prefixes of the names of arrays from which scores are computed.
 KEPT = ("clusters_", "votes_", "log_likelihood_", "elbo_", "variances_", "classes_")
 
 Counts = Float[np.ndarray, "K T"]
@@ -40,14 +40,14 @@ Found = dict[str, float | tuple[float, float]]
 
 @dataclass(frozen=True)
 class Audit:
-    """What became of the scores of one record.
+    """Result of the audit of one record: which of its scores agree, differ or cannot be recomputed.
 
     Attributes:
         record: the record.
-        agreeing: names of scores that came out again.
-        wrong: names of scores that came out differently, with the recorded and the new value.
-        unknown: names of scores of which the record does not keep what they are made of.
-        fault: why the record is wrong as a whole, or could not be audited at all; empty otherwise.
+        agreeing: names of the scores whose recomputed value agrees.
+        wrong: recorded and recomputed value of each score that differs, by name.
+        unknown: names of the scores that cannot be recomputed from the record's arrays.
+        fault: reason why the record is wrong as a whole or could not be audited, or empty.
     """
 
     record: Record
@@ -58,7 +58,7 @@ class Audit:
 
     @property
     def state(self) -> State:
-        """``wrong`` if anything is; else how much of the record came out again."""
+        """``wrong`` if any score differs; otherwise how many were recomputed, ``in full``, ``in part`` or ``not``."""
         if self.wrong or (self.fault and not self.unknown):
             return "wrong"
         if self.unknown:
@@ -67,14 +67,14 @@ class Audit:
 
 
 def keeps_something(record: Record) -> bool:
-    """Whether a record keeps what some of its scores are made of; older ones keep arrays for figures at most."""
+    """Whether a record has arrays from which some of its scores can be recomputed; older records have none."""
     return any(name.startswith(KEPT) for name in record.arrays())
 
 
 def audit(records: Iterable[Record]) -> Iterator[Audit]:
     """Recompute the scores of every record from its arrays and the labels of its data.
 
-    The data is read where a record keeps anything that labels are needed for, and must be what the record was made of.
+    The data are read if a record has such arrays, and must be those that the record was computed from.
     """
     at_hand: dict[str, tuple[DataSet, str] | DataError] = {}
     for record in records:
@@ -125,14 +125,16 @@ def _compare(record: Record, data: DataSet) -> Audit:
 
 
 def _settings(record: Record) -> Found:
-    """What stands among the scores and is none, the number of samples and the seed of the test bits: checked, but
-    not counted."""
+    """Metrics that are settings, not scores: the number of importance samples and the seed of the test bits.
+
+    They are checked, but not counted as scores.
+    """
     samples = [float(name.removeprefix("likelihood-")) for name in record.evaluations if name.startswith("likelihood-")]
     return {"test.log_likelihood_samples": samples[0], "test.binarisation_seed": 0.0} if samples else {}
 
 
 def _counts(labels: Int[np.ndarray, " N"], clusters: Int[np.ndarray, " N"]) -> Counts:
-    """Points of every class in every cluster that occurs."""
+    """Contingency table ``[K, T]``: the number of points of each class in each cluster that is not empty."""
     if labels.shape != clusters.shape:
         raise ValueError(f"{len(clusters)} clusters for {len(labels)} labels")
     table = csr_matrix((np.ones(len(labels)), (clusters, labels)), dtype=float).toarray()
@@ -165,7 +167,7 @@ def _geometric(a: float, b: float) -> float:
 
 
 def _ari(counts: Counts) -> float:
-    """Hubert and Arabie's index from numbers of pairs."""
+    """Adjusted Rand index of Hubert and Arabie from numbers of pairs, in per cent."""
     together, of_clusters, of_labels = (float(comb(n, 2).sum()) for n in (counts, counts.sum(1), counts.sum(0)))
     expected = of_clusters * of_labels / float(comb(counts.sum(), 2))
     largest = (of_clusters + of_labels) / 2
@@ -200,7 +202,7 @@ def _clusterings(arrays: Mapping[str, np.ndarray], data: DataSet) -> Found:
 
 
 def _refuse_a_less_confident_exemplar(clusters: np.ndarray, exemplars: np.ndarray, confidence: np.ndarray) -> None:
-    """An exemplar that lies in its own cluster is the most confident point there, in half precision."""
+    """Raise ValueError unless each exemplar in its own cluster has the highest confidence there (half precision)."""
     for k in np.unique(clusters):
         if clusters[exemplars[k]] == k and confidence[exemplars[k]] < confidence[clusters == k].max():
             raise ValueError(f"the exemplar of cluster {k} is not its most confident point")
@@ -217,7 +219,7 @@ def _votes(arrays: Mapping[str, np.ndarray], data: DataSet) -> Found:
 
 
 def _likelihoods(arrays: Mapping[str, np.ndarray]) -> Found:
-    """Means and the standard error, to what half precision leaves of them."""
+    """Means and standard errors of the likelihood bounds in nats, each with its tolerance for half precision."""
     found: Found = {}
     for name in ("log_likelihood", "elbo"):
         if f"{name}_test" in arrays:
@@ -248,7 +250,7 @@ def _classes(arrays: Mapping[str, np.ndarray], data: DataSet) -> Found:
 
 
 def _layers(arrays: Mapping[str, np.ndarray], test: Split, record: Record) -> Found:
-    """Agreement of layers with factors, that by chance, and how many factors lead a layer."""
+    """Agreement of each layer with each factor, the same by chance, and the number of factors that lead a layer."""
     factors = ({} if test.y is None else {"identity": test.y}) | dict(test.factors)
     layers = {
         name.removeprefix("clusters_test_"): clusters

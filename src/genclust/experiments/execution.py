@@ -33,7 +33,7 @@ SMALL_NETWORK = 200_000
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be run: one configuration, several seeds."""
+    """Request for runs: one configuration, several seeds, and the evaluations of each."""
 
     config: RunConfig
     seeds: Sequence[int]
@@ -41,7 +41,7 @@ class Task:
 
 
 def prepare(config: RunConfig) -> tuple[DataSet, str]:
-    """The data of a run with its splits, and the digest of the data set.
+    """Data set of a run with all its splits, and the digest of the data set.
 
     Raises:
         DataError: if the data set is missing, damaged or does not suit the model.
@@ -95,15 +95,15 @@ def run(
     progress: bool = True,
     also_look_in: Sequence[Store] = (),
 ) -> list[Record]:
-    """Make sure that every seed of the task has a record, training what is missing.
+    """Records of all seeds of the task, in their order; seeds without a record are trained and evaluated first.
 
     Args:
         task: configuration, seeds and evaluations.
-        store: where new records go.
+        store: store that new records are written to.
         device: ``cpu``, ``cuda`` or ``cuda:1``.
-        minutes: stop with checkpoints when the time is up; the same call goes on.
-        progress: show a bar.
-        also_look_in: stores whose records need not be made again.
+        minutes: time limit, after which training stops with checkpoints; the same call then goes on.
+        progress: whether to show a progress bar.
+        also_look_in: further stores whose records need not be made again.
 
     Raises:
         DataError: before anything is computed, if the data set is unfit, or is another than that of records found.
@@ -159,14 +159,14 @@ def run(
     return [found[seed] for seed in task.seeds]
 
 
-#: Of a group of seeds: the seeds, what was measured, and how each was trained.
+#: Seeds of a group, their results, and the state of the training of each.
 Finished = tuple[list[int], list[Results], list[dict[str, Any]]]
 
 
 def _results(
     task: Task, seeds: Sequence[int], data: DataSet, device: str, deadline: float | None, progress: bool
 ) -> Iterator[Finished]:
-    """Yield what is finished group by group, so that it is recorded at once."""
+    """Train and evaluate seeds; yield each group as soon as it is finished, so that it is recorded at once."""
     if task.config.model["name"] in BASELINES:
         for seed, result, seconds in baselines.fit_seeds(task.config, seeds, data, deadline, progress):
             yield [seed], [result], [{"curve": [], "failed_at_step": None, "seconds": seconds, "legs": []}]
@@ -207,7 +207,10 @@ def _train_and_evaluate(
 
 
 def _groups(config: RunConfig, seeds: Sequence[int], data: DataSet, device: str) -> list[list[int]]:
-    """Seeds that train side by side: those that did before, or have not begun; or one by one (see SMALL_NETWORK)."""
+    """Groups of seeds that train side by side: those that did so before, or that have not begun.
+
+    A group has one seed where training side by side does not pay (see `SMALL_NETWORK`).
+    """
     x_dim = data.splits["train"].x.shape[1]
     small = sum(p.numel() for p in build(config, 1, x_dim).parameters()) < SMALL_NETWORK
     paths = {seed: checkpoint_path(config, seed) for seed in seeds}
@@ -225,10 +228,10 @@ def _groups(config: RunConfig, seeds: Sequence[int], data: DataSet, device: str)
 
 
 def checked_device(device: str) -> str:
-    """The device in its plainest form, if it is there.
+    """Name of the device in its simplest form, after a check that it is available.
 
     Raises:
-        SettingError: if it is not.
+        SettingError: if it is not available.
     """
     try:
         asked = torch.device(device)
@@ -252,7 +255,7 @@ def checked_device(device: str) -> str:
 def task_for(
     row: Row, profile: Profile, seeds: Sequence[int] | None = None, overrides: Mapping[str, Any] | None = None
 ) -> Task:
-    """The task of a declared row.
+    """Task of a declared row at a profile, with other seeds or changed settings if given.
 
     A user's own file is addressed by its full path and its contents: changed, it is another run.  Where it has no
     test split, a fifth of its rows is set aside.  A model of images takes their size from data that is not the

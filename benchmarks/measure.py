@@ -26,14 +26,14 @@ from genclust.models.inference import as_float
 
 def kernel_bandwidths(setup: Setup) -> Result:
     """Bandwidth of every fused operation in bytes per second, beside a copy of as many bytes in the same round."""
-    found: Result = {}
+    results: Result = {}
     for case in cases(setup.device, setup.smoke):
         try:
-            found[case.name] = _kernel(setup, case)
+            results[case.name] = _kernel(setup, case)
         except Exception as error:  # one kernel that fails does not hide the others
             quiet(f"  {case.name}: {type(error).__name__}: {error}")
-            found[case.name] = {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
-    return found
+            results[case.name] = {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
+    return results
 
 
 def _kernel(setup: Setup, case: Case) -> Result:

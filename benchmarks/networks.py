@@ -77,9 +77,9 @@ def _row(row: str, rounds: int, precisions: tuple[str, ...], rates: Mapping[str,
         training._one_step()
         return 1.0
 
-    found = compare({name: lambda t=t: a_step(t) for name, t in trainings.items()}, rounds, "steps/s")  # type: ignore[misc]
+    comparison = compare({name: lambda t=t: a_step(t) for name, t in trainings.items()}, rounds, "steps/s")  # type: ignore[misc]
     variants = {}
-    for name, steps in found.rates.items():
+    for name, steps in comparison.rates.items():
         seconds = [1 / rate for rate in steps]
         needed = flop[name] / rates[name.partition(",")[0]]
         variants[name] = {

@@ -30,7 +30,7 @@ def precision(setup: Setup) -> Result:
         gmvae = library("gmvae", n_clusters=10, batch_norm=batch_norm)
         kinds.append((f"CaGeM {kind}, width 1024, K = 10, batch {batch}", cagem, batch, setup.pick(3)))
         kinds.append((f"GMVAE {kind}, K = 10, M = 1, batch 100", gmvae, 100, setup.pick(5)))
-    found = {}
+    results = {}
     for name, make, size, steps in kinds:
         many = steps * (30 if setup.device == "cuda" else 1)
         variants: dict[str, Variant] = {}
@@ -38,13 +38,13 @@ def precision(setup: Setup) -> Result:
             variants[precise] = partial(step(setup, make, size, precise), many)
             if setup.device == "cuda":
                 variants[f"{precise}, one by one"] = partial(step(setup, make, size, precise, capture=False), many)
-        found[name] = setup.compare(variants, "steps/s").as_dict() | {"batch": size}
-    return found
+        results[name] = setup.compare(variants, "steps/s").as_dict() | {"batch": size}
+    return results
 
 
 def classes(setup: Setup) -> Result:
     """Training steps per second of models with a sum over all ten classes, or over the most probable and one other."""
-    found = {}
+    results = {}
     for name, label, hidden, steps in (
         ("cagem", "CaGeM", setup.pick(1024, 32), setup.pick(3)),
         ("cagem", "CaGeM", setup.pick(128, 16), setup.pick(20)),
@@ -56,8 +56,8 @@ def classes(setup: Setup) -> Result:
         for precise in setup.precisions:
             variants = {kind: partial(step(setup, make, 100, precise), many) for kind, make in makes.items()}
             group = f"{label}, width {hidden}, K = 10, {precise}"
-            found[group] = setup.compare(variants, "steps/s").as_dict() | {"batch": 100}
-    return found
+            results[group] = setup.compare(variants, "steps/s").as_dict() | {"batch": 100}
+    return results
 
 
 def cost(setup: Setup) -> Result:
@@ -72,21 +72,21 @@ def cost(setup: Setup) -> Result:
         "GMVAE with BN: K, M = 1, batch 100": {k: (gmvae(n_clusters=k), 100) for k in (2, 5, 10, 20)},
         "GMVAE with BN: M, K = 10, batch 100": {m: (gmvae(n_clusters=10, samples=m), 100) for m in (1, 2, 5, 10)},
     }
-    found = {}
+    results = {}
     for name, points in curves.items():
         variants = {
             str(value): partial(step(setup, make, batch), setup.pick(50 if wide else 2))
             for value, (make, batch) in points.items()
         }
-        found[name] = setup.compare(variants, "steps/s").as_dict()
-    return found
+        results[name] = setup.compare(variants, "steps/s").as_dict()
+    return results
 
 
 def kinds_of_step(setup: Setup) -> dict[str, Callable[..., Run]]:
     """Functions that make a training of every kind of model, by name; ``capture=False`` for counters on a GPU."""
     noise = torch.randint(0, 256, (setup.pick(200, 4), 32 * 32 * 3), dtype=torch.uint8)  # as large as SVHN's images
     vlac = library("vlac", 32 * 32 * 3, n_clusters=(1, 5, 50, 1), dense=setup.pick(1024, 16))
-    found: dict[str, Callable[..., Run]] = {
+    builds: dict[str, Callable[..., Run]] = {
         "demo network": partial(step, setup, DEMO, 100, x=setup.digits),
         "demo network, R = 8": partial(step, setup, DEMO, 100, R=8, x=setup.digits),
         "Gumbel MLP": partial(step, setup, MNIST, 300),
@@ -97,11 +97,11 @@ def kinds_of_step(setup: Setup) -> dict[str, Callable[..., Run]]:
     }
     for kind, batch_norm in BATCH_NORM.items():
         cagem = library("cagem", n_clusters=10, hidden=setup.pick(1024, 32), batch_norm=batch_norm)
-        found[f"GMVAE {kind}"] = partial(step, setup, library("gmvae", n_clusters=10, batch_norm=batch_norm), 100)
-        found[f"CaGeM {kind}"] = partial(step, setup, cagem, 100)
+        builds[f"GMVAE {kind}"] = partial(step, setup, library("gmvae", n_clusters=10, batch_norm=batch_norm), 100)
+        builds[f"CaGeM {kind}"] = partial(step, setup, cagem, 100)
         if "bf16" in setup.precisions:
-            found[f"CaGeM {kind}, bf16"] = partial(step, setup, cagem, 100, "bf16")
-    return found
+            builds[f"CaGeM {kind}, bf16"] = partial(step, setup, cagem, 100, "bf16")
+    return builds
 
 
 def roofs(setup: Setup) -> Result:
@@ -140,7 +140,7 @@ def roofline(setup: Setup) -> Result:
     """Measured time of each step, and the least time that its products and its bytes need on this machine."""
     measured = roofs(setup)
     uncaptured = {"capture": False} if setup.device == "cuda" else {}  # a replayed graph shows counters nothing
-    found: Result = {"roofs": measured, "steps": {}}
+    result: Result = {"roofs": measured, "steps": {}}
     for name, build in kinds_of_step(setup).items():
         counted = build(**uncaptured)
         with FlopCounterMode(display=False) as counter:
@@ -153,14 +153,14 @@ def roofline(setup: Setup) -> Result:
             "products": flop / measured[run.training.settings.precision]["median"],
             "bytes": moved / measured["copy"]["median"],
         }
-        found["steps"][name] = {
+        result["steps"][name] = {
             "seconds": {"median": median(seconds), "min": min(seconds), "max": max(seconds)},
             "flop": flop,
             "bytes": moved,
             "bounds": bounds,
             "bound_over_measured": max(bounds.values()) / median(seconds),
         }
-    return found
+    return result
 
 
 #: Groups of operators in a profile, each with parts of their names; the first group that matches is taken.
@@ -195,7 +195,7 @@ def profile(setup: Setup) -> Result:
     from torch.profiler import profile as profiler
 
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (setup.device == "cuda")
-    found = {}
+    shares = {}
     for name, build in kinds_of_step(setup).items():
         run = build(**({"capture": False} if setup.device == "cuda" else {}))
         run(2)
@@ -214,5 +214,5 @@ def profile(setup: Setup) -> Result:
         for key, spent in times.items():
             groups[group_of(key)] += spent
         total = sum(groups.values())
-        found[name] = {group: 100 * spent / total for group, spent in groups.items() if spent}
-    return found
+        shares[name] = {group: 100 * spent / total for group, spent in groups.items() if spent}
+    return shares

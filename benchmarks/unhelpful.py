@@ -31,11 +31,11 @@ def unhelpful(setup: Setup) -> Result:
         "torch.compile of the VAE's loss": _compiled_loss,
         "torch.compile of the class-broadcast bias and activation": _compiled_class_bias,
     }
-    found = {}
+    results = {}
     for name, build in tries.items():
         variants, seconds = build(setup)
-        found[name] = setup.compare(variants, "calls/s", "taken").as_dict() | {"first_call_seconds": seconds}
-    return found
+        results[name] = setup.compare(variants, "calls/s", "taken").as_dict() | {"first_call_seconds": seconds}
+    return results
 
 
 def _backward(loss: Callable[[], Tensor]) -> Callable[[], None]:

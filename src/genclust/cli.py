@@ -170,8 +170,8 @@ def list_(
 
 
 def _published(row: declaration.Row) -> str:
-    for asked in (None, declaration.parse_profile("demo")):
-        profile, records = published_records(row, asked)
+    for requested in (None, declaration.parse_profile("demo")):
+        profile, records = published_records(row, requested)
         if records:
             return f"{profile}, {len(records)} seed{'s' * (len(records) > 1)}"
     return "–"
@@ -195,9 +195,9 @@ def show(
             console.print(f"\n[bold]{one.name}[/]  {one.label} on {config.data['name']}, results/{config.address}")
             plain = {"data": config.data, "model": config.model, "training": config.training}
             console.print(yaml.safe_dump(plain, sort_keys=False).rstrip(), highlight=False)
-            found = store.find(config, one.seeds(known), [*store.in_repository(), store.own()])
-            if found:
-                _print_records(profile, one, [found[seed] for seed in sorted(found)])
+            records = store.find(config, one.seeds(known), [*store.in_repository(), store.own()])
+            if records:
+                _print_records(profile, one, [records[seed] for seed in sorted(records)])
             else:
                 console.print(f"Not run yet: genclust run {experiment} --row {one.name} --profile {profile}")
 
@@ -215,11 +215,11 @@ def plan(
 ) -> None:
     """List the seeds that declared rows lack in the stores, and what training them will take."""
     with _one_sentence():
-        asked = experiments or [], None if profile is None else declaration.parse_profile(profile)
-        units = planning.plan(*asked)
+        scope = experiments or [], None if profile is None else declaration.parse_profile(profile)
+        units = planning.plan(*scope)
         if measure:
             planning.measure(units)
-            units = planning.plan(*asked)
+            units = planning.plan(*scope)
         if as_json:
             print(json.dumps(planning.as_plain(units)))
             return
@@ -249,13 +249,13 @@ def _core_hours(units: list[planning.Unit]) -> float:
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Show which runs are in progress, how far they are, and when their training will be done."""
     with _one_sentence():
-        found = running.status()
+        runs = running.status()
         if as_json:
-            print(json.dumps([asdict(one) for one in found]))
+            print(json.dumps([asdict(one) for one in runs]))
             return
         form = "{:<44} {:<8} {:>9} {:>9} {:>8} {:>12}  {}"
         print(form.format("configuration/seed", "state", "step", "of", "s/step", "done", "process"))
-        for one in found:
+        for one in runs:
             print(
                 form.format(
                     *(one.unit, one.state, one.step, one.steps or "?", f"{one.seconds:.3g}" if one.seconds else "?"),
@@ -313,9 +313,9 @@ def audit(
         kinds: dict[tuple[str, str], list[auditing.Audit]] = {}
         for one in audited:
             kinds.setdefault((one.record.data["name"], one.record.config["model"]["name"]), []).append(one)
-        for kind, found in [*sorted(kinds.items()), (("all", ""), audited)]:
-            states = [sum(one.state == state for one in found) for state in get_args(auditing.State)]
-            table.add_row(*kind, str(len(found)), *(str(n) if n else "–" for n in states))
+        for kind, audits in [*sorted(kinds.items()), (("all", ""), audited)]:
+            states = [sum(one.state == state for one in audits) for state in get_args(auditing.State)]
+            table.add_row(*kind, str(len(audits)), *(str(n) if n else "–" for n in states))
         console.print(table)
         faults = [one for one in audited if one.state == "wrong"]
         for one in faults:

@@ -32,8 +32,8 @@ def list_() -> None:
         table.add_column(heading, justify="right" if heading == "rows" else "left")
     for name, source in known.items():
         rows = " + ".join(f"{n:,}" for n in source.splits.values())
-        here = "yes" if source.present(data.place(name)) else "no"
-        table.add_row(name, source.what, rows, here, source.fidelity, source.stands_in_for or "")
+        present = "yes" if source.present(data.place(name)) else "no"
+        table.add_row(name, source.what, rows, present, source.fidelity, source.stands_in_for or "")
     Console().print(table)
 
 

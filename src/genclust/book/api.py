@@ -26,11 +26,11 @@ def pages(source: Path) -> dict[str, str]:
 
 def public_modules(source: Path) -> dict[str, Path]:
     """File of every public module and package, by its dotted name."""
-    found = {}
+    modules = {}
     for path in sorted((source / "genclust").rglob("*.py")):
         place = path.parent if path.name == "__init__.py" else path.with_suffix("")
-        found[".".join(place.relative_to(source).parts)] = path
-    return {name: path for name, path in found.items() if not INTERNAL.search(name)}
+        modules[".".join(place.relative_to(source).parts)] = path
+    return {name: path for name, path in modules.items() if not INTERNAL.search(name)}
 
 
 def _page(name: str, trees: dict[str, ast.Module]) -> str:

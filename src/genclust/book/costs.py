@@ -60,9 +60,9 @@ def runs(experiments: str = "") -> pd.DataFrame:
                 "step_ms": 1000 * seconds_per_step(record) if trained else math.nan,
             }
         )
-    found = pd.DataFrame(lines)
+    table = pd.DataFrame(lines)
     order = {"paper": [paper.title for paper in papers().values()], "profile": list(reversed(PROFILES))}
-    return found.assign(**{name: pd.Categorical(found[name], values) for name, values in order.items()})
+    return table.assign(**{name: pd.Categorical(table[name], values) for name, values in order.items()})
 
 
 def summary(found: pd.DataFrame) -> str:
@@ -79,14 +79,14 @@ def summary(found: pd.DataFrame) -> str:
 
 def _owners() -> dict[str, tuple[str, Row, str]]:
     """Paper, row and profile of every configuration by address; of several rows, the first with runs of its own."""
-    found: dict[str, tuple[str, Row, str]] = {}
+    owners: dict[str, tuple[str, Row, str]] = {}
     for experiment in map(declaration.load, declaration.names()):
         for row in experiment.runnable:
             if not row.run_of:
                 for profile in PROFILES:
                     if profile in row.profiles:
-                        found.setdefault(row.config(profile).address, (experiment.paper, row, profile))
-    return found
+                        owners.setdefault(row.config(profile).address, (experiment.paper, row, profile))
+    return owners
 
 
 def _processor(legs: Sequence[dict[str, str]]) -> str:

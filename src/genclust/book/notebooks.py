@@ -98,16 +98,16 @@ def _value(name: str, text: str, entry: Mapping[str, str]) -> Any:
 
 def problems(path: Path) -> list[str]:
     """Problems of an executed notebook: error outputs, and code cells that never completed."""
-    found = []
+    faults = []
     notebook = nbformat.read(path, as_version=4)
     for number, cell in enumerate(notebook.cells):
         if cell.cell_type != "code" or not cell.source.strip():
             continue
         errors = [output for output in cell.outputs if output.output_type == "error"]
-        found += [f"cell {number}: {output.ename}: {output.evalue}" for output in errors]
+        faults += [f"cell {number}: {output.ename}: {output.evalue}" for output in errors]
         if not errors and cell.execution_count is None:
-            found.append(f"cell {number}: never completed")
-    return found
+            faults.append(f"cell {number}: never completed")
+    return faults
 
 
 def execute(source: Path, target: Path, parameters: Mapping[str, Any], progress: bool = False) -> None:
@@ -134,9 +134,9 @@ def execute(source: Path, target: Path, parameters: Mapping[str, Any], progress:
             progress_bar=progress,
             log_output=False,
         )
-        found = problems(temporary)
-        if found:
-            raise NotebookError(f"{source.stem} did not complete: " + "; ".join(found))
+        faults = problems(temporary)
+        if faults:
+            raise NotebookError(f"{source.stem} did not complete: " + "; ".join(faults))
         _tidy(temporary)
         temporary.replace(target)
     except papermill.PapermillExecutionError as error:

@@ -32,14 +32,18 @@ def read(folder: str | Path, device: str) -> Results:
     path = ROOT / folder / f"{device}.json"
     again = f"`make bench{'' if device == 'cpu' else '-gpu'}` measures them"
     try:
-        found = json.loads(path.read_text(encoding="utf8"))
+        results = json.loads(path.read_text(encoding="utf8"))
     except FileNotFoundError:
         raise ResultsError(f"There are no results {path.name} in {folder}; {again}.") from None
     except (OSError, ValueError):
         raise ResultsError(f"The results {path.name} in {folder} are damaged; {again} anew.") from None
-    if not isinstance(found, dict) or not isinstance(found.get("measurements"), dict) or found.get("format") != FORMAT:
+    if (
+        not isinstance(results, dict)
+        or not isinstance(results.get("measurements"), dict)
+        or results.get("format") != FORMAT
+    ):
         raise ResultsError(f"The results {path.name} in {folder} are not of format {FORMAT}; {again} anew.")
-    return found
+    return results
 
 
 def read_if_there(folder: str | Path, device: str) -> Results | None:
@@ -72,8 +76,8 @@ FORMER_MODELS = re.compile(r"(CaGeM|GMVAE)([:,]|$)")
 def former(*results: Results | None) -> str:
     """Sentences on what was measured in another form than today, with its date; empty if nothing was."""
     sentences = []
-    for found in (r for r in results if r):
-        date, measured = found["machine"]["date"], found["measurements"]
+    for result in (r for r in results if r):
+        date, measured = result["machine"]["date"], result["measurements"]
         steps = [name for key in ("precision", "cost", "profile") for name in measured.get(key, {})]
         if any(FORMER_MODELS.match(name) for name in steps):
             sentences.append(
@@ -117,14 +121,15 @@ def machines(cpu: Results, gpu: Results | None) -> pd.DataFrame:
 def rates(groups: Mapping[str, Any], scale: float = 1.0) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
     """Median rates divided by ``scale``, by group and variant, and labels with the ratios to the baseline."""
     values = {
-        group: {name: v["median"] / scale for name, v in found["variants"].items()} for group, found in groups.items()
+        group: {name: v["median"] / scale for name, v in comparison["variants"].items()}
+        for group, comparison in groups.items()
     }
     labels = {
         group: {
-            name: f"{v['ratio']['median']:.2f}×" if name != found["baseline"] else "1"
-            for name, v in found["variants"].items()
+            name: f"{v['ratio']['median']:.2f}×" if name != comparison["baseline"] else "1"
+            for name, v in comparison["variants"].items()
         }
-        for group, found in groups.items()
+        for group, comparison in groups.items()
     }
     return values, labels
 
@@ -166,11 +171,11 @@ def per_seed(groups: Mapping[str, Any]) -> pd.DataFrame:
 def bandwidths(kernels: Mapping[str, Any]) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, str]]]:
     """Bandwidth of each operation and implementation in per cent of a copy's, and labels in GB/s."""
     values, labels = {}, {}
-    for case, found in kernels.items():
-        if "failed" in found:
+    for case, directions in kernels.items():
+        if "failed" in directions:
             continue
         for way in ("forward", "backward"):
-            v = {name: entry["median"] for name, entry in found[way]["variants"].items()}
+            v = {name: entry["median"] for name, entry in directions[way]["variants"].items()}
             group = f"{case}, {way}"
             values[group] = {name: 100 * rate / v["copy"] for name, rate in v.items() if name != "copy"}
             labels[group] = {name: f"{rate / 1e9:.1f} GB/s" for name, rate in v.items() if name != "copy"}
@@ -256,17 +261,17 @@ def likelihood(*results: Results | None) -> pd.DataFrame:
     """Table of images per second of the log-likelihood, and of the minutes that 10,000 images take."""
     lines = []
     for r in results:
-        found = r["measurements"].get("likelihood") if r is not None else None
-        if r is None or found is None:
+        comparison = r["measurements"].get("likelihood") if r is not None else None
+        if r is None or comparison is None:
             continue
-        for name, v in found["variants"].items():
+        for name, v in comparison["variants"].items():
             lines.append(
                 {
                     "": name,
                     "On": r["device"].replace("cuda", "gpu").upper(),
                     "images per second": f"{v['median']:,.1f}",
                     "10,000 images": f"{10_000 / v['median'] / 60:,.1f} min",
-                    f"against {found['baseline']}": f"{v['ratio']['median']:.2f}×",
+                    f"against {comparison['baseline']}": f"{v['ratio']['median']:.2f}×",
                 }
             )
     return pd.DataFrame(lines).fillna("–")

@@ -32,7 +32,7 @@ class Target:
     least: float | None = None
     most: float | None = None
 
-    def asked(self) -> str:
+    def described(self) -> str:
         """Target in words, such as ``at least 2×``."""
         unit = self.unit.replace(" ", "\u00a0")
         return f"at least {self.least:g}{unit}" if self.least is not None else f"at most {self.most:g}{unit}"
@@ -126,7 +126,7 @@ def targets(cpu: Results, gpu: Results | None) -> pd.DataFrame:
     lines = []
     for target in TARGETS:
         results = cpu if target.device == "cpu" else gpu
-        line = {"": target.what, "On": target.device.upper(), "Target": target.asked()}
+        line = {"": target.what, "On": target.device.upper(), "Target": target.described()}
         try:
             value, *spread = target.measured(results["measurements"])  # type: ignore[index]
         except (KeyError, TypeError, ValueError, StopIteration):  # nothing there, or not this

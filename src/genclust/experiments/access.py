@@ -52,16 +52,16 @@ def records(
     """
     declared = load(experiment).row(row)
     changes = {
-        section: kept
+        section: given
         for section, values in (overrides or {}).items()
-        if (kept := {name: value for name, value in values.items() if value not in (None, "")})
+        if (given := {name: value for name, value in values.items() if value not in (None, "")})
     }
     if profile == "published":
         if not changes and not seeds:
-            shown, found = published_records(declared)
+            shown, published = published_records(declared)
             # What was trained longer than the rows beside it cannot be compared with them.
             alone = shown == "long" and common_profile(experiment) != "long"
-            return published_records(declared, "quick")[1] if alone else found
+            return published_records(declared, "quick")[1] if alone else published
         profile = "demo"
         _say_that_it_is_demo()
     if declared.settings is not None and declared.settings["model"]["name"] in BASELINES:
@@ -105,8 +105,8 @@ class Asked:
 
     def places(self, places: Mapping[str, str]) -> dict[str, Runs]:
         """Records of rows of several experiments, by label; ``places`` maps each label to an ``experiment/row``."""
-        found = {label: self.row(*place.split("/")) for label, place in places.items()}
-        return {label: Runs(replace(runs.row, label=label), runs) for label, runs in found.items()}
+        runs_by_label = {label: self.row(*place.split("/")) for label, place in places.items()}
+        return {label: Runs(replace(runs.row, label=label), runs) for label, runs in runs_by_label.items()}
 
     def at(self, profile: str) -> Asked:
         """The same request at another profile."""

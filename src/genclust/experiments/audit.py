@@ -35,7 +35,7 @@ ACTIVE_VARIANCE, LEADING_INFORMATION = 0.01, 10.0
 KEPT = ("clusters_", "votes_", "log_likelihood_", "elbo_", "variances_", "classes_")
 
 Counts = Float[np.ndarray, "K T"]
-Found = dict[str, float | tuple[float, float]]
+Scores = dict[str, float | tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,12 @@ def audit(records: Iterable[Record]) -> Iterator[Audit]:
     at_hand: dict[str, tuple[DataSet, str] | DataError] = {}
     for record in records:
         try:
-            kept = keeps_something(record)
+            has_arrays = keeps_something(record)
         except StoreError as error:
             yield Audit(record, fault=str(error))
             continue
         key = json.dumps(record.config["data"])
-        if kept and key not in at_hand:
+        if has_arrays and key not in at_hand:
             try:
                 at_hand[key] = prepare(RunConfig(**record.config))
             except DataError as error:
@@ -107,24 +107,24 @@ def _compare(record: Record, data: DataSet) -> Audit:
     try:
         arrays = record.arrays()
         settings = _settings(record)
-        found = settings | _clusterings(arrays, data) | _votes(arrays, data) | _likelihoods(arrays)
-        found |= _units(arrays) | _classes(arrays, data) | _layers(arrays, data.splits["test"], record)
+        recomputed = settings | _clusterings(arrays, data) | _votes(arrays, data) | _likelihoods(arrays)
+        recomputed |= _units(arrays) | _classes(arrays, data) | _layers(arrays, data.splits["test"], record)
     except (StoreError, ValueError, IndexError) as error:
         return Audit(record, fault=f"its arrays do not fit its data: {error}")
     agreeing, wrong = [], {}
     for name, value in record.metrics.items():
-        if name not in found:
+        if name not in recomputed:
             continue
-        anew = found[name]
+        anew = recomputed[name]
         anew, tolerance = anew if isinstance(anew, tuple) else (anew, ROUNDING * max(1.0, abs(anew)))
         if abs(value - anew) > tolerance:
             wrong[name] = (value, anew)
         elif name not in settings:
             agreeing.append(name)
-    return Audit(record, tuple(agreeing), wrong, tuple(record.metrics.keys() - found.keys()))
+    return Audit(record, tuple(agreeing), wrong, tuple(record.metrics.keys() - recomputed.keys()))
 
 
-def _settings(record: Record) -> Found:
+def _settings(record: Record) -> Scores:
     """Metrics that are settings, not scores: the number of importance samples and the seed of the test bits.
 
     They are checked, but not counted as scores.
@@ -174,7 +174,7 @@ def _ari(counts: Counts) -> float:
     return 100 * (together - expected) / (largest - expected) if largest != expected else 100.0
 
 
-def _clusterings(arrays: Mapping[str, np.ndarray], data: DataSet) -> Found:
+def _clusterings(arrays: Mapping[str, np.ndarray], data: DataSet) -> Scores:
     parts = {
         name: (split.y, arrays[f"clusters_{name}"], arrays[f"exemplars_{name}"])
         for name, split in data.splits.items()
@@ -186,10 +186,10 @@ def _clusterings(arrays: Mapping[str, np.ndarray], data: DataSet) -> Found:
     if parts and "exemplars_all" in arrays:
         labels, clusters = (np.concatenate([part[i] for part in parts.values()]) for i in (0, 1))
         parts["all"] = labels, clusters, arrays["exemplars_all"]
-    found: Found = {}
+    scores: Scores = {}
     for name, (labels, clusters, exemplars) in parts.items():
         counts = _counts(labels, clusters)
-        found |= {
+        scores |= {
             f"{name}.acc_hungarian": _hungarian(counts),
             f"{name}.acc_many_to_one": _many_to_one(counts),
             f"{name}.acc_exemplar": 100 * float(np.mean(labels[exemplars[clusters]] == labels)),
@@ -198,7 +198,7 @@ def _clusterings(arrays: Mapping[str, np.ndarray], data: DataSet) -> Found:
             f"{name}.ari": _ari(counts),
             f"{name}.clusters_used": float(len(counts)),
         }
-    return found
+    return scores
 
 
 def _refuse_a_less_confident_exemplar(clusters: np.ndarray, exemplars: np.ndarray, confidence: np.ndarray) -> None:
@@ -208,7 +208,7 @@ def _refuse_a_less_confident_exemplar(clusters: np.ndarray, exemplars: np.ndarra
             raise ValueError(f"the exemplar of cluster {k} is not its most confident point")
 
 
-def _votes(arrays: Mapping[str, np.ndarray], data: DataSet) -> Found:
+def _votes(arrays: Mapping[str, np.ndarray], data: DataSet) -> Scores:
     y = data.splits["test"].y
     return {
         f"test.knn_error_{name.removeprefix('votes_')}_{k}": 100 * float(np.mean(classes != y))
@@ -218,21 +218,21 @@ def _votes(arrays: Mapping[str, np.ndarray], data: DataSet) -> Found:
     }
 
 
-def _likelihoods(arrays: Mapping[str, np.ndarray]) -> Found:
+def _likelihoods(arrays: Mapping[str, np.ndarray]) -> Scores:
     """Means and standard errors of the likelihood bounds in nats, each with its tolerance for half precision."""
-    found: Found = {}
+    scores: Scores = {}
     for name in ("log_likelihood", "elbo"):
         if f"{name}_test" in arrays:
             of_images = arrays[f"{name}_test"].astype(np.float64)
             mean, spread = float(of_images.mean()), float(of_images.std(ddof=1)) if len(of_images) > 1 else math.nan
             steps = np.spacing(np.abs(arrays[f"{name}_test"])).astype(np.float64)
             rounding = math.sqrt(float(np.square(steps).mean()) / (12 * len(of_images)))
-            found[f"test.{name}"] = mean, 5 * rounding
-            found[f"test.{name}_se"] = spread / math.sqrt(len(of_images)), 5 * rounding
-    return found
+            scores[f"test.{name}"] = mean, 5 * rounding
+            scores[f"test.{name}_se"] = spread / math.sqrt(len(of_images)), 5 * rounding
+    return scores
 
 
-def _units(arrays: Mapping[str, np.ndarray]) -> Found:
+def _units(arrays: Mapping[str, np.ndarray]) -> Scores:
     return {
         f"test.active_{name.removeprefix('variances_')}": float((variances > ACTIVE_VARIANCE).sum())
         for name, variances in arrays.items()
@@ -240,7 +240,7 @@ def _units(arrays: Mapping[str, np.ndarray]) -> Found:
     }
 
 
-def _classes(arrays: Mapping[str, np.ndarray], data: DataSet) -> Found:
+def _classes(arrays: Mapping[str, np.ndarray], data: DataSet) -> Scores:
     y = data.splits["test"].y
     return {
         f"test.error_{name.removeprefix('classes_')}": 100 * float(np.mean(classes != y))
@@ -249,7 +249,7 @@ def _classes(arrays: Mapping[str, np.ndarray], data: DataSet) -> Found:
     }
 
 
-def _layers(arrays: Mapping[str, np.ndarray], test: Split, record: Record) -> Found:
+def _layers(arrays: Mapping[str, np.ndarray], test: Split, record: Record) -> Scores:
     """Agreement of each layer with each factor, the same by chance, and the number of factors that lead a layer."""
     factors = ({} if test.y is None else {"identity": test.y}) | dict(test.factors)
     layers = {
@@ -260,24 +260,24 @@ def _layers(arrays: Mapping[str, np.ndarray], test: Split, record: Record) -> Fo
     if not layers:
         return {}
     sizes = {name: np.unique(labels, return_counts=True)[1] for name, labels in factors.items()}
-    found: Found = {f"test.floor_{name}": 100 * float(n.max() / n.sum()) for name, n in sizes.items()}
+    scores: Scores = {f"test.floor_{name}": 100 * float(n.max() / n.sum()) for name, n in sizes.items()}
     leading: dict[str, set[str]] = {}
     for layer, clusters in layers.items():
         information = {}
         for name, labels in factors.items():
             counts = _counts(labels, clusters)
             information[name] = _nmi(counts, _arithmetic)
-            found[f"test.acc_many_to_one_{layer}_{name}"] = _many_to_one(counts)
-            found[f"test.nmi_arithmetic_{layer}_{name}"] = information[name]
+            scores[f"test.acc_many_to_one_{layer}_{name}"] = _many_to_one(counts)
+            scores[f"test.nmi_arithmetic_{layer}_{name}"] = information[name]
             if "chance" in record.evaluations:
                 rng = np.random.default_rng(0)
                 drawn = [_counts(rng.permutation(labels), clusters) for _ in range(CHANCE_PERMUTATIONS)]
-                found[f"test.chance_many_to_one_{layer}_{name}"] = float(np.mean([_many_to_one(c) for c in drawn]))
-                found[f"test.chance_nmi_{layer}_{name}"] = float(np.mean([_nmi(c, _arithmetic) for c in drawn]))
-        found[f"test.clusters_used_{layer}"] = float(len(np.unique(clusters)))
+                scores[f"test.chance_many_to_one_{layer}_{name}"] = float(np.mean([_many_to_one(c) for c in drawn]))
+                scores[f"test.chance_nmi_{layer}_{name}"] = float(np.mean([_nmi(c, _arithmetic) for c in drawn]))
+        scores[f"test.clusters_used_{layer}"] = float(len(np.unique(clusters)))
         telling = {name: value for name, value in information.items() if len(np.unique(factors[name])) > 1}
         first = max(telling, key=telling.__getitem__, default=None)
         led = leading.setdefault(f"test.leading_{layer[0]}", set())
         if first is not None and telling[first] >= LEADING_INFORMATION:
             led.add(first)
-    return found | {name: float(len(led)) for name, led in leading.items()}
+    return scores | {name: float(len(led)) for name, led in leading.items()}

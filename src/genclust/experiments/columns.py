@@ -86,8 +86,8 @@ def each_seed(metric: str, digits: int = 0, in_order: bool = False) -> Column:
     """Column with the metric of each seed, by seed or, if ``in_order``, in increasing order."""
 
     def column(runs: Runs) -> str:
-        found = sorted(values(runs, metric)) if in_order else values(runs, metric)
-        return ", ".join(f"{value:.{digits}f}" for value in found) or "not run"
+        numbers = sorted(values(runs, metric)) if in_order else values(runs, metric)
+        return ", ".join(f"{value:.{digits}f}" for value in numbers) or "not run"
 
     return column
 
@@ -160,8 +160,8 @@ def at_end(term: str, digits: int = 2, or_else: str = "") -> Column:
     """
 
     def column(runs: Runs) -> str:
-        found = last_point(runs)
-        value = found.get(term, found.get(or_else))
+        point = last_point(runs)
+        value = point.get(term, point.get(or_else))
         return "–" if value is None else signed(value, digits)
 
     return column
@@ -184,9 +184,9 @@ def each_divergence(start: str = "kl_", named: bool = False) -> Column:
     """
 
     def column(runs: Runs) -> str:
-        found = last_point(runs)
-        names = sorted(name for name in found if name.startswith(start))
-        return ", ".join(f"{name.removeprefix('kl_')}: " * named + f"{found[name]:.1f}" for name in names)
+        point = last_point(runs)
+        names = sorted(name for name in point if name.startswith(start))
+        return ", ".join(f"{name.removeprefix('kl_')}: " * named + f"{point[name]:.1f}" for name in names)
 
     return column
 

@@ -202,8 +202,8 @@ def _train_and_evaluate(
             precision = states[0]["legs"][-1].get("precision", task.config.training["precision"])
             where = torch.device(device)
             results = registry.evaluate(model, data, seeds, run.snapshots, task.evaluations, where, precision)
-    kept = ("curve", "failed_at_step", "seconds", "legs")
-    return seeds, results, [{name: state[name] for name in kept} for state in states]
+    fields = ("curve", "failed_at_step", "seconds", "legs")
+    return seeds, results, [{name: state[name] for name in fields} for state in states]
 
 
 def _groups(config: RunConfig, seeds: Sequence[int], data: DataSet, device: str) -> list[list[int]]:
@@ -234,18 +234,18 @@ def checked_device(device: str) -> str:
         SettingError: if it is not available.
     """
     try:
-        asked = torch.device(device)
+        requested = torch.device(device)
     except RuntimeError as error:
         raise SettingError(f"There is no device {device!r}; give cpu, cuda or cuda:1.") from error
-    if asked.type not in ("cpu", "cuda"):
+    if requested.type not in ("cpu", "cuda"):
         raise SettingError(f"The device {device!r} is not supported; give cpu, cuda or cuda:1.")
-    if asked.type == "cpu":
-        if asked.index:
+    if requested.type == "cpu":
+        if requested.index:
             raise SettingError(f"There is no device {device!r}; all cores together are the device cpu.")
         return "cpu"
     if not torch.cuda.is_available():
         raise SettingError("No CUDA device was found; give --device cpu.")
-    if (asked.index or 0) >= torch.cuda.device_count():
+    if (requested.index or 0) >= torch.cuda.device_count():
         raise SettingError(
             f"There is no device {device!r}, only {torch.cuda.device_count()} of its kind, from cuda:0 on."
         )
@@ -265,14 +265,14 @@ def task_for(
         SettingError: for settings that are unknown or out of range.
         DataError: if data that is not the declared one cannot be read.
     """
-    asked = overrides or {}
-    config = row.config(profile, asked)
+    changed = overrides or {}
+    config = row.config(profile, changed)
     name = config.data["name"]
-    own = name.endswith(".npz")
-    sides = [s for s in ("height", "width", "colours") if s in config.model and s not in asked.get("model", {})]
-    if own or (sides and asked.get("data", {}).get("name")):
+    is_own_file = name.endswith(".npz")
+    sides = [s for s in ("height", "width", "colours") if s in config.model and s not in changed.get("model", {})]
+    if is_own_file or (sides and changed.get("data", {}).get("name")):
         given = datasets.load(name)
-        if own:
+        if is_own_file:
             changes: dict[str, Any] = {"name": str(Path(name).expanduser().resolve()), "digest": given.digest()}
             if "test" not in given.splits and not config.data["test_fraction"]:
                 changes["test_fraction"] = 0.2
@@ -280,5 +280,5 @@ def task_for(
         if sides and given.image_shape:
             sizes = dict(zip(("height", "width", "colours"), given.image_shape, strict=True))
             config = replace(config, model=config.model | {side: sizes[side] for side in sides})
-    asked_for = tuple(name for name in row.evaluations(profile) if registry.suits(name, config))
-    return Task(config, row.seeds(profile) if seeds is None else list(seeds), asked_for)
+    evaluations = tuple(name for name in row.evaluations(profile) if registry.suits(name, config))
+    return Task(config, row.seeds(profile) if seeds is None else list(seeds), evaluations)

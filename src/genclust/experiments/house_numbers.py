@@ -33,10 +33,10 @@ def at_hand(asked: Asked) -> dict[str, Runs]:
     elif asked.profile == "published":
         there = set(IMAGES)
     else:
-        here = {name: data.sources()[name].present(data.place(name)) for name in ("svhn", "svhn_10k")}
+        in_folder = {name: data.sources()[name].present(data.place(name)) for name in ("svhn", "svhn_10k")}
         extra = (data.place("svhn") / "extra_32x32.mat").exists()
         full = asked.profile != "quick"
-        present = {"": here["svhn"] and full, "crops": True, "10k": here["svhn_10k"], "extra": extra and full}
+        present = {"": in_folder["svhn"] and full, "crops": True, "10k": in_folder["svhn_10k"], "extra": extra and full}
         there = {images for images, is_there in present.items() if is_there}
     rows = [row.name for row in load(TABLE).runnable if images_of(row) in there]
     return asked.rows(TABLE, ",".join(rows))

@@ -25,12 +25,12 @@ def learning_curves(found: Mapping[str, Sequence[Record]], quantity: str) -> Cur
     Returns:
         For each label an array of S seeds at P epochs, and the P epochs in increasing order.
     """
-    kept = {name: runs for name, runs in found.items() if runs and all(quantity in run.curve[-1] for run in runs)}
-    if not kept:
+    complete = {name: runs for name, runs in found.items() if runs and all(quantity in run.curve[-1] for run in runs)}
+    if not complete:
         return {}, np.array([])
     by_epoch = {
         name: [{p["epoch"]: p[quantity] for p in run.curve if quantity in p} for run in runs]
-        for name, runs in kept.items()
+        for name, runs in complete.items()
     }
     epochs = sorted(set.intersection(*(set(curve) for curves in by_epoch.values() for curve in curves)))
     return {

@@ -39,8 +39,8 @@ def importance_bounds(found: Mapping[str, Sequence[Record]]) -> dict[str, Bounds
     bounds = {}
     for name, runs in found.items():
         if arrays := [run.arrays() for run in runs]:
-            drawn, enumerated = np.stack([kept["bound"] for kept in arrays]), "bound_enumerated"
-            summed = np.stack([kept[enumerated] for kept in arrays]) if enumerated in arrays[0] else None
+            drawn, enumerated = np.stack([of_seed["bound"] for of_seed in arrays]), "bound_enumerated"
+            summed = np.stack([of_seed[enumerated] for of_seed in arrays]) if enumerated in arrays[0] else None
             bounds[name] = Bounds(arrays[0]["bound_samples"], drawn, summed)
     return bounds
 
@@ -56,10 +56,10 @@ def bound_table(bounds: Mapping[str, Bounds], samples: Sequence[int]) -> pd.Data
 
     Numbers of samples that no model has are left out.
     """
-    sizes = [S for S in samples if any(S in found.samples for found in bounds.values())]
+    sizes = [S for S in samples if any(S in of_model.samples for of_model in bounds.values())]
     lines = []
-    for name, found in bounds.items():
-        cells = {S: _mean_at(S, found.samples, found.drawn) for S in sizes}
+    for name, of_model in bounds.items():
+        cells = {S: _mean_at(S, of_model.samples, of_model.drawn) for S in sizes}
         lines.append({"Model": name} | {f"S = {S:,}": "–" if v is None else signed(v) for S, v in cells.items()})
     return pd.DataFrame(lines)
 
@@ -67,11 +67,14 @@ def bound_table(bounds: Mapping[str, Bounds], samples: Sequence[int]) -> pd.Data
 def drawn_or_summed(bounds: Mapping[str, Bounds], samples: Sequence[int]) -> pd.DataFrame:
     """Table of bounds (nats) with the cluster drawn and with it summed out, per model with clusters and S."""
     lines = []
-    for name, found in bounds.items():
-        if found.summed is None:
+    for name, of_model in bounds.items():
+        if of_model.summed is None:
             continue
         for S in samples:
-            drawn, summed = _mean_at(S, found.samples, found.drawn), _mean_at(S, found.samples, found.summed)
+            drawn, summed = (
+                _mean_at(S, of_model.samples, of_model.drawn),
+                _mean_at(S, of_model.samples, of_model.summed),
+            )
             if drawn is not None and summed is not None:
                 cells = {"y drawn": drawn, "y summed out": summed, "difference": summed - drawn}
                 lines.append({"Model": name, "S": S} | {heading: signed(value) for heading, value in cells.items()})

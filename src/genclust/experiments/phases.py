@@ -38,13 +38,13 @@ def planes(asked: Asked, networks: str) -> dict[str, dict[tuple[float, float], R
     changed = asked.seeds or any(asked.model.values()) or any(asked.training.values())
     if asked.profile == "published" and not changed:
         asked = asked.at(common_profile("gmvae-phases") or asked.profile)
-    found: dict[str, dict[tuple[float, float], Runs]] = {name.strip(): {} for name in networks.split(",")}
+    records: dict[str, dict[tuple[float, float], Runs]] = {name.strip(): {} for name in networks.split(",")}
     for row in load("gmvae-phases").runnable:
         model = (row.settings or {})["model"]
         kind = "m10" if model["samples"] > 1 else "bn" if model["batch_norm"] else "plain"
-        if kind in found and (runs := asked.row("gmvae-phases", row.name)):
-            found[kind][model["eta"], model["alpha"]] = runs
-    return {kind: plane for kind, plane in found.items() if plane}
+        if kind in records and (runs := asked.row("gmvae-phases", row.name)):
+            records[kind][model["eta"], model["alpha"]] = runs
+    return {kind: plane for kind, plane in records.items() if plane}
 
 
 def weights(plane: Plane) -> tuple[list[float], list[float]]:
@@ -55,8 +55,8 @@ def weights(plane: Plane) -> tuple[list[float], list[float]]:
 def medians(plane: Plane, metric: str) -> Map:
     """Median of a metric over the seeds of each pair (NaN without), the values of η, and those of α."""
     etas, alphas = weights(plane)
-    found = {pair: np.median(values(runs, metric)) for pair, runs in plane.items()}
-    return np.array([[found.get((eta, alpha), np.nan) for alpha in alphas] for eta in etas]), etas, alphas
+    by_pair = {pair: np.median(values(runs, metric)) for pair, runs in plane.items()}
+    return np.array([[by_pair.get((eta, alpha), np.nan) for alpha in alphas] for eta in etas]), etas, alphas
 
 
 def maps(planes: Mapping[str, Plane]) -> dict[str, list[Map]]:
@@ -81,13 +81,19 @@ def reached(plane: Plane) -> pd.DataFrame:
 def beside_figure2(planes: Mapping[str, Plane]) -> pd.DataFrame:
     """Table of the pairs of weights of Figure 2 in this map, and in Figure 2, where they train at full length."""
     figure2, lines = load("gmvae-figure2").rows, []
-    centre, each = median(ARI, 0), each_seed(ARI, in_order=True)
+    centre, by_seed = median(ARI, 0), each_seed(ARI, in_order=True)
     for kind, plane in planes.items():
-        for (eta, alpha), here in plane.items():
+        for (eta, alpha), mapped in plane.items():
             name = f"eta{eta:g}-alpha{alpha:g}" + "-bn" * (kind == "bn")
-            if name in figure2 and (there := Asked().row("gmvae-figure2", name)):
-                line = {"": short(there), "this map, median ARI": centre(here), "each seed of the map": each(here)}
-                lines.append(line | {"Figure 2, median ARI": centre(there), "each seed of Figure 2": each(there)})
+            if name in figure2 and (original := Asked().row("gmvae-figure2", name)):
+                line = {
+                    "": short(original),
+                    "this map, median ARI": centre(mapped),
+                    "each seed of the map": by_seed(mapped),
+                }
+                lines.append(
+                    line | {"Figure 2, median ARI": centre(original), "each seed of Figure 2": by_seed(original)}
+                )
     return pd.DataFrame(lines)
 
 
@@ -95,9 +101,9 @@ def more_samples(many: Plane, one: Plane) -> pd.DataFrame:
     """Table of pairs of weights with several Monte-Carlo samples M, beside the same pairs with one."""
     lines = []
     for (eta, alpha), runs in many.items():
-        for M, found in ((1, one.get((eta, alpha))), (runs[0].config["model"]["samples"], runs)):
-            if found:
-                line = {"": f"η = {eta:g}, α = {alpha:g}", "M": M, "median ARI": median(ARI, 0)(found)}
-                line |= {"each seed": each_seed(ARI)(found), "components used": each_seed(USED)(found)}
-                lines.append(line | {"minutes per seed": minutes()(found)})
+        for M, records in ((1, one.get((eta, alpha))), (runs[0].config["model"]["samples"], runs)):
+            if records:
+                line = {"": f"η = {eta:g}, α = {alpha:g}", "M": M, "median ARI": median(ARI, 0)(records)}
+                line |= {"each seed": each_seed(ARI)(records), "components used": each_seed(USED)(records)}
+                lines.append(line | {"minutes per seed": minutes()(records)})
     return pd.DataFrame(lines)

@@ -87,14 +87,19 @@ def plan(experiments: Sequence[str] = (), profile: Profile | None = None) -> lis
     stores = [*in_repository(), own()]
     chosen = {declaration.load(name).name for name in experiments} or set(declaration.names())
     rows = [row for name in declaration.names() for row in declaration.load(name).runnable]
-    asked = [(row, at, task_for(row, at)) for at in PROFILES for row in sorted(rows, key=_alone) if at in row.profiles]
+    tasks = [
+        (row, at, task_for(row, at))
+        for at in PROFILES
+        for row in sorted(rows, key=_without_reported_mean)
+        if at in row.profiles
+    ]
     lacking: dict[tuple[str, int], RunConfig] = {}
-    for row, at, task in asked:
+    for row, at, task in tasks:
         if row.experiment in chosen and profile in (None, at):
-            found = find(task.config, task.seeds, stores, revisions(task.evaluations))
-            lacking |= {(task.config.address, seed): task.config for seed in task.seeds if seed not in found}
+            recorded = find(task.config, task.seeds, stores, revisions(task.evaluations))
+            lacking |= {(task.config.address, seed): task.config for seed in task.seeds if seed not in recorded}
     wanted: dict[tuple[str, int], tuple[list[str], set[str]]] = {key: ([], set()) for key in lacking}
-    for row, at, task in asked:
+    for row, at, task in tasks:
         for seed in task.seeds:
             if unit := wanted.get((task.config.address, seed)):
                 unit[0].append(f"{row.experiment}/{row.name}, {at}")
@@ -125,15 +130,15 @@ def by_configuration(units: Sequence[Unit]) -> list[list[Unit]]:
 
 def as_plain(units: Sequence[Unit]) -> dict[str, Any]:
     """Units as plain values for JSON: configurations by address, the units in order, and the path of Python."""
-    kept = ("seed", "evaluations", "rows", "steps", "core_minutes", "basis", "memory_mb", "has_data")
+    fields = ("seed", "evaluations", "rows", "steps", "core_minutes", "basis", "memory_mb", "has_data")
     return {
         "python": sys.executable,
         "configurations": {unit.config.address: asdict(unit.config) for unit in units},
-        "units": [{"address": unit.config.address} | {name: getattr(unit, name) for name in kept} for unit in units],
+        "units": [{"address": unit.config.address} | {name: getattr(unit, name) for name in fields} for unit in units],
     }
 
 
-def _alone(row: Row) -> bool:
+def _without_reported_mean(row: Row) -> bool:
     """Whether the paper reports no mean for the row to be compared with."""
     return all(reported.mean is None for reported in row.reported)
 

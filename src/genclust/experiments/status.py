@@ -47,7 +47,7 @@ class Running:
 
 def status() -> list[Running]:
     """Runs in progress, then killed ones, then stopped ones without a record in the user's own store."""
-    found = []
+    runs = []
     begun = [*(cache_folder() / "runs").glob("*/seed-*.ckpt"), *(cache_folder() / "runs").glob("*/seed-*.lock")]
     for path in sorted({path.with_suffix(".ckpt") for path in begun}):
         lock, address = path.with_suffix(locks.SUFFIX), path.parent.name
@@ -60,5 +60,5 @@ def status() -> list[Running]:
         seconds = checkpoint["seconds"] * len(checkpoint["legs"][-1]["beside"]) / step if step else None
         known = state == "running" and steps and seconds is not None
         done = max(time.time(), path.stat().st_mtime + (steps - step) * seconds) if known else None
-        found.append(Running(f"{address}/{path.stem.removeprefix('seed-')}", state, step, steps, seconds, done, holder))
-    return sorted(found, key=lambda one: ("running", "gone", "resting").index(one.state))
+        runs.append(Running(f"{address}/{path.stem.removeprefix('seed-')}", state, step, steps, seconds, done, holder))
+    return sorted(runs, key=lambda one: ("running", "gone", "resting").index(one.state))

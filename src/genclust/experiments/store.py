@@ -192,10 +192,10 @@ def _read(path: Path) -> Record | None:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
         raise ValueError("it holds a name twice")
-    return found
+    return fields
 
 
 def _refuse_constant(name: str) -> float:
@@ -291,11 +291,11 @@ def find(
     The evaluations must be of the given revisions; seeds without such a record are left out.
     """
     wanted = (evaluations or {}).items()
-    found: dict[int, Record] = {}
+    records: dict[int, Record] = {}
     for seed in seeds:
         for store in stores:
             record = store.read(config, seed)
             if record is not None and wanted <= record.evaluations.items():
-                found[seed] = record
+                records[seed] = record
                 break
-    return found
+    return records

@@ -53,9 +53,9 @@ def difference(better: Sequence[Record], worse: Sequence[Record], metric: str) -
     """
     if min(len(better), len(worse)) < 2 or metric not in better[0].metrics:
         return "–"
-    found = exceeding(better, worse, metric)
-    low, high = found.interval or (math.nan, math.nan)
-    return f"{signed(found.mean)} [{signed(low)}, {signed(high)}]"
+    excess = exceeding(better, worse, metric)
+    low, high = excess.interval or (math.nan, math.nan)
+    return f"{signed(excess.mean)} [{signed(low)}, {signed(high)}]"
 
 
 def comparison(experiment: str, dataset: str, metrics: Mapping[str, str], asked: Asked | None = None) -> pd.DataFrame:
@@ -71,14 +71,14 @@ def comparison(experiment: str, dataset: str, metrics: Mapping[str, str], asked:
     for row in load(experiment).rows.values():
         if row.dataset != dataset:
             continue
-        found = asked.row(experiment, row.name)
+        runs = asked.row(experiment, row.name)
         line = {"Method": row.label}
         for metric, name in metrics.items():
-            line[heading(metric)] = measured(found, metric)
+            line[heading(metric)] = measured(runs, metric)
             if name:
                 number = next((r for r in row.reported if r.name == name), None)
                 line[f"{name}, paper"] = reported(number) + _unlike(number, metric)
-        line["Seeds"] = seeds_of(row, found)
+        line["Seeds"] = seeds_of(row, runs)
         lines.append(line)
     return pd.DataFrame(lines)
 
@@ -120,7 +120,7 @@ def gradient_noise(found: Mapping[str, Sequence[Record]]) -> pd.DataFrame:
     for name, runs in found.items():
         arrays = [run.arrays() for run in runs]
         norm, draws, batches = (
-            np.mean([kept[f"gradient_{part}"] for kept in arrays], 0)
+            np.mean([stored[f"gradient_{part}"] for stored in arrays], 0)
             for part in ("squared_norm", "of_draws", "of_batches")
         )
         for place, classes in enumerate(arrays[0]["gradient_classes"]):

@@ -127,9 +127,9 @@ def published_records(row: Row, profile: Profile | None = None) -> tuple[Profile
         if candidate not in row.profiles:
             continue
         seeds = row.seeds(candidate)
-        found = find(row.config(candidate), seeds, [published()])
-        if len(found) == len(seeds) or (profile is not None and found):
-            return candidate, [found[seed] for seed in sorted(found)]
+        by_seed = find(row.config(candidate), seeds, [published()])
+        if len(by_seed) == len(seeds) or (profile is not None and by_seed):
+            return candidate, [by_seed[seed] for seed in sorted(by_seed)]
     return None, []
 
 
@@ -254,7 +254,7 @@ def number(key: str) -> str:
         row = declaration.load(experiment_name).row(row_name)
         if statistic not in STATISTICS:
             raise SettingError(nearest(statistic, STATISTICS, "statistic"))
-        asked = declaration.parse_profile(profile) if profile else None
+        requested = declaration.parse_profile(profile) if profile else None
     except (ValueError, SettingError) as error:
         raise KeyError(f"The number {key!r} cannot be looked up: {error}") from error
     if statistic == "reported":
@@ -262,7 +262,7 @@ def number(key: str) -> str:
         if not reported:
             raise KeyError(f"The paper reports no number for {key!r}.")
         return f"{reported[0]:.2f}".replace("-", MINUS)
-    _, records = published_records(row, asked)
+    _, records = published_records(row, requested)
     if not records:
         raise KeyError(f"Nothing is published for {key!r}.")
     if metric not in records[0].metrics:

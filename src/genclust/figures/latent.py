@@ -83,9 +83,9 @@ def seed_dots(ax: Axes, values: Mapping[str, Sequence[float]], ylabel: str) -> N
         values: one value per seed, by name.
         ylabel: name of the values, with their unit.
     """
-    for i, found in enumerate(values.values()):
-        spread = np.linspace(-0.18, 0.18, len(found)) if len(found) > 1 else np.zeros(1)
-        ax.plot(i + spread, sorted(found), "o", color=CLASSES[0], alpha=0.8, markersize=5)
-        ax.hlines(np.median(found), i - 0.28, i + 0.28, color=INK, linewidth=2)
+    for i, numbers in enumerate(values.values()):
+        spread = np.linspace(-0.18, 0.18, len(numbers)) if len(numbers) > 1 else np.zeros(1)
+        ax.plot(i + spread, sorted(numbers), "o", color=CLASSES[0], alpha=0.8, markersize=5)
+        ax.hlines(np.median(numbers), i - 0.28, i + 0.28, color=INK, linewidth=2)
     ax.set(ylabel=ylabel, xticks=range(len(values)), xticklabels=list(values))
     ax.grid(axis="x", visible=False)

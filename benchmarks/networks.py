@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import machine
 from benchmarks.timing import compare, repeat
 from genclust.experiments import declaration
+from genclust.experiments.configuration import training_settings
 from genclust.experiments.training_run import build
 from genclust.training.loop import Training
 
@@ -106,7 +107,7 @@ def _training(row: str, precision: str, settings: Mapping[str, Any]) -> Training
         build(config, 1, d),
         [0],
         x,
-        declaration.training_settings(config.model["name"], config.training),
+        training_settings(config.model["name"], config.training),
         labelled=labelled,
     )
     training.model.train()

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from genclust.experiments import declaration
-from genclust.experiments.declaration import PROFILES, Row, RunConfig
+from genclust.experiments.configuration import RunConfig
+from genclust.experiments.declaration import PROFILES, Row
 from genclust.experiments.papers import papers
 from genclust.experiments.planning import PROCESSORS, seconds_per_step
 from genclust.experiments.store import published

@@ -20,7 +20,7 @@ from scipy.special import comb
 from scipy.stats import entropy
 
 from genclust.data import DataError, DataSet, Split
-from genclust.experiments.declaration import RunConfig
+from genclust.experiments.configuration import RunConfig
 from genclust.experiments.execution import prepare
 from genclust.experiments.store import Record, StoreError
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from genclust.data import DataSet
 from genclust.evaluation import measures
 from genclust.evaluation.results import Results
-from genclust.experiments.declaration import RunConfig
+from genclust.experiments.configuration import RunConfig
 from genclust.experiments.workers import Unfinished
 from genclust.models import BASELINES
 from genclust.settings import read

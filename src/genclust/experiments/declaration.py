@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from genclust.evaluation.registry import check_name
 from genclust.experiments import papers
+from genclust.experiments.configuration import RunConfig, changeable, check_sections, resolve
 from genclust.metrics import named
-from genclust.models import BASELINES, MODELS
+from genclust.models import BASELINES
 from genclust.paths import root
-from genclust.settings import SettingError, added_later, configured, later, merge, nearest, read, within
+from genclust.settings import SettingError, merge, nearest, read, within
 from genclust.strict_yaml import parse
-from genclust.training.loop import TrainingSettings
-from genclust.training.schedules import Schedule
 
 #: Size of a run.
 Profile = Literal["demo", "quick", "long", "paper"]
 #: Profiles from the most faithful to the quickest; the first that has been run is shown.
 PROFILES: tuple[Profile, ...] = ("paper", "long", "quick", "demo")
-SECTIONS = ("data", "model", "training")
 #: Limit of the number of seeds, far more than anybody trains and few enough to be listed.
 MOST_SEEDS = 10_000
 #: Required and optional entries of each part of a declaration, with their types.
@@ -43,23 +39,6 @@ PARTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "profile": ({}, {"seeds": (str, int), "evaluate": list, "settings": dict, "judged": bool}),
     "choice": ({"setting": str, "taken": (str, int, float), "why": str}, {}),
 }
-
-
-@dataclass(frozen=True)
-class DataSettings:
-    """Settings of the data: the data set, held-out fractions, a further training split and the number of labels.
-
-    ``also_train_on`` names a split that joins the training split (SVHN's extra), ``n_labels`` how many labels of the
-    training split a model sees.
-    """
-
-    name: str
-    validation_fraction: float = within(0, 0.9, default=0.0)
-    test_fraction: float = within(0, 0.9, default=0.0)
-    split_seed: int = within(0, 2**31, default=0)
-    also_train_on: str = later("")
-    n_labels: int = later(0, 0, 2**31)
-    digest: str = later("")  # of a user's own file, so that a changed file is another run
 
 
 @dataclass(frozen=True)
@@ -79,27 +58,6 @@ class Reported:
     below: float | None = within(default=None)
     above: float | None = within(default=None)
     over: str = ""
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """Configuration of a run: everything that decides its numbers, except the seed."""
-
-    data: dict[str, Any]
-    model: dict[str, Any]
-    training: dict[str, Any]
-
-    @property
-    def hash(self) -> str:
-        """Hash of twelve hexadecimal digits that addresses the configuration in a store."""
-        canonical = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
-
-    @property
-    def address(self) -> str:
-        """Name of the folder of this configuration in a store."""
-        data_name = Path(self.data["name"]).stem[:100]  # of a user's own file, whose name may fill a whole file name
-        return f"{re.sub(r'[^A-Za-z0-9_-]', '_', data_name)}-{self.model['name']}-{self.hash}"
 
 
 @dataclass(frozen=True)
@@ -323,7 +281,7 @@ def _check_row(row: Any, rows: Mapping[str, Any]) -> None:
 
 def _check_run(part: Mapping[str, Any]) -> None:
     """Check the settings and the profiles of an experiment or a row."""
-    _check_settings(part.get("settings", {}))
+    check_sections(part.get("settings", {}))
     for profile, held in part.get("profiles", {}).items():
         with _place(f"profile {profile}"):
             _part(held, "profile")
@@ -331,70 +289,7 @@ def _check_run(part: Mapping[str, Any]) -> None:
                 raise SettingError("judged belongs to the profile long; paper always is, the smaller ones never.")
             parse_profile(profile)
             parse_seeds(str(held.get("seeds", 0)))
-            _check_settings(held.get("settings", {}))
-
-
-def _check_settings(settings: Mapping[str, Any]) -> None:
-    for section, held in settings.items():
-        if section not in SECTIONS:
-            raise SettingError(nearest(section, SECTIONS, "section of settings called"))
-        if not isinstance(held, Mapping):
-            raise SettingError(f"The section {section} of settings must be a mapping, not {reprlib.repr(held)}.")
-    if not isinstance(settings.get("model", {}).get("name", ""), str):
-        raise SettingError(f"model.name must be text, not {reprlib.repr(settings['model']['name'])}.")
-
-
-def resolve(settings: Mapping[str, Any]) -> RunConfig:
-    """Check all settings of a run and fill in the defaults.
-
-    Raises:
-        SettingError: for anything unknown, missing or out of range.
-    """
-    _check_settings(settings)
-    data = configured(read(DataSettings, settings.get("data", {}), "data"))
-    model = dict(settings.get("model", {}))
-    if "name" not in model:
-        raise SettingError("The setting model.name is missing.")
-    name = model.pop("name")
-    papers.register_models()
-    if name in BASELINES:
-        return RunConfig(data, {"name": name, **configured(read(BASELINES[name], model, "model"))}, {})
-    if name not in MODELS:
-        raise SettingError(nearest(name, [*MODELS, *BASELINES], "model"))
-    kind, settings_type = MODELS[name]
-    if "n_labels" in data and not kind.learns_from_labels:
-        raise SettingError(f"The model {name} learns without labels; leave data.n_labels at 0.")
-    model = {"name": name, "revision": kind.revision, **configured(read(settings_type, model, "model"))}
-    training = configured(training_settings(name, settings.get("training", {})))
-    schedules = training.pop("schedules")
-    return RunConfig(data, model, training | schedules)
-
-
-def training_settings(model: str, declared: Mapping[str, Any]) -> TrainingSettings:
-    """Training settings of a model, with its schedules by name.
-
-    Raises:
-        SettingError: for anything unknown, missing or out of range.
-    """
-    scheduled = ("learning_rate", *MODELS[model][0].schedules)
-    plain = {key: value for key, value in declared.items() if key not in scheduled}
-    schedules = {}
-    for name in scheduled:
-        if name not in declared:
-            raise SettingError(f"The setting training.{name} is missing.")
-        try:
-            schedules[name] = Schedule.of(declared[name])
-        except (ValueError, TypeError) as error:
-            raise SettingError(f"training.{name}: {error}") from error
-        least = min(schedules[name].start, schedules[name].end)
-        if least < 0 or (least == 0 and name != "warm_up"):
-            right = "0 or more" if name == "warm_up" else "positive"
-            raise SettingError(f"training.{name} must be {right}, not {declared[name]!r}.")
-    for key in plain:
-        if key not in TrainingSettings.__dataclass_fields__ or key == "schedules":
-            valid = (*scheduled, *(k for k in TrainingSettings.__dataclass_fields__ if k != "schedules"))
-            raise SettingError(nearest(key, valid, "setting of training named"))
-    return read(TrainingSettings, {**plain, "schedules": schedules}, "training")
+            check_sections(held.get("settings", {}))
 
 
 def parse_profile(text: str) -> Profile:
@@ -440,16 +335,7 @@ def parse_overrides(assignments: Sequence[str], row: Row, profile: Profile) -> d
     """
     if not assignments:
         return {}
-    config = row.config(profile)
-    model = config.model["name"]
-    kinds: dict[str, type] = {"data": DataSettings, "model": BASELINES.get(model) or MODELS[model][1]}
-    if config.training:
-        kinds["training"] = TrainingSettings
-    valid = {
-        f"{section}.{key}": (section, key)
-        for section, kind in kinds.items()
-        for key in {*getattr(config, section), *added_later(kind)} - {"revision", "digest"}  # these fill themselves in
-    }
+    valid = changeable(row.config(profile))
     overrides: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from genclust.data import DataError, DataSet
 from genclust.evaluation import registry
 from genclust.evaluation.results import Results
 from genclust.experiments import baselines, locks, papers, workers
-from genclust.experiments.declaration import Profile, Row, RunConfig
+from genclust.experiments.configuration import RunConfig
+from genclust.experiments.declaration import Profile, Row
 from genclust.experiments.provenance import is_committed, provenance, source_revision
 from genclust.experiments.store import Record, Store, find
 from genclust.experiments.training_run import TrainingRun, build, checkpoint_path, total_steps
@@ -113,26 +114,14 @@ def run(
         Unfinished: if the budget or a signal ended training or evaluation; nothing is lost.
     """
     registry.refuse_unsuited(task.evaluations, task.config)
-    found = find(task.config, task.seeds, [*also_look_in, store], registry.revisions(task.evaluations))
-    missing = [seed for seed in task.seeds if seed not in found]
+    records = find(task.config, task.seeds, [*also_look_in, store], registry.revisions(task.evaluations))
+    missing = [seed for seed in task.seeds if seed not in records]
     if missing:
-        # A record that is written again keeps what it had.
-        kept = {e for record in find(task.config, missing, [store]).values() for e in record.evaluations}
-        task = replace(task, evaluations=tuple(sorted({*task.evaluations, *kept})))
+        task = _with_former_evaluations(task, missing, store)
         device = checked_device(device)
         data, digest = prepare(task.config)
-        for seed, record in found.items():
-            if record.data["digest"] != digest:
-                raise DataError(
-                    f"The record {record.path} is of other data named {record.data['name']} than is at hand; "
-                    f"seed {seed} and the missing ones would not belong to one row."
-                )
-        if store.is_published and not is_committed(source_revision()):
-            raise SettingError(
-                "The published store takes records of committed code only; commit what src/ holds first."
-            )
-        store.probe()
-        probe_folder(cache_folder())
+        _refuse_other_data(records.values(), digest)
+        _refuse_unwritable(store)
         deadline = None if minutes is None else time.monotonic() + 60 * minutes
         about = {
             "name": task.config.data["name"],
@@ -142,21 +131,49 @@ def run(
         }
         for seeds, results, trained in _results(task, missing, data, device, deadline, progress):
             for seed, result, replica in zip(seeds, results, trained, strict=True):
-                found[seed] = store.write(
-                    Record(
-                        config=asdict(task.config),
-                        seed=seed,
-                        metrics=result.metrics,
-                        curve=replica["curve"],
-                        evaluations=registry.revisions(task.evaluations),
-                        failed_at_step=replica["failed_at_step"],
-                        data=about,
-                        provenance=provenance(device) | {"training": replica["legs"]},
-                        seconds=round(replica["seconds"], 1),
-                    ),
-                    result.arrays,
-                )
-    return [found[seed] for seed in task.seeds]
+                records[seed] = store.write(_record(task, seed, result, replica, about, device), result.arrays)
+    return [records[seed] for seed in task.seeds]
+
+
+def _with_former_evaluations(task: Task, seeds: Sequence[int], store: Store) -> Task:
+    """The task with the evaluations that records of these seeds in the store have, so that none loses any."""
+    former = {name for record in find(task.config, seeds, [store]).values() for name in record.evaluations}
+    return replace(task, evaluations=tuple(sorted({*task.evaluations, *former})))
+
+
+def _refuse_other_data(records: Iterable[Record], digest: str) -> None:
+    """Raise DataError if a record was made of data with another digest."""
+    for record in records:
+        if record.data["digest"] != digest:
+            raise DataError(
+                f"The record {record.path} is of other data named {record.data['name']} than is at hand; "
+                f"seed {record.seed} and the missing ones would not belong to one row."
+            )
+
+
+def _refuse_unwritable(store: Store) -> None:
+    """Raise an error if the store takes no record of the present code, or if it or the cache cannot be written to."""
+    if store.is_published and not is_committed(source_revision()):
+        raise SettingError("The published store takes records of committed code only; commit what src/ holds first.")
+    store.probe()
+    probe_folder(cache_folder())
+
+
+def _record(
+    task: Task, seed: int, result: Results, replica: Mapping[str, Any], about: dict[str, Any], device: str
+) -> Record:
+    """Record of a seed from its results, the state of its training, and the description of its data."""
+    return Record(
+        config=asdict(task.config),
+        seed=seed,
+        metrics=result.metrics,
+        curve=replica["curve"],
+        evaluations=registry.revisions(task.evaluations),
+        failed_at_step=replica["failed_at_step"],
+        data=about,
+        provenance=provenance(device) | {"training": replica["legs"]},
+        seconds=round(replica["seconds"], 1),
+    )
 
 
 #: Seeds of a group, their results, and the state of the training of each.

@@ -17,7 +17,8 @@ from genclust.data import catalogue
 from genclust.data.provenance import Source
 from genclust.evaluation.registry import revisions
 from genclust.experiments import declaration
-from genclust.experiments.declaration import PROFILES, Profile, Row, RunConfig, training_settings
+from genclust.experiments.configuration import RunConfig, training_settings
+from genclust.experiments.declaration import PROFILES, Profile, Row
 from genclust.experiments.execution import prepare, task_for
 from genclust.experiments.status import glance
 from genclust.experiments.store import Record, find, in_repository, own

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from genclust.experiments import declaration
-from genclust.experiments.declaration import PROFILES, Profile, Row, RunConfig
+from genclust.experiments.configuration import RunConfig
+from genclust.experiments.declaration import PROFILES, Profile, Row
 from genclust.experiments.provenance import is_committed
 from genclust.experiments.store import Record, Store, find
 from genclust.settings import SettingError

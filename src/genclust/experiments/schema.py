@@ -13,13 +13,8 @@ from types import MappingProxyType
 from typing import Any
 
 from genclust.evaluation.registry import EVALUATIONS, NUMBER
-from genclust.experiments.declaration import (
-    PARTS,
-    PROFILES,
-    SEED,
-    DataSettings,
-    Reported,
-)
+from genclust.experiments.configuration import DataSettings
+from genclust.experiments.declaration import PARTS, PROFILES, SEED, Reported
 from genclust.models import BASELINES, MODELS
 from genclust.settings import json_schema
 from genclust.training.loop import TrainingSettings

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from genclust.experiments.declaration import RunConfig, root
+from genclust.experiments.configuration import RunConfig
 from genclust.metrics import known
-from genclust.paths import cache_folder, naming, probe_folder
+from genclust.paths import cache_folder, naming, probe_folder, root
 from genclust.settings import SettingError
 
 #: Seconds after which a temporary file counts as left behind by a kill.

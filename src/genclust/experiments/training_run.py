@@ -16,7 +16,7 @@ from genclust.data import DataSet
 from genclust.evaluation.capabilities import HasClusters
 from genclust.evaluation.clustering import hungarian_accuracy
 from genclust.evaluation.trained import encoder_input, snapshot_rows
-from genclust.experiments.declaration import RunConfig, training_settings
+from genclust.experiments.configuration import RunConfig, training_settings
 from genclust.experiments.provenance import provenance
 from genclust.experiments.workers import Unfinished, Watch
 from genclust.models import MODELS, Model

@@ -1,4 +1,4 @@
-"""Every seed, alone or beside what the paper reports."""
+"""Plots of the values of every seed, alone or beside the paper's number."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from genclust.figures.style import INK
 
 
 def seed_rows(ax: Axes, measured: Mapping[str, Sequence[float]], xlabel: str) -> None:
-    """One row a name, from the top: a dot a seed, and a bar at their mean.
+    """Draw one row per name, from the top: a dot per seed, and a bar at their mean.
 
     Args:
-        ax: where to draw.
+        ax: axes to draw on.
         measured: the seeds' values by name.
-        xlabel: what they are, with their unit.
+        xlabel: name of the values, with their unit.
     """
     for place, values in enumerate(measured.values()):
         ax.plot(values, [place] * len(values), "o", color="C0", alpha=0.7, markersize=5)
@@ -34,13 +34,13 @@ def seeds_against_paper(
     reported: Mapping[str, tuple[float, float | None]],
     ylabel: str = "per cent",
 ) -> None:
-    """One column a score: a dot a seed, a line at their mean, and the paper's mean ± sd beside them.
+    """Draw one column per score: a dot per seed, a line at their mean, and the paper's mean ± sd beside them.
 
     Args:
-        ax: where to draw.
+        ax: axes to draw on.
         measured: the seeds' values for each score.
         reported: the paper's mean and standard deviation (None where it gives none), by score.
-        ylabel: what the values are, with their unit.
+        ylabel: name of the values, with their unit.
 
     Raises:
         ValueError: for a score that the paper does not report, or without any seed.

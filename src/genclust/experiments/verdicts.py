@@ -175,7 +175,7 @@ def _line(
     if measured and reported.over:
         _, others = published_records(experiment.row(reported.over), profile)
         measured = exceeding(records, others, reported.metric) if others else None
-    fidelity, stand_in = _data_of(row, records[0]) if records else (None, None)
+    fidelity, stand_in = data_of(row, records[0]) if records else (None, None)
     if row.quoted:
         verdict = "quoted"
     elif measured is None or profile is None:
@@ -215,7 +215,7 @@ def _line(
     }
 
 
-def _data_of(row: Row, record: Record) -> tuple[Fidelity, str | None]:
+def data_of(row: Row, record: Record) -> tuple[Fidelity, str | None]:
     """How near the data of a record is to the paper's, and what stood in for that: another data set, or another form
     of the same; None where it is the paper's own."""
     name, variant = record.data["name"], record.data["variant"]

@@ -143,7 +143,7 @@ def lines_of(*gains_by_data):
 def test_a_data_set_with_many_configurations_does_not_decide_what_data_sets_say():
     table = guide.by_data_set(lines_of(("arcs", [8.0] * 5 + [0.0]), ("MNIST", [-2.0]))).set_index("Data")
     assert table.index.tolist() == ["arcs", "MNIST", guide.EACH_ONCE, guide.ALL]
-    assert table.of.tolist() == [6, 1, 2, 7]
+    assert table["Configurations"].tolist() == [6, 1, 2, 7]
     # arcs: squared deviations sum to 53.33, so sd 3.266, and t of five degrees of freedom is 2.571;
     # all: they sum to 117.71, so sd 4.429, and t of six degrees of freedom is 2.447
     assert table["gain over the mean"].tolist() == ["6.7 [3.2, 10.1]", "−2.0", "2.3", "5.4 [1.3, 9.5]"]
@@ -174,6 +174,12 @@ def test_the_finding_has_the_numbers(three):
     assert "gained in 1 configurations and lost in 0" in text
     assert "30.0 by the bound, −30.0 by the confidence, 30.0 by clusters in use, −15.0 by the agreement" in text
     assert "`table/row@paper`" in text and "accuracy is 50.0 %" in text
+
+
+def test_the_finding_names_the_data_on_which_the_gain_is_clear_of_zero():
+    lines = lines_of(("clear", [1.0, 2.0, 3.0, 4.0, 5.0]), ("few", [5.0, 5.1]), ("not", [-9.0, 1.0, 2.0, 3.0, 4.0]))
+    assert guide._clear_of_zero(lines) == "clear"
+    assert guide._clear_of_zero(lines[lines.data == "few"]) == "none"
 
 
 def test_settings_by_hand(tmp_path):

@@ -40,12 +40,13 @@ def row_panels(panels: Mapping[str, Mapping[str, Sequence[float]]], xlabel: str,
     """
     rows, names = -(-len(panels) // 2), len(next(iter(panels.values())))
     size = PAGE_WIDTH, rows * (height * names + 0.9)
-    _, axes = plt.subplots(rows, 2, figsize=size, sharex=True, sharey=True, squeeze=False)
+    figure, axes = plt.subplots(rows, 2, figsize=size, sharex=True, sharey=True, squeeze=False)
+    figure.supxlabel(xlabel, fontsize="medium")
     for ax in axes.flat[len(panels) :]:
         ax.axis("off")
     for ax, (title, measured) in zip(axes.flat, panels.items(), strict=False):
         ax.axvline(0, color=INK, linewidth=1)
-        seed_rows(ax, measured, xlabel if ax in axes[-1] else "")
+        seed_rows(ax, measured, "")
         ax.set_title(title)
 
 

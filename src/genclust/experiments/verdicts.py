@@ -174,7 +174,7 @@ def _line(
     if measured and reported.over:
         _, others = published_records(experiment.row(reported.over), profile)
         measured = exceeding(records, others, reported.metric) if others else None
-    fidelity, stand_in = _data_of(row, records[0]) if records else (None, None)
+    fidelity, stand_in = data_of(row, records[0]) if records else (None, None)
     if row.quoted:
         verdict = "quoted"
     elif measured is None or profile is None:
@@ -214,7 +214,7 @@ def _line(
     }
 
 
-def _data_of(row: Row, record: Record) -> tuple[Fidelity, str | None]:
+def data_of(row: Row, record: Record) -> tuple[Fidelity, str | None]:
     """Fidelity of the data of a record to the paper's, and what replaced those, or None for the paper's own.
 
     The replacement is another data set, or another form of the same.

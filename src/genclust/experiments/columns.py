@@ -16,20 +16,21 @@ import pandas as pd
 from genclust.experiments.access import Runs
 from genclust.experiments.planning import seconds_per_step
 from genclust.experiments.store import Record
-from genclust.experiments.tables import difference, measured, reported, seeds_of, signed
+from genclust.experiments.tables import UNLABELLED, difference, measured, reported, seeds_of, signed, with_content
 from genclust.metrics import named
 
 Column = Callable[[Runs], Any]
 
 
 def table(found: Mapping[str, Runs], columns: Mapping[str, Column]) -> pd.DataFrame:
-    """Table with one line per row and one column per heading.
+    """Table with one line per row and one column per heading; columns of dashes are left out.
 
     Args:
         found: the records of the rows, in the order of the lines.
         columns: functions that compute the cells, by the heading of their column.
     """
-    return pd.DataFrame([{heading: column(runs) for heading, column in columns.items()} for runs in found.values()])
+    lines = [{heading: column(runs) for heading, column in columns.items()} for runs in found.values()]
+    return with_content(pd.DataFrame(lines, columns=list(columns)))
 
 
 def label(runs: Runs) -> str:
@@ -59,7 +60,12 @@ def count(runs: Runs) -> int | str:
 
 def dataset(runs: Runs) -> str:
     """Name of the data set of the row's records."""
-    return runs[0].data["name"].replace("_", " ") if runs else ""
+    return runs[0].data_name if runs else ""
+
+
+def scored(run: Record, metric: str) -> str:
+    """Score of one run as the end of a title, such as ``, ACC (exemplar) 64.5 %``; empty where it was not measured."""
+    return f", {named(metric).heading} {run.metrics[metric]:.1f} %" if metric in run.metrics else ""
 
 
 def samples(runs: Runs) -> str:
@@ -87,7 +93,7 @@ def each_seed(metric: str, digits: int = 0, in_order: bool = False) -> Column:
 
     def column(runs: Runs) -> str:
         numbers = sorted(values(runs, metric)) if in_order else values(runs, metric)
-        return ", ".join(f"{value:.{digits}f}" for value in numbers) or "not run"
+        return ", ".join("–" if np.isnan(value) else f"{value:.{digits}f}" for value in numbers) or "not run"
 
     return column
 
@@ -98,7 +104,7 @@ def how_many(metric: str, least: float) -> Column:
 
 
 def scores(*names: str, digits: int = 1, unless: str = "") -> dict[str, Column]:
-    """Columns with ``mean ± sd`` of test scores, under their usual headings.
+    """Columns with ``mean ± sd`` of test scores, under their usual headings, and what stands in for them without labels.
 
     Args:
         names: names of the scores, such as ``acc_hungarian``.
@@ -109,7 +115,7 @@ def scores(*names: str, digits: int = 1, unless: str = "") -> dict[str, Column]:
     def column(name: str) -> Column:
         return lambda runs: "–" if runs and unless in runs[0].metrics else measured(runs, f"test.{name}", digits)
 
-    return {named(f"test.{name}").heading: column(name) for name in names}
+    return {named(f"test.{name}").heading: column(name) for name in names} | UNLABELLED
 
 
 def above(base: Sequence[Record] | Callable[[Runs], Sequence[Record]], metric: str) -> Column:

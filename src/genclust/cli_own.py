@@ -138,8 +138,8 @@ def _report(model: Any, table: Table, out: Path) -> None:
     for _, line in summary.iterrows():
         printed.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in line))
     console.print(printed)
-    if empty := len(model.cluster_sizes_) - len(summary):
-        console.print(f"{empty} of {len(model.cluster_sizes_)} clusters are empty.")
+    if empty := model.n_clusters_ - len(summary):
+        console.print(f"{empty} of {model.n_clusters_} clusters are empty.")
     if table.labels is not None:
         _print_scores(report.scores(model, X, table.labels), console)
     style.use()

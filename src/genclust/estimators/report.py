@@ -35,7 +35,7 @@ def typical_rows(model: ClusterEstimator, X: Any, n: int) -> Int[np.ndarray, "K 
     The first is the cluster's medoid, as far as a mean tells.
     """
     z, clusters = model.transform(X).astype(np.float64), model.predict(X)
-    typical = np.full((len(model.cluster_sizes_), n), -1)
+    typical = np.full((model.n_clusters_, n), -1)
     for k in range(len(typical)):
         rows = np.flatnonzero(clusters == k)
         if len(rows):
@@ -75,7 +75,7 @@ def summary(model: ClusterEstimator, X: Any, names: list[str]) -> pd.DataFrame:
 
 def picture(model: ClusterEstimator, X: Any, columns: list[str] | None = None) -> Figure:
     """The clusters in use, the largest first: typical rows and samples of images, or medoids of a table."""
-    sizes = np.bincount(model.predict(X), minlength=len(model.cluster_sizes_))
+    sizes = np.bincount(model.predict(X), minlength=model.n_clusters_)
     clusters = [int(k) for k in np.argsort(-sizes, kind="stable")[:MOST_CLUSTERS] if sizes[k]]
     names = [f"{k} ({sizes[k]:,})" for k in clusters]
     rows, image = as_rows(X)

@@ -52,7 +52,7 @@ unit: $(READY) ## run the quick tests of the library: no book, no data, no brows
 	@$(PYTEST) -m "not (slow or browser or engine)" tests/unit
 	@echo "unit: all passed"
 
-test: $(READY) $(BOOK_FOR_TESTS) ## build the book, then run all tests; TESTS=tests/unit/test_store.py for some
+test: $(READY) $(BOOK_FOR_TESTS) ## build the book, then run all tests; TESTS=tests/unit/models for some
 	@$(PYTEST) --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg $(TESTS)
 	@echo "test: all passed"
 

@@ -1,1 +1,19 @@
-"""Clusters in deep generative models: data, models, training, evaluation and experiments."""
+"""Clusters in deep generative models: data, models, training, evaluation, experiments, and estimators for own data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from genclust.estimators import GMVAE, IWAE, LVAE, VAE, VLAC, CaGeM, GumbelClustering, load
+
+__all__ = ["GMVAE", "IWAE", "LVAE", "VAE", "VLAC", "CaGeM", "GumbelClustering", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    """An estimator, imported when it is first asked for, since PyTorch takes seconds."""
+    if name not in __all__:
+        raise AttributeError(f"module 'genclust' has no attribute {name!r}")
+    from genclust import estimators
+
+    return getattr(estimators, name)

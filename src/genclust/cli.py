@@ -1,14 +1,11 @@
 """The command line: ``genclust run``, ``list``, ``show``, ``verdicts``, ``plan``, ``status``, ``publish``,
-``keep``, ``audit``, ``schema``, ``data``, ``notebook`` and ``book``."""
+``keep``, ``audit``, ``schema``, ``data``, ``fit``, ``assign``, ``sample``, ``card``, ``notebook`` and ``book``."""
 
 from __future__ import annotations
 
 import json
-import re
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, get_args
@@ -19,51 +16,21 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from genclust import cli_book, cli_data
-from genclust.data import DataError
+from genclust import cli_book, cli_data, cli_own
+from genclust.cli_errors import one_sentence
 from genclust.experiments import audit as auditing
 from genclust.experiments import declaration, execution, planning, publishing, store
 from genclust.experiments import schema as declaration_schema
 from genclust.experiments import status as running
-from genclust.experiments.store import StoreError
 from genclust.experiments.verdicts import as_plain, published_records, remark, summarise
 from genclust.experiments.verdicts import verdicts as all_verdicts
-from genclust.experiments.workers import Unfinished
 from genclust.metrics import BEST
 from genclust.settings import SettingError
-from genclust.training.checkpoints import DamagedCheckpoint
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(cli_data.app, name="data")
 console = Console(width=None if sys.stdout.isatty() else 140)  # a pipe or a file need not fold words
-#: What PyTorch says where it cannot allocate, on a CPU and on a GPU.
-OUT_OF_MEMORY = re.compile("not enough memory|can't allocate memory|out of memory")
 SECTIONS = ("settings", "profiles", "evaluate")
-
-
-@contextmanager
-def _one_sentence() -> Iterator[None]:
-    """Errors that a user can mend are told in one sentence, without a stack trace."""
-    try:
-        yield
-    except (SettingError, DataError, StoreError, DamagedCheckpoint) as error:
-        print(f"genclust: {error}", file=sys.stderr)
-        raise typer.Exit(1) from None
-    except Unfinished as stopped:
-        print(f"genclust: {stopped}", file=sys.stderr)
-        raise typer.Exit(3) from None
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and not OUT_OF_MEMORY.search(str(error)):
-            raise
-        print("genclust: The memory does not suffice; take fewer seeds at once or a smaller model.", file=sys.stderr)
-        raise typer.Exit(1) from None
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"genclust: {where}{error.strerror or error}; what was finished is kept.", file=sys.stderr)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        print("genclust: Interrupted; the same command goes on from the last checkpoint.", file=sys.stderr)
-        raise typer.Exit(130) from None
 
 
 @app.command()
@@ -80,7 +47,7 @@ def run(
     quiet: Annotated[bool, typer.Option(help="No progress bar.")] = False,
 ) -> None:
     """Run the rows of an experiment; what a store has is not run again."""
-    with _one_sentence():
+    with one_sentence():
         declared = declaration.load(experiment)
         rows = [declared.row(name) for name in row] if row else declared.runnable
         known = declaration.parse_profile(profile)
@@ -153,7 +120,7 @@ def list_(
     experiment: Annotated[str | None, typer.Argument(help="Only this experiment, with all its rows.")] = None,
 ) -> None:
     """The declared experiments, their rows, and what is published of each."""
-    with _one_sentence():
+    with one_sentence():
         table = _table("experiment", "row", "data set", "published")
         for name in declaration.names() if experiment is None else [experiment]:
             rows = [row for row in declaration.load(name).rows.values() if not row.quoted]
@@ -182,7 +149,7 @@ def show(
     profile: Annotated[str, typer.Option(help="demo, quick, long or paper.")] = "paper",
 ) -> None:
     """The resolved settings of an experiment's rows, and their records."""
-    with _one_sentence():
+    with one_sentence():
         declared = declaration.load(experiment)
         console.print(f"[bold]{declared.name}[/]: {declared.title} ({declared.paper}, {declared.table})")
         known = declaration.parse_profile(profile)
@@ -210,7 +177,7 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
     """What declared rows lack in the stores, as seeds of configurations, and what training it will take."""
-    with _one_sentence():
+    with one_sentence():
         asked = experiments or [], None if profile is None else declaration.parse_profile(profile)
         units = planning.plan(*asked)
         if measure:
@@ -244,7 +211,7 @@ def _core_hours(units: list[planning.Unit]) -> float:
 @app.command()
 def status(as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False) -> None:
     """What runs now, how far it is and when its training will be done."""
-    with _one_sentence():
+    with one_sentence():
         found = running.status()
         if as_json:
             print(json.dumps([asdict(one) for one in found]))
@@ -271,7 +238,7 @@ def publish(
     ] = None,
 ) -> None:
     """Copy whole rows, of committed code only, into the published store results/; seeds may come from waiting/ too."""
-    with _one_sentence():
+    with one_sentence():
         declared = declaration.load(experiment)
         rows = [declared.row(name) for name in row] if row else declared.runnable
         known = declaration.parse_profile(profile)
@@ -290,7 +257,7 @@ def keep(
     ] = None,
 ) -> None:
     """Copy finished seeds, of committed code only, into waiting/, where the rest of their row is waited for."""
-    with _one_sentence():
+    with one_sentence():
         source = store.Store(from_) if from_ else store.own()
         for record in publishing.keep(source, store.published(), store.waiting()):
             console.print(f"waiting/{record.path.parent.name}/{record.path.stem}" if record.path else "")
@@ -301,7 +268,7 @@ def audit(
     folder: Annotated[Path | None, typer.Option("--store", help="The records here, not the published ones.")] = None,
 ) -> None:
     """Recompute the scores of every record by another path, from what the record keeps."""
-    with _one_sentence():
+    with one_sentence():
         audited = list(auditing.audit((store.Store(folder) if folder else store.published()).every()))
         table = _table("data set", "model", "records", *get_args(auditing.State))
         kinds: dict[tuple[str, str], list[auditing.Audit]] = {}
@@ -325,7 +292,7 @@ def audit(
 @app.command()
 def verdicts(as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False) -> None:
     """Reported against measured, for every number of the papers."""
-    with _one_sentence():
+    with one_sentence():
         lines = all_verdicts()
         if as_json:
             print(json.dumps(as_plain(lines), indent=1))
@@ -364,6 +331,8 @@ def _with_sd(mean: float | None, sd: float | None) -> str:
     return f"{mean:.2f}" + ("" if sd is None else f" ± {sd:.2f}")
 
 
+for command in (cli_own.fit, cli_own.assign, cli_own.sample, cli_own.card):
+    app.command()(command)
 app.command(cls=cli_book.RepeatedPairs)(cli_book.notebook)
 app.command()(cli_book.book)
 

@@ -48,6 +48,8 @@ class Model(nn.Module):
 
     #: Number that is raised whenever the same settings would give other results; part of every run's hash.
     revision: ClassVar[int] = 1
+    #: Terms of :meth:`loss` that are no part of the evidence lower bound.
+    penalties: ClassVar[tuple[str, ...]] = ()
     #: Names of the schedules that :meth:`loss` needs.
     schedules: ClassVar[tuple[str, ...]] = ()
     #: Whether :meth:`loss` accepts labelled examples (:class:`Labelled`) as a further argument.
@@ -78,6 +80,10 @@ class Model(nn.Module):
 
         ``scheduled`` holds the schedules' present values, as numbers or, in a captured step, as 0-dim tensors.
         """
+
+    def elbo(self, terms: Mapping[str, Float[Tensor, "R B"]]) -> Float[Tensor, "R B"]:
+        """The evidence lower bound of every row, in nats, from the terms of :meth:`loss`, without their weights."""
+        return -torch.stack([term for name, term in terms.items() if name not in self.penalties]).sum(0)
 
     @abstractmethod
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:

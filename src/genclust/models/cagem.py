@@ -61,6 +61,10 @@ from genclust.streams import Noise
 LabelObjective = Literal["ce_pq", "ce_q", "elbo_l+ce_q", "elbo_l+ce_pq"]
 
 
+#: Draws of z2 among which one is chosen by p(y|z2), where z2 is drawn from p(z2|y).
+CANDIDATES = 100
+
+
 @dataclass(frozen=True)
 class CaGeMSettings(NetworkSettings):
     """Hyper-parameters of :class:`CaGeM`; the poster states none except K.
@@ -287,6 +291,20 @@ class CaGeM(SumsOverClasses):
     def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:
         """Means of p(x|y, z1) for n samples of z2, y and z1 from the prior."""
         return self.sample_given(noise.normal(n, self.settings.z2_dim), None, noise)
+
+    def sample_clusters(self, n: int, noise: Noise) -> Float[Tensor, "R K n D"]:
+        """Means of p(x|y, z1) for ``n`` draws from p(z2, z1|y) of every y.
+
+        z2 is one of :data:`CANDIDATES` draws from its prior, chosen with probability p(y|z2).
+        """
+        s, K = self.settings, self.settings.n_clusters
+        z2 = noise.normal(n, CANDIDATES, s.z2_dim)
+        log_p_y = self.p_y(self.p_y.project(z2=z2.flatten(1, 2)))["logits"].log_softmax(-1)
+        log_p_y = log_p_y.unflatten(1, (n, CANDIDATES)).movedim(-1, 1).flatten(1, 2)  # [R, K n, CANDIDATES]
+        chosen = categorical(log_p_y, noise.uniform(K * n, CANDIDATES))
+        z2 = z2.repeat(1, K, 1, 1).gather(2, chosen[..., None, None].expand(-1, -1, 1, s.z2_dim)).squeeze(2)
+        y = torch.arange(K, device=z2.device).repeat_interleave(n).expand(self.replicas, -1)
+        return self.sample_given(z2, y, noise).unflatten(1, (K, n))
 
     def two_dimensional_map(
         self, x: Float[Tensor, "R B D"], side: int, span: tuple[float, float], noise: Noise

@@ -152,6 +152,8 @@ class GMVAE(Model):
         SettingError: if a convolutional network does not suit D or the likelihood.
     """
 
+    penalties = ("consistency_violation",)
+
     def __init__(self, replicas: int, y_dim: int, settings: GMVAESettings) -> None:
         super().__init__()
         self.replicas, self.settings = replicas, settings
@@ -252,6 +254,17 @@ class GMVAE(Model):
         """Uniform log-prior log p(z) of the clusters, ``[K]``, in nats."""
         K = self.settings.n_clusters
         return torch.full((K,), -math.log(K), device=self.q_x_mean.weight.device)
+
+    def reconstruct(self, y: Float[Tensor, "R B D"]) -> Float[Tensor, "R B D"]:
+        """Means of p(y|x) at the mean of q(x|y)."""
+        return self.decode(self.embed(y)["x_mean"])
+
+    def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:
+        """Means of p(y|x) for ``n`` draws of w, z and x from the prior."""
+        s = self.settings
+        z = (noise.uniform(n) * s.n_clusters).long()[..., None, None].expand(-1, -1, 1, s.x_dim)
+        p_x = self.p_x(noise.normal(n, s.w_dim)).map(lambda t: t.gather(2, z).squeeze(2))
+        return self.decode(p_x.draw(noise.normal(n, s.x_dim)))
 
     def sample_clusters(self, n: int, noise: Noise) -> Float[Tensor, "R K n D"]:
         """Means of p(y|x) for n samples of x from each mixture component at w = 0 (Figure 3a)."""

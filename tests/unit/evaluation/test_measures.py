@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from test_likelihood import LinearGaussian, TwoClasses, X
 
 from genclust.data import DataSet, Split
 from genclust.evaluation import measures, registry
@@ -21,6 +20,8 @@ from genclust.models.iwae import IWAE, IWAESettings
 from genclust.settings import SettingError
 from genclust.streams import Noise, noise_on
 from genclust.training.batch_norm import recalibrate_batch_norm
+
+from .test_likelihood import LinearGaussian, TwoClasses, X
 
 TABLE = declaration.load("cagem-table1")
 N = 20_000

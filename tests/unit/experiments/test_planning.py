@@ -276,7 +276,7 @@ def test_status_tells_what_runs_what_was_killed_and_what_rests(invoke):
 
 
 def test_the_page_on_rerunning_shows_the_columns_that_are_printed(invoke):
-    page = (Path(__file__).resolve().parents[2] / "book" / "rerun.md").read_text(encoding="utf8")
+    page = (Path(__file__).resolve().parents[3] / "book" / "rerun.md").read_text(encoding="utf8")
     shown = [re.split(r" {2,}", line.strip()) for line in page.splitlines()]
     for command in ("plan", "status"):
         printed = invoke(command).stdout

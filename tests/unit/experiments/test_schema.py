@@ -21,7 +21,7 @@ from genclust.settings import SettingError, json_schema, read
 from genclust.strict_yaml import parse
 from genclust.training.loop import TrainingSettings
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DECLARATIONS = sorted((ROOT / "experiments").glob("*.yaml"))
 VALIDATOR = Draft7Validator(schema.schema())
 SETTINGS = {

@@ -11,7 +11,7 @@ from sphinx.application import Sphinx
 
 import genclust.experiments
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PAGE = """\
 # Page
 

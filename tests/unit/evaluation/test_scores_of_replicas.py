@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from test_likelihood import LinearGaussian, X
 
 from genclust.data import DataSet, Split
 from genclust.evaluation import measures, pictures, registry
@@ -15,6 +14,8 @@ from genclust.evaluation.trained import Trained
 from genclust.models.gmvae import GMVAE, GMVAESettings
 from genclust.models.gumbel import GumbelClustering, GumbelSettings
 from genclust.streams import Noise
+
+from .test_likelihood import LinearGaussian, X
 
 CPU = torch.device("cpu")
 RNG = np.random.default_rng(0)

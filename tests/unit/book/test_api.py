@@ -11,7 +11,7 @@ import pytest
 import genclust
 from genclust.book import api
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PACKAGE = {
     "__init__.py": '"""Clusters."""',
     "cli.py": '"""The command line."""',
@@ -57,9 +57,15 @@ def test_a_new_module_has_a_page_without_being_named_anywhere(source: Path) -> N
     assert list(api.pages(source)) == ["genclust", "genclust.shapes", "genclust.shapes.flat", "genclust.shapes.round"]
 
 
+def test_a_page_is_headed_by_the_name_within_the_library(source: Path) -> None:
+    found = {name: page.split("\n", 1)[0] for name, page in api.pages(source).items()}
+    short = {"genclust": "``genclust``", "genclust.shapes": "``shapes``", "genclust.shapes.round": "``shapes.round``"}
+    assert found == short
+
+
 def test_a_package_shows_what_it_exports_and_what_is_in_it(source: Path) -> None:
     assert api.pages(source)["genclust.shapes"] == (
-        "``genclust.shapes``\n===================\n\n.. automodule:: genclust.shapes\n"
+        "``shapes``\n==========\n\n.. automodule:: genclust.shapes\n"
         "   :members: SHAPES\n   :no-value:\n\n"
         "Exports :py:obj:`Disc <genclust.shapes.round.Circle>`.\n\n"
         ":py:mod:`genclust.shapes.round`\n   Round shapes, ``r`` > 0.\n"

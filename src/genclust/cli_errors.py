@@ -1,0 +1,45 @@
+"""Errors that a user can mend, told in one sentence."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from genclust.data import DataError
+from genclust.estimators.saving import ModelError
+from genclust.experiments.store import StoreError
+from genclust.experiments.workers import Unfinished
+from genclust.settings import SettingError
+from genclust.training.checkpoints import DamagedCheckpoint
+
+#: What PyTorch says where it cannot allocate, on a CPU and on a GPU.
+OUT_OF_MEMORY = re.compile("not enough memory|can't allocate memory|out of memory")
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """Errors that a user can mend are told in one sentence, without a stack trace."""
+    try:
+        yield
+    except (SettingError, DataError, StoreError, DamagedCheckpoint, ModelError) as error:
+        print(f"genclust: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    except Unfinished as stopped:
+        print(f"genclust: {stopped}", file=sys.stderr)
+        raise typer.Exit(3) from None
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not OUT_OF_MEMORY.search(str(error)):
+            raise
+        print("genclust: The memory does not suffice; take fewer seeds at once or a smaller model.", file=sys.stderr)
+        raise typer.Exit(1) from None
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"genclust: {where}{error.strerror or error}; what was finished is kept.", file=sys.stderr)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        print("genclust: Interrupted; the same command goes on from the last checkpoint.", file=sys.stderr)
+        raise typer.Exit(130) from None

@@ -1,0 +1,457 @@
+"""What all estimators share: reading X, training seeds side by side, keeping the best, and using it on new rows."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self, cast
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+from tqdm import tqdm
+
+from genclust.estimators.inputs import CHUNK, Scale, Scaling, as_rows
+from genclust.models import MODELS, BernoulliModel, Model
+from genclust.models.inference import in_chunks
+from genclust.settings import SettingError, read, within
+from genclust.streams import Noise, noise_on
+from genclust.training.batch_norm import recalibrate_batch_norm
+from genclust.training.device import checked_device
+from genclust.training.loop import Training, TrainingSettings
+from genclust.training.schedules import Schedule
+
+#: Rows without which there is nothing to hold out and to normalise by.
+LEAST_ROWS = 5
+#: Draws of bits, samples and held-out bounds come from this seed, so that they are the same at every call.
+SEED_OF_USE = 0
+
+
+class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Base class of all estimators of this library; see its subclasses.
+
+    Subclasses name a model of :data:`genclust.models.MODELS`; their parameters are the model's settings, those of
+    training, and those below.
+
+    Parameters
+    ----------
+    scale : {'auto', 'none', 'minmax', 'standard'}
+        How columns are scaled; see :meth:`genclust.estimators.inputs.Scaling.fitted`.
+    n_init : int
+        Seeds that train side by side.  The one with the best bound on held-out rows is kept.
+    validation_fraction : float
+        Share of the rows that no seed trains on, by which seeds are compared.
+    random_state : int, RandomState instance or None
+        What the seeds and the held-out rows are drawn from.
+    device : str
+        ``cpu``, ``cuda`` or ``cuda:1``.
+    verbose : int
+        1 for a progress bar.
+    """
+
+    #: The name of the model that is trained.
+    model_name: ClassVar[str]
+    #: Settings of training that are parameters of the estimator, beside ``learning_rate``.
+    training_names: ClassVar[tuple[str, ...]] = ("epochs", "batch_size", "precision")
+    #: Settings of training, and of the model, that are not parameters.
+    training_constants: ClassVar[Mapping[str, Any]] = {}
+    model_constants: ClassVar[Mapping[str, Any]] = {}
+
+    # Of subclasses' parameters, those that all have:
+    scale: Any
+    n_init: int
+    validation_fraction: float
+    random_state: Any
+    device: str
+    verbose: int
+    epochs: int
+    batch_size: int
+    learning_rate: Any
+
+    # ---- fitting
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Train ``n_init`` seeds and keep the one with the best bound on held-out rows.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, DataFrame or tensor of shape (n_samples, n_features), or images of shape \
+                (n_samples, height, width) or (n_samples, height, width, colours)
+            Rows to train on.
+        y : Ignored
+            Not used; here by convention.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X or a parameter cannot be used, before any training; or if every seed's training diverged.
+        """
+        return self._fit(X)
+
+    def _fit(self, X: Any, known: np.ndarray | None = None) -> Self:
+        rows, image = self._validated(X, reset=True)
+        settings, training, device = self._refuse_unfit(rows, image)
+        if known is not None and len(known) != rows.shape[0]:
+            raise ValueError(f"X has {rows.shape[0]} rows, but there are {len(known)} labels.")
+        x = torch.cat(list(self.scaling_.chunks(rows)))
+        rng = check_random_state(self.random_state)
+        seeds = [int(seed) for seed in rng.randint(2**31 - 1, size=self.n_init)]
+        order = rng.permutation(len(x))
+        n_held_out = max(1, round(self.validation_fraction * len(x)))
+        held_out, rest = x[np.sort(order[:n_held_out])], np.sort(order[n_held_out:])
+
+        module, _ = MODELS[self.model_name]
+        model = module(len(seeds), x.shape[1], settings)
+        labelled = None if known is None else _labelled(known, rest, len(seeds))
+        run = Training(model, seeds, x[rest], training, device, labelled=labelled)
+        curve = HeldOut(model, held_out.to(device), training)
+        try:
+            self._train(run, curve)
+        except KeyboardInterrupt:
+            if run.epoch == 0:
+                raise
+            model.eval()
+            warnings.warn(
+                f"Training was interrupted after epoch {run.epoch} of {self.epochs}; what was learned is kept.",
+                stacklevel=3,
+            )
+        if model.recalibrates_batch_norm:
+            recalibrate_batch_norm(model, run.x, seeds, training.batch_size)
+        self._keep_best(run, curve, x, settings)
+        return self
+
+    def _train(self, run: Training, curve: HeldOut) -> None:
+        with tqdm(total=run.total_steps, disable=not self.verbose, unit="step") as bar:
+
+            def report(loss: float, steps: int) -> None:
+                bar.set_postfix_str(f"objective {loss:.1f} nats", refresh=False)
+                bar.update(steps)
+
+            run.run(curve.point, range(1, self.epochs + 1), report)
+
+    @torch.no_grad()
+    def _keep_best(self, run: Training, curve: HeldOut, x: Tensor, settings: Any) -> None:
+        """Set the fitted attributes."""
+        failed = [progress.failed_at_step is not None for progress in run.progress]
+        if all(failed):
+            raise ValueError(
+                "Training diverged: the objective of every seed became infinite or no number, of the first at step "
+                f"{run.progress[0].failed_at_step}; take a smaller learning_rate, or scale the columns of X."
+            )
+        bounds = curve.bounds(run.epoch)
+        bounds[failed] = -np.inf
+        self.seeds_ = run.seeds
+        self.bounds_ = bounds
+        self.best_ = int(bounds.argmax())
+        self.bound_ = float(bounds[self.best_])
+        self.histories_ = [progress.curve for progress in run.progress]
+        self.history_ = self.histories_[self.best_]
+        self.n_epochs_ = run.epoch
+        module, _ = MODELS[self.model_name]
+        self.model_ = module(1, x.shape[1], settings)
+        best = slice(self.best_, self.best_ + 1)
+        self.model_.load_state_dict({key: value[best] for key, value in run.model.state_dict().items()})
+        self.model_.to(run.device).eval()
+        self._n_features_out = self._embedding(x[None, :2].to(run.device)).shape[-1]
+        self._describe_rows(run.model, x)
+
+    def _describe_rows(self, model: Model, x: Float[Tensor, "N D"]) -> None:
+        """Fitted attributes that hold something of every row, by all seeds; none unless a subclass has them."""
+
+    def _refuse_unfit(self, rows: Any, image: tuple[int, ...] | None) -> tuple[Any, TrainingSettings, str]:
+        """Settings of model and training, once nothing is wrong with parameters and rows."""
+        name, n, given = type(self).__name__, rows.shape[0], self._given()
+        general = read(GeneralSettings, {f.name: given[f.name] for f in fields(GeneralSettings)}, name)
+        if n < LEAST_ROWS:
+            raise ValueError(f"{name} needs {LEAST_ROWS} rows or more, and X has n_samples={n}, too few to learn from.")
+        if isinstance(K := given.get("n_clusters"), int) and n < K:
+            raise ValueError(f"n_clusters={K} is more than the {n} rows of X; take {n} clusters or fewer.")
+        if rows.max() == rows.min():
+            raise ValueError(f"All values of X are {rows.max():g}; there is nothing to learn from.")
+        module, settings_type = MODELS[self.model_name]
+        declared = {f.name: given[f.name] for f in fields(settings_type) if f.name in given}
+        declared |= {**self.model_constants, **self._derived(rows, image)}
+        settings: Any = read(settings_type, declared, name)
+        bits = module.unit_interval or declared.get("likelihood") == "bernoulli"
+        self.scaling_ = Scaling.fitted(rows, general.scale, bits, image is not None)
+        module(1, rows.shape[1], settings)  # settings that do not fit each other are refused here
+        return settings, self._training_settings(), checked_device(general.device)
+
+    def _given(self) -> dict[str, Any]:
+        """The parameters, with plain numbers in place of NumPy's."""
+        return {
+            name: value.item() if isinstance(value, np.generic) else value
+            for name, value in self.get_params(deep=False).items()
+        }
+
+    def _derived(self, rows: Any, image: tuple[int, ...] | None) -> dict[str, Any]:
+        """Settings of the model that follow from X."""
+        return {}
+
+    def _training_settings(self) -> TrainingSettings:
+        name, given = type(self).__name__, self._given()
+        declared = {key: given[key] for key in self.training_names} | dict(self.training_constants)
+        training = read(TrainingSettings, declared | {"schedules": {}}, name)
+        if training.precision == "faster":
+            raise SettingError(f"{name}.precision must be 'float32' or 'bf16'.")
+        return replace(training, schedules={"learning_rate": self._schedule("learning_rate"), **self._schedules()})
+
+    def _schedules(self) -> dict[str, Schedule]:
+        """Schedules that the model's loss asks for."""
+        return {}
+
+    def _schedule(self, name: str, shape: Any = "exponential", share: float = 1.0) -> Schedule:
+        """A parameter that is a number, or the numbers at the start and the end of a share of all epochs."""
+        value = getattr(self, name)
+        start, end = value if isinstance(value, (tuple, list)) and len(value) == 2 else (value, value)
+        for number in (start, end):
+            if isinstance(number, bool) or not isinstance(number, (int, float, np.number)) or not 0 < number < np.inf:
+                raise SettingError(
+                    f"{type(self).__name__}.{name} must be a positive number, or two: at the start of training and at "
+                    f"its end; not {value!r}."
+                )
+        return Schedule("constant" if start == end else shape, float(start), float(end), share * self.epochs)
+
+    def _warm_up(self, shape: Any = "linear") -> dict[str, Schedule]:
+        """The weight of a bound's latent terms, which rises to 1 in a share of all epochs."""
+        share = self._given()["warm_up"]
+        if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
+            raise SettingError(f"{type(self).__name__}.warm_up must lie between 0 and 1, not {share!r}.")
+        return {"warm_up": Schedule(shape, 0.0, 1.0, share * self.epochs)}
+
+    # ---- using what was fitted
+
+    def transform(self, X: Any) -> Float[np.ndarray, "N F"]:
+        """Embed rows: posterior means of the model's latent variables, or its features.
+
+        Parameters
+        ----------
+        X : as in :meth:`fit`
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components)
+            The first of the representations that the model's ``embed`` names.
+        """
+        return self._outputs(X, self._embedding)
+
+    def _embedding(self, x: Float[Tensor, "1 B D"]) -> Float[Tensor, "1 B F"]:
+        """The first representation that the model names."""
+        return next(iter(self.model_.embed(x).values()))
+
+    def reconstruct(self, X: Any) -> Float[np.ndarray, "N ..."]:
+        """Means of p(x|·) at what the model infers from each row, in the shape and units of X (grey levels in [0, 1]).
+
+        Parameters
+        ----------
+        X : as in :meth:`fit`
+            Rows.
+
+        Returns
+        -------
+        ndarray of the shape of X
+            Reconstructions.
+        """
+        return self._shaped(self._outputs(X, lambda x: cast(Any, self.model_).reconstruct(x)))
+
+    @torch.no_grad()
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> Float[np.ndarray, "n ..."]:
+        """Draw from the model: means of p(x|·) for draws of the latent variables from their prior.
+
+        Parameters
+        ----------
+        n_samples : int
+            How many to draw.
+        random_state : int, RandomState instance or None
+            What they are drawn from; None draws others at every call.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, ...)
+            In the shape and units of X (grey levels in [0, 1]).
+        """
+        noise = self._noise_of(n_samples, random_state)
+        return self._shaped(cast(Any, self.model_).sample(n_samples, noise)[0])
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean evidence lower bound per row, in nats, of the rows as the model sees them (scaled, or as bits).
+
+        Parameters
+        ----------
+        X : as in :meth:`fit`
+            Rows.
+        y : Ignored
+            Not used; here by convention.
+
+        Returns
+        -------
+        float
+            The bound, estimated with one sample per row; the same at every call.
+        """
+        rows = self._rows(X)
+        curve = HeldOut(self.model_, torch.cat(list(self.scaling_.chunks(rows))), self._training_settings())
+        return float(curve.bounds(self.n_epochs_)[0])
+
+    def _outputs(self, X: Any, function: Callable[[Tensor], Tensor]) -> np.ndarray:
+        """What ``function`` gives for all rows, ``[N, ...]``, some rows at a time."""
+        rows = self._rows(X)
+        return np.concatenate([np.asarray(of_chunk) for of_chunk in self._apply(rows, function)])
+
+    def _apply(self, rows: Any, function: Callable[[Tensor], Tensor]) -> Iterator[Tensor]:
+        device = next(self.model_.parameters()).device
+        for x in self.scaling_.chunks(rows):
+            yield in_chunks(function, encoder_input(self.model_, x.to(device)), 1)[0]
+
+    def _rows(self, X: Any) -> Any:
+        check_is_fitted(self)
+        return self._validated(X, reset=False)[0]
+
+    def _validated(self, X: Any, reset: bool) -> tuple[Any, tuple[int, ...] | None]:
+        """Finite rows of as many columns as were fitted, and the shape of an image where X holds images."""
+        rows, image = as_rows(X)
+        kinds = [np.float32, np.float64, np.uint8]
+        rows = validate_data(self, rows, reset=reset, accept_sparse="csr", dtype=kinds, ensure_min_samples=1)
+        if reset:
+            self.image_shape_ = image
+        elif image is not None and self.image_shape_ is not None and image != self.image_shape_:
+            raise ValueError(f"Images of {image} cannot be shown to a model of images of {self.image_shape_}.")
+        if rows.dtype != np.uint8 and abs(rows).max() > np.finfo(np.float32).max:
+            raise ValueError("X holds values that are too large for float32; scale its columns.")
+        return rows, image
+
+    def _shaped(self, x: Tensor | np.ndarray) -> np.ndarray:
+        """Rows as the model gives them, in the shape and units of X."""
+        values = self.scaling_.restore(torch.as_tensor(x))
+        return values if self.image_shape_ is None else values.reshape(*values.shape[:-1], *self.image_shape_)
+
+    def _noise_of(self, n_samples: int, random_state: Any) -> Noise:
+        check_is_fitted(self)
+        if isinstance(n_samples, bool) or not isinstance(n_samples, (int, np.integer)) or n_samples < 1:
+            raise ValueError(f"n_samples must be a whole number of 1 or more, not {n_samples!r}.")
+        seed = int(check_random_state(random_state).randint(2**31 - 1))
+        return noise_on(next(self.model_.parameters()).device, [seed], "samples of an estimator")
+
+    # ---- saving
+
+    def save(self, path: Path | str, half: bool = False) -> None:
+        """Write the fitted estimator into a folder; see :mod:`genclust.estimators.saving`.
+
+        Parameters
+        ----------
+        path : path or str
+            The folder; one that holds a saved estimator is replaced.
+        half : bool
+            Whether weights are written in half precision.
+        """
+        from genclust.estimators.saving import save
+
+        check_is_fitted(self)
+        save(self, Path(path), half)
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read a saved estimator of this class.
+
+        Parameters
+        ----------
+        path : path or str
+            The folder that :meth:`save` wrote.
+
+        Returns
+        -------
+        estimator
+            As it was when it was saved.
+
+        Raises
+        ------
+        ModelError
+            If the folder is missing, damaged, or holds another kind of estimator.
+        """
+        from genclust.estimators.saving import load
+
+        return load(Path(path), cls)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+@dataclass(frozen=True)
+class GeneralSettings:
+    """Parameters that all estimators have and no model, with their ranges."""
+
+    scale: Scale
+    device: str
+    n_init: int = within(1, 10_000)
+    validation_fraction: float = within(0.001, 0.9)
+
+
+class HeldOut:
+    """The bound on held-out rows while seeds train.
+
+    Args:
+        model: of R replicas.
+        x: held-out rows ``[N, D]``, on the model's device.
+        settings: of the training, for its schedules.
+    """
+
+    def __init__(self, model: Model, x: Float[Tensor, "N D"], settings: TrainingSettings) -> None:
+        self.model, self.x, self.schedules = model, x, settings.schedules
+        self.noise = noise_on(x.device, [SEED_OF_USE] * model.replicas, "held-out rows")
+
+    def point(self, epoch: int) -> list[dict[str, float]]:
+        """The mean bound (``bound``) and the mean of every term of the loss, in nats, for each replica."""
+        terms = self._terms(epoch)
+        means = {name: term.mean(1).tolist() for name, term in terms.items()}
+        bounds = self.model.elbo(terms).mean(1).tolist()
+        return [
+            {"bound": bound, **{name: values[r] for name, values in means.items()}} for r, bound in enumerate(bounds)
+        ]
+
+    def bounds(self, epoch: int) -> Float[np.ndarray, " R"]:
+        """The mean bound of every replica, in nats; minus infinity where it is no number."""
+        means = self.model.elbo(self._terms(epoch)).double().mean(1).numpy()
+        return np.where(np.isnan(means), -np.inf, means)
+
+    @torch.no_grad()
+    def _terms(self, epoch: int) -> dict[str, Float[Tensor, "R N"]]:
+        scheduled = {name: schedule(epoch) for name, schedule in self.schedules.items()}
+        chunks = [
+            self.model.loss(x.expand(self.model.replicas, *x.shape), scheduled, self.noise.at(i)).terms
+            for i, x in enumerate(self.x.split(CHUNK))
+        ]
+        return {name: torch.cat([terms[name].cpu() for terms in chunks], 1) for name in chunks[0]}
+
+
+def encoder_input(model: Model, x: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
+    """Rows as q sees them: themselves or, for a model of bits, one where they exceed a threshold.
+
+    The thresholds are drawn once for every column, from U(0, 1): each bit is one with the probability of the grey
+    value, as in training, and the bits of a row do not depend on which rows stand beside it.
+    """
+    if not isinstance(model, BernoulliModel):
+        return x
+    thresholds = Noise([SEED_OF_USE], "thresholds of bits").uniform(x.shape[1])[0].to(x.device)
+    return (thresholds < x * (255 / model.settings.divisor)).to(x.dtype)
+
+
+def _labelled(known: np.ndarray, rest: np.ndarray, replicas: int) -> tuple[Tensor, Tensor] | None:
+    """Places among the rows ``rest`` whose class is known, and the classes, for every replica; -1 is unknown."""
+    places = np.flatnonzero(known[rest] >= 0)
+    index, y = torch.from_numpy(places), torch.from_numpy(known[rest][places])
+    return index.expand(replicas, -1), y.expand(replicas, -1)

@@ -1,0 +1,551 @@
+"""Estimators that cluster: the four papers' models for people's own data."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self, cast
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from sklearn.base import ClusterMixin
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from genclust.estimators.base import DeepEstimator, encoder_input
+from genclust.estimators.density import DensityEstimator
+from genclust.estimators.inputs import CHUNK
+from genclust.models import Model
+from genclust.models.inference import in_chunks
+from genclust.settings import SettingError
+from genclust.training.schedules import Schedule
+
+
+class ClusterEstimator(ClusterMixin, DeepEstimator):
+    """Base class of the estimators that cluster.
+
+    Attributes
+    ----------
+    labels_ : ndarray of shape (n_samples,)
+        The cluster of every row that was fitted, of the seed that was kept.
+    all_labels_ : ndarray of shape (n_init, n_samples)
+        The same of every seed.
+    cluster_sizes_ : ndarray of shape (n_clusters,)
+        Rows in each cluster.
+    bounds_, seeds_, histories_, best_ : of every seed
+        Its bound on held-out rows in nats, its seed, its learning curve; and which one was kept.
+    """
+
+    labels_: Int[np.ndarray, " N"]
+    all_labels_: Int[np.ndarray, "R N"]
+    cluster_sizes_: Int[np.ndarray, " K"]
+
+    def predict(self, X: Any) -> Int[np.ndarray, " N"]:
+        """Find the most probable cluster of every row.
+
+        Parameters
+        ----------
+        X : as in :meth:`fit`
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Numbers of clusters, from 0 on.
+        """
+        return self._outputs(X, lambda x: cast(Any, self.model_).cluster_posterior(x).argmax(-1))
+
+    def predict_proba(self, X: Any) -> Float[np.ndarray, "N K"]:
+        """Posterior probability of every cluster, q(y|x), for every row.
+
+        Parameters
+        ----------
+        X : as in :meth:`fit`
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_clusters)
+            Rows that sum to one.
+        """
+        return self._outputs(X, lambda x: cast(Any, self.model_).cluster_posterior(x).exp())
+
+    @torch.no_grad()
+    def sample(
+        self, n_samples: int = 1, random_state: Any = None, cluster: int | None = None
+    ) -> Float[np.ndarray, "n ..."]:
+        """Draw from the model, or from one of its clusters: means of p(x|·) for draws of the latent variables.
+
+        Parameters
+        ----------
+        n_samples : int
+            How many to draw.
+        random_state : int, RandomState instance or None
+            What they are drawn from; None draws others at every call.
+        cluster : int or None
+            The number of a cluster; None draws it too.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, ...)
+            In the shape and units of X (grey levels in [0, 1]).
+        """
+        if cluster is None:
+            return super().sample(n_samples, random_state)
+        noise = self._noise_of(n_samples, random_state)
+        K = len(self.cluster_sizes_)
+        if isinstance(cluster, bool) or not isinstance(cluster, (int, np.integer)) or not 0 <= cluster < K:
+            raise ValueError(f"cluster must be a whole number from 0 to {K - 1}, not {cluster!r}.")
+        return self._shaped(cast(Any, self.model_).sample_clusters(n_samples, noise)[0, cluster])
+
+    @torch.no_grad()
+    def _describe_rows(self, model: Model, x: Float[Tensor, "N D"]) -> None:
+        device, posterior = next(model.parameters()).device, cast(Any, model).cluster_posterior
+        chunks = [
+            in_chunks(posterior, encoder_input(model, rows.to(device)), model.replicas) for rows in x.split(CHUNK)
+        ]
+        most_probable = [chunk.nan_to_num(-np.inf).argmax(-1).numpy() for chunk in chunks]
+        self.all_labels_ = np.concatenate(most_probable, axis=1).astype(np.int32)
+        self.labels_ = self.all_labels_[self.best_]
+        self.cluster_sizes_ = np.bincount(self.labels_, minlength=chunks[0].shape[-1])
+
+    def _likelihood(self, rows: Any, likelihood: Any) -> dict[str, Any]:
+        """``auto`` is Bernoulli for values in [0, 1] and grey levels, and Gaussian for all others."""
+        if likelihood != "auto":
+            return {}
+        inside = rows.dtype == np.uint8 or (rows.min() >= 0 and rows.max() <= 1)
+        return {"likelihood": "bernoulli" if inside else "gaussian"}
+
+
+class GumbelClustering(ClusterEstimator):
+    """Clustering with Gumbel-softmax clusters and a Gaussian style ("Is Simple Better?").
+
+    The model of Arias Figueroa and Ramírez Rivera (2017), :class:`genclust.models.gumbel.GumbelClustering`.
+    Defaults are the paper's for MNIST, except ``latent_dim`` (150 there).
+
+    Parameters
+    ----------
+    n_clusters : int
+        K.
+    latent_dim : int
+        Dimension of the style z.
+    feature_dim : int
+        Dimension of the features x̂, which :meth:`transform` returns.
+    hidden : tuple of int
+        Widths of the encoder's hidden layers; the decoder mirrors them.
+    w_gaussian, w_categorical : float
+        Weights of the two divergences; the paper's w_G and 1.
+    likelihood : {'auto', 'bernoulli', 'gaussian'}
+        ``auto`` takes Bernoulli for values in [0, 1] and grey levels, and otherwise a Gaussian.
+    temperature : float or pair of float
+        Of the relaxation: constant, or falling from the first to the second over the first third of training.
+    epochs : int
+        Passes over the rows.
+    batch_size : int
+        Rows per step.
+    learning_rate : float or pair of float
+        Of Adam: constant, or falling from the first to the second.
+    precision : {'float32', 'bf16'}
+        Of matrix products.
+    scale : {'auto', 'none', 'minmax', 'standard'}
+        How columns are scaled: ``auto`` leaves values in [0, 1] and grey levels as they are, and brings other columns
+        to mean 0 and variance 1 (to [0, 1] where the likelihood is Bernoulli).
+    n_init : int
+        Seeds that train side by side; the one with the best bound on held-out rows is kept.
+    validation_fraction : float
+        Share of the rows that is held out.
+    random_state : int, RandomState instance or None
+        What seeds and held-out rows are drawn from.
+    device : str
+        ``cpu``, ``cuda`` or ``cuda:1``.
+    verbose : int
+        1 for a progress bar.
+
+    Examples
+    --------
+    >>> from genclust import GumbelClustering
+    >>> from sklearn.datasets import load_digits
+    >>> X = load_digits().data[:500] / 16
+    >>> model = GumbelClustering(n_clusters=10, hidden=(64, 32), epochs=5, n_init=2, random_state=0).fit(X)
+    >>> model.predict(X).shape, model.all_labels_.shape, model.sample(3, cluster=4).shape
+    ((500,), (2, 500), (3, 64))
+    """
+
+    model_name = "gumbel"
+
+    def __init__(
+        self,
+        n_clusters: int = 10,
+        *,
+        latent_dim: int = 50,
+        feature_dim: int = 100,
+        hidden: tuple[int, ...] = (512, 256),
+        w_gaussian: float = 5.0,
+        w_categorical: float = 1.0,
+        likelihood: str = "auto",
+        temperature: Any = (1.0, 0.5),
+        epochs: int = 300,
+        batch_size: int = 300,
+        learning_rate: Any = 0.001,
+        precision: str = "float32",
+        scale: str = "auto",
+        n_init: int = 1,
+        validation_fraction: float = 0.1,
+        random_state: Any = None,
+        device: str = "cpu",
+        verbose: int = 0,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.latent_dim = latent_dim
+        self.feature_dim = feature_dim
+        self.hidden = hidden
+        self.w_gaussian = w_gaussian
+        self.w_categorical = w_categorical
+        self.likelihood = likelihood
+        self.temperature = temperature
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.precision = precision
+        self.scale = scale
+        self.n_init = n_init
+        self.validation_fraction = validation_fraction
+        self.random_state = random_state
+        self.device = device
+        self.verbose = verbose
+
+    def _derived(self, rows: Any, image: tuple[int, ...] | None) -> dict[str, Any]:
+        return self._likelihood(rows, self.likelihood)
+
+    def _schedules(self) -> dict[str, Schedule]:
+        return {"temperature": self._schedule("temperature", "exponential", 1 / 3)}
+
+
+class GMVAE(ClusterEstimator):
+    """Gaussian mixture variational autoencoder with the consistency violation (version 1 of its paper).
+
+    The model of Dilokthanakul et al. (2016), :class:`genclust.models.gmvae.GMVAE`, with the authors' dense network.
+    Defaults are those of its Table 1 except for the network.
+
+    Parameters
+    ----------
+    n_clusters : int
+        K.
+    x_dim, w_dim : int
+        Dimensions of the latent x (which :meth:`transform` returns) and w.
+    hidden : int
+        Width of every dense hidden layer.
+    network : {'dense', 'mnist', 'svhn'}
+        The convolutional ones are for images of 28 × 28 × 1 and 32 × 32 × 3 values.
+    eta : float
+        Weight of the divergence of the clusters.
+    alpha : float
+        Weight of the consistency violation.
+    samples : int
+        M, Monte Carlo samples per row.
+    likelihood : {'auto', 'bernoulli', 'gaussian'}
+        ``auto`` takes Bernoulli for values in [0, 1] and grey levels, and otherwise a Gaussian with learned variance,
+        under which no column may be constant.
+    epochs, batch_size, learning_rate, precision, scale, n_init, validation_fraction, random_state, device, verbose
+        As of :class:`GumbelClustering`.
+
+    Examples
+    --------
+    >>> from genclust import GMVAE
+    >>> from sklearn.datasets import load_digits
+    >>> X = load_digits().images[:500] / 16
+    >>> model = GMVAE(n_clusters=5, x_dim=8, w_dim=4, hidden=32, epochs=2, random_state=0).fit(X)
+    >>> model.predict_proba(X).shape, model.transform(X).shape, model.sample(3).shape
+    ((500, 5), (500, 8), (3, 8, 8))
+    """
+
+    model_name = "gmvae"
+    model_constants: ClassVar = {"init": "torch7"}
+
+    def __init__(
+        self,
+        n_clusters: int = 10,
+        *,
+        x_dim: int = 200,
+        w_dim: int = 150,
+        hidden: int = 500,
+        network: str = "dense",
+        eta: float = 1.0,
+        alpha: float = 0.4,
+        samples: int = 1,
+        likelihood: str = "auto",
+        epochs: int = 100,
+        batch_size: int = 50,
+        learning_rate: Any = 0.0001,
+        precision: str = "float32",
+        scale: str = "auto",
+        n_init: int = 1,
+        validation_fraction: float = 0.1,
+        random_state: Any = None,
+        device: str = "cpu",
+        verbose: int = 0,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.x_dim = x_dim
+        self.w_dim = w_dim
+        self.hidden = hidden
+        self.network = network
+        self.eta = eta
+        self.alpha = alpha
+        self.samples = samples
+        self.likelihood = likelihood
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.precision = precision
+        self.scale = scale
+        self.n_init = n_init
+        self.validation_fraction = validation_fraction
+        self.random_state = random_state
+        self.device = device
+        self.verbose = verbose
+
+    def _derived(self, rows: Any, image: tuple[int, ...] | None) -> dict[str, Any]:
+        derived = self._likelihood(rows, self.likelihood)
+        if derived.get("likelihood", self.likelihood) == "gaussian":
+            least, most = (np.asarray(part.todense() if hasattr(part, "todense") else part).ravel()
+                           for part in (rows.min(axis=0), rows.max(axis=0)))  # fmt: skip
+            if constant := np.flatnonzero(least == most).tolist():
+                raise ValueError(
+                    f"{len(constant)} columns of X hold one value only (first: column {constant[0]}), and a Gaussian "
+                    "with learned variance would explain them without end; leave them out, with scikit-learn's "
+                    "VarianceThreshold for example."
+                )
+        return derived
+
+
+class CaGeM(ClusterEstimator, DensityEstimator):
+    """Cluster-aware generative model of bits: a likelihood, and clusters that some labels may name.
+
+    The model of Maaløe, Fraccaro and Winther (2017), :class:`genclust.models.cagem.CaGeM`.  Rows are grey values in
+    [0, 1], of which bits are drawn anew at every step.
+
+    Parameters
+    ----------
+    n_clusters : int
+        K.
+    z1_dim, z2_dim : int
+        Dimensions of the two latent layers; :meth:`transform` returns the lower one.
+    hidden : int
+        Width of the hidden layers.
+    alpha : float
+        Weight of the labelled rows' cross-entropy.
+    warm_up : float
+        Share of all epochs over which the latent terms of the bound are faded in; 0 for none.
+    epochs, batch_size, learning_rate, precision, scale, n_init, validation_fraction, random_state, device, verbose
+        As of :class:`GumbelClustering`; ``scale='auto'`` brings other values to [0, 1].
+
+    Examples
+    --------
+    >>> from genclust import CaGeM
+    >>> from sklearn.datasets import load_digits
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X, y = X[:500] / 16, y[:500].copy()
+    >>> y[100:] = -1  # unknown
+    >>> model = CaGeM(n_clusters=10, z1_dim=8, z2_dim=4, hidden=32, epochs=2, random_state=0).fit(X, labels=y)
+    >>> model.predict(X).shape, model.score_samples(X).shape
+    ((500,), (500,))
+    """
+
+    model_name = "cagem"
+    training_constants: ClassVar = {"clip_norm": 4.0, "adam_epsilon": 1e-4}
+
+    def __init__(
+        self,
+        n_clusters: int = 10,
+        *,
+        z1_dim: int = 64,
+        z2_dim: int = 32,
+        hidden: int = 1024,
+        alpha: float = 0.1,
+        warm_up: float = 0.1,
+        epochs: int = 2000,
+        batch_size: int = 256,
+        learning_rate: Any = 0.0002,
+        precision: str = "float32",
+        scale: str = "auto",
+        n_init: int = 1,
+        validation_fraction: float = 0.1,
+        random_state: Any = None,
+        device: str = "cpu",
+        verbose: int = 0,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.z1_dim = z1_dim
+        self.z2_dim = z2_dim
+        self.hidden = hidden
+        self.alpha = alpha
+        self.warm_up = warm_up
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.precision = precision
+        self.scale = scale
+        self.n_init = n_init
+        self.validation_fraction = validation_fraction
+        self.random_state = random_state
+        self.device = device
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any = None, *, labels: Any = None) -> Self:
+        """Train ``n_init`` seeds, with the classes of some rows where they are known; keep the best.
+
+        Parameters
+        ----------
+        X : as of :meth:`GumbelClustering.fit`
+            Rows to train on.
+        y : Ignored
+            Not used; here by convention.
+        labels : array-like of shape (n_samples,), or None
+            The class of every row, 0 … K-1, or -1 where it is unknown.  Clusters then stand for these classes.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X, ``labels`` or a parameter cannot be used, before any training; or if every seed's training diverged.
+        """
+        return self._fit(X, None if labels is None else self._classes(labels))
+
+    def _classes(self, labels: Any) -> Int[np.ndarray, " N"]:
+        classes, K = np.asarray(labels), self.n_clusters
+        whole = classes.ndim == 1 and classes.dtype.kind in "iu"
+        if not whole or not ((classes >= -1) & (classes < K)).all() or not (classes >= 0).any():
+            raise ValueError(
+                f"labels must hold a whole number from 0 to {K - 1} for every row, or -1 where its class is unknown, "
+                "and name the class of one row at least."
+            )
+        return classes.astype(np.int64)
+
+    def _schedules(self) -> dict[str, Schedule]:
+        return self._warm_up()
+
+
+class VLAC(ClusterEstimator):
+    """Variational ladder autoencoder for clustering: clusters at several layers, of images.
+
+    The model of Willetts, Roberts and Holmes (2019), :class:`genclust.models.vlac.VLAC`.  Defaults are the paper's
+    for SVHN.
+
+    Parameters
+    ----------
+    n_clusters : tuple of int, or int
+        K of every layer, from the data upwards; 1 for a layer without clusters.  One number is that of the uppermost
+        convolutional layer, the others having none: 50 is the paper's (1, 1, 50, 1).
+    z_dims : tuple of int
+        Dimension of z in every layer.
+    channels : tuple of int
+        Planes of the convolutions of every layer; the top layer may be dense and without an entry.
+    dense : int
+        Width of the dense layers.
+    sigma : float
+        Standard deviation of the Gaussian likelihood, of values in [0, 1].
+    scored_layer : int
+        The layer whose clusters :meth:`predict` gives, from 1 on; 0 for the one with most clusters.
+    image_shape : tuple of int or None
+        Height, width and colours, where X holds rows; None takes the shape of X's images, and reads a row of a table
+        as one line of pixels.
+    temperature : float or pair of float
+        Of the relaxation, see :class:`GumbelClustering`.
+    warm_up : float
+        Share of all epochs in which the weight of the divergences has risen to 1 - 1/e.
+    epochs, batch_size, learning_rate, precision, scale, n_init, validation_fraction, random_state, device, verbose
+        As of :class:`GumbelClustering`; ``scale='auto'`` brings other values to [0, 1].
+
+    Examples
+    --------
+    >>> from genclust import VLAC
+    >>> from sklearn.datasets import load_digits
+    >>> X = load_digits().images[:300] / 16
+    >>> model = VLAC((3, 5), z_dims=(2, 2), channels=(4, 8), dense=16, epochs=1, random_state=0).fit(X)
+    >>> {layer: labels.shape for layer, labels in model.predict_layers(X).items()}
+    {'y1': (300,), 'y2': (300,)}
+    """
+
+    model_name = "vlac"
+
+    def __init__(
+        self,
+        n_clusters: int | tuple[int, ...] = 50,
+        *,
+        z_dims: tuple[int, ...] = (5, 5, 5, 10),
+        channels: tuple[int, ...] = (64, 128, 256),
+        dense: int = 1024,
+        sigma: float = 0.3,
+        scored_layer: int = 0,
+        image_shape: tuple[int, ...] | None = None,
+        temperature: Any = 0.5,
+        warm_up: float = 0.028,
+        epochs: int = 100,
+        batch_size: int = 100,
+        learning_rate: Any = 0.0002,
+        precision: str = "float32",
+        scale: str = "auto",
+        n_init: int = 1,
+        validation_fraction: float = 0.1,
+        random_state: Any = None,
+        device: str = "cpu",
+        verbose: int = 0,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.z_dims = z_dims
+        self.channels = channels
+        self.dense = dense
+        self.sigma = sigma
+        self.scored_layer = scored_layer
+        self.image_shape = image_shape
+        self.temperature = temperature
+        self.warm_up = warm_up
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.precision = precision
+        self.scale = scale
+        self.n_init = n_init
+        self.validation_fraction = validation_fraction
+        self.random_state = random_state
+        self.device = device
+        self.verbose = verbose
+
+    def predict_layers(self, X: Any) -> dict[str, Int[np.ndarray, " N"]]:
+        """Find the most probable cluster of every row, in every layer that has clusters.
+
+        Parameters
+        ----------
+        X : as in :meth:`fit`
+            Rows.
+
+        Returns
+        -------
+        dict of ndarray of shape (n_samples,)
+            By layer, ``y1``, ``y2`` and so on, from the data upwards.
+        """
+        check_is_fitted(self)
+        model = cast(Any, self.model_)
+
+        def of_layer(name: str) -> Int[np.ndarray, " N"]:
+            return self._outputs(X, lambda x: model.layer_posteriors(x)[name].argmax(-1))
+
+        return {f"y{layer}": of_layer(f"y{layer}") for layer in model.clustered}
+
+    def _derived(self, rows: Any, image: tuple[int, ...] | None) -> dict[str, Any]:
+        shape = self.image_shape or image or (1, rows.shape[1])
+        if len(shape) not in (2, 3):
+            raise SettingError(f"VLAC.image_shape must be height, width and colours, not {shape}.")
+        height, width, colours = (*shape, 1)[:3]
+        derived: dict[str, Any] = {"height": height, "width": width, "colours": colours}
+        if isinstance(K := self._given()["n_clusters"], int):
+            top = len(self.channels)
+            derived["n_clusters"] = tuple(K if layer == top else 1 for layer in range(1, len(self.z_dims) + 1))
+        return derived
+
+    def _schedules(self) -> dict[str, Schedule]:
+        return {"temperature": self._schedule("temperature", "exponential", 1 / 3)} | self._warm_up("saturating")

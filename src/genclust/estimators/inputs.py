@@ -1,0 +1,121 @@
+"""Between people's arrays and what models see: rows in units of the model, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy import sparse
+from torch import Tensor
+
+from genclust.settings import SettingError
+
+#: ``auto``, or how columns are scaled.
+Scale = Literal["auto", "none", "minmax", "standard"]
+#: Rows that are converted, and shown to a model, at once.
+CHUNK = 2000
+
+
+def as_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
+    """Images as rows of their values, and the shape of one; rows, tables and sparse matrices as they are, and None.
+
+    Args:
+        X: rows ``[N, D]``, or images ``[N, H, W]`` or ``[N, H, W, C]``; NumPy, pandas, SciPy sparse or PyTorch.
+    """
+    if isinstance(X, Tensor):
+        X = X.detach().cpu().numpy()
+    if getattr(X, "ndim", 2) in (3, 4):
+        images = np.asarray(X)
+        return images.reshape(len(images), -1), images.shape[1:]
+    return X, None
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How columns are scaled for a model, and generated values back: ``x = (X - shift) / scale``.
+
+    Attributes:
+        kind: ``none`` (values are used as they are), ``grey`` (levels 0 … 255), ``minmax`` or ``standard``.
+        shift: of every column, or one for all.
+        scale: likewise, positive.
+    """
+
+    kind: Literal["none", "grey", "minmax", "standard"]
+    shift: Float[np.ndarray, " D"]
+    scale: Float[np.ndarray, " D"]
+
+    @classmethod
+    def fitted(cls, rows: Any, asked: Scale, unit_interval: bool, images: bool) -> Scaling:
+        """The scaling of the rows to fit.
+
+        Args:
+            rows: ``[N, D]``, dense or sparse.
+            asked: ``auto`` takes uint8 as grey levels, leaves values in [0, 1] as they are, and otherwise brings
+                columns to [0, 1] (``minmax``) for a model that needs them there, or to mean 0 and variance 1.
+            unit_interval: whether the model needs values in [0, 1].
+            images: whether all columns share one range, as pixels do.
+
+        Raises:
+            SettingError: if ``asked`` leaves values outside [0, 1] for a model that needs them there.
+        """
+        low, high = rows.min(), rows.max()
+        inside = low >= 0 and high <= 1
+        if rows.dtype == np.uint8 and asked in ("auto", "none"):
+            return cls("grey", np.zeros(1, np.float32), np.full(1, 255, np.float32))
+        kind = asked
+        if asked == "auto":
+            kind = "none" if inside else "minmax" if unit_interval else "standard"
+        if unit_interval and (kind == "standard" or (kind == "none" and not inside)):
+            raise SettingError(
+                f"The model needs values in [0, 1], and X spans {low:g} to {high:g}; take scale='auto' or 'minmax', "
+                "or, where the model has a Gaussian likelihood, likelihood='gaussian'."
+            )
+        if kind == "none":
+            return cls("none", np.zeros(1, np.float32), np.ones(1, np.float32))
+        if kind == "minmax":
+            if images:
+                least, most = np.full(1, low), np.full(1, high)
+            else:
+                least, most = _dense(rows.min(axis=0)), _dense(rows.max(axis=0))
+            return cls("minmax", least.astype(np.float32), _positive(most - least))
+        mean = _dense(rows.mean(axis=0))
+        square = rows.multiply(rows).mean(axis=0) if sparse.issparse(rows) else None
+        sd = rows.std(axis=0) if square is None else np.sqrt(np.maximum(_dense(square) - mean**2, 0))
+        if images:
+            sd = np.full(1, float(np.sqrt((sd**2).mean() + mean.var())))
+            mean = np.full(1, float(mean.mean()))
+        return cls("standard", mean.astype(np.float32), _positive(sd))
+
+    def apply(self, rows: Any) -> Float[Tensor, "N D"]:
+        """Rows as the model sees them, in float32; what lies outside the range that was fitted is put on its edge."""
+        x = rows.toarray() if sparse.issparse(rows) else np.asarray(rows)
+        scaled = (x.astype(np.float32) - self.shift) / self.scale
+        return torch.from_numpy(scaled.clip(0, 1) if self.kind == "minmax" else scaled)
+
+    def chunks(self, rows: Any) -> Iterator[Float[Tensor, "B D"]]:
+        """Some rows at a time, so that memory does not grow with their number."""
+        for start in range(0, rows.shape[0], CHUNK):
+            yield self.apply(rows[start : start + CHUNK])
+
+    def restore(self, x: Float[Tensor, "*B D"]) -> Float[np.ndarray, "*B D"]:
+        """Generated values in the units of X; grey levels stay numbers in [0, 1]."""
+        values = x.cpu().numpy()
+        return values if self.kind in ("none", "grey") else values * self.scale + self.shift
+
+    def to_unit(self, x: Float[Tensor, "*B D"]) -> Float[np.ndarray, "*B D"]:
+        """Rows as the model sees them, as brightness from 0 to 1 for pictures."""
+        values = x.cpu().numpy()
+        return (values / 6 + 0.5 if self.kind == "standard" else values).clip(0, 1)
+
+
+def _dense(row: Any) -> np.ndarray:
+    return np.asarray(row.toarray() if sparse.issparse(row) else row, dtype=np.float64).ravel()
+
+
+def _positive(scale: np.ndarray) -> Float[np.ndarray, " D"]:
+    """1 for columns that hold one value only, which the shift then takes to 0."""
+    return np.where(scale > 0, scale, 1).astype(np.float32)

@@ -1,0 +1,260 @@
+"""Saved estimators: a folder with weights, a description that says what they are, and a card for people.
+
+Nothing in it is executed when it is read: arrays are safetensors, and the description is JSON that holds the weights'
+SHA-256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as read_tensors
+from safetensors.torch import save as tensors_as_bytes
+from torch import Tensor
+
+from genclust.estimators import clustering, density
+from genclust.estimators.base import DeepEstimator
+from genclust.estimators.inputs import Scaling
+from genclust.models import MODELS
+from genclust.paths import root
+from genclust.settings import SettingError, nearest
+
+E = TypeVar("E", bound=DeepEstimator)
+
+#: Raised whenever older folders can no longer be read.
+FORMAT = 1
+WEIGHTS, DESCRIPTION, CARD = "weights.safetensors", "estimator.json", "card.md"
+#: Fitted attributes that are arrays, and those that are plain values.
+ARRAYS = ("labels_", "all_labels_", "cluster_sizes_", "bounds_")
+PLAIN = ("seeds_", "best_", "bound_", "history_", "histories_", "n_epochs_", "n_features_in_", "_n_features_out")
+#: Every estimator by its name.
+ESTIMATORS: dict[str, type[DeepEstimator]] = {
+    cls.__name__: cls
+    for module in (clustering, density)
+    for cls in vars(module).values()
+    if isinstance(cls, type) and issubclass(cls, DeepEstimator) and hasattr(cls, "model_name")
+}
+
+
+class ModelError(ValueError):
+    """A saved estimator cannot be read or written; says why, and what would be right."""
+
+
+def save(estimator: DeepEstimator, path: Path, half: bool = False, card: str = "") -> None:
+    """Write a fitted estimator into a folder, whole or not at all.
+
+    Args:
+        estimator: fitted.
+        path: the folder; one that holds a saved estimator is replaced.
+        half: whether weights are written in half precision.
+        card: text for people; by default what the estimator knows of itself.
+
+    Raises:
+        ModelError: if the folder holds something else.
+        OSError: if it cannot be written.
+    """
+    refuse_to_replace(path)
+    fitted = vars(estimator)
+    weights = {f"model.{name}": tensor.cpu() for name, tensor in estimator.model_.state_dict().items()}
+    if half:
+        weights = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+    arrays = {name: torch.tensor(fitted[name]) for name in ARRAYS if name in fitted}
+    scaling = {f"scaling.{side}": torch.from_numpy(getattr(estimator.scaling_, side)) for side in ("shift", "scale")}
+    content = tensors_as_bytes({name: t.contiguous() for name, t in (weights | arrays | scaling).items()})
+    description = {
+        "format": FORMAT,
+        "estimator": type(estimator).__name__,
+        "parameters": estimator.get_params(deep=False) | {"random_state": _plain_seed(estimator.random_state)},
+        "model": {"name": estimator.model_name, "revision": estimator.model_.revision, **settings_of(estimator)},
+        "image_shape": estimator.image_shape_,
+        "feature_names": None if "feature_names_in_" not in fitted else list(estimator.feature_names_in_),
+        "scaling": estimator.scaling_.kind,
+        "fitted": {name: fitted[name] for name in PLAIN if name in fitted},
+        "half_precision": half,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "genclust": version("genclust"),
+    }
+    text = json.dumps(description, indent=1, default=_as_plain)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as new:
+        (Path(new) / WEIGHTS).write_bytes(content)
+        (Path(new) / DESCRIPTION).write_text(text + "\n", encoding="utf8")
+        (Path(new) / CARD).write_text(card or describe(estimator), encoding="utf8")
+        if path.exists():
+            shutil.rmtree(path)
+        os.chmod(new, 0o755)
+        os.rename(new, path)
+        Path(new).mkdir()  # for the context manager to remove
+
+
+def refuse_to_replace(path: Path) -> None:
+    """Refuse a path that holds anything except a saved estimator.
+
+    Raises:
+        ModelError: if so.
+    """
+    if path.exists() and not (path / DESCRIPTION).is_file() and not (path.is_dir() and not any(path.iterdir())):
+        raise ModelError(f"{path} exists and holds no saved model; give a folder that does not exist yet.")
+
+
+def load(path: Path | str, kind: type[E] = DeepEstimator) -> E:
+    """Read a saved estimator, or a published one by its name.
+
+    Args:
+        path: a folder that ``save`` wrote, or an experiment's row such as ``simple-table1/proposed-mnist``, whose
+            trained model is published in ``models/``.
+        kind: the class that it must be of.
+
+    Raises:
+        ModelError: if there is none, or it is damaged, altered, from a newer version, or of another class.
+    """
+    folder = folder_of(path)
+    description = _description(folder)
+    name = description["estimator"]
+    cls = ESTIMATORS.get(name)
+    if cls is None:
+        raise ModelError(f"{folder} holds a model of the unknown kind {name!r}; known are {', '.join(ESTIMATORS)}.")
+    if not issubclass(cls, kind):
+        raise ModelError(f"{folder} holds a {name} and no {kind.__name__}; take {name}.load.")
+    try:
+        content = (folder / WEIGHTS).read_bytes()
+    except OSError as error:
+        raise ModelError(f"{folder / WEIGHTS} cannot be read: {error.strerror}.") from None
+    if hashlib.sha256(content).hexdigest() != description["sha256"]:
+        raise ModelError(f"{folder / WEIGHTS} is damaged or altered: its SHA-256 is not that of {DESCRIPTION}.")
+    try:
+        return cast(E, _restored(cls, description, read_tensors(content)))
+    except (SafetensorError, KeyError, TypeError, RuntimeError, SettingError) as error:
+        raise ModelError(f"{folder} is damaged: {str(error).splitlines()[0]}.") from None
+
+
+def published() -> list[str]:
+    """The names of the published trained models."""
+    folder = root() / "models"
+    return sorted(path.parent.relative_to(folder).as_posix() for path in folder.rglob(DESCRIPTION))
+
+
+def folder_of(path: Path | str) -> Path:
+    """The folder of a saved estimator, or of a published one by its name.
+
+    Raises:
+        ModelError: if there is none.
+    """
+    folder = Path(path).expanduser()
+    if (folder / DESCRIPTION).is_file():
+        return folder
+    if folder.is_dir():
+        raise ModelError(f"{folder} holds no saved model: it has no {DESCRIPTION}.")
+    if folder.exists():
+        raise ModelError(f"{folder} is a file; a saved model is a folder with {DESCRIPTION} and {WEIGHTS}.")
+    try:
+        names = published()
+    except SettingError:
+        names = []
+    if str(path) in names:
+        return root() / "models" / str(path)
+    hint = f"; {nearest(str(path), names, 'published model')}" if names else "."
+    raise ModelError(f"There is no folder {folder}{hint}")
+
+
+def _description(folder: Path) -> dict[str, Any]:
+    try:
+        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf8"))
+        fmt, _, _ = description["format"], description["estimator"], description["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ModelError(f"{folder / DESCRIPTION} is damaged, or no description of a saved model.") from None
+    if fmt != FORMAT:
+        raise ModelError(f"{folder} is in format {fmt!r}, and this version of genclust reads format {FORMAT}.")
+    return description
+
+
+def _restored(cls: type[DeepEstimator], description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> DeepEstimator:
+    parameters = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in description["parameters"].items()
+    }
+    estimator = cls(**parameters)
+    for name, value in description["fitted"].items():
+        setattr(estimator, name, value)
+    for name in ARRAYS:
+        if name in tensors:
+            setattr(estimator, name, tensors[name].numpy())
+    if description["feature_names"] is not None:
+        estimator.feature_names_in_ = np.array(description["feature_names"], dtype=object)
+    shape = description["image_shape"]
+    estimator.image_shape_ = None if shape is None else tuple(shape)
+    sides = (tensors[f"scaling.{side}"].numpy() for side in ("shift", "scale"))
+    estimator.scaling_ = Scaling(description["scaling"], *sides)
+    module, settings = MODELS[cls.model_name]
+    model = dict(description["model"])
+    model.pop("name")
+    if (revision := model.pop("revision")) != module.revision:
+        raise SettingError(f"it is of revision {revision} of its model, and this version has {module.revision}")
+    estimator.model_ = module(1, estimator.n_features_in_, settings(**{k: _tuple(v) for k, v in model.items()}))
+    weights = {name.removeprefix("model."): t.float() for name, t in tensors.items() if name.startswith("model.")}
+    estimator.model_.load_state_dict(weights)
+    estimator.model_.eval()
+    return estimator
+
+
+def settings_of(estimator: DeepEstimator) -> dict[str, Any]:
+    """The settings of the fitted model, by name."""
+    return dict(vars(cast(Any, estimator.model_).settings))
+
+
+def describe(estimator: DeepEstimator) -> str:
+    """A card for people, in Markdown: what was fitted on what, and how well."""
+    sizes = getattr(estimator, "cluster_sizes_", None)
+    n = "" if sizes is None else f"{int(sizes.sum()):,} rows of "
+    lines = [
+        f"# {type(estimator).__name__}",
+        "",
+        f"Fitted on {n}{estimator.n_features_in_:,} columns"
+        + (f" (images of {' × '.join(map(str, estimator.image_shape_))})" if estimator.image_shape_ else "")
+        + f", for {estimator.n_epochs_} epochs, with {len(estimator.seeds_)} "
+        + ("seeds." if len(estimator.seeds_) > 1 else "seed."),
+        "",
+        f"- Columns: {SCALED[estimator.scaling_.kind]}",
+        f"- Bound on held-out rows: {estimator.bound_:.2f} nats per row (seed {estimator.seeds_[estimator.best_]})",
+    ]
+    if len(estimator.seeds_) > 1:
+        lines.append(f"- Bounds of all seeds: {', '.join(f'{bound:.2f}' for bound in estimator.bounds_)} nats per row")
+    if sizes is not None:
+        lines.append(f"- Rows per cluster: {', '.join(str(size) for size in sizes)}")
+    given = {k: v for k, v in estimator.get_params(deep=False).items() if k != "verbose"}
+    lines += ["", "| parameter | value |", "|---|---|"]
+    lines += [f"| {name} | {value} |" for name, value in given.items()]
+    return "\n".join(lines) + "\n"
+
+
+#: How columns were scaled, in words.
+SCALED = {
+    "none": "used as they are",
+    "grey": "grey levels 0 … 255, taken as 0 … 1",
+    "minmax": "brought to [0, 1]",
+    "standard": "brought to mean 0 and variance 1",
+}
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _plain_seed(random_state: Any) -> int | None:
+    """A seed that can be written down; a generator cannot."""
+    return int(random_state) if isinstance(random_state, (int, np.integer)) else None
+
+
+def _as_plain(value: Any) -> Any:
+    """NumPy's numbers and arrays for JSON."""
+    return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else str(value)

@@ -1,0 +1,52 @@
+"""What the clusters of an estimator look like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+
+from genclust.figures.heat import heat_map
+from genclust.figures.images import image_grid
+from genclust.figures.style import PAGE_WIDTH
+
+#: Columns of a table that are drawn: those in which clusters differ most.
+MOST_COLUMNS = 12
+
+
+def cluster_images(
+    typical: Float[np.ndarray, "K m H W C"], samples: Float[np.ndarray, "K n H W C"], names: Sequence[str]
+) -> Figure:
+    """Typical rows and samples of every cluster, a row of images for each.
+
+    Args:
+        typical: rows of the data, from 0 (black) to 1.
+        samples: draws from the model.
+        names: of the clusters.
+    """
+    m, n = typical.shape[1], samples.shape[1]
+    figure, axes = plt.subplots(1, 2, figsize=(PAGE_WIDTH, PAGE_WIDTH * len(names) / (m + n)), width_ratios=(m, n))
+    image_grid(axes[0], typical, row_labels=names)
+    image_grid(axes[1], samples)
+    axes[0].set_title("typical rows")
+    axes[1].set_title("samples")
+    return figure
+
+
+def cluster_table(medoids: Float[np.ndarray, "K D"], names: Sequence[str], columns: Sequence[str]) -> Figure:
+    """Medoids of every cluster as a heat map, in standard deviations of all rows.
+
+    Args:
+        medoids: a typical row of each cluster, in standard deviations from the mean of all rows.
+        names: of the clusters.
+        columns: their names; drawn are those in which the medoids differ most.
+    """
+    order = np.sort(np.argsort(medoids.std(0), kind="stable")[::-1][:MOST_COLUMNS])
+    figure, ax = plt.subplots(figsize=(PAGE_WIDTH, 1.2 + 0.4 * len(names)))
+    heat_map(ax, medoids[::-1, order], list(names)[::-1], [columns[at] for at in order], (-2, 2))
+    ax.set_title("Typical row of every cluster, in standard deviations from the mean")
+    ax.tick_params(axis="x", labelrotation=45)
+    return figure

@@ -21,17 +21,17 @@ from benchmarks.timing import write
 
 app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True)
 
-Rounds = Annotated[int, typer.Option(min=1, help="Rounds that count; one more warms up.")]
-Only = Annotated[str, typer.Option(help="Some of the measurements, separated by commas.")]
+Rounds = Annotated[int, typer.Option(min=1, help="Number of counted rounds; one more warms up.")]
+Only = Annotated[str, typer.Option(help="Names of the benchmarks to run, separated by commas; all by default.")]
 Out = Annotated[Path, typer.Option(help="Where the results go, as JSON.")]
-Threads = Annotated[int, typer.Option(min=1, help="Threads of the one process.")]
-#: Two, as on the machine that the targets are set for.
+Threads = Annotated[int, typer.Option(min=1, help="Number of threads of the process.")]
+#: Default number of threads, two as on the machine that the targets are set for.
 TWO = min(2, os.cpu_count() or 1)
 Smoke = Annotated[bool, typer.Option("--smoke", help="Tiny sizes, to see that it runs; the numbers mean nothing.")]
 
 
 def images() -> tuple[torch.Tensor, str]:
-    """Training images of MNIST where they are at hand, else noise of the same shape; and which of the two."""
+    """Training images of MNIST ``[N, 784]`` or, without them, noise of the same shape; and the name of which."""
     with suppress(ImportError):  # a bare machine may lack what reading data sets needs
         from genclust import data
 
@@ -43,12 +43,12 @@ def images() -> tuple[torch.Tensor, str]:
 
 
 def digits() -> torch.Tensor:
-    """scikit-learn's digits as grey values 0 … 255; as many as the demo profile trains on."""
+    """Digits of scikit-learn as grey values 0 … 255, as many as the demo profile trains on."""
     return torch.from_numpy((load_digits().data[:1438] * 255 / 16).round().astype(np.uint8))
 
 
 def measure(device: str, rounds: int, threads: int, only: str, out: Path, smoke: bool) -> None:
-    """Take all measurements of a device, or some, and write them to ``out`` after each."""
+    """Run all benchmarks of a device, or those in ``only``, and write the results to ``out`` after each."""
     known = CPU if device == "cpu" else GPU
     chosen = [name.strip() for name in only.split(",") if name.strip()] or list(known)
     for name in chosen:

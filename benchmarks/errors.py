@@ -48,22 +48,22 @@ def results(case: Case, dtype: torch.dtype) -> tuple[list[Tensor], list[Tensor]]
 
 
 def _as(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """A leaf of another type; bytes stay bytes."""
+    """Leaf tensor in another floating-point type; integers stay as they are."""
     if not tensor.is_floating_point():
         return tensor
     return tensor.detach().to(dtype).requires_grad_(tensor.requires_grad)
 
 
-def _relative(found: list[Tensor], truth: list[Tensor]) -> float:
-    errors = [float((f.double() - t.double()).norm() / t.double().norm()) for f, t in zip(found, truth, strict=True)]
+def _relative(computed: list[Tensor], truth: list[Tensor]) -> float:
+    errors = [float((f.double() - t.double()).norm() / t.double().norm()) for f, t in zip(computed, truth, strict=True)]
     if not all(map(math.isfinite, errors)):  # a NaN would lose every comparison and look like no error at all
         raise RuntimeError(f"an implementation gave values that are not finite: errors {errors}")
     return max(errors)
 
 
 def measure(device: str, draws: int) -> dict[str, Any]:
-    """Relative errors of all fused operations on small inputs; bfloat16 is rounded before the truth is taken."""
-    found: dict[str, Any] = {}
+    """Largest relative errors of all fused operations on small inputs; bfloat16 inputs are rounded beforehand."""
+    largest: dict[str, Any] = {}
     for draw in range(draws):
         for case in cases(device, smoke=True, draw=draw):
             for name in ("triton", "reference") if HAS_TRITON else ("reference",):
@@ -74,10 +74,10 @@ def measure(device: str, draws: int) -> dict[str, Any]:
                         truth = results(inputs, torch.float64)
                     with implementation(name):
                         values, gradients = results(inputs, dtype)
-                    entry = found.setdefault(case.name, {}).setdefault(f"{name}, {str(dtype).split('.')[-1]}", [0, 0])
+                    entry = largest.setdefault(case.name, {}).setdefault(f"{name}, {str(dtype).split('.')[-1]}", [0, 0])
                     entry[0] = max(entry[0], _relative(values, truth[0]))
                     entry[1] = max(entry[1], _relative(gradients, truth[1]))
-    return found
+    return largest
 
 
 if __name__ == "__main__":

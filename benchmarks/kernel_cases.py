@@ -24,10 +24,10 @@ class Case:
     """A fused operation on given tensors.
 
     Attributes:
-        name: of the operation, and of the case where there are several.
-        call: from the tensors to what the operation returns.
+        name: name of the operation, and of the case where there are several.
+        call: function from the tensors to the result of the operation.
         tensors: the arguments; those that require a gradient are differentiated.
-        plain: the same in plain PyTorch, without the dispatch that a compiler cannot see through.
+        plain: the same function in plain PyTorch, without the dispatch that a compiler cannot see through.
     """
 
     name: str
@@ -37,11 +37,11 @@ class Case:
 
     @property
     def differentiable(self) -> list[Tensor]:
-        """The arguments that get a gradient."""
+        """Arguments that get a gradient."""
         return [t for t in self.tensors if t.requires_grad]
 
     def outputs(self, returned: Any) -> list[Tensor]:
-        """The tensors in what the operation returned."""
+        """Tensors in the operation's result."""
         if isinstance(returned, Tensor):
             return [returned]
         values = returned if isinstance(returned, tuple) else vars(returned).values()
@@ -61,7 +61,7 @@ def _bytes(tensors: Sequence[Tensor]) -> int:
 
 
 def cases(device: str, smoke: bool = False, draw: int = 0) -> Iterator[Case]:
-    """All fused operations, one case living at a time.
+    """Yield one case per fused operation, so that only one is in memory at a time.
 
     About 10 to 40 MB on a CPU; 0.4 GB and more on a GPU, where less would measure the launch; next to nothing as
     ``smoke``.  ``draw`` is the seed of the numbers.

@@ -1,4 +1,4 @@
-"""The machine that measures: what it is, and how fast it copies and multiplies."""
+"""Properties of the machine that runs the benchmarks, and its rates of copying and of matrix products."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def version_of(package: str) -> str | None:
 
 
 def fast_bf16(device: str) -> bool:
-    """Whether the processor multiplies bfloat16 by itself; emulated it is slower than float32."""
+    """Whether the device multiplies bfloat16 in hardware; emulated it is slower than float32."""
     if device == "cuda":
         return torch.cuda.is_bf16_supported()
     try:
@@ -74,7 +74,7 @@ def _cpu() -> str:
 
 
 def _revision() -> str:
-    """The commit, with a + where the working tree differs from it."""
+    """Commit of the working tree, with a + appended if it has uncommitted changes."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(ROOT), *arguments]
@@ -94,14 +94,14 @@ def quiet(message: str) -> None:
 
 
 def copier(device: str, n_bytes: int) -> tuple[Callable[[], object], int]:
-    """A copy that moves about ``n_bytes``, half of them read and half written; and the exact number."""
+    """Function that copies and so moves about ``n_bytes``, half read and half written; and the exact number."""
     source = torch.ones(max(1, n_bytes // 8), device=device)
     target = torch.empty_like(source)
     return lambda: target.copy_(source), 2 * source.nbytes
 
 
 def multiplier(device: str, n: int, dtype: torch.dtype) -> tuple[Callable[[], object], float]:
-    """A product of two n×n matrices, and its FLOP."""
+    """Function that multiplies two n×n matrices, and its number of floating-point operations."""
     a, b = torch.randn(2, n, n, device=device).to(dtype).unbind()
     out = torch.empty_like(a)
     return lambda: torch.mm(a, b, out=out), 2.0 * n**3

@@ -1,4 +1,4 @@
-"""All measurements by name and device; each function returns what goes into the JSON."""
+"""All benchmarks by name and device; each function returns its part of the JSON results."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from genclust.models.inference import as_float
 
 def kernel_bandwidths(setup: Setup) -> Result:
     """Bandwidth of every fused operation in bytes per second, beside a copy of as many bytes in the same round."""
-    found: Result = {}
+    results: Result = {}
     for case in cases(setup.device, setup.smoke):
         try:
-            found[case.name] = _kernel(setup, case)
+            results[case.name] = _kernel(setup, case)
         except Exception as error:  # one kernel that fails does not hide the others
             quiet(f"  {case.name}: {type(error).__name__}: {error}")
-            found[case.name] = {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
-    return found
+            results[case.name] = {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
+    return results
 
 
 def _kernel(setup: Setup, case: Case) -> Result:
@@ -96,7 +96,7 @@ def likelihood(setup: Setup) -> Result:
 
 
 def paper_networks(setup: Setup) -> Result:
-    """Seconds per step of the networks of the papers, see :mod:`benchmarks.networks`."""
+    """Seconds per training step of the networks of the papers, see :mod:`benchmarks.networks`."""
     return networks(setup.rounds, setup.precisions, setup.smoke)
 
 

@@ -20,7 +20,7 @@ from genclust.streams import Noise
 
 
 class Timed(Model):
-    """Model that is trained only to be timed."""
+    """Base of the models that are trained only to be timed."""
 
     def initialise(self, generators: Sequence[Generator]) -> None:
         initialise(self, generators, "pytorch")

@@ -1,4 +1,4 @@
-"""The networks that rows train at profile ``paper``: seconds per step, and which share of them products need."""
+"""Benchmark of the networks that rows train at profile ``paper``: seconds per step, and the share of products."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import machine
 from benchmarks.timing import compare, repeat
 from genclust.experiments import declaration
+from genclust.experiments.configuration import training_settings
 from genclust.experiments.training_run import build
 from genclust.training.loop import Training
 
-#: A row of each kind of network, and the settings that are measured beside its own.
+#: One row of each kind of network, and changed settings that are measured beside its own.
 ROWS: dict[str, dict[str, dict[str, Any]]] = {
     "simple-table1/proposed-mnist": {},
     "gmvae-table1/gmvae-k10-m1": {},
@@ -30,17 +31,17 @@ ROWS: dict[str, dict[str, dict[str, Any]]] = {
     "vlac-table1/vlac-two": {},
     "vlac-table1/gm-dgm": {},
 }
-#: Values of an example of each data set.
+#: Number of values of an example of each data set.
 DIMENSIONS = {"mnist": 28 * 28, "svhn": 32 * 32 * 3}
 
 
 def networks(rounds: int, precisions: tuple[str, ...], smoke: bool) -> dict[str, Any]:
-    """Seconds per step on one thread of each row of :data:`ROWS`, its precisions and settings in turn.
+    """Seconds per step on one thread of each row of :data:`ROWS`, in each of its precisions and settings.
 
     Args:
-        rounds: that count; one more warms up.
-        precisions: of which the first is the baseline.
-        smoke: only the first row.
+        rounds: number of counted rounds; one more warms up.
+        precisions: precisions to measure, the first as the baseline.
+        smoke: whether to measure only the first row.
 
     Returns:
         The machine's rate of products by precision, in FLOP per second, and for each row and variant the seconds per
@@ -77,9 +78,9 @@ def _row(row: str, rounds: int, precisions: tuple[str, ...], rates: Mapping[str,
         training._one_step()
         return 1.0
 
-    found = compare({name: lambda t=t: a_step(t) for name, t in trainings.items()}, rounds, "steps/s")  # type: ignore[misc]
+    comparison = compare({name: lambda t=t: a_step(t) for name, t in trainings.items()}, rounds, "steps/s")  # type: ignore[misc]
     variants = {}
-    for name, steps in found.rates.items():
+    for name, steps in comparison.rates.items():
         seconds = [1 / rate for rate in steps]
         needed = flop[name] / rates[name.partition(",")[0]]
         variants[name] = {
@@ -91,7 +92,7 @@ def _row(row: str, rounds: int, precisions: tuple[str, ...], rates: Mapping[str,
 
 
 def _training(row: str, precision: str, settings: Mapping[str, Any]) -> Training:
-    """A seed of the row at its first step, on noise in place of its data: a step takes as long on any."""
+    """Training of one seed of the row before its first step, on noise instead of its data, which takes as long."""
     experiment, _, name = row.partition("/")
     overrides = {**settings, "training": {"precision": precision}}
     config = declaration.load(experiment).row(name).config("paper", overrides)
@@ -106,7 +107,7 @@ def _training(row: str, precision: str, settings: Mapping[str, Any]) -> Training
         build(config, 1, d),
         [0],
         x,
-        declaration.training_settings(config.model["name"], config.training),
+        training_settings(config.model["name"], config.training),
         labelled=labelled,
     )
     training.model.train()

@@ -1,4 +1,4 @@
-"""Other libraries as they are published, and the ordinary PyTorch loop that most people would write.
+"""Training with other libraries as they are published, and in the ordinary PyTorch loop of most people.
 
 Each function returns a variant: one pass over the images, worth as many images as there are.
 """
@@ -29,17 +29,17 @@ PEERS = ("pythae", "clustpy")
 
 
 class NotInstalled(Exception):
-    """A library to compare with is not installed; everything else is measured without it."""
+    """Raised if a library to compare with is not installed; everything else is measured without it."""
 
 
 def versions() -> dict[str, str]:
-    """Versions of the libraries compared with, or that they are not installed."""
+    """Versions of the libraries that are compared with, or "not installed", by name."""
     return {name: version_of(name) or "not installed" for name in PEERS}
 
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """Without progress bars and messages, which a benchmark would print hundreds of."""
+    """Context without progress bars and messages, of which a benchmark would print hundreds."""
     logging.disable(logging.INFO)
     try:
         with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
@@ -79,7 +79,7 @@ class PlainGumbel(nn.Module):
 
 
 class ConvertedOneByOne(Dataset[tuple[Tensor]]):
-    """Grey images that become float32 when they are asked for, by way of PIL as torchvision's MNIST does it."""
+    """Data set of grey images that are converted to float32 on access, through PIL as in torchvision's MNIST."""
 
     def __init__(self, images: Tensor) -> None:
         from PIL import Image
@@ -95,7 +95,7 @@ class ConvertedOneByOne(Dataset[tuple[Tensor]]):
 
 
 def plain_loop(images: Tensor, batch: int, convert: bool = False) -> Variant:
-    """The Gumbel model as one would ordinarily train it: shuffling DataLoader, plain layers, Adam as it comes.
+    """Epoch of the Gumbel model in an ordinary loop: shuffling DataLoader, plain layers, Adam with its defaults.
 
     The images lie in memory as float32 in a TensorDataset, the fast end of what is ordinary; with ``convert``
     every image is converted when it is read, as in most tutorials.
@@ -138,7 +138,7 @@ def _pythae_model(samples: int) -> Any:
 
 
 def pythae_training(images: Tensor, batch: int, samples: int) -> Variant:
-    """pythae's VAE or, with several samples, IWAE: an epoch of its own trainer."""
+    """Epoch of pythae's own trainer, for its VAE or, with several samples, its IWAE."""
     model = _pythae_model(samples)
     with _silent():
         from pythae.data.datasets import BaseDataset
@@ -161,9 +161,9 @@ def pythae_training(images: Tensor, batch: int, samples: int) -> Variant:
 
 
 def pythae_likelihood(images: Tensor, samples: int) -> Variant:
-    """pythae's importance-weighted likelihood, in chunks of 100 as is its default.
+    """Evaluation of pythae's importance-weighted likelihood, in chunks of 100 as is its default.
 
-    Gradients are switched off around it, which its own code leaves to the caller.
+    Gradients are switched off, which pythae leaves to the caller.
     """
     model = _pythae_model(1).eval()
     x = _as_float(images)
@@ -180,7 +180,7 @@ def pythae_likelihood(images: Tensor, samples: int) -> Variant:
 
 
 def _stand_in_for_torchvision() -> None:
-    """Let ClustPy be imported where torchvision is not installed.
+    """Insert empty modules with which ClustPy can be imported where torchvision is not installed.
 
     ClustPy imports torchvision for its data loaders and for pretrained image networks; fully connected VaDE uses
     neither. The stand-in has the names that importing asks for and nothing behind them, and lives in this process
@@ -211,7 +211,7 @@ def _stand_in_for_torchvision() -> None:
 
 
 def clustpy_vade(images: Tensor, batch: int) -> Variant:
-    """ClustPy's VaDE after its initialisation: an epoch of its own fitting loop over its own data loader."""
+    """Epoch of ClustPy's own fitting loop of VaDE after its initialisation, over its own data loader."""
     if importlib.util.find_spec("clustpy") is None:
         raise NotInstalled("ClustPy is not installed; make bench installs it into .venv-bench")
     _stand_in_for_torchvision()

@@ -1,4 +1,4 @@
-"""The library's models in its own training loop, on given images: what the measurements are made of."""
+"""Trainings of the library's models in its own loop, on given images, for the benchmarks."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ Make = Callable[[int], Model]
 
 @dataclass(frozen=True)
 class Setup:
-    """Device, data and sizes of all measurements.
+    """Device, data and sizes of all benchmarks.
 
     Attributes:
         device: ``cpu`` or ``cuda``.
-        rounds: rounds that count; one more warms up.
-        threads: of the one process, where nothing else is said.
-        mnist: ``[N, 784]`` uint8.
-        digits: ``[N, 64]`` uint8.
-        data: what the images are, for the page.
-        smoke: sizes at which numbers mean nothing, for tests.
+        rounds: number of counted rounds; one more warms up.
+        threads: number of threads of the process, unless a benchmark says otherwise.
+        mnist: images of MNIST, ``[N, 784]`` uint8.
+        digits: images of scikit-learn's digits, ``[N, 64]`` uint8.
+        data: description of the images, for the page.
+        smoke: whether sizes are tiny, for tests; the numbers then mean nothing.
     """
 
     device: str
@@ -44,11 +44,11 @@ class Setup:
     smoke: bool = False
 
     def pick(self, full: int, smoke: int = 1) -> int:
-        """A size, or in a smoke run the smallest that still runs."""
+        """Size ``full``, or in a smoke run the small size ``smoke``."""
         return smoke if self.smoke else full
 
     def wait(self) -> None:
-        """Wait until the device has nothing left to do."""
+        """Wait until the device has finished its work."""
         if self.device == "cuda":
             torch.cuda.synchronize()
 
@@ -58,14 +58,14 @@ class Setup:
 
     @property
     def precisions(self) -> tuple[str, ...]:
-        """Precisions that are measured: float32, and bf16 where the processor has it."""
+        """Precisions to measure: float32, and bf16 where the device multiplies it in hardware."""
         return ("float32", "bf16") if machine.fast_bf16(self.device) else ("float32",)
 
 
 class Run:
-    """A model in the library's training loop; calling it trains and returns the number of steps.
+    """Training of a model in the library's loop; calling it trains and returns the number of steps.
 
-    Those are the steps that were asked for, or where steps are captured whole epochs.
+    The number is the requested one or, where steps are captured, that of whole epochs.
     """
 
     def __init__(
@@ -90,17 +90,17 @@ class Run:
         return self.training.step - began
 
     def images(self, steps: int) -> Variant:
-        """``steps`` training steps as a variant, worth their images, those of all replicas counted."""
+        """Variant of ``steps`` training steps, counted in images, those of all replicas together."""
         return lambda: float(self(steps) * self.images_per_step)
 
 
 def whole_batches(x: Tensor, batch: int, at_most: int) -> Tensor:
-    """The first images, as many as fill whole batches."""
+    """First images, as many as fill whole batches, but no more than ``at_most``."""
     return x[: max(min(len(x), at_most) // batch, 1) * batch]
 
 
 def library(name: str, x_dim: int = 784, **settings: Any) -> Make:
-    """A model of the library by the name that declarations use, for any number of replicas."""
+    """Function from the number of replicas to a model of the library, by the name that declarations use."""
     return partial(_build, name, x_dim, settings)  # which another process can be sent
 
 
@@ -109,7 +109,7 @@ def _build(name: str, x_dim: int, settings: Mapping[str, Any], replicas: int) ->
     return kind(replicas, x_dim, of_settings(**settings))
 
 
-#: The Gumbel model: the demo profile's on the embedded digits, and the paper's on MNIST.
+#: Gumbel models, that of the demo profile on the embedded digits and that of the paper on MNIST.
 DEMO = library("gumbel", 64, n_clusters=10, latent_dim=10, feature_dim=50, hidden=(128, 64), w_gaussian=2)
 MNIST = library("gumbel", n_clusters=10, latent_dim=150, w_gaussian=5)
 
@@ -123,6 +123,6 @@ def step(
     x: Tensor | None = None,
     **options: Any,
 ) -> Run:
-    """A training run on the MNIST images, or on ``x``, on the device."""
+    """Training of a model on the MNIST images, or on ``x``, on the device; calling it makes steps."""
     x = whole_batches(setup.mnist if x is None else x, batch, 60_000)
     return Run(make, x, batch, R, precision, setup.device, **options)

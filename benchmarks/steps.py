@@ -1,4 +1,4 @@
-"""How long a training step takes: by precision, by size, against the machine's limits, and what it is made of."""
+"""Benchmarks of a training step: by precision, by size, against the machine's limits, and its operators."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from benchmarks.runs import DEMO, MNIST, Make, Result, Run, Setup, library, step
 from benchmarks.timing import Variant, repeat
 from genclust.models.layers import Linear
 
-#: Batch normalisation as the names of steps have it, and as the models' settings do.
+#: Setting of batch normalisation, by its text in the names of steps.
 BATCH_NORM = {"with BN": True, "without BN": False}
 
 
 def precision(setup: Setup) -> Result:
-    """Training steps with matrix products in bfloat16 against float32."""
+    """Training steps per second with matrix products in bfloat16 against float32."""
     batch = 256 if setup.device == "cuda" else 100
     hidden = setup.pick(1024, 32)
     kinds: list[tuple[str, Make, int, int]] = [("Gumbel MLP, batch 300", MNIST, 300, setup.pick(10))]
@@ -30,7 +30,7 @@ def precision(setup: Setup) -> Result:
         gmvae = library("gmvae", n_clusters=10, batch_norm=batch_norm)
         kinds.append((f"CaGeM {kind}, width 1024, K = 10, batch {batch}", cagem, batch, setup.pick(3)))
         kinds.append((f"GMVAE {kind}, K = 10, M = 1, batch 100", gmvae, 100, setup.pick(5)))
-    found = {}
+    results = {}
     for name, make, size, steps in kinds:
         many = steps * (30 if setup.device == "cuda" else 1)
         variants: dict[str, Variant] = {}
@@ -38,13 +38,13 @@ def precision(setup: Setup) -> Result:
             variants[precise] = partial(step(setup, make, size, precise), many)
             if setup.device == "cuda":
                 variants[f"{precise}, one by one"] = partial(step(setup, make, size, precise, capture=False), many)
-        found[name] = setup.compare(variants, "steps/s").as_dict() | {"batch": size}
-    return found
+        results[name] = setup.compare(variants, "steps/s").as_dict() | {"batch": size}
+    return results
 
 
 def classes(setup: Setup) -> Result:
-    """Training steps of models that sum over a class: all ten classes, or the most probable and one of the others."""
-    found = {}
+    """Training steps per second of models with a sum over all ten classes, or over the most probable and one other."""
+    results = {}
     for name, label, hidden, steps in (
         ("cagem", "CaGeM", setup.pick(1024, 32), setup.pick(3)),
         ("cagem", "CaGeM", setup.pick(128, 16), setup.pick(20)),
@@ -56,12 +56,12 @@ def classes(setup: Setup) -> Result:
         for precise in setup.precisions:
             variants = {kind: partial(step(setup, make, 100, precise), many) for kind, make in makes.items()}
             group = f"{label}, width {hidden}, K = 10, {precise}"
-            found[group] = setup.compare(variants, "steps/s").as_dict() | {"batch": 100}
-    return found
+            results[group] = setup.compare(variants, "steps/s").as_dict() | {"batch": 100}
+    return results
 
 
 def cost(setup: Setup) -> Result:
-    """Training steps of CaGeM and GMVAE against batch size, K and M, one of them varied at a time."""
+    """Training steps per second of CaGeM and GMVAE against batch size, K and M, one of them varied at a time."""
     wide = setup.device == "cuda"
     cagem = partial(library, "cagem", hidden=setup.pick(512, 32))
     gmvae = partial(library, "gmvae")
@@ -72,21 +72,21 @@ def cost(setup: Setup) -> Result:
         "GMVAE with BN: K, M = 1, batch 100": {k: (gmvae(n_clusters=k), 100) for k in (2, 5, 10, 20)},
         "GMVAE with BN: M, K = 10, batch 100": {m: (gmvae(n_clusters=10, samples=m), 100) for m in (1, 2, 5, 10)},
     }
-    found = {}
+    results = {}
     for name, points in curves.items():
         variants = {
             str(value): partial(step(setup, make, batch), setup.pick(50 if wide else 2))
             for value, (make, batch) in points.items()
         }
-        found[name] = setup.compare(variants, "steps/s").as_dict()
-    return found
+        results[name] = setup.compare(variants, "steps/s").as_dict()
+    return results
 
 
 def kinds_of_step(setup: Setup) -> dict[str, Callable[..., Run]]:
-    """A training step of every kind of model, in the library's loop; ``capture=False`` for counters on a GPU."""
+    """Functions that make a training of every kind of model, by name; ``capture=False`` for counters on a GPU."""
     noise = torch.randint(0, 256, (setup.pick(200, 4), 32 * 32 * 3), dtype=torch.uint8)  # as large as SVHN's images
     vlac = library("vlac", 32 * 32 * 3, n_clusters=(1, 5, 50, 1), dense=setup.pick(1024, 16))
-    found: dict[str, Callable[..., Run]] = {
+    builds: dict[str, Callable[..., Run]] = {
         "demo network": partial(step, setup, DEMO, 100, x=setup.digits),
         "demo network, R = 8": partial(step, setup, DEMO, 100, R=8, x=setup.digits),
         "Gumbel MLP": partial(step, setup, MNIST, 300),
@@ -97,15 +97,15 @@ def kinds_of_step(setup: Setup) -> dict[str, Callable[..., Run]]:
     }
     for kind, batch_norm in BATCH_NORM.items():
         cagem = library("cagem", n_clusters=10, hidden=setup.pick(1024, 32), batch_norm=batch_norm)
-        found[f"GMVAE {kind}"] = partial(step, setup, library("gmvae", n_clusters=10, batch_norm=batch_norm), 100)
-        found[f"CaGeM {kind}"] = partial(step, setup, cagem, 100)
+        builds[f"GMVAE {kind}"] = partial(step, setup, library("gmvae", n_clusters=10, batch_norm=batch_norm), 100)
+        builds[f"CaGeM {kind}"] = partial(step, setup, cagem, 100)
         if "bf16" in setup.precisions:
-            found[f"CaGeM {kind}, bf16"] = partial(step, setup, cagem, 100, "bf16")
-    return found
+            builds[f"CaGeM {kind}, bf16"] = partial(step, setup, cagem, 100, "bf16")
+    return builds
 
 
 def roofs(setup: Setup) -> Result:
-    """Measured matrix products and copies: no step can be faster than these allow."""
+    """Measured rates of matrix products (FLOP/s) and copies (byte/s); no step can be faster than these allow."""
     n = setup.pick(8192 if setup.device == "cuda" else 2048, 64)
     copy, moved = machine.copier(setup.device, setup.pick(2**30 if setup.device == "cuda" else 2**28, 2**12))
     variants = {"copy": repeat(copy, setup.pick(4), moved)}
@@ -117,10 +117,10 @@ def roofs(setup: Setup) -> Result:
 
 
 def _least_bytes(run: Run) -> int:
-    """What a step must move at least: parameters and Adam, and the outputs of linear layers out and back.
+    """Bytes that a step must move at least: parameters and Adam, and the outputs of linear layers out and back.
 
     Adam reads parameter, gradient and both moments and writes three of them; the gradient is written once, and
-    the parameter is read in both passes: ten times four bytes a parameter.  What fits a cache need not move, so
+    the parameter is read in both passes: ten times four bytes per parameter.  What fits a cache need not move, so
     for the smallest networks this is more than what the memory sees.
     """
     sizes: list[int] = []
@@ -137,10 +137,10 @@ def _least_bytes(run: Run) -> int:
 
 
 def roofline(setup: Setup) -> Result:
-    """Each step's time against the least time that its products and its bytes need on this machine."""
+    """Measured time of each step, and the least time that its products and its bytes need on this machine."""
     measured = roofs(setup)
     uncaptured = {"capture": False} if setup.device == "cuda" else {}  # a replayed graph shows counters nothing
-    found: Result = {"roofs": measured, "steps": {}}
+    result: Result = {"roofs": measured, "steps": {}}
     for name, build in kinds_of_step(setup).items():
         counted = build(**uncaptured)
         with FlopCounterMode(display=False) as counter:
@@ -153,17 +153,17 @@ def roofline(setup: Setup) -> Result:
             "products": flop / measured[run.training.settings.precision]["median"],
             "bytes": moved / measured["copy"]["median"],
         }
-        found["steps"][name] = {
+        result["steps"][name] = {
             "seconds": {"median": median(seconds), "min": min(seconds), "max": max(seconds)},
             "flop": flop,
             "bytes": moved,
             "bounds": bounds,
             "bound_over_measured": max(bounds.values()) / median(seconds),
         }
-    return found
+    return result
 
 
-#: Which operators belong together in a profile; the first group with a part of the name gets it.
+#: Groups of operators in a profile, each with parts of their names; the first group that matches is taken.
 GROUPS = {
     "optimiser": ("adam",),
     "batch normalisation": ("batch_norm", "batchnorm"),
@@ -178,24 +178,24 @@ GROUPS = {
         "square", "clamp", "threshold", "binary_cross_entropy", "elementwise", "reduce", "sqrt", "where", "softplus",
     ),
 }  # fmt: skip
-#: The library's own operations, and how its Triton kernels are called.
+#: Names of the library's own operations and of its Triton kernels.
 FUSED = re.compile(r"genclust::|^_\w+_kernel")
 
 
 def group_of(operator: str) -> str:
-    """The group of :data:`GROUPS` that an operator's or kernel's name belongs to."""
+    """Group of :data:`GROUPS` that the name of an operator or a kernel belongs to."""
     name = operator.lower()
     group = next((group for group, parts in GROUPS.items() if any(part in name for part in parts)), "other")
     return "fused operations" if FUSED.search(name) and group != "random numbers" else group
 
 
 def profile(setup: Setup) -> Result:
-    """Where a step's time goes: the operators' own time by group, in per cent of all operators."""
+    """Share of each group of operators in a step's time, in per cent of all operators."""
     from torch.profiler import ProfilerActivity
     from torch.profiler import profile as profiler
 
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (setup.device == "cuda")
-    found = {}
+    shares = {}
     for name, build in kinds_of_step(setup).items():
         run = build(**({"capture": False} if setup.device == "cuda" else {}))
         run(2)
@@ -214,5 +214,5 @@ def profile(setup: Setup) -> Result:
         for key, spent in times.items():
             groups[group_of(key)] += spent
         total = sum(groups.values())
-        found[name] = {group: 100 * spent / total for group, spent in groups.items() if spent}
-    return found
+        shares[name] = {group: 100 * spent / total for group, spent in groups.items() if spent}
+    return shares

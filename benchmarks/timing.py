@@ -1,4 +1,4 @@
-"""Comparisons measured in turn within one run, and the file they end in."""
+"""Timing of variants in turn within one run, and the file of the results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-#: Does a piece of work and says how much it was: images, steps or bytes.
+#: Function that does a piece of work and returns its amount, in images, steps or bytes.
 Variant = Callable[[], float]
 
 
@@ -21,9 +21,9 @@ class Comparison:
     """Rates of several variants, one value per round.
 
     Attributes:
-        unit: of the rates, such as ``images/s``.
+        unit: unit of the rates, such as ``images/s``.
         baseline: the variant that the others are compared with.
-        rates: work a second by variant, one a round; every variant has equally many rounds.
+        rates: work per second by variant, one value per round; every variant has equally many rounds.
     """
 
     unit: str
@@ -35,7 +35,7 @@ class Comparison:
         return [a / b for a, b in zip(self.rates[variant], self.rates[self.baseline], strict=True)]
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: every round, medians of the rates, and median, least and greatest of the rounds' ratios."""
+        """Values for JSON: every round, medians of the rates, and median, minimum and maximum of the ratios."""
         variants = {}
         for name, rates in self.rates.items():
             ratios = self.ratios(name)
@@ -57,11 +57,11 @@ def compare(
     """Time the variants in turn; the first round warms up and is not counted.
 
     Args:
-        variants: what is compared, by name.
-        rounds: how many rounds count.
-        unit: of work a second.
-        baseline: by default the first variant.
-        wait: returns when the device has finished what it was given.
+        variants: functions to compare, by name.
+        rounds: number of counted rounds.
+        unit: unit of the rates.
+        baseline: name of the baseline, by default the first variant.
+        wait: function that returns when the device has finished its work.
     """
     names = list(variants)
     rates: dict[str, list[float]] = {name: [] for name in names}
@@ -78,7 +78,7 @@ def compare(
 
 
 def repeat(work: Callable[[], object], times: int, amount: float = 1.0) -> Variant:
-    """``times`` calls of ``work`` as one variant, each worth ``amount``."""
+    """Variant that calls ``work`` several ``times``, where each call counts as ``amount``."""
 
     def variant() -> float:
         for _ in range(times):
@@ -89,7 +89,7 @@ def repeat(work: Callable[[], object], times: int, amount: float = 1.0) -> Varia
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON so that ``path`` is at any time a whole file, the old or the new one."""
+    """Write JSON atomically, so that ``path`` is at any time a whole file, the old or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=".json", dir=path.parent)
     try:

@@ -1,4 +1,4 @@
-"""How fast the library trains: against its peers, with several seeds, and as captured graphs on a GPU."""
+"""Benchmarks of training: against other libraries, with several seeds, and as captured graphs on a GPU."""
 
 from __future__ import annotations
 
@@ -39,25 +39,27 @@ def throughput(setup: Setup) -> Result:
             variants[f"genclust, {kind}"] = Run(make, x, batch, precision=kind).images(len(x) // batch)
         return setup.compare(variants, "images/s").as_dict() | {"batch": batch}
 
-    found: Result = {}
+    results: Result = {}
     for batch in (300, 64):
         loops = {
             "DataLoader loop": partial(peers.plain_loop, batch=batch),
             "DataLoader loop, images converted one by one": partial(peers.plain_loop, batch=batch, convert=True),
         }
-        found[f"Gumbel MLP, batch {batch}"] = against(loops, MNIST, batch)
+        results[f"Gumbel MLP, batch {batch}"] = against(loops, MNIST, batch)
     for name, samples in (("VAE", 1), ("IWAE, 10 samples", 10)):
         pythae = {"pythae": partial(peers.pythae_training, batch=100, samples=samples)}
-        found[f"{name}, batch 100"] = against(pythae, partial(VAE, samples=samples), 100, n if samples == 1 else n // 3)
-    found["VaDE, batch 256"] = against({"ClustPy": partial(peers.clustpy_vade, batch=256)}, VaDE, 256)
-    return {name: result for name, result in found.items() if result}
+        results[f"{name}, batch 100"] = against(
+            pythae, partial(VAE, samples=samples), 100, n if samples == 1 else n // 3
+        )
+    results["VaDE, batch 256"] = against({"ClustPy": partial(peers.clustpy_vade, batch=256)}, VaDE, 256)
+    return {name: result for name, result in results.items() if result}
 
 
 # ---- replicas and processes
 
 
 def _serve(pipe: Connection, make: Make, x: Tensor, batch: int, counts: Sequence[int]) -> None:
-    """A process of one thread that trains as many replicas as it is told, as many steps as it is told."""
+    """Loop of a process with one thread that trains as many replicas and steps as it is ordered to."""
     torch.set_num_threads(1)
     runs = {count: Run(make, x, batch, count) for count in counts}
     pipe.send("ready")
@@ -68,7 +70,7 @@ def _serve(pipe: Connection, make: Make, x: Tensor, batch: int, counts: Sequence
 
 @contextmanager
 def workers(make: Make, x: Tensor, batch: int, counts: Sequence[int]) -> Iterator[list[Connection]]:
-    """Two training processes that wait for orders, so that starting them is not timed."""
+    """Context with two training processes that wait for orders, so that starting them is not timed."""
     spawn = multiprocessing.get_context("spawn")
     pipes, processes = [], []
     for _ in range(2):
@@ -93,7 +95,7 @@ def workers(make: Make, x: Tensor, batch: int, counts: Sequence[int]) -> Iterato
 
 def replicas(setup: Setup) -> Result:
     """Images per second in training several seeds, side by side, in two processes or one after the other."""
-    found = {}
+    results = {}
     for name, make, source, batch, steps in (
         ("demo network, batch 100", DEMO, setup.digits, 100, setup.pick(140, 2)),
         ("MNIST network, batch 300", MNIST, setup.mnist, 300, setup.pick(12, 1)),
@@ -114,33 +116,33 @@ def replicas(setup: Setup) -> Result:
 
             for R in counts[1:]:
                 variants[f"two processes, {R}"] = partial(shared, R)
-            found[name] = setup.compare(variants, "images/s").as_dict() | {"batch": batch}
-    return found
+            results[name] = setup.compare(variants, "images/s").as_dict() | {"batch": batch}
+    return results
 
 
 def graphs(setup: Setup) -> Result:
     """Images per second of a training step captured as one CUDA graph, against launching its kernels one by one."""
     x = whole_batches(setup.mnist, 300, 60_000)
     steps = setup.pick(200, 2)
-    found = {}
+    results = {}
     for R in (1, 2, 4, 8, 10, 16):
         variants = {
             f"{name}, {precision}": Run(MNIST, x, 300, R, precision, setup.device, capture=captured).images(steps)
             for name, captured in (("one by one", False), ("captured", True))
             for precision in setup.precisions
         }
-        found[str(R)] = setup.compare(variants, "images/s").as_dict() | {"batch": 300}
-    return found
+        results[str(R)] = setup.compare(variants, "images/s").as_dict() | {"batch": 300}
+    return results
 
 
 def table_row(setup: Setup) -> Result:
-    """Seconds on a GPU for ten replicas of the Gumbel MLP and 300 epochs of 60,000 images.
+    """Seconds on a GPU for ten replicas of the Gumbel MLP and 300 epochs of 60,000 images, for each precision.
 
-    If a hundredth of it says that it would take more than three minutes, that estimate is what is given.
+    If a hundredth of it predicts more than three minutes, that estimate is returned.
     """
     x = whole_batches(setup.mnist, 300, 60_000)
     steps = 300 * 200
-    found = {}
+    results = {}
     for precision in setup.precisions:
         run = Run(MNIST, x, 300, 10, precision, setup.device)
         run(setup.pick(100, 2))
@@ -155,5 +157,5 @@ def table_row(setup: Setup) -> Result:
             run(steps)
             setup.wait()
         seconds = time.perf_counter() - began if whole else estimate
-        found[precision] = {"seconds": seconds, "whole": whole, "replicas": 10, "epochs": 300}
-    return found
+        results[precision] = {"seconds": seconds, "whole": whole, "replicas": 10, "epochs": 300}
+    return results

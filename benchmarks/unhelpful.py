@@ -1,4 +1,4 @@
-"""Optimisations that were tried on a CPU and not taken, beside what is done instead."""
+"""Benchmarks of optimisations that were tried on a CPU and not taken, beside what is done instead."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from genclust.streams import CounterNoise, Noise
 
 
 def unhelpful(setup: Setup) -> Result:
-    """Rates of the tried and of the taken, the taken being the baseline; above 1 the tried would be faster."""
+    """Rates of each optimisation and of what is done instead, the baseline; a ratio above 1 would be faster."""
     tries: Mapping[str, Callable[[Setup], tuple[dict[str, Variant], float]]] = {
         "Bernoulli log-likelihood as a registered operation with a backward of its own": _registered,
         "vmap over replicas instead of batched products, demo network": partial(_vmap, hidden=64, batch=100, x_dim=64),
@@ -31,11 +31,11 @@ def unhelpful(setup: Setup) -> Result:
         "torch.compile of the VAE's loss": _compiled_loss,
         "torch.compile of the class-broadcast bias and activation": _compiled_class_bias,
     }
-    found = {}
+    results = {}
     for name, build in tries.items():
         variants, seconds = build(setup)
-        found[name] = setup.compare(variants, "calls/s", "taken").as_dict() | {"first_call_seconds": seconds}
-    return found
+        results[name] = setup.compare(variants, "calls/s", "taken").as_dict() | {"first_call_seconds": seconds}
+    return results
 
 
 def _backward(loss: Callable[[], Tensor]) -> Callable[[], None]:
@@ -52,7 +52,7 @@ def _registered(setup: Setup) -> tuple[dict[str, Variant], float]:
 
 
 def _vmap(setup: Setup, hidden: int, batch: int, x_dim: int) -> tuple[dict[str, Variant], float]:
-    """Eight replicas of a network of one hidden layer, forwards and backwards."""
+    """Variants of eight replicas of a network of one hidden layer, forwards and backwards."""
     R = 8
     x = torch.rand(R, batch, x_dim)
     one = [nn.Sequential(nn.Linear(x_dim, hidden), nn.ReLU(), nn.Linear(hidden, x_dim)) for _ in range(R)]

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from genclust.data import DataError
-from genclust.experiments.declaration import RunConfig
+from genclust.experiments.configuration import RunConfig
 from genclust.experiments.execution import Task, run
 from genclust.experiments.locks import Held
 from genclust.experiments.planning import PEAK

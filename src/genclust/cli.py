@@ -38,15 +38,17 @@ def run(
     experiment: Annotated[str, typer.Argument(help="An experiment; `genclust list` names them.")],
     row: Annotated[list[str] | None, typer.Option(help="Only this row; may be repeated.")] = None,
     profile: Annotated[str, typer.Option(help="demo, quick, long or paper.")] = "demo",
-    seeds: Annotated[str | None, typer.Option(help="Such as 0-9 or 0,3; the profile's own otherwise.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Such as 0-9 or 0,3; by default those of the profile.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A setting as key=value; may be repeated.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Stop with a checkpoint after so many minutes.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Stop with a checkpoint after this many minutes.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1.")] = "cpu",
-    into: Annotated[Path | None, typer.Option("--store", help="Write records here, not to your own store.")] = None,
-    anew: Annotated[bool, typer.Option("--anew", help="Run also what is published, for your own store.")] = False,
+    into: Annotated[
+        Path | None, typer.Option("--store", help="Write records to this store instead of your own.")
+    ] = None,
+    anew: Annotated[bool, typer.Option("--anew", help="Run also what is published, into your own store.")] = False,
     quiet: Annotated[bool, typer.Option(help="No progress bar.")] = False,
 ) -> None:
-    """Run the rows of an experiment; what a store has is not run again."""
+    """Run the rows of an experiment; seeds that a store has are not run again."""
     with one_sentence():
         declared = declaration.load(experiment)
         rows = [declared.row(name) for name in row] if row else declared.runnable
@@ -69,14 +71,14 @@ def run(
 
 
 def _table(*columns: str) -> Table:
-    """A table without a frame, so that it fits 80 columns; long names are folded rather than cut."""
+    """Table without a frame, so that it fits 80 columns; long names are folded rather than cut."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold", no_wrap=column == "row")
     return table
 
 
-#: What is shown of a row for which nothing is reported.
+#: Metrics that are shown of a row without reported numbers.
 UNREPORTED = (
     *("test.acc_hungarian", "test.nmi_geometric", "test.ari", "test.log_likelihood"),
     *("test.leading_y", "test.leading_z"),
@@ -111,7 +113,7 @@ def _cell(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
 
 
-#: An experiment with more rows than this is listed in one line, unless it is asked for.
+#: Number of rows beyond which an experiment is listed in one line, unless it is named.
 LISTED_ROWS = 20
 
 
@@ -119,7 +121,7 @@ LISTED_ROWS = 20
 def list_(
     experiment: Annotated[str | None, typer.Argument(help="Only this experiment, with all its rows.")] = None,
 ) -> None:
-    """The declared experiments, their rows, and what is published of each."""
+    """List the declared experiments, their rows, and which records of each are published."""
     with one_sentence():
         table = _table("experiment", "row", "data set", "published")
         for name in declaration.names() if experiment is None else [experiment]:
@@ -135,8 +137,8 @@ def list_(
 
 
 def _published(row: declaration.Row) -> str:
-    for asked in (None, declaration.parse_profile("demo")):
-        profile, records = published_records(row, asked)
+    for requested in (None, declaration.parse_profile("demo")):
+        profile, records = published_records(row, requested)
         if records:
             return f"{profile}, {len(records)} seed{'s' * (len(records) > 1)}"
     return "–"
@@ -148,7 +150,7 @@ def show(
     row: Annotated[str | None, typer.Option(help="Only this row.")] = None,
     profile: Annotated[str, typer.Option(help="demo, quick, long or paper.")] = "paper",
 ) -> None:
-    """The resolved settings of an experiment's rows, and their records."""
+    """Show the resolved settings of an experiment's rows, and their records."""
     with one_sentence():
         declared = declaration.load(experiment)
         console.print(f"[bold]{declared.name}[/]: {declared.title} ({declared.paper}, {declared.table})")
@@ -160,29 +162,31 @@ def show(
             console.print(f"\n[bold]{one.name}[/]  {one.label} on {config.data['name']}, results/{config.address}")
             plain = {"data": config.data, "model": config.model, "training": config.training}
             console.print(yaml.safe_dump(plain, sort_keys=False).rstrip(), highlight=False)
-            found = store.find(config, one.seeds(known), [*store.in_repository(), store.own()])
-            if found:
-                _print_records(profile, one, [found[seed] for seed in sorted(found)])
+            records = store.find(config, one.seeds(known), [*store.in_repository(), store.own()])
+            if records:
+                _print_records(profile, one, [records[seed] for seed in sorted(records)])
             else:
                 console.print(f"Not run yet: genclust run {experiment} --row {one.name} --profile {profile}")
 
 
 @app.command()
 def plan(
-    experiments: Annotated[list[str] | None, typer.Argument(help="Only what these ask for; all by default.")] = None,
-    profile: Annotated[str | None, typer.Option(help="Only demo, quick, long or paper.")] = None,
+    experiments: Annotated[
+        list[str] | None, typer.Argument(help="Only the runs of these experiments; all by default.")
+    ] = None,
+    profile: Annotated[str | None, typer.Option(help="Only this profile: demo, quick, long or paper.")] = None,
     measure: Annotated[
-        bool, typer.Option("--measure", help="Time a few steps of what no record tells of, a minute each at most.")
+        bool, typer.Option("--measure", help="Time a few steps of networks without records, a minute each at most.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """What declared rows lack in the stores, as seeds of configurations, and what training it will take."""
+    """List the seeds that declared rows lack in the stores, and what training them will take."""
     with one_sentence():
-        asked = experiments or [], None if profile is None else declaration.parse_profile(profile)
-        units = planning.plan(*asked)
+        scope = experiments or [], None if profile is None else declaration.parse_profile(profile)
+        units = planning.plan(*scope)
         if measure:
             planning.measure(units)
-            units = planning.plan(*asked)
+            units = planning.plan(*scope)
         if as_json:
             print(json.dumps(planning.as_plain(units)))
             return
@@ -209,16 +213,16 @@ def _core_hours(units: list[planning.Unit]) -> float:
 
 
 @app.command()
-def status(as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False) -> None:
-    """What runs now, how far it is and when its training will be done."""
+def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show which runs are in progress, how far they are, and when their training will be done."""
     with one_sentence():
-        found = running.status()
+        runs = running.status()
         if as_json:
-            print(json.dumps([asdict(one) for one in found]))
+            print(json.dumps([asdict(one) for one in runs]))
             return
         form = "{:<44} {:<8} {:>9} {:>9} {:>8} {:>12}  {}"
         print(form.format("configuration/seed", "state", "step", "of", "s/step", "done", "process"))
-        for one in found:
+        for one in runs:
             print(
                 form.format(
                     *(one.unit, one.state, one.step, one.steps or "?", f"{one.seconds:.3g}" if one.seconds else "?"),
@@ -234,10 +238,10 @@ def publish(
     row: Annotated[list[str] | None, typer.Option(help="Only this row; may be repeated.")] = None,
     profile: Annotated[str, typer.Option(help="demo, quick, long or paper.")] = "paper",
     from_: Annotated[
-        Path | None, typer.Option("--store", help="Take records from here, not from your own store.")
+        Path | None, typer.Option("--store", help="Take records from this store instead of your own.")
     ] = None,
 ) -> None:
-    """Copy whole rows, of committed code only, into the published store results/; seeds may come from waiting/ too."""
+    """Copy complete rows of committed code into the published store results/, from your own store and waiting/."""
     with one_sentence():
         declared = declaration.load(experiment)
         rows = [declared.row(name) for name in row] if row else declared.runnable
@@ -253,10 +257,10 @@ def publish(
 @app.command()
 def keep(
     from_: Annotated[
-        Path | None, typer.Option("--store", help="Take records from here, not from your own store.")
+        Path | None, typer.Option("--store", help="Take records from this store instead of your own.")
     ] = None,
 ) -> None:
-    """Copy finished seeds, of committed code only, into waiting/, where the rest of their row is waited for."""
+    """Copy finished seeds, of committed code only, into waiting/, until the rest of their row is finished."""
     with one_sentence():
         source = store.Store(from_) if from_ else store.own()
         for record in publishing.keep(source, store.published(), store.waiting()):
@@ -265,18 +269,20 @@ def keep(
 
 @app.command()
 def audit(
-    folder: Annotated[Path | None, typer.Option("--store", help="The records here, not the published ones.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--store", help="Audit this store instead of the published one.")
+    ] = None,
 ) -> None:
-    """Recompute the scores of every record by another path, from what the record keeps."""
+    """Recompute the scores of every record from its arrays by independent code."""
     with one_sentence():
         audited = list(auditing.audit((store.Store(folder) if folder else store.published()).every()))
         table = _table("data set", "model", "records", *get_args(auditing.State))
         kinds: dict[tuple[str, str], list[auditing.Audit]] = {}
         for one in audited:
             kinds.setdefault((one.record.data["name"], one.record.config["model"]["name"]), []).append(one)
-        for kind, found in [*sorted(kinds.items()), (("all", ""), audited)]:
-            states = [sum(one.state == state for one in found) for state in get_args(auditing.State)]
-            table.add_row(*kind, str(len(found)), *(str(n) if n else "–" for n in states))
+        for kind, audits in [*sorted(kinds.items()), (("all", ""), audited)]:
+            states = [sum(one.state == state for one in audits) for state in get_args(auditing.State)]
+            table.add_row(*kind, str(len(audits)), *(str(n) if n else "–" for n in states))
         console.print(table)
         faults = [one for one in audited if one.state == "wrong"]
         for one in faults:
@@ -290,8 +296,8 @@ def audit(
 
 
 @app.command()
-def verdicts(as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False) -> None:
-    """Reported against measured, for every number of the papers."""
+def verdicts(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Compare every number that the papers report with the measured one."""
     with one_sentence():
         lines = all_verdicts()
         if as_json:
@@ -315,7 +321,7 @@ def verdicts(as_json: Annotated[bool, typer.Option("--json", help="Machine-reada
 
 @app.command()
 def schema() -> None:
-    """The JSON schema of declarations, by which editors complete and check them."""
+    """Print the JSON schema of declarations, with which editors complete and check them."""
     print(declaration_schema.text(), end="")
 
 

@@ -13,7 +13,7 @@ Root = Annotated[Path, typer.Option(help="The repository; by default this folder
 
 
 class RepeatedPairs(TyperCommand):
-    """A command whose option ``parameter`` takes two words and may be repeated, which no annotation of Typer says."""
+    """Command whose option ``parameter`` takes two words and may be repeated, which Typer cannot annotate."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
@@ -22,7 +22,7 @@ class RepeatedPairs(TyperCommand):
 
 
 def _refused(command: str, error: Exception) -> typer.Exit:
-    """Say in one sentence what went wrong; the caller raises the result."""
+    """Print an error in one sentence, and return the exception for the caller to raise."""
     print(f"{command}: {error}", file=sys.stderr)
     return typer.Exit(1)
 
@@ -35,7 +35,7 @@ def notebook(
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the parameters instead of running.")] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="By default _build/notebooks/NAME.ipynb.")
+        Path | None, typer.Option("--output", "-o", help="Path of the result, by default _build/notebooks/NAME.ipynb.")
     ] = None,
     root: Root = Path(),
 ) -> None:
@@ -58,11 +58,13 @@ def notebook(
 
 
 def book(
-    strict: Annotated[bool, typer.Option("--strict", help="From nothing, with every warning an error.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show what Sphinx says of every page.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Build everything anew, with every warning an error.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show the output of Sphinx for every page.")] = False,
     root: Root = Path(),
 ) -> None:
-    """Run the notebooks that need it, and build the book."""
+    """Run the notebooks that are new or out of date, and build the book."""
     from genclust.book import build, notebooks
 
     try:

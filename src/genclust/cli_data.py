@@ -1,4 +1,4 @@
-"""``genclust data``: what data sets there are, getting them, and checking them."""
+"""``genclust data``: listing, downloading and checking data sets."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from rich.table import Table
 from genclust import data
 from genclust.settings import SettingError
 
-app = typer.Typer(help="The data sets: what there is, getting them, checking them.", no_args_is_help=True)
+app = typer.Typer(help="List, download and check data sets.", no_args_is_help=True)
 
 
 def fail(message: str) -> typer.Exit:
-    """Say in one sentence what went wrong; the caller raises the result."""
+    """Print an error in one sentence, and return the exception for the caller to raise."""
     typer.echo(message, err=True)
     return typer.Exit(1)
 
 
 @app.command("list")
 def list_() -> None:
-    """Show all data sets, which of them are in the data folder, and how near they are to those of the papers."""
+    """List all data sets, whether they are in the data folder, and how near they are to those of the papers."""
     try:
         known, folder = data.sources(), data.folder()
     except (data.DataError, SettingError) as error:
@@ -32,14 +32,14 @@ def list_() -> None:
         table.add_column(heading, justify="right" if heading == "rows" else "left")
     for name, source in known.items():
         rows = " + ".join(f"{n:,}" for n in source.splits.values())
-        here = "yes" if source.present(data.place(name)) else "no"
-        table.add_row(name, source.what, rows, here, source.fidelity, source.stands_in_for or "")
+        present = "yes" if source.present(data.place(name)) else "no"
+        table.add_row(name, source.what, rows, present, source.fidelity, source.stands_in_for or "")
     Console().print(table)
 
 
 @app.command()
 def fetch(names: Annotated[list[str], typer.Argument(help="names, as `genclust data list` shows them")]) -> None:
-    """Download data sets that are not in the data folder, or not right there."""
+    """Download data sets that are missing or damaged in the data folder."""
     for name in names:
         try:
             data.fetch(name)

@@ -16,13 +16,13 @@ from genclust.experiments.workers import Unfinished
 from genclust.settings import SettingError
 from genclust.training.checkpoints import DamagedCheckpoint
 
-#: What PyTorch says where it cannot allocate, on a CPU and on a GPU.
+#: Messages of PyTorch where it cannot allocate memory, on a CPU and on a GPU.
 OUT_OF_MEMORY = re.compile("not enough memory|can't allocate memory|out of memory")
 
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """Errors that a user can mend are told in one sentence, without a stack trace."""
+    """Context in which errors that a user can mend are told in one sentence, without a stack trace."""
     try:
         yield
     except (SettingError, DataError, StoreError, DamagedCheckpoint, ModelError) as error:

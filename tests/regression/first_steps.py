@@ -42,7 +42,8 @@ from genclust.evaluation.capabilities import HasClusters
 from genclust.evaluation.likelihood import log_likelihood
 from genclust.evaluation.trained import encoder_input
 from genclust.experiments import declaration, execution, training_run
-from genclust.experiments.declaration import Profile, RunConfig
+from genclust.experiments.configuration import RunConfig, training_settings
+from genclust.experiments.declaration import Profile
 from genclust.models import BASELINES, BernoulliModel
 from genclust.models.inference import as_float
 from genclust.streams import Noise
@@ -162,7 +163,7 @@ def training_of(config: RunConfig, data: DataSet, double: bool = False) -> Train
     model = training_run.build(config, 1, x.shape[1])
     if double:
         model, x = model.double(), as_float(x).double()
-    settings = declaration.training_settings(config.model["name"], config.training)
+    settings = training_settings(config.model["name"], config.training)
     training = Training(model, [SEED], x, settings, labelled=training_run.labelled_rows(config, data, [SEED]))
     if double:
         training.noise = DoubleNoise([SEED], "training noise")

@@ -7,6 +7,7 @@ import pytest
 from genclust.data import MissingData
 from genclust.experiments import declaration
 from genclust.experiments.audit import audit, keeps_something
+from genclust.experiments.configuration import RunConfig
 from genclust.experiments.execution import prepare
 from genclust.experiments.store import find, published
 
@@ -43,7 +44,7 @@ def test_data_is_what_the_records_were_made_of(name):
     one_each = {record.data["variant"]: record for record in published().every() if record.data["name"] == name}
     for record in one_each.values():
         try:
-            data, digest = prepare(declaration.RunConfig(**record.config))
+            data, digest = prepare(RunConfig(**record.config))
         except MissingData as error:
             pytest.skip(str(error))
         assert digest == record.data["digest"] or data.variant != record.data["variant"], record.path

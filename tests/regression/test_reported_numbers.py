@@ -13,6 +13,7 @@ import pytest
 from genclust.evaluation.registry import revisions, suits
 from genclust.evaluation.trained import BINARISATION_SEED
 from genclust.experiments import declaration, published_records, verdicts
+from genclust.experiments.configuration import RunConfig
 from genclust.experiments.execution import task_for
 from genclust.experiments.provenance import is_committed
 from genclust.experiments.store import published
@@ -91,7 +92,7 @@ def test_the_store_is_small_and_its_records_are_of_committed_code():
 
 def test_published_records_name_evaluations_of_their_models_in_present_revisions():
     for record in published().every():
-        assert all(suits(name, declaration.RunConfig(**record.config)) for name in record.evaluations), record.path
+        assert all(suits(name, RunConfig(**record.config)) for name in record.evaluations), record.path
         assert record.evaluations == revisions(list(record.evaluations)), record.path
 
 

@@ -1,4 +1,4 @@
-"""The pages of the API reference: one for each public module, found in the source tree.
+"""Pages of the API reference: one for each public module, found in the source tree.
 
 Sphinx's ``autosummary`` would take a module for the function of the same name that its package exports, such as
 ``genclust.kernels.mixture``, and its lists of pages exclude a table of contents in a file of its own.
@@ -10,12 +10,12 @@ import ast
 import re
 from pathlib import Path
 
-#: What is left out: names that begin with an underscore, the command line, and the making of the book.
+#: Modules without a page, which are private ones, the command line, and this package.
 INTERNAL = re.compile(r"genclust\.(cli|book)|\._")
 
 
 def pages(source: Path) -> dict[str, str]:
-    """The page of every public module in reStructuredText, by the module's dotted name.
+    """Page of every public module in reStructuredText, by the module's dotted name.
 
     Args:
         source: the folder that holds ``genclust/``.
@@ -25,16 +25,16 @@ def pages(source: Path) -> dict[str, str]:
 
 
 def public_modules(source: Path) -> dict[str, Path]:
-    """The file of every public module and package, by its dotted name."""
-    found = {}
+    """File of every public module and package, by its dotted name."""
+    modules = {}
     for path in sorted((source / "genclust").rglob("*.py")):
         place = path.parent if path.name == "__init__.py" else path.with_suffix("")
-        found[".".join(place.relative_to(source).parts)] = path
-    return {name: path for name, path in found.items() if not INTERNAL.search(name)}
+        modules[".".join(place.relative_to(source).parts)] = path
+    return {name: path for name, path in modules.items() if not INTERNAL.search(name)}
 
 
 def _page(name: str, trees: dict[str, ast.Module]) -> str:
-    """What autodoc is to show of a module; what a package exports is described where it is defined."""
+    """Page of one module, for autodoc; what a package exports is described where it is defined."""
     title = f"``{name.removeprefix('genclust.')}``"  # the sidebar cuts off what is longer
     lines = [title, "=" * len(title), "", f".. automodule:: {name}"]
     exported, imported = _exported(trees[name]), _imported(trees[name])
@@ -54,7 +54,7 @@ def _page(name: str, trees: dict[str, ast.Module]) -> str:
 
 
 def _exported(tree: ast.Module) -> list[str]:
-    """The names in ``__all__``; none where there is none."""
+    """Names in ``__all__`` of a module; empty if it has none."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["__all__"]:
             return list(ast.literal_eval(node.value))
@@ -62,7 +62,7 @@ def _exported(tree: ast.Module) -> list[str]:
 
 
 def _imported(tree: ast.Module) -> dict[str, str]:
-    """What a module imports of others, also when first asked for: by name, where it is defined."""
+    """Definitions of what a module imports from others, anywhere in its code: dotted names by the local name."""
     return {
         alias.asname or alias.name: f"{node.module}.{alias.name}"
         for node in ast.walk(tree)

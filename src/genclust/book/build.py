@@ -22,23 +22,23 @@ import yaml
 
 from genclust.book import api, notebooks
 
-#: What a notebook's output depends on, besides itself and the lists of papers and data sets.
+#: Folders that a notebook's output depends on, besides itself and the lists of papers and data sets.
 WATCHED = ("src", "experiments", "results", "benchmarks")
 IGNORED = {"__pycache__", ".ipynb_checkpoints"}
 PARALLEL = 2  # notebooks at once
 
 
 class BuildError(Exception):
-    """The book cannot be built; the message says why."""
+    """Raised if the book cannot be built; the message says why."""
 
 
 def build(root: Path, strict: bool = False, verbose: bool = False) -> Path:
-    """Build the whole book and return its first page.
+    """Build the whole book and return the path of its first page.
 
     Args:
-        root: the repository.
-        strict: start from nothing, and fail on any warning.
-        verbose: show what Sphinx says of every page.
+        root: folder of the repository.
+        strict: whether to build everything anew and fail on any warning.
+        verbose: whether to show the output of Sphinx for every page.
     """
     executed = run_notebooks(root)
     source = stage(root, executed)
@@ -71,7 +71,7 @@ def build(root: Path, strict: bool = False, verbose: bool = False) -> Path:
 
 
 def pages(root: Path) -> list[str]:
-    """All pages that the table of contents names, without their endings.
+    """All pages in the table of contents, without the suffixes of their files.
 
     Raises:
         BuildError: if the folder has no table of contents.
@@ -96,7 +96,7 @@ def pages(root: Path) -> list[str]:
 
 
 def run_notebooks(root: Path) -> dict[str, Path]:
-    """Run the book's notebooks that have no executed copy up to date; return all copies by name."""
+    """Run the notebooks whose executed copy is missing or out of date; return all copies by name."""
     sources = {}
     for page in pages(root):
         if page.startswith("notebooks/"):

@@ -1,4 +1,4 @@
-"""What the published runs cost, from their records."""
+"""Costs of the published runs, from their records."""
 
 from __future__ import annotations
 
@@ -8,28 +8,29 @@ from collections.abc import Sequence
 import pandas as pd
 
 from genclust.experiments import declaration
-from genclust.experiments.declaration import PROFILES, Row, RunConfig
+from genclust.experiments.configuration import RunConfig
+from genclust.experiments.declaration import PROFILES, Row
 from genclust.experiments.papers import papers
 from genclust.experiments.planning import PROCESSORS, seconds_per_step
 from genclust.experiments.store import published
 
-#: Which runs belong together in a line, by headings.
+#: Columns that group runs into lines, by their headings.
 PER_PAPER = {"Paper": "paper", "Profile": "profile"}
 PER_EXPERIMENT = {"Experiment": "experiment", "Profile": "profile"}
 
 
 def runs(experiments: str = "") -> pd.DataFrame:
-    """One line for each published record, under the row that declares its settings.
+    """Table with one line per published record, under the row that declares its settings.
 
     Args:
-        experiments: only what these declare, with commas between them; all by default.
+        experiments: names of the experiments to list, separated by commas; all by default.
 
     Columns: ``paper``, ``experiment``, ``row``, ``profile``, ``seed``, ``model``, ``data``, ``processor``, ``threads``,
     ``seconds`` of training, ``core_hours`` (seconds times threads; NaN on a GPU) and ``step_ms``, milliseconds per step
     of one seed (NaN for what has no steps, and for runs that failed).
 
     Raises:
-        SettingError: for the name of an experiment that there is not.
+        SettingError: if there is no experiment of that name.
         StoreError: if a record is damaged.
     """
     chosen = [declaration.load(name.strip()).name for name in experiments.split(",") if name.strip()]
@@ -60,13 +61,13 @@ def runs(experiments: str = "") -> pd.DataFrame:
                 "step_ms": 1000 * seconds_per_step(record) if trained else math.nan,
             }
         )
-    found = pd.DataFrame(lines)
+    table = pd.DataFrame(lines)
     order = {"paper": [paper.title for paper in papers().values()], "profile": list(reversed(PROFILES))}
-    return found.assign(**{name: pd.Categorical(found[name], values) for name, values in order.items()})
+    return table.assign(**{name: pd.Categorical(table[name], values) for name, values in order.items()})
 
 
 def summary(found: pd.DataFrame) -> str:
-    """What all published runs cost, in a sentence or two."""
+    """Sentences on the core-hours of all published runs."""
     hours = found.groupby("paper", observed=True).core_hours.sum()
     row = found.groupby(["row", "profile"], observed=True).core_hours.sum().idxmax()
     first = dearest(found, 1).iloc[0]
@@ -78,29 +79,29 @@ def summary(found: pd.DataFrame) -> str:
 
 
 def _owners() -> dict[str, tuple[str, Row, str]]:
-    """Paper, row and profile of every configuration; of rows that share one, the first with runs of its own."""
-    found: dict[str, tuple[str, Row, str]] = {}
+    """Paper, row and profile of every configuration by address; of several rows, the first with runs of its own."""
+    owners: dict[str, tuple[str, Row, str]] = {}
     for experiment in map(declaration.load, declaration.names()):
         for row in experiment.runnable:
             if not row.run_of:
                 for profile in PROFILES:
                     if profile in row.profiles:
-                        found.setdefault(row.config(profile).address, (experiment.paper, row, profile))
-    return found
+                        owners.setdefault(row.config(profile).address, (experiment.paper, row, profile))
+    return owners
 
 
 def _processor(legs: Sequence[dict[str, str]]) -> str:
-    """The GPU, or the processor where the record names it."""
+    """Name of the GPU, or of the processor where the record has it."""
     names = [leg["device"] if leg["device"] not in PROCESSORS else leg.get("processor", "") for leg in legs]
     return ", ".join(dict.fromkeys(name or "not recorded" for name in names))
 
 
 def cost(found: pd.DataFrame, by: dict[str, str]) -> pd.DataFrame:
-    """Runs and core-hours of what belongs together, with all of it in the last line.
+    """Table of the numbers of runs and core-hours of each group, with the total in the last line.
 
     Args:
-        found: of `runs`.
-        by: the columns that decide what belongs together, by their headings, such as ``PER_PAPER``.
+        found: table from `runs`.
+        by: columns that define the groups, by their headings, such as ``PER_PAPER``.
     """
     groups = found.groupby(list(by.values()), observed=True)
     table = groups.agg(Runs=("seed", "size"), hours=("core_hours", "sum")).reset_index()
@@ -111,7 +112,7 @@ def cost(found: pd.DataFrame, by: dict[str, str]) -> pd.DataFrame:
 
 
 def dearest(found: pd.DataFrame, n: int = 10) -> pd.DataFrame:
-    """The rows with the most core-hours, all seeds together."""
+    """Table of the rows with the most core-hours, summed over seeds."""
     groups = found.groupby(["row", "profile"], observed=True).core_hours
     table = groups.agg(seeds="size", hours="sum").reset_index().nlargest(n, "hours")
     return pd.DataFrame(
@@ -124,7 +125,7 @@ def dearest(found: pd.DataFrame, n: int = 10) -> pd.DataFrame:
 
 
 def steps(found: pd.DataFrame) -> pd.DataFrame:
-    """Milliseconds per step of one seed for each model, data set and profile: median, and least to greatest."""
+    """Table of milliseconds per step of one seed for each model, data set and profile: median and range."""
     groups = found.dropna(subset="step_ms").groupby(["model", "data", "profile"], observed=True).step_ms
     table = groups.agg(["median", "min", "max"]).reset_index()
     spread = [f"{_short(low)} to {_short(high)}" for low, high in zip(table["min"], table["max"], strict=True)]
@@ -139,12 +140,12 @@ def steps(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def _short(value: float) -> str:
-    """Two digits at least, and no more after the point than are told apart."""
+    """Number as text, with one decimal below 10 and none from there on."""
     return f"{value:.1f}" if value < 10 else f"{value:,.0f}"
 
 
 def machines(found: pd.DataFrame) -> pd.DataFrame:
-    """Hours by the clock on each kind of processor."""
+    """Table of the wall-clock hours on each kind of processor."""
     table = found.groupby(["processor", "threads"]).agg(runs=("seed", "size"), seconds=("seconds", "sum")).reset_index()
     return pd.DataFrame(
         {

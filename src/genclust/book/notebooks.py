@@ -1,4 +1,4 @@
-"""Running notebooks with papermill, so that a finished file is a whole one.
+"""Running of notebooks with papermill, so that only complete ones are written.
 
 Papermill only warns of a parameter that the notebook does not know, and a killed run leaves a file that looks
 like a finished one. Here an unknown parameter is refused before anything runs, and the notebook is written
@@ -22,11 +22,11 @@ KERNEL = "python3"  # resolves to the environment that is running
 
 
 class NotebookError(Exception):
-    """A notebook that cannot be run, or did not complete; the message says why and what to do."""
+    """Raised if a notebook cannot be run or did not complete; the message says why and what to do."""
 
 
 def find(folder: Path, name: str) -> Path:
-    """The notebook ``name`` (with or without ``.ipynb``) of a folder."""
+    """Path of the notebook ``name`` (with or without ``.ipynb``) in a folder."""
     stem = Path(name).name.removesuffix(".ipynb")
     path = folder / f"{stem}.ipynb"
     if not path.is_file():
@@ -36,17 +36,17 @@ def find(folder: Path, name: str) -> Path:
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """The end of a refusal: the nearest valid name, and all of them."""
+    """End of an error message: the nearest valid name, and all valid names."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return f"{hint} (known: {', '.join(known) or 'none'})"
 
 
 def parse_parameters(notebook: Path, texts: Mapping[str, str]) -> dict[str, Any]:
-    """Parameters as values of the type the notebook declares; an unknown or ill-typed one is refused.
+    """Parameters as values of the types that the notebook declares; unknown or ill-typed ones are refused.
 
     Args:
-        notebook: the notebook whose cell tagged ``parameters`` declares names, types and defaults.
+        notebook: path of the notebook, whose cell tagged ``parameters`` declares names, types and defaults.
         texts: the values as typed, by name.
     """
     declared = papermill.inspect_notebook(str(notebook))
@@ -59,7 +59,7 @@ def parse_parameters(notebook: Path, texts: Mapping[str, str]) -> dict[str, Any]
 
 
 def describe(notebook: Path) -> str:
-    """The parameters of a notebook, one per line: name, default, what it means."""
+    """Parameters of a notebook as text, one per line: name, default, meaning."""
     declared = papermill.inspect_notebook(str(notebook))
     return "\n".join(f"{name} = {entry['default']}  # {entry['help']}".rstrip(" #") for name, entry in declared.items())
 
@@ -71,12 +71,12 @@ def _literal(text: str) -> Any:
         return None  # an expression
 
 
-#: Types that a parameters cell can announce, as in ``n_clusters: int = None``.
+#: Types that a parameters cell can announce by an annotation, by name.
 _TYPES: dict[str, type] = {"int": int, "float": float, "str": str, "bool": bool}
 
 
 def _value(name: str, text: str, entry: Mapping[str, str]) -> Any:
-    """``text`` as a value of the type that the notebook announces or that its default has."""
+    """Value of a text, of the type that the notebook announces or that the default has."""
     default = _literal(entry["default"])
     kind = _TYPES.get(entry["inferred_type_name"], type(default))
     if default is None and text.lower() in ("none", "null"):
@@ -97,27 +97,27 @@ def _value(name: str, text: str, entry: Mapping[str, str]) -> Any:
 
 
 def problems(path: Path) -> list[str]:
-    """What is wrong with an executed notebook: error outputs, and code cells that never completed."""
-    found = []
+    """Problems of an executed notebook: error outputs, and code cells that never completed."""
+    faults = []
     notebook = nbformat.read(path, as_version=4)
     for number, cell in enumerate(notebook.cells):
         if cell.cell_type != "code" or not cell.source.strip():
             continue
         errors = [output for output in cell.outputs if output.output_type == "error"]
-        found += [f"cell {number}: {output.ename}: {output.evalue}" for output in errors]
+        faults += [f"cell {number}: {output.ename}: {output.evalue}" for output in errors]
         if not errors and cell.execution_count is None:
-            found.append(f"cell {number}: never completed")
-    return found
+            faults.append(f"cell {number}: never completed")
+    return faults
 
 
 def execute(source: Path, target: Path, parameters: Mapping[str, Any], progress: bool = False) -> None:
     """Run a notebook; ``target`` appears only when every cell has completed without an error.
 
     Args:
-        source: the notebook, which is left as it is and in whose folder the kernel runs.
-        target: where the executed copy goes.
+        source: path of the notebook, which is not changed and in whose folder the kernel runs.
+        target: path of the executed copy.
         parameters: checked values, see :func:`parse_parameters`.
-        progress: show papermill's progress bar.
+        progress: whether to show papermill's progress bar.
     """
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # a user's own kernel called python3 does not take over
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -134,9 +134,9 @@ def execute(source: Path, target: Path, parameters: Mapping[str, Any], progress:
             progress_bar=progress,
             log_output=False,
         )
-        found = problems(temporary)
-        if found:
-            raise NotebookError(f"{source.stem} did not complete: " + "; ".join(found))
+        faults = problems(temporary)
+        if faults:
+            raise NotebookError(f"{source.stem} did not complete: " + "; ".join(faults))
         _tidy(temporary)
         temporary.replace(target)
     except papermill.PapermillExecutionError as error:
@@ -147,7 +147,7 @@ def execute(source: Path, target: Path, parameters: Mapping[str, Any], progress:
 
 
 def _tidy(path: Path) -> None:
-    """Leave out what papermill writes about time and place, so that an executed copy can be published."""
+    """Remove papermill's metadata of time and place, so that an executed copy can be published."""
     notebook = nbformat.read(path, as_version=4)
     notebook.metadata.pop("papermill", None)
     for cell in notebook.cells:

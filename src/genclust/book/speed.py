@@ -1,4 +1,4 @@
-"""Tables, figures' numbers and sentences of the page on speed, from the files that the benchmarks leave."""
+"""Tables, numbers for figures, and sentences of the page on speed, from the results of the benchmarks."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Results = Mapping[str, Any]
 
 
 class ResultsError(Exception):
-    """Results that cannot be shown; the message says which and what to do."""
+    """Raised if results cannot be shown; the message says which and what to do."""
 
 
 def read(folder: str | Path, device: str) -> Results:
     """Results of the benchmarks on a device.
 
     Args:
-        folder: of the files, from the root of the repository unless it is absolute.
+        folder: folder of the files, relative to the root of the repository unless it is absolute.
         device: ``cpu`` or ``gpu``, the name of the file.
 
     Raises:
@@ -32,14 +32,18 @@ def read(folder: str | Path, device: str) -> Results:
     path = ROOT / folder / f"{device}.json"
     again = f"`make bench{'' if device == 'cpu' else '-gpu'}` measures them"
     try:
-        found = json.loads(path.read_text(encoding="utf8"))
+        results = json.loads(path.read_text(encoding="utf8"))
     except FileNotFoundError:
         raise ResultsError(f"There are no results {path.name} in {folder}; {again}.") from None
     except (OSError, ValueError):
         raise ResultsError(f"The results {path.name} in {folder} are damaged; {again} anew.") from None
-    if not isinstance(found, dict) or not isinstance(found.get("measurements"), dict) or found.get("format") != FORMAT:
+    if (
+        not isinstance(results, dict)
+        or not isinstance(results.get("measurements"), dict)
+        or results.get("format") != FORMAT
+    ):
         raise ResultsError(f"The results {path.name} in {folder} are not of format {FORMAT}; {again} anew.")
-    return found
+    return results
 
 
 def read_if_there(folder: str | Path, device: str) -> Results | None:
@@ -48,7 +52,7 @@ def read_if_there(folder: str | Path, device: str) -> Results | None:
 
 
 def warning(*results: Results | None) -> str:
-    """Warning in a sentence where results are a trial, incomplete or failed; else nothing."""
+    """Warning in a sentence if results are of a trial, incomplete or failed; otherwise empty."""
     known = [r for r in results if r]
     if any(r["smoke"] for r in known):
         return "**A trial of the benchmarks, with tiny sizes: none of these numbers means anything.**"
@@ -59,21 +63,21 @@ def warning(*results: Results | None) -> str:
     return "" if all(r["complete"] for r in known) else "**Only some of the benchmarks were run.**"
 
 
-#: Operations and tries that were measured once and are no longer: no model uses them.
+#: Operations that were measured formerly and are not any more, since no model uses them.
 FORMER_OPERATIONS = (
     "Bernoulli log-likelihood, bits drawn inside",
     "Gaussian sample with its densities",
     "mixture, shared parameters, K = 16",
 )
-#: How CaGeM and GMVAE were called while the benchmarks had compact forms of them for themselves.
+#: Names of CaGeM and GMVAE in results from the time when the benchmarks had compact forms of them.
 FORMER_MODELS = re.compile(r"(CaGeM|GMVAE)([:,]|$)")
 
 
 def former(*results: Results | None) -> str:
-    """A sentence on what was measured in another form than today, with its date; nothing where there is no such."""
+    """Sentences on what was measured in another form than today, with its date; empty if nothing was."""
     sentences = []
-    for found in (r for r in results if r):
-        date, measured = found["machine"]["date"], found["measurements"]
+    for result in (r for r in results if r):
+        date, measured = result["machine"]["date"], result["measurements"]
         steps = [name for key in ("precision", "cost", "profile") for name in measured.get(key, {})]
         if any(FORMER_MODELS.match(name) for name in steps):
             sentences.append(
@@ -115,22 +119,23 @@ def machines(cpu: Results, gpu: Results | None) -> pd.DataFrame:
 
 
 def rates(groups: Mapping[str, Any], scale: float = 1.0) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
-    """Median rates by group and variant, divided by ``scale``, and the ratios to the baseline as labels."""
+    """Median rates divided by ``scale``, by group and variant, and labels with the ratios to the baseline."""
     values = {
-        group: {name: v["median"] / scale for name, v in found["variants"].items()} for group, found in groups.items()
+        group: {name: v["median"] / scale for name, v in comparison["variants"].items()}
+        for group, comparison in groups.items()
     }
     labels = {
         group: {
-            name: f"{v['ratio']['median']:.2f}×" if name != found["baseline"] else "1"
-            for name, v in found["variants"].items()
+            name: f"{v['ratio']['median']:.2f}×" if name != comparison["baseline"] else "1"
+            for name, v in comparison["variants"].items()
         }
-        for group, found in groups.items()
+        for group, comparison in groups.items()
     }
     return values, labels
 
 
 def layouts(group: Mapping[str, Any]) -> tuple[dict[str, dict[int, float]], float]:
-    """Rates by layout and number of replicas, and the rate of one run after the other."""
+    """Median rates by layout and number of replicas, and the median rate of one run after the other."""
     curves: dict[str, dict[int, float]] = {}
     for name, v in group["variants"].items():
         layout, comma, count = name.rpartition(", ")
@@ -140,7 +145,7 @@ def layouts(group: Mapping[str, Any]) -> tuple[dict[str, dict[int, float]], floa
 
 
 def by_replicas(graphs: Mapping[str, Any], scale: float = 1.0) -> dict[str, dict[int, float]]:
-    """Median rates divided by ``scale``, by way to launch a step and number of replicas."""
+    """Median rates divided by ``scale``, by variant of launching a step and number of replicas."""
     curves: dict[str, dict[int, float]] = {}
     for replicas, group in graphs.items():
         for name, v in group["variants"].items():
@@ -149,7 +154,7 @@ def by_replicas(graphs: Mapping[str, Any], scale: float = 1.0) -> dict[str, dict
 
 
 def per_seed(groups: Mapping[str, Any]) -> pd.DataFrame:
-    """Images per second in all and of one seed, by network, layout and number of seeds."""
+    """Table of images per second, of all seeds and of one, by network, layout and number of seeds."""
     lines = []
     for network, group in groups.items():
         curves, level = layouts(group)
@@ -164,13 +169,13 @@ def per_seed(groups: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def bandwidths(kernels: Mapping[str, Any]) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, str]]]:
-    """Share of a copy's bandwidth in per cent, by operation with its direction and by implementation."""
+    """Bandwidth of each operation and implementation in per cent of a copy's, and labels in GB/s."""
     values, labels = {}, {}
-    for case, found in kernels.items():
-        if "failed" in found:
+    for case, directions in kernels.items():
+        if "failed" in directions:
             continue
         for way in ("forward", "backward"):
-            v = {name: entry["median"] for name, entry in found[way]["variants"].items()}
+            v = {name: entry["median"] for name, entry in directions[way]["variants"].items()}
             group = f"{case}, {way}"
             values[group] = {name: 100 * rate / v["copy"] for name, rate in v.items() if name != "copy"}
             labels[group] = {name: f"{rate / 1e9:.1f} GB/s" for name, rate in v.items() if name != "copy"}
@@ -186,7 +191,7 @@ def milliseconds(group: Mapping[str, Any]) -> dict[int, float]:
 
 
 def precision(groups: Mapping[str, Any]) -> pd.DataFrame:
-    """Milliseconds per step by precision, or by how classes are summed, and how many times faster than the first."""
+    """Table of milliseconds per step by precision, or by sum over classes, and how many times faster than the first."""
     lines = []
     for name, group in groups.items():
         line = {"Step": name}
@@ -198,7 +203,7 @@ def precision(groups: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def networks(found: Mapping[str, Any]) -> pd.DataFrame:
-    """Milliseconds per step of each network at profile ``paper``, and which share of them its products need."""
+    """Table of milliseconds per step of each network at profile ``paper``, and the share that its products need."""
     lines = []
     for row, measured in found["rows"].items():
         for variant, v in measured["variants"].items():
@@ -217,7 +222,7 @@ def networks(found: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def roofline(found: Mapping[str, Any]) -> pd.DataFrame:
-    """Each step's time, and what its products and its bytes need at least."""
+    """Table of each step's time, and of the least time that its products and its bytes need."""
     lines = []
     for name, step in found["steps"].items():
         lines.append(
@@ -234,7 +239,7 @@ def roofline(found: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def roofs(found: Mapping[str, Any]) -> str:
-    """The machine's measured rates in a sentence."""
+    """Sentence with the machine's measured rates of copying and of matrix products."""
     parts = [
         f"{roof['median'] / 1e9:.0f} GB/s of copying"
         if name == "copy"
@@ -245,7 +250,7 @@ def roofs(found: Mapping[str, Any]) -> str:
 
 
 def profile(found: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
-    """Per cent of a step's time by group of operators."""
+    """Table of the share of each group of operators in a step's time, in per cent."""
     groups = list(dict.fromkeys(group for shares in found.values() for group in shares))
     return pd.DataFrame(
         [{"Step": name} | {group: f"{shares.get(group, 0):.0f}" for group in groups} for name, shares in found.items()]
@@ -253,27 +258,27 @@ def profile(found: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
 
 
 def likelihood(*results: Results | None) -> pd.DataFrame:
-    """Images per second of the likelihood, and what 10,000 images take."""
+    """Table of images per second of the log-likelihood, and of the minutes that 10,000 images take."""
     lines = []
     for r in results:
-        found = r["measurements"].get("likelihood") if r is not None else None
-        if r is None or found is None:
+        comparison = r["measurements"].get("likelihood") if r is not None else None
+        if r is None or comparison is None:
             continue
-        for name, v in found["variants"].items():
+        for name, v in comparison["variants"].items():
             lines.append(
                 {
                     "": name,
                     "On": r["device"].replace("cuda", "gpu").upper(),
                     "images per second": f"{v['median']:,.1f}",
                     "10,000 images": f"{10_000 / v['median'] / 60:,.1f} min",
-                    f"against {found['baseline']}": f"{v['ratio']['median']:.2f}×",
+                    f"against {comparison['baseline']}": f"{v['ratio']['median']:.2f}×",
                 }
             )
     return pd.DataFrame(lines).fillna("–")
 
 
 def errors(found: Mapping[str, Mapping[str, list[float]]]) -> pd.DataFrame:
-    """Relative errors of values and gradients by operation and implementation."""
+    """Table of relative errors of values and gradients, by operation and implementation."""
     lines = []
     for name, implementations in found.items():
         line = {"Operation": name}
@@ -284,7 +289,7 @@ def errors(found: Mapping[str, Mapping[str, list[float]]]) -> pd.DataFrame:
 
 
 def unhelpful(found: Mapping[str, Any]) -> pd.DataFrame:
-    """What was tried, and its speed as a multiple of what is done instead."""
+    """Table of optimisations that were tried, with their speed as a multiple of what is done instead."""
     lines = []
     for name, group in found.items():
         ratio = group["variants"]["tried"]["ratio"]

@@ -1,4 +1,4 @@
-"""Targets that were set for speed, beside what the benchmarks measured."""
+"""Targets of the benchmarks for speed, beside the measured values."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from genclust.book.speed import Results
 
 @dataclass(frozen=True)
 class Target:
-    """A speed that was set out to be reached.
+    """Target of one benchmark: a lower or an upper limit of a measured value.
 
     Attributes:
-        what: is to be fast.
-        least: or None; the value is to be at least this.
-        most: or None; or at most this.
-        unit: behind the numbers.
-        measured: the value from the measurements, with its least and greatest where rounds were compared.
-        device: whose measurements.
+        what: description of the benchmark.
+        device: device of the benchmark, ``cpu`` or ``gpu``.
+        unit: unit of the value.
+        measured: function from the measurements to the value, with its minimum and maximum where rounds were compared.
+        least: lower limit of the value, or None.
+        most: upper limit of the value, or None.
     """
 
     what: str
@@ -32,18 +32,18 @@ class Target:
     least: float | None = None
     most: float | None = None
 
-    def asked(self) -> str:
-        """The target in words."""
+    def described(self) -> str:
+        """Target in words, such as ``at least 2×``."""
         unit = self.unit.replace(" ", "\u00a0")
         return f"at least {self.least:g}{unit}" if self.least is not None else f"at most {self.most:g}{unit}"
 
     def met(self, value: float) -> bool:
-        """Whether ``value`` reaches it."""
+        """Whether a measured value meets the target."""
         return value >= self.least if self.least is not None else value <= float(self.most or 0)
 
 
 def _ratio(comparison: Mapping[str, Any], variant: str, baseline: str = "") -> tuple[float, ...]:
-    """Median, least and greatest of the rounds' ratios."""
+    """Ratio of a variant's rate to that of the baseline: median, minimum and maximum over the rounds."""
     rounds = {name: v["rounds"] for name, v in comparison["variants"].items()}
     ratios = [a / b for a, b in zip(rounds[variant], rounds[baseline or comparison["baseline"]], strict=True)]
     return median(ratios), min(ratios), max(ratios)
@@ -54,7 +54,7 @@ def _training(group: str, precision: str, baseline: str = "") -> Callable[[Mappi
 
 
 def _against_peers() -> Iterator[Target]:
-    """One seed against each peer, in both precisions."""
+    """Targets of training one seed, against each other library, in float32 and in bfloat16."""
     in_memory, converting = "DataLoader loop", "DataLoader loop, images converted one by one"
     for what, group, baseline, least in (
         ("an ordinary loop that converts images one by one, batch 300", "Gumbel MLP, batch 300", converting, 2),
@@ -74,7 +74,7 @@ def _layout(network: str, layout: str) -> Callable[[Mapping[str, Any]], tuple[fl
 
 
 def _worst_kernel(against: str) -> Callable[[Mapping[str, Any]], tuple[float, ...]]:
-    """The least ratio of any kernel and direction to a copy, or to another implementation, in the median."""
+    """Function for the least ratio (median) of any kernel and direction to a copy or another implementation."""
 
     def worst(m: Mapping[str, Any]) -> tuple[float, ...]:
         directions = [case[way]["variants"] for case in m["kernels"].values() for way in ("forward", "backward")]
@@ -122,11 +122,11 @@ TARGETS = (
 
 
 def targets(cpu: Results, gpu: Results | None) -> pd.DataFrame:
-    """Table of every target beside what was measured."""
+    """Table of every target beside the measured value."""
     lines = []
     for target in TARGETS:
         results = cpu if target.device == "cpu" else gpu
-        line = {"": target.what, "On": target.device.upper(), "Target": target.asked()}
+        line = {"": target.what, "On": target.device.upper(), "Target": target.described()}
         try:
             value, *spread = target.measured(results["measurements"])  # type: ignore[index]
         except (KeyError, TypeError, ValueError, StopIteration):  # nothing there, or not this
@@ -140,7 +140,7 @@ def targets(cpu: Results, gpu: Results | None) -> pd.DataFrame:
 
 
 def causes(measured: Mapping[str, Any]) -> str:
-    """Where the time of the steps goes that were to be faster, in sentences; nothing where it was not measured."""
+    """Sentences on how much of a step's time its matrix products take; empty if it was not measured."""
     if not {"profile", "roofline"} <= set(measured):
         return ""
     lines = []

@@ -1,4 +1,4 @@
-"""Declared experiments, their runs, the records these leave, and the verdicts.
+"""Declared experiments, their runs, the records of these runs, and the verdicts.
 
 A notebook needs little: :class:`Asked` and :func:`records` ask for the runs of rows, :func:`verdicts`
 compares them with the paper, :func:`number` gives one of them to the prose.

@@ -1,4 +1,4 @@
-"""Which layer clusters by which attribute: tables of models whose clusters, or latent variables, come in layers."""
+"""Tables of how well the clusters of each layer agree with each attribute, for models with several layers."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from genclust.experiments.store import Record
 from genclust.experiments.tables import measured
 from genclust.experiments.verdicts import Summary
 
-#: In the order in which they are shown.
+#: Names of the attributes, in the order in which they are shown.
 ATTRIBUTES = ("identity", "ink", "background", "weight", "slant", "left", "right")
-#: Clusterings of ``vlac-factors``: the row, whether its clusters (y) or those of k-means in its latent variables (z),
-#: and what they are called.
+#: Clusterings of ``vlac-factors``, each given by its row, its kind (``y`` for the model's clusters, ``z`` for those of
+#: k-means in its latent variables) and its title.
 CLUSTERINGS = (
     ("vlac", "y", "VLAC, clusters"),
     ("vlac", "z", "VLAC, k-means"),
@@ -29,23 +29,23 @@ CLUSTERINGS = (
 
 
 class Agreement(NamedTuple):
-    """How well the clusters of every layer agree with every attribute, in per cent."""
+    """Agreement of the clusters of each layer with each attribute, in per cent."""
 
-    #: The scores.
+    #: Scores in per cent.
     values: Float[np.ndarray, "L A"]
-    #: The names of the L layers, from the one nearest to the image.
+    #: Names of the L layers, from the one nearest to the image.
     layers: list[str]
-    #: The names of the A attributes.
+    #: Names of the A attributes.
     attributes: list[str]
 
 
 def agreement(runs: Sequence[Record], kind: str, score: str = "nmi_arithmetic") -> Agreement:
-    """The means over seeds of a score of all layers and attributes.
+    """Score of each layer with each attribute in per cent, averaged over seeds.
 
     Args:
-        runs: records of the evaluation ``layers``.
-        kind: ``y``, clusters; or ``z``, k-means in the latent variables.
-        score: ``nmi_arithmetic`` or ``acc_many_to_one``.
+        runs: records with the evaluation ``layers``.
+        kind: ``y`` for clusters, or ``z`` for k-means in the latent variables.
+        score: name of the score, ``nmi_arithmetic`` or ``acc_many_to_one``.
     """
     means = pd.DataFrame([run.metrics for run in runs]).mean()
     start = f"test.{score}_{kind}"
@@ -59,15 +59,19 @@ def agreement(runs: Sequence[Record], kind: str, score: str = "nmi_arithmetic") 
 
 
 def known_of(found: Mapping[str, Sequence[Record]]) -> list[str]:
-    """The attributes that are known of the data of all records, in the order in which they are shown; for those of
-    the user's own, the labels alone or nothing."""
+    """Names of the attributes that the data of all records have, in the order in which they are shown.
+
+    For a user's own data these are the labels alone, or none.
+    """
     every = [run.metrics for runs in found.values() for run in runs]
     return [name for name in ATTRIBUTES if every and all(f"test.floor_{name}" in metrics for metrics in every)]
 
 
 def layers_by_attribute(found: Mapping[str, Runs]) -> dict[str, Agreement]:
-    """The mutual information of every clustering of ``vlac-factors`` with all attributes, by the title of its map;
-    none for data without labels."""
+    """Normalised mutual information (per cent) of layers and attributes for each clustering of ``vlac-factors``.
+
+    By the title of its map; empty for data without labels.
+    """
     maps = {}
     for name, kind, title in CLUSTERINGS if known_of(found) else ():
         if runs := found[name]:
@@ -81,8 +85,10 @@ def layers_by_attribute(found: Mapping[str, Runs]) -> dict[str, Agreement]:
 
 
 def by_chance(found: Mapping[str, Runs]) -> str:
-    """The greatest mutual information that clusters like VLAC's have with any attribute by chance, for a line above
-    the maps; or why there are none."""
+    """Sentence with the highest mutual information that VLAC's clusters reach by chance, or why there is none.
+
+    It is the normalised mutual information with any attribute, in per cent, for a line above the maps.
+    """
     if not any(found.values()):
         return "not run"
     if not known_of(found):
@@ -93,7 +99,10 @@ def by_chance(found: Mapping[str, Runs]) -> str:
 
 
 def leaders(found: Mapping[str, Runs]) -> pd.DataFrame:
-    """One line for each seed of ``vlac-factors``: the attribute that every layer tells most about, if it leads."""
+    """Table with one line per seed of ``vlac-factors``: the attribute with the highest NMI in each layer.
+
+    NMI is in per cent; an attribute leads a layer if its NMI is at least ``LEADING``, and otherwise stands in brackets.
+    """
     lines = []
     for name, kind, title in CLUSTERINGS:
         for run in found[name]:
@@ -108,9 +117,9 @@ def leaders(found: Mapping[str, Runs]) -> pd.DataFrame:
 
 
 def accuracies(found: Mapping[str, Runs]) -> pd.DataFrame:
-    """The many-to-one accuracy of ``vlac-factors`` for each attribute, in the layer where its mean is highest.
+    """Table of many-to-one accuracies (per cent) on ``vlac-factors``, per attribute in its best layer on average.
 
-    The last two lines are that of VLAC by chance, in the layer where it is highest, and that of a single cluster.
+    The last two lines are the accuracy of VLAC by chance, in its best layer, and that of a single cluster.
     """
     score = "acc_many_to_one"
     lines = []
@@ -134,8 +143,7 @@ def accuracies(found: Mapping[str, Runs]) -> pd.DataFrame:
 
 
 def best_layer(attribute: str) -> Column:
-    """A column with mean ± sd over seeds of the mutual information of the clusters with an attribute, in per cent, in
-    the layer where each seed's is highest."""
+    """Column with the NMI of clusters and an attribute (per cent) in the best layer of each seed, mean ± sd."""
     start, end = "test.nmi_arithmetic_y", f"_{attribute}"
 
     def column(runs: Runs) -> str:

@@ -1,7 +1,7 @@
-"""Whether the scores in records follow from what the records keep, worked out by another path than that of the runs.
+"""Audit of records: their scores are recomputed from their arrays and the data's labels by independent code.
 
-The runs score with scikit-learn and SciPy's dense assignment; here every score comes from its definition, out of a
-table of counts.  Labels are not in a record, so the data has to be at hand.
+The runs score with scikit-learn and SciPy's dense assignment; here every score follows from its definition and a
+contingency table.  Labels are not in a record, so the data has to be in the data folder.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from scipy.special import comb
 from scipy.stats import entropy
 
 from genclust.data import DataError, DataSet, Split
-from genclust.experiments.declaration import RunConfig
+from genclust.experiments.configuration import RunConfig
 from genclust.experiments.execution import prepare
 from genclust.experiments.store import Record, StoreError
 
@@ -28,26 +28,26 @@ State = Literal["in full", "in part", "not", "wrong"]
 #: Relative difference that float64 sums in another order may have.
 ROUNDING = 1e-9
 CHANCE_PERMUTATIONS = 20
-#: From declared definitions: an active unit's variance, and the least information of a leading attribute, in per cent.
+#: Thresholds of the definitions, the variance of an active unit and the information of a leading attribute in per cent.
 ACTIVE_VARIANCE, LEADING_INFORMATION = 0.01, 10.0
 
-#: What the names of arrays begin with that scores are made of.
+#: Prefixes of the names of arrays from which scores are computed.
 KEPT = ("clusters_", "votes_", "log_likelihood_", "elbo_", "variances_", "classes_")
 
 Counts = Float[np.ndarray, "K T"]
-Found = dict[str, float | tuple[float, float]]
+Scores = dict[str, float | tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What became of the scores of one record.
+    """Result of the audit of one record: which of its scores agree, differ or cannot be recomputed.
 
     Attributes:
         record: the record.
-        agreeing: names of scores that came out again.
-        wrong: names of scores that came out differently, with the recorded and the new value.
-        unknown: names of scores of which the record does not keep what they are made of.
-        fault: why the record is wrong as a whole, or could not be audited at all; empty otherwise.
+        agreeing: names of the scores whose recomputed value agrees.
+        wrong: recorded and recomputed value of each score that differs, by name.
+        unknown: names of the scores that cannot be recomputed from the record's arrays.
+        fault: reason why the record is wrong as a whole or could not be audited, or empty.
     """
 
     record: Record
@@ -58,7 +58,7 @@ class Audit:
 
     @property
     def state(self) -> State:
-        """``wrong`` if anything is; else how much of the record came out again."""
+        """``wrong`` if any score differs; otherwise how many were recomputed, ``in full``, ``in part`` or ``not``."""
         if self.wrong or (self.fault and not self.unknown):
             return "wrong"
         if self.unknown:
@@ -67,24 +67,24 @@ class Audit:
 
 
 def keeps_something(record: Record) -> bool:
-    """Whether a record keeps what some of its scores are made of; older ones keep arrays for figures at most."""
+    """Whether a record has arrays from which some of its scores can be recomputed; older records have none."""
     return any(name.startswith(KEPT) for name in record.arrays())
 
 
 def audit(records: Iterable[Record]) -> Iterator[Audit]:
     """Recompute the scores of every record from its arrays and the labels of its data.
 
-    The data is read where a record keeps anything that labels are needed for, and must be what the record was made of.
+    The data are read if a record has such arrays, and must be those that the record was computed from.
     """
     at_hand: dict[str, tuple[DataSet, str] | DataError] = {}
     for record in records:
         try:
-            kept = keeps_something(record)
+            has_arrays = keeps_something(record)
         except StoreError as error:
             yield Audit(record, fault=str(error))
             continue
         key = json.dumps(record.config["data"])
-        if kept and key not in at_hand:
+        if has_arrays and key not in at_hand:
             try:
                 at_hand[key] = prepare(RunConfig(**record.config))
             except DataError as error:
@@ -107,32 +107,34 @@ def _compare(record: Record, data: DataSet) -> Audit:
     try:
         arrays = record.arrays()
         settings = _settings(record)
-        found = settings | _clusterings(arrays, data) | _votes(arrays, data) | _likelihoods(arrays)
-        found |= _units(arrays) | _classes(arrays, data) | _layers(arrays, data.splits["test"], record)
+        recomputed = settings | _clusterings(arrays, data) | _votes(arrays, data) | _likelihoods(arrays)
+        recomputed |= _units(arrays) | _classes(arrays, data) | _layers(arrays, data.splits["test"], record)
     except (StoreError, ValueError, IndexError) as error:
         return Audit(record, fault=f"its arrays do not fit its data: {error}")
     agreeing, wrong = [], {}
     for name, value in record.metrics.items():
-        if name not in found:
+        if name not in recomputed:
             continue
-        anew = found[name]
+        anew = recomputed[name]
         anew, tolerance = anew if isinstance(anew, tuple) else (anew, ROUNDING * max(1.0, abs(anew)))
         if abs(value - anew) > tolerance:
             wrong[name] = (value, anew)
         elif name not in settings:
             agreeing.append(name)
-    return Audit(record, tuple(agreeing), wrong, tuple(record.metrics.keys() - found.keys()))
+    return Audit(record, tuple(agreeing), wrong, tuple(record.metrics.keys() - recomputed.keys()))
 
 
-def _settings(record: Record) -> Found:
-    """What stands among the scores and is none, the number of samples and the seed of the test bits: checked, but
-    not counted."""
+def _settings(record: Record) -> Scores:
+    """Metrics that are settings, not scores: the number of importance samples and the seed of the test bits.
+
+    They are checked, but not counted as scores.
+    """
     samples = [float(name.removeprefix("likelihood-")) for name in record.evaluations if name.startswith("likelihood-")]
     return {"test.log_likelihood_samples": samples[0], "test.binarisation_seed": 0.0} if samples else {}
 
 
 def _counts(labels: Int[np.ndarray, " N"], clusters: Int[np.ndarray, " N"]) -> Counts:
-    """Points of every class in every cluster that occurs."""
+    """Contingency table ``[K, T]``: the number of points of each class in each cluster that is not empty."""
     if labels.shape != clusters.shape:
         raise ValueError(f"{len(clusters)} clusters for {len(labels)} labels")
     table = csr_matrix((np.ones(len(labels)), (clusters, labels)), dtype=float).toarray()
@@ -165,14 +167,14 @@ def _geometric(a: float, b: float) -> float:
 
 
 def _ari(counts: Counts) -> float:
-    """Hubert and Arabie's index from numbers of pairs."""
+    """Adjusted Rand index of Hubert and Arabie from numbers of pairs, in per cent."""
     together, of_clusters, of_labels = (float(comb(n, 2).sum()) for n in (counts, counts.sum(1), counts.sum(0)))
     expected = of_clusters * of_labels / float(comb(counts.sum(), 2))
     largest = (of_clusters + of_labels) / 2
     return 100 * (together - expected) / (largest - expected) if largest != expected else 100.0
 
 
-def _clusterings(arrays: Mapping[str, np.ndarray], data: DataSet) -> Found:
+def _clusterings(arrays: Mapping[str, np.ndarray], data: DataSet) -> Scores:
     parts = {
         name: (split.y, arrays[f"clusters_{name}"], arrays[f"exemplars_{name}"])
         for name, split in data.splits.items()
@@ -184,10 +186,10 @@ def _clusterings(arrays: Mapping[str, np.ndarray], data: DataSet) -> Found:
     if parts and "exemplars_all" in arrays:
         labels, clusters = (np.concatenate([part[i] for part in parts.values()]) for i in (0, 1))
         parts["all"] = labels, clusters, arrays["exemplars_all"]
-    found: Found = {}
+    scores: Scores = {}
     for name, (labels, clusters, exemplars) in parts.items():
         counts = _counts(labels, clusters)
-        found |= {
+        scores |= {
             f"{name}.acc_hungarian": _hungarian(counts),
             f"{name}.acc_many_to_one": _many_to_one(counts),
             f"{name}.acc_exemplar": 100 * float(np.mean(labels[exemplars[clusters]] == labels)),
@@ -196,17 +198,17 @@ def _clusterings(arrays: Mapping[str, np.ndarray], data: DataSet) -> Found:
             f"{name}.ari": _ari(counts),
             f"{name}.clusters_used": float(len(counts)),
         }
-    return found
+    return scores
 
 
 def _refuse_a_less_confident_exemplar(clusters: np.ndarray, exemplars: np.ndarray, confidence: np.ndarray) -> None:
-    """An exemplar that lies in its own cluster is the most confident point there, in half precision."""
+    """Raise ValueError unless each exemplar in its own cluster has the highest confidence there (half precision)."""
     for k in np.unique(clusters):
         if clusters[exemplars[k]] == k and confidence[exemplars[k]] < confidence[clusters == k].max():
             raise ValueError(f"the exemplar of cluster {k} is not its most confident point")
 
 
-def _votes(arrays: Mapping[str, np.ndarray], data: DataSet) -> Found:
+def _votes(arrays: Mapping[str, np.ndarray], data: DataSet) -> Scores:
     y = data.splits["test"].y
     return {
         f"test.knn_error_{name.removeprefix('votes_')}_{k}": 100 * float(np.mean(classes != y))
@@ -216,21 +218,21 @@ def _votes(arrays: Mapping[str, np.ndarray], data: DataSet) -> Found:
     }
 
 
-def _likelihoods(arrays: Mapping[str, np.ndarray]) -> Found:
-    """Means and the standard error, to what half precision leaves of them."""
-    found: Found = {}
+def _likelihoods(arrays: Mapping[str, np.ndarray]) -> Scores:
+    """Means and standard errors of the likelihood bounds in nats, each with its tolerance for half precision."""
+    scores: Scores = {}
     for name in ("log_likelihood", "elbo"):
         if f"{name}_test" in arrays:
             of_images = arrays[f"{name}_test"].astype(np.float64)
             mean, spread = float(of_images.mean()), float(of_images.std(ddof=1)) if len(of_images) > 1 else math.nan
             steps = np.spacing(np.abs(arrays[f"{name}_test"])).astype(np.float64)
             rounding = math.sqrt(float(np.square(steps).mean()) / (12 * len(of_images)))
-            found[f"test.{name}"] = mean, 5 * rounding
-            found[f"test.{name}_se"] = spread / math.sqrt(len(of_images)), 5 * rounding
-    return found
+            scores[f"test.{name}"] = mean, 5 * rounding
+            scores[f"test.{name}_se"] = spread / math.sqrt(len(of_images)), 5 * rounding
+    return scores
 
 
-def _units(arrays: Mapping[str, np.ndarray]) -> Found:
+def _units(arrays: Mapping[str, np.ndarray]) -> Scores:
     return {
         f"test.active_{name.removeprefix('variances_')}": float((variances > ACTIVE_VARIANCE).sum())
         for name, variances in arrays.items()
@@ -238,7 +240,7 @@ def _units(arrays: Mapping[str, np.ndarray]) -> Found:
     }
 
 
-def _classes(arrays: Mapping[str, np.ndarray], data: DataSet) -> Found:
+def _classes(arrays: Mapping[str, np.ndarray], data: DataSet) -> Scores:
     y = data.splits["test"].y
     return {
         f"test.error_{name.removeprefix('classes_')}": 100 * float(np.mean(classes != y))
@@ -247,8 +249,8 @@ def _classes(arrays: Mapping[str, np.ndarray], data: DataSet) -> Found:
     }
 
 
-def _layers(arrays: Mapping[str, np.ndarray], test: Split, record: Record) -> Found:
-    """Agreement of layers with factors, that by chance, and how many factors lead a layer."""
+def _layers(arrays: Mapping[str, np.ndarray], test: Split, record: Record) -> Scores:
+    """Agreement of each layer with each factor, the same by chance, and the number of factors that lead a layer."""
     factors = ({} if test.y is None else {"identity": test.y}) | dict(test.factors)
     layers = {
         name.removeprefix("clusters_test_"): clusters
@@ -258,24 +260,24 @@ def _layers(arrays: Mapping[str, np.ndarray], test: Split, record: Record) -> Fo
     if not layers:
         return {}
     sizes = {name: np.unique(labels, return_counts=True)[1] for name, labels in factors.items()}
-    found: Found = {f"test.floor_{name}": 100 * float(n.max() / n.sum()) for name, n in sizes.items()}
+    scores: Scores = {f"test.floor_{name}": 100 * float(n.max() / n.sum()) for name, n in sizes.items()}
     leading: dict[str, set[str]] = {}
     for layer, clusters in layers.items():
         information = {}
         for name, labels in factors.items():
             counts = _counts(labels, clusters)
             information[name] = _nmi(counts, _arithmetic)
-            found[f"test.acc_many_to_one_{layer}_{name}"] = _many_to_one(counts)
-            found[f"test.nmi_arithmetic_{layer}_{name}"] = information[name]
+            scores[f"test.acc_many_to_one_{layer}_{name}"] = _many_to_one(counts)
+            scores[f"test.nmi_arithmetic_{layer}_{name}"] = information[name]
             if "chance" in record.evaluations:
                 rng = np.random.default_rng(0)
                 drawn = [_counts(rng.permutation(labels), clusters) for _ in range(CHANCE_PERMUTATIONS)]
-                found[f"test.chance_many_to_one_{layer}_{name}"] = float(np.mean([_many_to_one(c) for c in drawn]))
-                found[f"test.chance_nmi_{layer}_{name}"] = float(np.mean([_nmi(c, _arithmetic) for c in drawn]))
-        found[f"test.clusters_used_{layer}"] = float(len(np.unique(clusters)))
+                scores[f"test.chance_many_to_one_{layer}_{name}"] = float(np.mean([_many_to_one(c) for c in drawn]))
+                scores[f"test.chance_nmi_{layer}_{name}"] = float(np.mean([_nmi(c, _arithmetic) for c in drawn]))
+        scores[f"test.clusters_used_{layer}"] = float(len(np.unique(clusters)))
         telling = {name: value for name, value in information.items() if len(np.unique(factors[name])) > 1}
         first = max(telling, key=telling.__getitem__, default=None)
         led = leading.setdefault(f"test.leading_{layer[0]}", set())
         if first is not None and telling[first] >= LEADING_INFORMATION:
             led.add(first)
-    return found | {name: float(len(led)) for name, led in leading.items()}
+    return scores | {name: float(len(led)) for name, led in leading.items()}

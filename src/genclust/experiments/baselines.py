@@ -1,4 +1,4 @@
-"""Fitting the baselines that scikit-learn has, which need neither checkpoints nor a training loop."""
+"""Fitting of the scikit-learn baselines, which need neither checkpoints nor a training loop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tqdm import tqdm
 from genclust.data import DataSet
 from genclust.evaluation import measures
 from genclust.evaluation.results import Results
-from genclust.experiments.declaration import RunConfig
+from genclust.experiments.configuration import RunConfig
 from genclust.experiments.workers import Unfinished
 from genclust.models import BASELINES
 from genclust.settings import read
@@ -21,10 +21,10 @@ from genclust.settings import read
 def fit_seeds(
     config: RunConfig, seeds: Sequence[int], data: DataSet, deadline: float | None, progress: bool
 ) -> Iterator[tuple[int, Results, float]]:
-    """Yield each seed as it is fitted, with its scores and its seconds.
+    """Fit a baseline with each seed in turn; yield the seed, its scores and its time in seconds.
 
     Raises:
-        Unfinished: if the deadline, of the monotonic clock, came between two seeds.
+        Unfinished: if the deadline, a time of the monotonic clock, passed between two seeds.
     """
     for seed in tqdm(seeds, disable=not progress, desc=f"{config.model['name']} on {data.name}", unit="seed"):
         if deadline is not None and time.monotonic() > deadline:
@@ -35,7 +35,7 @@ def fit_seeds(
 
 
 def fit(config: RunConfig, data: DataSet, seed: int) -> Results:
-    """The clustering scores of a baseline that is fitted to the training split."""
+    """Fit a baseline to the training split and return its clustering scores on all splits."""
     parts = {
         name: split.x.astype(np.float32) / 255 if split.x.dtype == np.uint8 else split.x
         for name, split in data.splits.items()

@@ -1,6 +1,6 @@
 """Tables with a line for each row of an experiment, put together from columns.
 
-A column is a function from the records of a row to what stands in its cell; a table maps headings to columns::
+A column is a function from the records of a row to the content of its cell; a table maps headings to columns::
 
     table(asked.rows("gmvae-which"), {"": label, "KL of z (nats)": at_end("kl_z"), "seeds": count})
 """
@@ -23,77 +23,77 @@ Column = Callable[[Runs], Any]
 
 
 def table(found: Mapping[str, Runs], columns: Mapping[str, Column]) -> pd.DataFrame:
-    """One line for each row, one column for each heading.
+    """Table with one line per row and one column per heading.
 
     Args:
         found: the records of the rows, in the order of the lines.
-        columns: what stands in each column, by its heading.
+        columns: functions that compute the cells, by the heading of their column.
     """
     return pd.DataFrame([{heading: column(runs) for heading, column in columns.items()} for runs in found.values()])
 
 
 def label(runs: Runs) -> str:
-    """The label of the row."""
+    """Label of the row."""
     return runs.row.label
 
 
 def short(runs: Runs) -> str:
-    """The label of the row without what follows in brackets."""
+    """Label of the row without the part in brackets."""
     return runs.row.label.split(" (")[0]
 
 
 def paper(runs: Runs) -> str:
-    """The first number that the paper reports for the row."""
+    """First number that the paper reports for the row."""
     return reported(next(iter(runs.row.reported), None))
 
 
 def seeds(runs: Runs) -> str:
-    """How many seeds there are, with their profile; see :func:`genclust.experiments.tables.seeds_of`."""
+    """Number of seeds of the row with their profile; see :func:`genclust.experiments.tables.seeds_of`."""
     return seeds_of(runs.row, runs)
 
 
 def count(runs: Runs) -> int | str:
-    """How many seeds there are, or "not run"."""
+    """Number of seeds of the row, or "not run"."""
     return len(runs) or "not run"
 
 
 def dataset(runs: Runs) -> str:
-    """The data that the records are of."""
+    """Name of the data set of the row's records."""
     return runs[0].data["name"].replace("_", " ") if runs else ""
 
 
 def samples(runs: Runs) -> str:
-    """The number of importance samples behind the log-likelihood."""
+    """Number of importance samples of the log-likelihood."""
     return f"{runs[0].metrics['test.log_likelihood_samples']:,.0f}" if runs else ""
 
 
 def mean_sd(metric: str, digits: int = 2) -> Column:
-    """``mean ± sd`` of a metric over the seeds."""
+    """Column with ``mean ± sd`` of a metric over the seeds."""
     return lambda runs: measured(runs, metric, digits)
 
 
 def mean(metric: str, digits: int = 2) -> Column:
-    """The mean of a metric over the seeds, without their spread."""
+    """Column with the mean of a metric over the seeds, without the standard deviation."""
     return lambda runs: signed(float(np.mean([run.metrics[metric] for run in runs])), digits) if runs else "–"
 
 
 def median(metric: str, digits: int = 1) -> Column:
-    """The median of a metric over the seeds."""
+    """Column with the median of a metric over the seeds."""
     return lambda runs: signed(float(np.median(values(runs, metric))), digits) if runs else "–"
 
 
 def each_seed(metric: str, digits: int = 0, in_order: bool = False) -> Column:
-    """The metric of every seed, by seed or, ``in_order``, from the least to the greatest."""
+    """Column with the metric of each seed, by seed or, if ``in_order``, in increasing order."""
 
     def column(runs: Runs) -> str:
-        found = sorted(values(runs, metric)) if in_order else values(runs, metric)
-        return ", ".join(f"{value:.{digits}f}" for value in found) or "not run"
+        numbers = sorted(values(runs, metric)) if in_order else values(runs, metric)
+        return ", ".join(f"{value:.{digits}f}" for value in numbers) or "not run"
 
     return column
 
 
 def how_many(metric: str, least: float) -> Column:
-    """How many of the seeds reach a value, as in ``3 of 5``."""
+    """Column with the number of seeds whose metric is at least ``least``, as in ``3 of 5``."""
     return lambda runs: f"{sum(value >= least for value in values(runs, metric))} of {len(runs)}"
 
 
@@ -101,9 +101,9 @@ def scores(*names: str, digits: int = 1, unless: str = "") -> dict[str, Column]:
     """Columns with ``mean ± sd`` of test scores, under their usual headings.
 
     Args:
-        names: of the scores, such as ``acc_hungarian``.
-        digits: after the point.
-        unless: a metric; there is a dash in place of the scores in rows where it was measured.
+        names: names of the scores, such as ``acc_hungarian``.
+        digits: number of decimals.
+        unless: metric; rows where it was measured get a dash in place of the scores.
     """
 
     def column(name: str) -> Column:
@@ -113,11 +113,11 @@ def scores(*names: str, digits: int = 1, unless: str = "") -> dict[str, Column]:
 
 
 def above(base: Sequence[Record] | Callable[[Runs], Sequence[Record]], metric: str) -> Column:
-    """How far the mean of a metric lies above that of other records, with Welch's 95 % interval.
+    """Column with the difference of a metric's mean to that of other records, with Welch's 95 % interval.
 
     Args:
-        base: the other records; or a function that gives those of each row, where the row's own get a dash.
-        metric: of both.
+        base: the other records, or a function that returns those of each row; a row compared with itself gets a dash.
+        metric: name of the metric.
     """
 
     def column(runs: Runs) -> str:
@@ -128,17 +128,17 @@ def above(base: Sequence[Record] | Callable[[Runs], Sequence[Record]], metric: s
 
 
 def minutes(digits: int = 1) -> Column:
-    """Minutes of training for each seed, in the mean."""
+    """Column with the minutes of training per seed, averaged over the seeds."""
     return lambda runs: f"{np.mean([run.seconds for run in runs]) / 60:.{digits}f}"
 
 
 def step_ms(runs: Runs) -> str:
-    """Milliseconds per step of one seed, in the mean."""
+    """Milliseconds per training step of one seed, averaged over the seeds."""
     return f"{1000 * np.mean([seconds_per_step(run) for run in runs]):.0f}"
 
 
 def values(runs: Sequence[Record], metric: str) -> list[float]:
-    """The metric of every record; NaN where it was not measured."""
+    """Metric of each record; NaN where it was not measured."""
     return [run.metric(metric) for run in runs]
 
 
@@ -146,50 +146,53 @@ def values(runs: Sequence[Record], metric: str) -> list[float]:
 
 
 def last_point(runs: Sequence[Record]) -> dict[str, float]:
-    """The last point of the learning curves, by quantity, in the mean over seeds."""
+    """Last point of the learning curves, averaged over the seeds, by quantity."""
     return {str(name): value for name, value in pd.DataFrame([run.curve[-1] for run in runs]).mean().items()}
 
 
 def at_end(term: str, digits: int = 2, or_else: str = "") -> Column:
-    """A quantity of the learning curve after the last epoch, in the mean over seeds; a dash where there is none.
+    """Column with a quantity of the learning curves after the last epoch, averaged over seeds; a dash without.
 
     Args:
-        term: its name in the curve.
-        digits: after the point.
-        or_else: the name that it has in the curves of other models.
+        term: name of the quantity in the curves.
+        digits: number of decimals.
+        or_else: name of the quantity in the curves of other models.
     """
 
     def column(runs: Runs) -> str:
-        found = last_point(runs)
-        value = found.get(term, found.get(or_else))
+        point = last_point(runs)
+        value = point.get(term, point.get(or_else))
         return "–" if value is None else signed(value, digits)
 
     return column
 
 
 def each_at_end(quantity: str, digits: int = 1) -> Column:
-    """A quantity of every seed's learning curve after the last epoch."""
+    """Column with a quantity of each seed's learning curve after the last epoch."""
     return lambda runs: ", ".join(f"{run.curve[-1][quantity]:.{digits}f}" for run in runs)
 
 
 def divergences(found: Iterable[Sequence[Record]]) -> list[str]:
-    """The names of all divergences in the learning curves, sorted."""
+    """Sorted names of all KL divergences in the learning curves."""
     return sorted({name for runs in found for name in last_point(runs) if name.startswith("kl_")})
 
 
 def each_divergence(start: str = "kl_", named: bool = False) -> Column:
-    """The divergences whose names begin so, after the last epoch, in nats: ``3.1, 0.2``, or ``z1: 3.1, z2: 0.2``."""
+    """Column with KL divergences after the last epoch, averaged over seeds, in nats.
+
+    Those whose names begin with ``start``, as in ``3.1, 0.2``, or if ``named`` as in ``z1: 3.1, z2: 0.2``.
+    """
 
     def column(runs: Runs) -> str:
-        found = last_point(runs)
-        names = sorted(name for name in found if name.startswith(start))
-        return ", ".join(f"{name.removeprefix('kl_')}: " * named + f"{found[name]:.1f}" for name in names)
+        point = last_point(runs)
+        names = sorted(name for name in point if name.startswith(start))
+        return ", ".join(f"{name.removeprefix('kl_')}: " * named + f"{point[name]:.1f}" for name in names)
 
     return column
 
 
 def active_units(runs: Runs) -> str:
-    """How many units of every layer are active, in the mean over seeds, as in ``z1: 20, z2: 3``."""
+    """Number of active latent units in each layer, averaged over the seeds, as in ``z1: 20, z2: 3``."""
     names = sorted(name for name in runs[0].metrics if name.startswith("test.active_"))
     parts = [f"{name.removeprefix('test.active_')}: {np.mean(values(runs, name)):.0f}" for name in names]
     return ", ".join(parts)

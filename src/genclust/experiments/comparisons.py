@@ -1,4 +1,4 @@
-"""Comparisons between rows, and of every seed with the paper."""
+"""Comparisons of rows with each other, and of each seed with the paper."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from genclust.experiments.tables import difference, measured, reported, signed
 def differences(
     found: Mapping[str, Runs], pairs: Iterable[tuple[str, str, str, float | None]], metric: str, paper: str = "paper"
 ) -> pd.DataFrame:
-    """Differences between the means of two rows, reported and measured.
+    """Table of differences between the means of two rows, reported and measured.
 
     Args:
         found: the records of the rows by name.
-        pairs: of each difference a text, the row that is subtracted from, the row that is subtracted, and what the
-            difference is expected to exceed, or None.
-        metric: whose means are compared; measured with Welch's 95 % interval.
-        paper: the heading of what the first reported numbers of the two rows give.
+        pairs: for each difference a text, the row that is subtracted from, the row that is subtracted, and the value
+            that the difference is expected to exceed, or None.
+        metric: metric whose means are compared, with Welch's 95 % interval.
+        paper: heading of the column with the difference of the first reported numbers.
     """
     lines = []
     for text, first, second, target in pairs:
@@ -41,8 +41,10 @@ def differences(
 
 
 def selection(found: Mapping[str, Runs]) -> pd.DataFrame:
-    """What leaving out seeds would do: the mean test accuracy of the best one by validation accuracy, of the best two,
-    and so on, beside the first number that the paper reports."""
+    """Table of the mean test accuracy of the best seed by validation accuracy, of the best two, and so on.
+
+    It shows what leaving out seeds would do, beside the first number that the paper reports.
+    """
     lines = []
     for runs in found.values():
         ranked = sorted(runs, key=lambda run: -run.metrics["validation.acc_hungarian"])
@@ -54,7 +56,7 @@ def selection(found: Mapping[str, Runs]) -> pd.DataFrame:
 
 
 def tries(asked: Asked, dataset: str) -> pd.DataFrame:
-    """The rows of ``simple-tries`` on a data set, with their scores on validation data."""
+    """Table of the rows of ``simple-tries`` on a data set, with their scores on validation data."""
     rows = [row.name for row in load("simple-tries").rows.values() if row.dataset == dataset]
     return table(
         asked.rows("simple-tries", ",".join(rows)),
@@ -69,7 +71,7 @@ def tries(asked: Asked, dataset: str) -> pd.DataFrame:
 
 
 def measured_and_reported(found: Mapping[str, Runs]) -> pd.DataFrame:
-    """One line for each row: every number that the paper reports for it, measured and reported."""
+    """Table with one line per row: every number that the paper reports for it, measured and reported."""
     lines = []
     for runs in found.values():
         line: dict[str, str | int] = {"Method": runs.row.label}
@@ -85,12 +87,12 @@ Stated = dict[str, tuple[float, float | None]]
 
 
 def seeds_and_paper(found: Mapping[str, Runs], metric: str = "") -> tuple[Seen, Stated]:
-    """The values of every seed, and the paper's mean and standard deviation, for a figure of both.
+    """Values of each seed, and the paper's mean and standard deviation, for a figure of both.
 
     Args:
         found: the records of rows by the names that they have in the figure; rows without records are left out.
-        metric: what the first reported number of each row is compared with.  Without one all reported numbers are
-            shown, each beside its own metric and with its name below that of the row.
+        metric: metric that the first reported number of each row is compared with.  Without one all reported numbers
+            are shown, each beside its own metric and with its name below that of the row.
     """
     seen: Seen = {}
     stated: Stated = {}

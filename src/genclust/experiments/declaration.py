@@ -1,36 +1,32 @@
-"""Experiments as they are declared: one YAML a table or figure, never code."""
+"""Declarations of experiments: one YAML file per table or figure of a paper, without any code."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from genclust.evaluation.registry import check_name
 from genclust.experiments import papers
+from genclust.experiments.configuration import RunConfig, changeable, check_sections, resolve
 from genclust.metrics import named
-from genclust.models import BASELINES, MODELS
+from genclust.models import BASELINES
 from genclust.paths import root
-from genclust.settings import SettingError, added_later, configured, later, merge, nearest, read, within
+from genclust.settings import SettingError, merge, nearest, read, within
 from genclust.strict_yaml import parse
-from genclust.training.loop import TrainingSettings
-from genclust.training.schedules import Schedule
 
-#: How big a run is.
+#: Size of a run.
 Profile = Literal["demo", "quick", "long", "paper"]
-#: From the most faithful to the quickest; the first that has been run is the one shown.
+#: Profiles from the most faithful to the quickest; the first that has been run is shown.
 PROFILES: tuple[Profile, ...] = ("paper", "long", "quick", "demo")
-SECTIONS = ("data", "model", "training")
-#: Far more than anybody trains, and few enough to be listed.
+#: Limit of the number of seeds, far more than anybody trains and few enough to be listed.
 MOST_SEEDS = 10_000
-#: The entries of each part of a declaration: those that it needs, and those that it may have.
+#: Required and optional entries of each part of a declaration, with their types.
 PARTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "experiment": (
         {"paper": str, "table": str, "title": str, "rows": dict},
@@ -46,22 +42,8 @@ PARTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 @dataclass(frozen=True)
-class DataSettings:
-    """Which data set, what is held out of its training split, the split, if any, that joins it (SVHN's extra),
-    and how many of its labels a model sees."""
-
-    name: str
-    validation_fraction: float = within(0, 0.9, default=0.0)
-    test_fraction: float = within(0, 0.9, default=0.0)
-    split_seed: int = within(0, 2**31, default=0)
-    also_train_on: str = later("")
-    n_labels: int = later(0, 0, 2**31)
-    digest: str = later("")  # of a user's own file, so that a changed file is another run
-
-
-@dataclass(frozen=True)
 class Reported:
-    """A number the paper reports, or a claim of it as a bound of ours that a number stays ``below`` or ``above``.
+    """Number that the paper reports, or a claim of it as our bound: a number stays ``below`` or ``above``.
 
     With ``over``, another row of the experiment, the claim is about the difference of the two means.
     ``sd`` is None where the paper gives none; ``tolerance`` is what counts as reproduced, declared
@@ -79,31 +61,10 @@ class Reported:
 
 
 @dataclass(frozen=True)
-class RunConfig:
-    """Everything that decides a run's numbers, except the seed."""
-
-    data: dict[str, Any]
-    model: dict[str, Any]
-    training: dict[str, Any]
-
-    @property
-    def hash(self) -> str:
-        """Twelve hexadecimal digits that address the configuration in a store."""
-        canonical = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
-
-    @property
-    def address(self) -> str:
-        """The store's folder for this configuration."""
-        data_name = Path(self.data["name"]).stem[:100]  # of a user's own file, whose name may fill a whole file name
-        return f"{re.sub(r'[^A-Za-z0-9_-]', '_', data_name)}-{self.model['name']}-{self.hash}"
-
-
-@dataclass(frozen=True)
 class Row:
     """One row of a table or one line of a figure.
 
-    ``run_of`` names the row, as ``experiment/row``, whose runs it shows, or is empty: they are its own.
+    ``run_of`` names the row, as ``experiment/row``, whose runs it shows; it is empty if the runs are its own.
     """
 
     experiment: str
@@ -118,11 +79,11 @@ class Row:
     profiles: Mapping[str, Mapping[str, Any]] = field(repr=False)
 
     def seeds(self, profile: Profile) -> list[int]:
-        """The seeds that the profile asks for."""
+        """Seeds that are declared for the profile."""
         return parse_seeds(str(self._profile(profile).get("seeds", "0-4")))
 
     def evaluations(self, profile: Profile) -> tuple[str, ...]:
-        """What is measured at the end of a run; a profile may ask for less than the paper."""
+        """Names of the evaluations at the end of a run at the profile; by default those of the row."""
         return tuple(self._profile(profile).get("evaluate", self.evaluated))
 
     def is_judged(self, profile: Profile) -> bool:
@@ -134,7 +95,7 @@ class Row:
         return profile == "paper" or self._profile(profile).get("judged", False)
 
     def config(self, profile: Profile, overrides: Mapping[str, Any] | None = None) -> RunConfig:
-        """The resolved, checked configuration.
+        """Configuration of a run at the profile, with all settings checked and the defaults filled in.
 
         Raises:
             SettingError: if the row cannot be run, or a setting is unknown or out of range.
@@ -170,20 +131,20 @@ class Experiment:
 
     @property
     def runnable(self) -> list[Row]:
-        """The rows that have settings."""
+        """Rows that have settings, and so can be run."""
         return [row for row in self.rows.values() if row.settings is not None]
 
 
 def names() -> list[str]:
-    """All declared experiments."""
+    """Sorted names of all declared experiments."""
     return sorted(path.stem for path in (root() / "experiments").glob("*.yaml"))
 
 
 def load(name: str) -> Experiment:
-    """Read and check a declaration.
+    """Read and check the declaration of an experiment.
 
     Raises:
-        SettingError: if there is none of that name, with the nearest; or if it is malformed.
+        SettingError: if no experiment has that name (the message suggests the nearest), or it is malformed.
     """
     if name not in names():
         raise SettingError(nearest(name, names(), "experiment"))
@@ -232,7 +193,7 @@ def _row(experiment: str, name: str, row: Mapping[str, Any], declared: Mapping[s
 
 
 def _run_of(path: Path, place: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """The declaration and the row that ``place``, an experiment/row, names."""
+    """Content of the declaration and of the row that ``place`` names, as ``experiment/row``."""
     experiment, _, name = place.partition("/")
     experiments = {other.stem for other in path.parent.glob("*.yaml")}
     if experiment not in experiments:
@@ -247,7 +208,7 @@ def _run_of(path: Path, place: str) -> tuple[Mapping[str, Any], Mapping[str, Any
 
 @cache
 def _declared(path: Path) -> Mapping[str, Any]:
-    """What the file holds; its parts are complete and of the right kinds."""
+    """Content of a declaration file, checked that its parts are complete and of the right types."""
     try:
         declared = parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -269,19 +230,19 @@ def _declared(path: Path) -> Mapping[str, Any]:
 
 @contextmanager
 def _place(where: str) -> Iterator[None]:
-    """Say in which part of a declaration something is wrong."""
+    """Prefix the message of a SettingError with the part of the declaration where it was raised."""
     try:
         yield
     except SettingError as error:
         raise SettingError(f"{where}: {error}") from None
 
 
-#: Kinds of entries, as messages call them.
+#: Names of the types of entries in messages.
 _KINDS = {str: "text", dict: "a mapping", list: "a list", bool: "true or false"}
 
 
 def _part(part: Any, name: str) -> None:
-    """Refuse a part of a declaration that lacks an entry, or has an unknown one or one of the wrong kind."""
+    """Refuse a part of a declaration that lacks an entry, or has an unknown one or one of the wrong type."""
     needed, optional = PARTS[name]
     kinds = needed | optional
     if not isinstance(part, dict):
@@ -319,8 +280,8 @@ def _check_row(row: Any, rows: Mapping[str, Any]) -> None:
 
 
 def _check_run(part: Mapping[str, Any]) -> None:
-    """Check what decides a run: settings and profiles of an experiment or a row."""
-    _check_settings(part.get("settings", {}))
+    """Check the settings and the profiles of an experiment or a row."""
+    check_sections(part.get("settings", {}))
     for profile, held in part.get("profiles", {}).items():
         with _place(f"profile {profile}"):
             _part(held, "profile")
@@ -328,77 +289,14 @@ def _check_run(part: Mapping[str, Any]) -> None:
                 raise SettingError("judged belongs to the profile long; paper always is, the smaller ones never.")
             parse_profile(profile)
             parse_seeds(str(held.get("seeds", 0)))
-            _check_settings(held.get("settings", {}))
-
-
-def _check_settings(settings: Mapping[str, Any]) -> None:
-    for section, held in settings.items():
-        if section not in SECTIONS:
-            raise SettingError(nearest(section, SECTIONS, "section of settings called"))
-        if not isinstance(held, Mapping):
-            raise SettingError(f"The section {section} of settings must be a mapping, not {reprlib.repr(held)}.")
-    if not isinstance(settings.get("model", {}).get("name", ""), str):
-        raise SettingError(f"model.name must be text, not {reprlib.repr(settings['model']['name'])}.")
-
-
-def resolve(settings: Mapping[str, Any]) -> RunConfig:
-    """Check all settings and fill in the defaults.
-
-    Raises:
-        SettingError: for anything unknown, missing or out of range.
-    """
-    _check_settings(settings)
-    data = configured(read(DataSettings, settings.get("data", {}), "data"))
-    model = dict(settings.get("model", {}))
-    if "name" not in model:
-        raise SettingError("The setting model.name is missing.")
-    name = model.pop("name")
-    papers.register_models()
-    if name in BASELINES:
-        return RunConfig(data, {"name": name, **configured(read(BASELINES[name], model, "model"))}, {})
-    if name not in MODELS:
-        raise SettingError(nearest(name, [*MODELS, *BASELINES], "model"))
-    kind, settings_type = MODELS[name]
-    if "n_labels" in data and not kind.learns_from_labels:
-        raise SettingError(f"The model {name} learns without labels; leave data.n_labels at 0.")
-    model = {"name": name, "revision": kind.revision, **configured(read(settings_type, model, "model"))}
-    training = configured(training_settings(name, settings.get("training", {})))
-    schedules = training.pop("schedules")
-    return RunConfig(data, model, training | schedules)
-
-
-def training_settings(model: str, declared: Mapping[str, Any]) -> TrainingSettings:
-    """The training settings of a model, schedules among them by name.
-
-    Raises:
-        SettingError: for anything unknown, missing or out of range.
-    """
-    scheduled = ("learning_rate", *MODELS[model][0].schedules)
-    plain = {key: value for key, value in declared.items() if key not in scheduled}
-    schedules = {}
-    for name in scheduled:
-        if name not in declared:
-            raise SettingError(f"The setting training.{name} is missing.")
-        try:
-            schedules[name] = Schedule.of(declared[name])
-        except (ValueError, TypeError) as error:
-            raise SettingError(f"training.{name}: {error}") from error
-        least = min(schedules[name].start, schedules[name].end)
-        if least < 0 or (least == 0 and name != "warm_up"):
-            right = "0 or more" if name == "warm_up" else "positive"
-            raise SettingError(f"training.{name} must be {right}, not {declared[name]!r}.")
-    for key in plain:
-        if key not in TrainingSettings.__dataclass_fields__ or key == "schedules":
-            valid = (*scheduled, *(k for k in TrainingSettings.__dataclass_fields__ if k != "schedules"))
-            raise SettingError(nearest(key, valid, "setting of training named"))
-    return read(TrainingSettings, {**plain, "schedules": schedules}, "training")
+            check_sections(held.get("settings", {}))
 
 
 def parse_profile(text: str) -> Profile:
-    """The profile of that name.
+    """Profile of the given name.
 
     Raises:
-        SettingError: if there is none, with the nearest.
+        SettingError: if there is none; the message suggests the nearest.
     """
     for profile in PROFILES:
         if profile == text:
@@ -410,7 +308,7 @@ SEED = "0|[1-9][0-9]{0,8}"  # not 010, which is 8 to some
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Seeds from ``3``, ``0-9`` or ``0,2,5-7``.
+    """Seeds from a text such as ``3``, ``0-9`` or ``0,2,5-7``.
 
     Raises:
         SettingError: if the text is none of these.
@@ -430,23 +328,14 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def parse_overrides(assignments: Sequence[str], row: Row, profile: Profile) -> dict[str, Any]:
-    """Settings from ``section.key=value`` or, where the key is the only one of its name, ``key=value``.
+    """Settings from texts ``section.key=value`` or, where only one section has the key, ``key=value``.
 
     Raises:
         SettingError: for an unknown key, with the nearest valid one, or a value that is not YAML.
     """
     if not assignments:
         return {}
-    config = row.config(profile)
-    model = config.model["name"]
-    kinds: dict[str, type] = {"data": DataSettings, "model": BASELINES.get(model) or MODELS[model][1]}
-    if config.training:
-        kinds["training"] = TrainingSettings
-    valid = {
-        f"{section}.{key}": (section, key)
-        for section, kind in kinds.items()
-        for key in {*getattr(config, section), *added_later(kind)} - {"revision", "digest"}  # these fill themselves in
-    }
+    valid = changeable(row.config(profile))
     overrides: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")

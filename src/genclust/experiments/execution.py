@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from genclust.data import DataError, DataSet
 from genclust.evaluation import registry
 from genclust.evaluation.results import Results
 from genclust.experiments import baselines, locks, papers, workers
-from genclust.experiments.declaration import Profile, Row, RunConfig
+from genclust.experiments.configuration import RunConfig
+from genclust.experiments.declaration import Profile, Row
 from genclust.experiments.provenance import is_committed, provenance, source_revision
 from genclust.experiments.store import Record, Store, find
 from genclust.experiments.training_run import TrainingRun, build, checkpoint_path, total_steps
@@ -33,7 +34,7 @@ SMALL_NETWORK = 200_000
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be run: one configuration, several seeds."""
+    """Request for runs: one configuration, several seeds, and the evaluations of each."""
 
     config: RunConfig
     seeds: Sequence[int]
@@ -41,7 +42,7 @@ class Task:
 
 
 def prepare(config: RunConfig) -> tuple[DataSet, str]:
-    """The data of a run with its splits, and the digest of the data set.
+    """Data set of a run with all its splits, and the digest of the data set.
 
     Raises:
         DataError: if the data set is missing, damaged or does not suit the model.
@@ -95,15 +96,15 @@ def run(
     progress: bool = True,
     also_look_in: Sequence[Store] = (),
 ) -> list[Record]:
-    """Make sure that every seed of the task has a record, training what is missing.
+    """Records of all seeds of the task, in their order; seeds without a record are trained and evaluated first.
 
     Args:
         task: configuration, seeds and evaluations.
-        store: where new records go.
+        store: store that new records are written to.
         device: ``cpu``, ``cuda`` or ``cuda:1``.
-        minutes: stop with checkpoints when the time is up; the same call goes on.
-        progress: show a bar.
-        also_look_in: stores whose records need not be made again.
+        minutes: time limit, after which training stops with checkpoints; the same call then goes on.
+        progress: whether to show a progress bar.
+        also_look_in: further stores whose records need not be made again.
 
     Raises:
         DataError: before anything is computed, if the data set is unfit, or is another than that of records found.
@@ -113,26 +114,14 @@ def run(
         Unfinished: if the budget or a signal ended training or evaluation; nothing is lost.
     """
     registry.refuse_unsuited(task.evaluations, task.config)
-    found = find(task.config, task.seeds, [*also_look_in, store], registry.revisions(task.evaluations))
-    missing = [seed for seed in task.seeds if seed not in found]
+    records = find(task.config, task.seeds, [*also_look_in, store], registry.revisions(task.evaluations))
+    missing = [seed for seed in task.seeds if seed not in records]
     if missing:
-        # A record that is written again keeps what it had.
-        kept = {e for record in find(task.config, missing, [store]).values() for e in record.evaluations}
-        task = replace(task, evaluations=tuple(sorted({*task.evaluations, *kept})))
+        task = _with_former_evaluations(task, missing, store)
         device = checked_device(device)
         data, digest = prepare(task.config)
-        for seed, record in found.items():
-            if record.data["digest"] != digest:
-                raise DataError(
-                    f"The record {record.path} is of other data named {record.data['name']} than is at hand; "
-                    f"seed {seed} and the missing ones would not belong to one row."
-                )
-        if store.is_published and not is_committed(source_revision()):
-            raise SettingError(
-                "The published store takes records of committed code only; commit what src/ holds first."
-            )
-        store.probe()
-        probe_folder(cache_folder())
+        _refuse_other_data(records.values(), digest)
+        _refuse_unwritable(store)
         deadline = None if minutes is None else time.monotonic() + 60 * minutes
         about = {
             "name": task.config.data["name"],
@@ -142,31 +131,59 @@ def run(
         }
         for seeds, results, trained in _results(task, missing, data, device, deadline, progress):
             for seed, result, replica in zip(seeds, results, trained, strict=True):
-                found[seed] = store.write(
-                    Record(
-                        config=asdict(task.config),
-                        seed=seed,
-                        metrics=result.metrics,
-                        curve=replica["curve"],
-                        evaluations=registry.revisions(task.evaluations),
-                        failed_at_step=replica["failed_at_step"],
-                        data=about,
-                        provenance=provenance(device) | {"training": replica["legs"]},
-                        seconds=round(replica["seconds"], 1),
-                    ),
-                    result.arrays,
-                )
-    return [found[seed] for seed in task.seeds]
+                records[seed] = store.write(_record(task, seed, result, replica, about, device), result.arrays)
+    return [records[seed] for seed in task.seeds]
 
 
-#: Of a group of seeds: the seeds, what was measured, and how each was trained.
+def _with_former_evaluations(task: Task, seeds: Sequence[int], store: Store) -> Task:
+    """The task with the evaluations that records of these seeds in the store have, so that none loses any."""
+    former = {name for record in find(task.config, seeds, [store]).values() for name in record.evaluations}
+    return replace(task, evaluations=tuple(sorted({*task.evaluations, *former})))
+
+
+def _refuse_other_data(records: Iterable[Record], digest: str) -> None:
+    """Raise DataError if a record was made of data with another digest."""
+    for record in records:
+        if record.data["digest"] != digest:
+            raise DataError(
+                f"The record {record.path} is of other data named {record.data['name']} than is at hand; "
+                f"seed {record.seed} and the missing ones would not belong to one row."
+            )
+
+
+def _refuse_unwritable(store: Store) -> None:
+    """Raise an error if the store takes no record of the present code, or if it or the cache cannot be written to."""
+    if store.is_published and not is_committed(source_revision()):
+        raise SettingError("The published store takes records of committed code only; commit what src/ holds first.")
+    store.probe()
+    probe_folder(cache_folder())
+
+
+def _record(
+    task: Task, seed: int, result: Results, replica: Mapping[str, Any], about: dict[str, Any], device: str
+) -> Record:
+    """Record of a seed from its results, the state of its training, and the description of its data."""
+    return Record(
+        config=asdict(task.config),
+        seed=seed,
+        metrics=result.metrics,
+        curve=replica["curve"],
+        evaluations=registry.revisions(task.evaluations),
+        failed_at_step=replica["failed_at_step"],
+        data=about,
+        provenance=provenance(device) | {"training": replica["legs"]},
+        seconds=round(replica["seconds"], 1),
+    )
+
+
+#: Seeds of a group, their results, and the state of the training of each.
 Finished = tuple[list[int], list[Results], list[dict[str, Any]]]
 
 
 def _results(
     task: Task, seeds: Sequence[int], data: DataSet, device: str, deadline: float | None, progress: bool
 ) -> Iterator[Finished]:
-    """Yield what is finished group by group, so that it is recorded at once."""
+    """Train and evaluate seeds; yield each group as soon as it is finished, so that it is recorded at once."""
     if task.config.model["name"] in BASELINES:
         for seed, result, seconds in baselines.fit_seeds(task.config, seeds, data, deadline, progress):
             yield [seed], [result], [{"curve": [], "failed_at_step": None, "seconds": seconds, "legs": []}]
@@ -202,12 +219,15 @@ def _train_and_evaluate(
             precision = states[0]["legs"][-1].get("precision", task.config.training["precision"])
             where = torch.device(device)
             results = registry.evaluate(model, data, seeds, run.snapshots, task.evaluations, where, precision)
-    kept = ("curve", "failed_at_step", "seconds", "legs")
-    return seeds, results, [{name: state[name] for name in kept} for state in states]
+    fields = ("curve", "failed_at_step", "seconds", "legs")
+    return seeds, results, [{name: state[name] for name in fields} for state in states]
 
 
 def _groups(config: RunConfig, seeds: Sequence[int], data: DataSet, device: str) -> list[list[int]]:
-    """Seeds that train side by side: those that did before, or have not begun; or one by one (see SMALL_NETWORK)."""
+    """Groups of seeds that train side by side: those that did so before, or that have not begun.
+
+    A group has one seed where training side by side does not pay (see `SMALL_NETWORK`).
+    """
     x_dim = data.splits["train"].x.shape[1]
     small = sum(p.numel() for p in build(config, 1, x_dim).parameters()) < SMALL_NETWORK
     paths = {seed: checkpoint_path(config, seed) for seed in seeds}
@@ -225,24 +245,24 @@ def _groups(config: RunConfig, seeds: Sequence[int], data: DataSet, device: str)
 
 
 def checked_device(device: str) -> str:
-    """The device in its plainest form, if it is there.
+    """Name of the device in its simplest form, after a check that it is available.
 
     Raises:
-        SettingError: if it is not.
+        SettingError: if it is not available.
     """
     try:
-        asked = torch.device(device)
+        requested = torch.device(device)
     except RuntimeError as error:
         raise SettingError(f"There is no device {device!r}; give cpu, cuda or cuda:1.") from error
-    if asked.type not in ("cpu", "cuda"):
+    if requested.type not in ("cpu", "cuda"):
         raise SettingError(f"The device {device!r} is not supported; give cpu, cuda or cuda:1.")
-    if asked.type == "cpu":
-        if asked.index:
+    if requested.type == "cpu":
+        if requested.index:
             raise SettingError(f"There is no device {device!r}; all cores together are the device cpu.")
         return "cpu"
     if not torch.cuda.is_available():
         raise SettingError("No CUDA device was found; give --device cpu.")
-    if (asked.index or 0) >= torch.cuda.device_count():
+    if (requested.index or 0) >= torch.cuda.device_count():
         raise SettingError(
             f"There is no device {device!r}, only {torch.cuda.device_count()} of its kind, from cuda:0 on."
         )
@@ -252,7 +272,7 @@ def checked_device(device: str) -> str:
 def task_for(
     row: Row, profile: Profile, seeds: Sequence[int] | None = None, overrides: Mapping[str, Any] | None = None
 ) -> Task:
-    """The task of a declared row.
+    """Task of a declared row at a profile, with other seeds or changed settings if given.
 
     A user's own file is addressed by its full path and its contents: changed, it is another run.  Where it has no
     test split, a fifth of its rows is set aside.  A model of images takes their size from data that is not the
@@ -262,14 +282,14 @@ def task_for(
         SettingError: for settings that are unknown or out of range.
         DataError: if data that is not the declared one cannot be read.
     """
-    asked = overrides or {}
-    config = row.config(profile, asked)
+    changed = overrides or {}
+    config = row.config(profile, changed)
     name = config.data["name"]
-    own = name.endswith(".npz")
-    sides = [s for s in ("height", "width", "colours") if s in config.model and s not in asked.get("model", {})]
-    if own or (sides and asked.get("data", {}).get("name")):
+    is_own_file = name.endswith(".npz")
+    sides = [s for s in ("height", "width", "colours") if s in config.model and s not in changed.get("model", {})]
+    if is_own_file or (sides and changed.get("data", {}).get("name")):
         given = datasets.load(name)
-        if own:
+        if is_own_file:
             changes: dict[str, Any] = {"name": str(Path(name).expanduser().resolve()), "digest": given.digest()}
             if "test" not in given.splits and not config.data["test_fraction"]:
                 changes["test_fraction"] = 0.2
@@ -277,5 +297,5 @@ def task_for(
         if sides and given.image_shape:
             sizes = dict(zip(("height", "width", "colours"), given.image_shape, strict=True))
             config = replace(config, model=config.model | {side: sizes[side] for side in sides})
-    asked_for = tuple(name for name in row.evaluations(profile) if registry.suits(name, config))
-    return Task(config, row.seeds(profile) if seeds is None else list(seeds), asked_for)
+    evaluations = tuple(name for name in row.evaluations(profile) if registry.suits(name, config))
+    return Task(config, row.seeds(profile) if seeds is None else list(seeds), evaluations)

@@ -1,4 +1,4 @@
-"""Table 1 of VLAC: its rows on SVHN and on the smaller sets of house numbers that take its place."""
+"""Tables for Table 1 of VLAC, on SVHN and on the smaller sets of house numbers that replace it."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from genclust.experiments.columns import Column, above, at_end, divergences, mea
 from genclust.experiments.declaration import Row, load
 
 TABLE = "vlac-table1"
-#: What the rows were trained on, by the end of their names.
+#: Training images of the rows, by the suffix of their names.
 IMAGES = {"crops": "house numbers", "10k": "SVHN, 10,000 images", "extra": "SVHN, extra too", "": "SVHN"}
 
 
 def images_of(row: Row) -> str:
-    """The end of a row's name that says which images it was trained on: a key of ``IMAGES``."""
+    """Suffix of a row's name that says which images it was trained on, a key of ``IMAGES``."""
     end = row.name.rpartition("-")[2]
     return end if end in IMAGES else ""
 
 
 def at_hand(asked: Asked) -> dict[str, Runs]:
-    """The rows that can be shown, by name.
+    """Records of the rows of Table 1 that can be shown, by row name.
 
-    All of them if published ones are asked for, and those on the crops alone with other data or at profile ``demo``,
-    where all would be the same.  Otherwise those whose files are in the data folder; the full SVHN not at ``quick``.
+    All rows if published ones are requested; only those on the crops with other data or at profile ``demo``, where all
+    would be the same.  Otherwise those whose files are in the data folder, the full SVHN not at ``quick``.
     """
     if asked.data.get("name") or asked.profile == "demo":
         there = {"crops"}
     elif asked.profile == "published":
         there = set(IMAGES)
     else:
-        here = {name: data.sources()[name].present(data.place(name)) for name in ("svhn", "svhn_10k")}
+        in_folder = {name: data.sources()[name].present(data.place(name)) for name in ("svhn", "svhn_10k")}
         extra = (data.place("svhn") / "extra_32x32.mat").exists()
         full = asked.profile != "quick"
-        present = {"": here["svhn"] and full, "crops": True, "10k": here["svhn_10k"], "extra": extra and full}
+        present = {"": in_folder["svhn"] and full, "crops": True, "10k": in_folder["svhn_10k"], "extra": extra and full}
         there = {images for images, is_there in present.items() if is_there}
     rows = [row.name for row in load(TABLE).runnable if images_of(row) in there]
     return asked.rows(TABLE, ",".join(rows))
 
 
 def names(asked: Asked) -> dict[str, Column]:
-    """Columns with the model of a row and its images: as declared, or the data that were asked for."""
+    """Columns with the model and the images of a row; the images are as declared, or the requested data."""
     declared = load(TABLE)
     replaced = bool(asked.data.get("name")) or asked.profile == "demo"
 
@@ -59,8 +59,10 @@ def names(asked: Asked) -> dict[str, Column]:
 
 
 def accuracies(found: Mapping[str, Runs], asked: Asked) -> pd.DataFrame:
-    """Many-to-one accuracy of the rows at hand and of those that the paper quotes, and how far VLAC lies above the
-    GM-DGM of the same images."""
+    """Table of the many-to-one accuracy (per cent) of measured and quoted rows.
+
+    With the difference to the GM-DGM that was trained on the same images.
+    """
     metric = "test.acc_many_to_one"
 
     def baseline(runs: Runs) -> Runs:
@@ -74,7 +76,7 @@ def accuracies(found: Mapping[str, Runs], asked: Asked) -> pd.DataFrame:
 
 
 def by_layer(found: Mapping[str, Runs], asked: Asked) -> pd.DataFrame:
-    """Mutual information between the clusters of every layer and the digits; a dash for layers that a row lacks."""
+    """Table of the NMI (per cent) of the clusters of each layer and the digits; a dash for layers that a row lacks."""
     start = "test.nmi_arithmetic_y"
     layers = sorted({key.removeprefix(start)[0] for runs in found.values() for key in runs[0].metrics if start in key})
     columns = {f"layer {layer}": mean_sd(f"{start}{layer}_identity", 1) for layer in layers}
@@ -82,7 +84,7 @@ def by_layer(found: Mapping[str, Runs], asked: Asked) -> pd.DataFrame:
 
 
 def costs(found: Mapping[str, Runs], asked: Asked) -> pd.DataFrame:
-    """The terms of the objective on validation images after the last epoch, in nats, and minutes of training."""
+    """Table of the objective's terms on validation images after the last epoch (nats), and minutes of training."""
     columns = {"−log p(x|z) (nats)": at_end("reconstruction", 0), "minutes per seed": minutes()}
     divergence = {name.replace("kl_", "KL of "): at_end(name) for name in divergences(found.values())}
     return table(found, names(asked) | columns | divergence)

@@ -11,12 +11,12 @@ from jaxtyping import Float
 from genclust.experiments.access import Runs
 from genclust.experiments.store import Record
 
-#: The values of all seeds by label, and the epochs that they belong to.
+#: Values of S seeds at P epochs by label, and the P epochs.
 Curves = tuple[dict[str, Float[np.ndarray, "S P"]], Float[np.ndarray, " P"]]
 
 
 def learning_curves(found: Mapping[str, Sequence[Record]], quantity: str) -> Curves:
-    """A quantity at the epochs at which all records have it.
+    """Learning curves of one quantity, by label, at the epochs at which all records have it.
 
     Args:
         found: the records by label; those without the quantity in their last epoch are left out.
@@ -25,12 +25,12 @@ def learning_curves(found: Mapping[str, Sequence[Record]], quantity: str) -> Cur
     Returns:
         For each label an array of S seeds at P epochs, and the P epochs in increasing order.
     """
-    kept = {name: runs for name, runs in found.items() if runs and all(quantity in run.curve[-1] for run in runs)}
-    if not kept:
+    complete = {name: runs for name, runs in found.items() if runs and all(quantity in run.curve[-1] for run in runs)}
+    if not complete:
         return {}, np.array([])
     by_epoch = {
         name: [{p["epoch"]: p[quantity] for p in run.curve if quantity in p} for run in runs]
-        for name, runs in kept.items()
+        for name, runs in complete.items()
     }
     epochs = sorted(set.intersection(*(set(curve) for curves in by_epoch.values() for curve in curves)))
     return {
@@ -39,8 +39,10 @@ def learning_curves(found: Mapping[str, Sequence[Record]], quantity: str) -> Cur
 
 
 def until(found: Mapping[str, Runs], epoch: float) -> dict[str, Runs]:
-    """The same records with their learning curves cut off after an epoch, for tables of what was trained for longer
-    beside what was not."""
+    """Records whose learning curves are cut off after an epoch, by name.
+
+    For tables that show longer runs beside shorter ones.
+    """
     return {
         name: Runs(runs.row, [replace(run, curve=[p for p in run.curve if p["epoch"] <= epoch]) for run in runs])
         for name, runs in found.items()

@@ -1,4 +1,4 @@
-"""Tables of log-likelihoods: rows beside each other, and what a bound depends on."""
+"""Tables of log-likelihoods and of importance-weighted bounds on them."""
 
 from __future__ import annotations
 
@@ -22,53 +22,59 @@ BOUNDS: dict[str, Column] = {"log-likelihood": mean_sd(LOG_LIKELIHOOD), "one-sam
 class Bounds(NamedTuple):
     """Importance-weighted bounds of one model on the same test images, in nats, one value per seed."""
 
-    #: The numbers of importance samples S.
+    #: Numbers S of importance samples.
     samples: Int[np.ndarray, " n"]
-    #: The bounds at these numbers, with the cluster drawn from q.
+    #: Bounds at these numbers, with the cluster drawn from q.
     drawn: Float[np.ndarray, "seeds n"]
-    #: Those with the cluster summed out, at the first m numbers; None for a model without clusters.
+    #: Bounds with the cluster summed out, at the first m numbers; None for a model without clusters.
     summed: Float[np.ndarray, "seeds m"] | None
 
 
 def importance_bounds(found: Mapping[str, Sequence[Record]]) -> dict[str, Bounds]:
-    """The bounds of each model.
+    """Importance-weighted bounds of each model, by label.
 
     Args:
-        found: records of the evaluation ``bound`` by label; labels without records are left out.
+        found: records with the evaluation ``bound`` by label; labels without records are left out.
     """
     bounds = {}
     for name, runs in found.items():
         if arrays := [run.arrays() for run in runs]:
-            drawn, enumerated = np.stack([kept["bound"] for kept in arrays]), "bound_enumerated"
-            summed = np.stack([kept[enumerated] for kept in arrays]) if enumerated in arrays[0] else None
+            drawn, enumerated = np.stack([of_seed["bound"] for of_seed in arrays]), "bound_enumerated"
+            summed = np.stack([of_seed[enumerated] for of_seed in arrays]) if enumerated in arrays[0] else None
             bounds[name] = Bounds(arrays[0]["bound_samples"], drawn, summed)
     return bounds
 
 
 def _mean_at(S: int, samples: Int[np.ndarray, " n"], bounds: Float[np.ndarray, "seeds m"]) -> float | None:
-    """The bound with S samples in the mean over seeds, or None where it was not taken."""
+    """Bound with S samples, averaged over the seeds, or None where it was not measured."""
     places = np.flatnonzero(samples[: bounds.shape[1]] == S)
     return float(np.mean(bounds[:, places[0]])) if len(places) else None
 
 
 def bound_table(bounds: Mapping[str, Bounds], samples: Sequence[int]) -> pd.DataFrame:
-    """One line for each model with its bounds at some numbers of samples; numbers that no model has are left out."""
-    sizes = [S for S in samples if any(S in found.samples for found in bounds.values())]
+    """Table with one line per model: its bounds (nats) at the given numbers of samples.
+
+    Numbers of samples that no model has are left out.
+    """
+    sizes = [S for S in samples if any(S in of_model.samples for of_model in bounds.values())]
     lines = []
-    for name, found in bounds.items():
-        cells = {S: _mean_at(S, found.samples, found.drawn) for S in sizes}
+    for name, of_model in bounds.items():
+        cells = {S: _mean_at(S, of_model.samples, of_model.drawn) for S in sizes}
         lines.append({"Model": name} | {f"S = {S:,}": "–" if v is None else signed(v) for S, v in cells.items()})
     return pd.DataFrame(lines)
 
 
 def drawn_or_summed(bounds: Mapping[str, Bounds], samples: Sequence[int]) -> pd.DataFrame:
-    """The bound with the cluster drawn and with the cluster summed out, for each model with clusters and each S."""
+    """Table of bounds (nats) with the cluster drawn and with it summed out, per model with clusters and S."""
     lines = []
-    for name, found in bounds.items():
-        if found.summed is None:
+    for name, of_model in bounds.items():
+        if of_model.summed is None:
             continue
         for S in samples:
-            drawn, summed = _mean_at(S, found.samples, found.drawn), _mean_at(S, found.samples, found.summed)
+            drawn, summed = (
+                _mean_at(S, of_model.samples, of_model.drawn),
+                _mean_at(S, of_model.samples, of_model.summed),
+            )
             if drawn is not None and summed is not None:
                 cells = {"y drawn": drawn, "y summed out": summed, "difference": summed - drawn}
                 lines.append({"Model": name, "S": S} | {heading: signed(value) for heading, value in cells.items()})
@@ -76,7 +82,7 @@ def drawn_or_summed(bounds: Mapping[str, Bounds], samples: Sequence[int]) -> pd.
 
 
 def sums_over_classes(found: Mapping[str, Runs]) -> pd.DataFrame:
-    """The rows of ``cagem-table1-sums``: each way to sum over classes in training beside the sum over all of them."""
+    """Table of the rows of ``cagem-table1-sums``: each sum over classes in training beside that over all."""
 
     def with_all(runs: Runs) -> Runs:
         return found[runs.row.name.split("-")[0] + "-all"]
@@ -87,7 +93,7 @@ def sums_over_classes(found: Mapping[str, Runs]) -> pd.DataFrame:
 
 
 def label_objectives(found: Mapping[str, Runs], unlabelled: Sequence[Record]) -> pd.DataFrame:
-    """The rows of ``cagem-labels``: each objective with labels beside the model that is trained without.
+    """Table of the rows of ``cagem-labels``: each objective with labels beside the model trained without.
 
     Args:
         found: the records of the rows, whose labels end in their weight.

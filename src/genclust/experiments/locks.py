@@ -1,4 +1,4 @@
-"""Who trains what: a lock beside each checkpoint, so that no two processes train one seed at once.
+"""Locks beside the checkpoints, so that no two processes train the same seed at once.
 
 A lock is a file that is created only where there is none.  It names its process, and its modification time is a
 heartbeat.  A lock that a kill has left behind is broken: at once where its process can be looked up and is gone,
@@ -21,17 +21,17 @@ from pathlib import Path
 from genclust.experiments.workers import Unfinished
 from genclust.paths import naming
 
-#: Of a lock beside a checkpoint.
+#: Suffix of the file name of a lock.
 SUFFIX = ".lock"
 SECONDS_BETWEEN_BEATS = 60.0
-#: Seconds after which a heartbeat is given up.
+#: Seconds without a heartbeat after which a lock counts as abandoned.
 SILENCE = 600.0
-#: Seconds in which a broken lock is certainly removed: it takes microseconds.
+#: Seconds in which an abandoned lock is certainly removed, which takes microseconds.
 _BREAKING = 60.0
 
 
 class Held(Unfinished):
-    """Another process trains this seed."""
+    """Raised if another process trains the seed."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ class Holder:
     """The process that holds a lock.
 
     Attributes:
-        host: its name.
-        place: the processes among which its number is its own, see `_place`; empty where that cannot be told.
-        process: its number.
-        started: when the system started it, so that a later process of that number is not taken for it.
-        since: when it took the lock, in UTC.
-        steps: how many its training has in all, 0 where it has not been told.
+        host: name of the host.
+        place: identifier of the processes among which its number is unique, see `_place`; empty if unknown.
+        process: number of the process.
+        started: start time of the process, so that a later process of that number is not taken for it.
+        since: time at which it took the lock, in UTC.
+        steps: total number of steps of its training, 0 if unknown.
     """
 
     host: str
@@ -57,7 +57,7 @@ class Holder:
 
 @contextmanager
 def hold(checkpoints: Sequence[Path], steps: int = 0) -> Iterator[None]:
-    """Hold the locks of all these checkpoints or of none.
+    """Context that holds the locks of all given checkpoints, or of none.
 
     Raises:
         Held: if another process holds one.
@@ -88,7 +88,10 @@ def hold(checkpoints: Sequence[Path], steps: int = 0) -> Iterator[None]:
 
 
 def holder(lock: Path) -> Holder | None:
-    """Who holds a lock; None where nobody does.  Of one that is just being written, nothing is known but that it is."""
+    """Process that holds a lock, or None if there is no lock.
+
+    Of a lock that is just being written only its existence is known.
+    """
     try:
         return Holder(**json.loads(lock.read_text()))
     except FileNotFoundError:
@@ -98,7 +101,7 @@ def holder(lock: Path) -> Holder | None:
 
 
 def is_alive(lock: Path, holder: Holder) -> bool:
-    """Whether a lock still has its process."""
+    """Whether the process that holds a lock still runs."""
     if holder.place and holder.place == _place():
         return _started(holder.process) == holder.started
     try:
@@ -129,9 +132,9 @@ def _take(lock: Path, me: Holder) -> None:
 
 
 def _break(lock: Path, gone: Holder) -> None:
-    """Remove the lock of a process that is gone, but not one that another has put in its place meanwhile.
+    """Remove the lock of a process that is gone, unless another process has replaced the lock meanwhile.
 
-    So only one process at a time looks once more and removes.
+    For this only one process at a time checks again and removes.
     """
     breaking = lock.with_name(lock.name + ".breaking")
     try:
@@ -157,9 +160,9 @@ def _held(lock: Path, other: Holder) -> Held:
 
 
 def _place() -> str:
-    """Names the set of processes whose numbers this one can look up: a boot of a host, and a container on it.
+    """Identifier of the processes whose numbers this one can look up: the boot of a host and a container on it.
 
-    Empty where the system does not tell, so that only the heartbeat counts there.
+    Empty where the system has no such identifier, so that only the heartbeat counts there.
     """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -169,7 +172,7 @@ def _place() -> str:
 
 
 def _started(process: int) -> str:
-    """When a process of this number was started, in ticks of the system; empty where there is none that still runs."""
+    """Start time of the process with this number, in ticks of the system; empty if it does not run."""
     try:
         state, *fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -1,4 +1,4 @@
-"""The papers, as ``papers.yaml`` beside ``experiments/`` names them."""
+"""Papers whose results are reproduced, as listed in ``papers.yaml`` beside ``experiments/``."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Paper:
     """A paper whose tables and figures are declared.
 
     Attributes:
-        title: how tables call it.
+        title: name of the paper in tables.
         models: the Python module that registers its models (:func:`genclust.models.register`), beside ``papers.yaml``
-            or installed; nothing where the library has them.
-        datasets: how tables call data sets that it reports on and that have no source, by the names in declarations.
+            or installed; empty if the library has them.
+        datasets: titles in tables of data sets that it reports on and that have no source, by the name in declarations.
     """
 
     title: str
@@ -59,10 +59,10 @@ def _papers(text: str) -> Mapping[str, Paper]:
 
 
 def paper(name: str) -> Paper:
-    """The paper of that short name.
+    """Paper with the given short name.
 
     Raises:
-        SettingError: if ``papers.yaml`` has none, with the nearest.
+        SettingError: if ``papers.yaml`` has none; the message suggests the nearest.
     """
     known = papers()
     if name not in known:
@@ -71,7 +71,7 @@ def paper(name: str) -> Paper:
 
 
 def register_models() -> None:
-    """Import the modules that register the models of papers; again and again it does nothing.
+    """Import the modules that register the models of papers; a second call does nothing.
 
     Raises:
         SettingError: if a module cannot be found or imported, or a model in it does not keep the contract.
@@ -102,7 +102,7 @@ def _imported(folder: Path, paper: str, module: str) -> None:
 
 
 def dataset_title(name: str) -> str:
-    """How tables call a data set, or a form of one such as ``omniglot (bicubic)``; its name where nothing says more."""
+    """Title of a data set in tables, or of a form of one such as ``omniglot (bicubic)``; by default its name."""
     for one in papers().values():
         if name in one.datasets:
             return one.datasets[name]

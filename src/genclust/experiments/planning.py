@@ -1,4 +1,4 @@
-"""What is left to run, and at what cost."""
+"""Plan of the runs that are missing, with their estimated cost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from genclust.data import catalogue
 from genclust.data.provenance import Source
 from genclust.evaluation.registry import revisions
 from genclust.experiments import declaration
-from genclust.experiments.declaration import PROFILES, Profile, Row, RunConfig, training_settings
+from genclust.experiments.configuration import RunConfig, training_settings
+from genclust.experiments.declaration import PROFILES, Profile, Row
 from genclust.experiments.execution import prepare, task_for
 from genclust.experiments.status import glance
 from genclust.experiments.store import Record, find, in_repository, own
@@ -26,28 +27,28 @@ from genclust.paths import cache_folder
 from genclust.training.loop import Training
 from genclust.training.precision import Precision, time_steps
 
-#: What PyTorch's records call a processor; anything else is the name of a GPU.
+#: Devices in records that are processors; any other is the name of a GPU.
 PROCESSORS = ("x86_64", "AMD64", "arm64", "aarch64")
-#: In the cache folder: core-seconds per step of shapes that no record tells of, as :func:`measure` found them.
+#: File in the cache folder with the core-seconds per step of shapes without records, as :func:`measure` found them.
 PACES = "paces.json"
-#: Beside the checkpoints of a configuration: the memory, in MB, that a process took which ran it.
+#: File beside the checkpoints of a configuration with the memory, in MB, of a process that ran it.
 PEAK = "peak-memory"
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One seed of one configuration, for all rows that ask for it.
+    """Missing run: one seed of one configuration, for all rows that need it.
 
     Attributes:
-        config: what is run; several rows and profiles may share it.
-        seed: of the run.
-        evaluations: what any of these rows measures.
+        config: configuration of the run; several rows and profiles may share it.
+        seed: seed of the run.
+        evaluations: evaluations that any of these rows declares.
         rows: these rows, as ``experiment/row, profile``.
-        steps: of training that are left.
-        core_seconds: what a step has taken on one core, in the median, or None where nothing tells.
-        basis: what tells it: ``records`` of other runs of this network on these data, its ``checkpoint``, some steps
-            that were ``measured`` here, or nothing.
-        memory_mb: what a process of the workflow needed that ran this configuration here before, or None.
+        steps: number of training steps that are left.
+        core_seconds: core-seconds per step, in the median, or None if unknown.
+        basis: source of this estimate: ``records`` of other runs of this network on these data, its ``checkpoint``,
+            some steps that were ``measured`` here, or empty.
+        memory_mb: memory, in MB, of a process of the workflow that ran this configuration here before, or None.
         has_data: whether the files of its data set are in the data folder.
     """
 
@@ -63,35 +64,43 @@ class Unit:
 
     @property
     def core_minutes(self) -> float | None:
-        """Of training; evaluations come on top.  Machines and networks of one shape differ by a factor of about 2."""
+        """Core-minutes of training that are left, or None if unknown; evaluations come on top.
+
+        Machines and networks of one shape differ by a factor of about 2.
+        """
         return None if self.core_seconds is None else self.steps * self.core_seconds / 60
 
 
 def plan(experiments: Sequence[str] = (), profile: Profile | None = None) -> list[Unit]:
-    """The units that declared rows lack in the stores of the repository and in the user's own.
+    """Missing runs: seeds of declared rows without a record in the repository's stores and in the user's own.
 
     The most faithful profile comes first, in it the rows that wait to be set beside a number of a paper, and
     otherwise everything as it is declared.
 
     Args:
-        experiments: only what these ask for; all by default.
-        profile: only what is asked for at this profile.
+        experiments: names of the experiments whose runs are listed; all by default.
+        profile: profile whose runs are listed; all by default.
 
     Raises:
-        SettingError: for the name of an experiment or a profile that there is not.
+        SettingError: if there is no experiment or profile of that name.
         StoreError: if a record is damaged.
     """
     stores = [*in_repository(), own()]
     chosen = {declaration.load(name).name for name in experiments} or set(declaration.names())
     rows = [row for name in declaration.names() for row in declaration.load(name).runnable]
-    asked = [(row, at, task_for(row, at)) for at in PROFILES for row in sorted(rows, key=_alone) if at in row.profiles]
+    tasks = [
+        (row, at, task_for(row, at))
+        for at in PROFILES
+        for row in sorted(rows, key=_without_reported_mean)
+        if at in row.profiles
+    ]
     lacking: dict[tuple[str, int], RunConfig] = {}
-    for row, at, task in asked:
+    for row, at, task in tasks:
         if row.experiment in chosen and profile in (None, at):
-            found = find(task.config, task.seeds, stores, revisions(task.evaluations))
-            lacking |= {(task.config.address, seed): task.config for seed in task.seeds if seed not in found}
+            recorded = find(task.config, task.seeds, stores, revisions(task.evaluations))
+            lacking |= {(task.config.address, seed): task.config for seed in task.seeds if seed not in recorded}
     wanted: dict[tuple[str, int], tuple[list[str], set[str]]] = {key: ([], set()) for key in lacking}
-    for row, at, task in asked:
+    for row, at, task in tasks:
         for seed in task.seeds:
             if unit := wanted.get((task.config.address, seed)):
                 unit[0].append(f"{row.experiment}/{row.name}, {at}")
@@ -113,7 +122,7 @@ def plan(experiments: Sequence[str] = (), profile: Profile | None = None) -> lis
 
 
 def by_configuration(units: Sequence[Unit]) -> list[list[Unit]]:
-    """Units whose configuration, rows and basis are the same together, in the order of the first of each."""
+    """Groups of units with the same configuration, rows and basis, in the order of the first of each."""
     together: dict[tuple[str, tuple[str, ...], str], list[Unit]] = {}
     for unit in units:
         together.setdefault((unit.config.address, unit.rows, unit.basis), []).append(unit)
@@ -121,22 +130,22 @@ def by_configuration(units: Sequence[Unit]) -> list[list[Unit]]:
 
 
 def as_plain(units: Sequence[Unit]) -> dict[str, Any]:
-    """What `plan` has found for JSON: configurations by address, the units in their order, and this interpreter."""
-    kept = ("seed", "evaluations", "rows", "steps", "core_minutes", "basis", "memory_mb", "has_data")
+    """Units as plain values for JSON: configurations by address, the units in order, and the path of Python."""
+    fields = ("seed", "evaluations", "rows", "steps", "core_minutes", "basis", "memory_mb", "has_data")
     return {
         "python": sys.executable,
         "configurations": {unit.config.address: asdict(unit.config) for unit in units},
-        "units": [{"address": unit.config.address} | {name: getattr(unit, name) for name in kept} for unit in units],
+        "units": [{"address": unit.config.address} | {name: getattr(unit, name) for name in fields} for unit in units],
     }
 
 
-def _alone(row: Row) -> bool:
-    """Whether no number of a paper waits for the row."""
+def _without_reported_mean(row: Row) -> bool:
+    """Whether the paper reports no mean for the row to be compared with."""
     return all(reported.mean is None for reported in row.reported)
 
 
 def training_rows(config: RunConfig, source: Source) -> int:
-    """How many examples a run trains on, from what is known of its data set without reading it."""
+    """Number of training examples of a run, from the declared sizes of the splits, without reading the data."""
     splits, settings = source.splits, config.data
     n = splits["train"] + splits.get(settings.get("also_train_on", ""), 0)
     for new in ("test", "validation"):
@@ -146,9 +155,9 @@ def training_rows(config: RunConfig, source: Source) -> int:
 
 
 def _shape(config: RunConfig) -> str:
-    """What decides how long a step takes: data, batches, and of the model all but its fractional numbers.
+    """Key of runs whose steps take equally long: data set, batch size, precision and settings of the model.
 
-    These weigh terms of an objective; the sizes of networks and the numbers of samples are whole numbers.
+    Settings that are floats are left out: they weigh terms of an objective and do not change the size of a step.
     """
     model = {name: value for name, value in config.model.items() if not isinstance(value, float)}
     training = {name: config.training.get(name) for name in ("batch_size", "precision")}
@@ -156,12 +165,12 @@ def _shape(config: RunConfig) -> str:
 
 
 def seconds_per_step(record: Record) -> float:
-    """Of one seed, by the clock; of what is not trained, per fit."""
+    """Wall-clock seconds per training step of one seed; per fit for a baseline without steps."""
     return record.seconds / (total_steps(RunConfig(**record.config), record.data["sizes"]["train"]) or 1)
 
 
 def paces(records: Iterable[Record]) -> dict[str, float]:
-    """Core-seconds per step in the median of the records of each shape; of what is not trained, per fit."""
+    """Core-seconds per step (per fit for a baseline), in the median over the records of each shape."""
     measured: dict[str, list[float]] = {}
     for record in records:
         config = RunConfig(**record.config)
@@ -173,10 +182,10 @@ def paces(records: Iterable[Record]) -> dict[str, float]:
 
 
 def measure(units: Iterable[Unit]) -> None:
-    """Make a few steps of each network that no record tells of and whose data are there, and remember their pace.
+    """Time a few steps of each network without records whose data are there, and save the core-seconds per step.
 
-    On one thread, as in the workflow, and in the faster precision where the machine may choose.  Seconds to a minute
-    for each network; the paces lie in the cache folder.
+    On one thread, as in the workflow, and in the faster precision where the machine may choose.  It takes seconds to a
+    minute per network; the results lie in the cache folder.
     """
     untold = {_shape(unit.config): unit for unit in units if unit.has_data and not unit.basis and unit.config.training}
     threads = torch.get_num_threads()
@@ -195,7 +204,7 @@ def measure(units: Iterable[Unit]) -> None:
 
 
 def trainings_of(config: RunConfig, seed: int) -> list[Training]:
-    """A seed's training at its first step, in the declared precision, or in each where the machine chooses."""
+    """A seed's training before its first step, in the declared precision, or in each if ``faster`` is declared."""
     data, _ = prepare(config)
     settings = training_settings(config.model["name"], config.training)
     x, labelled = torch.from_numpy(data.splits["train"].x), labelled_rows(config, data, [seed])
@@ -207,7 +216,7 @@ def trainings_of(config: RunConfig, seed: int) -> list[Training]:
 
 
 def _measured() -> dict[str, tuple[float, str]]:
-    """Core-seconds per step of a shape, as `measure` left them; none where its file is not there or damaged."""
+    """Core-seconds per step that `measure` saved, by shape; empty if the file is missing or damaged."""
     try:
         paces = json.loads((cache_folder() / PACES).read_text())
         return {shape: (float(seconds), "measured") for shape, seconds in paces.items()}
@@ -218,7 +227,7 @@ def _measured() -> dict[str, tuple[float, str]]:
 def _cost(
     config: RunConfig, seed: int, n: int, known: Mapping[str, tuple[float, str]]
 ) -> tuple[int, float | None, str]:
-    """Steps that are left of a run on ``n`` examples, core-seconds per step, and what tells them."""
+    """Remaining steps of a run on ``n`` examples, core-seconds per step, and the basis of that estimate."""
     state = glance(checkpoint_path(config, seed))
     made = state.get("step", 0)
     steps = (total_steps(config, n) or 1) - made

@@ -1,4 +1,4 @@
-"""Where and with what something is computed."""
+"""Provenance of a computation: device, processor, versions of libraries, source revision and date."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ import torch
 from genclust.paths import root
 from genclust.settings import SettingError
 
-#: What marks a revision with changes that are not committed.
+#: Suffix of a revision with uncommitted changes.
 CHANGED = "+changes"
 
 
 def provenance(device: str) -> dict[str, Any]:
-    """Where and with what something is computed."""
+    """Provenance of a computation on a device, with the versions of libraries, the source revision and the date."""
     return {
         "device": torch.cuda.get_device_name(device) if device != "cpu" else platform.machine(),
         "processor": processor(),
@@ -36,7 +36,7 @@ def provenance(device: str) -> dict[str, Any]:
 
 @cache
 def processor() -> str:
-    """The model of the processor, as the system names it."""
+    """Model name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -47,7 +47,10 @@ def processor() -> str:
 
 @cache
 def source_revision() -> str:
-    """The commit of the working copy, marked if ``src/`` or a module beside it has changes; empty outside of one."""
+    """Commit of the working copy, with ``+changes`` if ``src/`` or a module beside it has uncommitted changes.
+
+    Outside a clone it is the environment variable ``GENCLUST_REVISION``, by default empty.
+    """
 
     def git(*arguments: str) -> str:
         done = subprocess.run(["git", "-C", str(root()), *arguments], capture_output=True, text=True, check=True)
@@ -61,5 +64,5 @@ def source_revision() -> str:
 
 
 def is_committed(source: str) -> bool:
-    """Whether a source revision names a commit and nothing else."""
+    """Whether a source revision is a commit without uncommitted changes."""
     return bool(source) and not source.endswith(CHANGED)

@@ -1,4 +1,4 @@
-"""From a user's own store to those in the repository: whole rows are published, single seeds wait for their row.
+"""Copying of records from a user's store to the repository: complete rows are published, single seeds wait.
 
 Both take records of committed code only.
 """
@@ -8,19 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from genclust.experiments import declaration
-from genclust.experiments.declaration import PROFILES, Profile, Row, RunConfig
+from genclust.experiments.configuration import RunConfig
+from genclust.experiments.declaration import PROFILES, Profile, Row
 from genclust.experiments.provenance import is_committed
 from genclust.experiments.store import Record, Store, find
 from genclust.settings import SettingError
 
 
 def publish(row: Row, profile: Profile, sources: Sequence[Store], target: Store) -> list[Record]:
-    """Copy the records of a row's seeds that ``sources`` have, if with those of the target every seed has one.
+    """Copy a row's records from ``sources`` to the published store, provided that every seed then has one.
 
     Args:
-        row: of an experiment.
-        profile: whose configuration and seeds are meant.
-        sources: where to take a seed from, in this order; its record in the target is replaced.
+        row: row of an experiment.
+        profile: profile that decides configuration and seeds.
+        sources: stores to copy from, in this order; a record of the same seed in the target is replaced.
         target: the published store.
 
     Raises:
@@ -56,17 +57,17 @@ def publish(row: Row, profile: Profile, sources: Sequence[Store], target: Store)
 
 
 def keep(source: Store, published: Store, waiting: Store) -> list[Record]:
-    """Copy finished seeds of declared rows that are not published to where they wait for the rest of their row.
+    """Copy finished seeds of declared rows that are not published to the store where they wait for their row.
 
     Also seeds that no profile asks for yet, so that a row can be given more of them once they are there.
 
     Args:
-        source: the user's own store; what in it was made by code that is not committed stays there.
+        source: the user's own store; records of code that is not committed are not copied.
         published: the published store.
         waiting: the store for seeds that wait.
 
     Returns:
-        The copies.
+        The copied records.
 
     Raises:
         StoreError: if a record or its arrays are damaged.
@@ -89,7 +90,7 @@ def keep(source: Store, published: Store, waiting: Store) -> list[Record]:
 
 
 def release(waiting: Store, published: Store) -> None:
-    """Delete from the store of waiting seeds those that have been published since.
+    """Delete records from the store of waiting seeds that have been published since.
 
     Raises:
         StoreError: if a record is damaged.
@@ -101,12 +102,12 @@ def release(waiting: Store, published: Store) -> None:
 
 
 def _is_clean(record: Record) -> bool:
-    """Whether everything that made a record was committed code."""
+    """Whether a record was trained and evaluated by committed code only."""
     return all(map(is_committed, _sources(record)))
 
 
 def _sources(record: Record) -> Iterator[str]:
-    """The commits of everything that made a record."""
+    """Source revisions of a record's evaluation and of each leg of its training."""
     yield record.provenance["source"]
     for leg in record.provenance.get("training", ()):
         yield leg["source"]

@@ -13,19 +13,14 @@ from types import MappingProxyType
 from typing import Any
 
 from genclust.evaluation.registry import EVALUATIONS, NUMBER
-from genclust.experiments.declaration import (
-    PARTS,
-    PROFILES,
-    SEED,
-    DataSettings,
-    Reported,
-)
+from genclust.experiments.configuration import DataSettings
+from genclust.experiments.declaration import PARTS, PROFILES, SEED, Reported
 from genclust.models import BASELINES, MODELS
 from genclust.settings import json_schema
 from genclust.training.loop import TrainingSettings
 from genclust.training.schedules import Schedule
 
-#: Kinds of entries, where no schema below says more.
+#: Schemas of simple entries, by type.
 _KINDS: dict[Any, dict[str, Any]] = {
     str: {"type": "string", "minLength": 1},
     bool: {"type": "boolean"},
@@ -35,7 +30,7 @@ _SEEDS = rf"\s*(?:{SEED})(?:-(?:{SEED}))?\s*"
 
 
 def text() -> str:
-    """The schema as ``experiments/schema.json`` holds it."""
+    """JSON text of the schema, as in ``experiments/schema.json``."""
     return json.dumps(schema(), indent=1) + "\n"
 
 
@@ -86,14 +81,14 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def _part(name: str, entries: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
-    """A part of a declaration, with schemas for those of its entries that are more than text or true or false."""
+    """Schema of a part of a declaration; ``entries`` holds the schemas of entries other than plain text or booleans."""
     needed, optional = PARTS[name]
     properties = {key: entries[key] if key in entries else _KINDS[kind] for key, kind in (needed | optional).items()}
     return _object(properties) | {"required": [*needed]}
 
 
 def _row(common: dict[str, Any]) -> dict[str, Any]:
-    """A row has settings, shows the runs of another row, for which it then asks nothing, or is quoted."""
+    """Schema of a row: it has settings, or shows the runs of another row without any of its own, or is quoted."""
     numbers = [{"required": [name], "properties": {name: {"type": "number"}}} for name in ("mean", "below", "above")]
     reported = {"type": "array", "items": json_schema(Reported) | {"oneOf": numbers}}
     quoted = {"required": ["quoted"], "properties": {"quoted": {"const": True}}}
@@ -104,23 +99,23 @@ def _row(common: dict[str, Any]) -> dict[str, Any]:
 
 
 def _seeds() -> dict[str, Any]:
-    """One seed, or several as text."""
+    """Schema of seeds: an integer, or several seeds as text."""
     one = {"type": "integer", "minimum": 0, "maximum": 999_999_999}
     return {"anyOf": [one, {"type": "string", "pattern": f"^{_SEEDS}(,{_SEEDS})*$"}]}
 
 
 def _layer(settings: type) -> dict[str, Any]:
-    """Some of the settings; another layer may hold the rest."""
+    """Schema of settings of which none is required, since another layer may hold the rest."""
     return _object(json_schema(settings)["properties"])
 
 
 def _model(name: str, settings: type) -> dict[str, Any]:
-    """Settings of a model; a layer above another one need not name it."""
+    """Schema of a model's settings; none is required, not even the name, since another layer may hold them."""
     return _object({"name": {"const": name}, **json_schema(settings)["properties"]})
 
 
 def _training() -> dict[str, Any]:
-    """Training settings, with the schedules of all models in place of the mapping that holds them."""
+    """Schema of training settings, with the schedules of all models in place of the mapping that holds them."""
     names = ["learning_rate", *sorted({name for model, _ in MODELS.values() for name in model.schedules})]
     settings = json_schema(TrainingSettings)["properties"]
     del settings["schedules"]
@@ -128,7 +123,7 @@ def _training() -> dict[str, Any]:
 
 
 def _schedule(may_be_zero: bool) -> dict[str, Any]:
-    """A number, or a schedule between two."""
+    """Schema of a number or of a schedule between two numbers."""
     limit = {"minimum": 0} if may_be_zero else {"exclusiveMinimum": 0}
     whole = json_schema(Schedule)
     for name, least in {"start": limit, "end": limit, "epochs": {"minimum": 0}}.items():

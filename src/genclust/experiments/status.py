@@ -1,4 +1,4 @@
-"""What runs now, from the locks and the checkpoints."""
+"""Status of runs, from their locks and checkpoints."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from genclust.paths import cache_folder
 
 
 def glance(path: Path) -> dict[str, Any]:
-    """A checkpoint, of which only what is looked at is read; empty where there is none that can be read."""
+    """Content of a checkpoint, memory-mapped so that only the parts in use are read; empty if it cannot be read."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception:  # whoever runs it is told what is wrong with it
@@ -24,16 +24,16 @@ def glance(path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Running:
-    """A unit that a process has taken, or that rests at a checkpoint.
+    """Run that a process has taken, or that has stopped at a checkpoint.
 
     Attributes:
-        unit: ``address/seed``.
+        unit: address and seed of the run, as ``address/seed``.
         state: ``running``; ``gone``, if its process was killed; or ``resting``, if it stopped in good order.
-        step: of its last checkpoint; 0 where there is none.
-        steps: in all; 0 where that is not known.
-        seconds: of wall time per step, None before the first checkpoint.
-        done: when training will be done at this pace, in seconds since 1970, if it is running and that is known.
-        holder: who has it, None for what is resting.
+        step: step of its last checkpoint; 0 if there is none.
+        steps: total number of steps; 0 if unknown.
+        seconds: wall-clock seconds per step, None before the first checkpoint.
+        done: expected end of the training in seconds since 1970; None if unknown or not running.
+        holder: process that holds its lock; None for a run that is resting.
     """
 
     unit: str
@@ -46,8 +46,8 @@ class Running:
 
 
 def status() -> list[Running]:
-    """What runs, then what was killed, then what rests at a checkpoint and has no record in the user's own store."""
-    found = []
+    """Runs in progress, then killed ones, then stopped ones without a record in the user's own store."""
+    runs = []
     begun = [*(cache_folder() / "runs").glob("*/seed-*.ckpt"), *(cache_folder() / "runs").glob("*/seed-*.lock")]
     for path in sorted({path.with_suffix(".ckpt") for path in begun}):
         lock, address = path.with_suffix(locks.SUFFIX), path.parent.name
@@ -60,5 +60,5 @@ def status() -> list[Running]:
         seconds = checkpoint["seconds"] * len(checkpoint["legs"][-1]["beside"]) / step if step else None
         known = state == "running" and steps and seconds is not None
         done = max(time.time(), path.stat().st_mtime + (steps - step) * seconds) if known else None
-        found.append(Running(f"{address}/{path.stem.removeprefix('seed-')}", state, step, steps, seconds, done, holder))
-    return sorted(found, key=lambda one: ("running", "gone", "resting").index(one.state))
+        runs.append(Running(f"{address}/{path.stem.removeprefix('seed-')}", state, step, steps, seconds, done, holder))
+    return sorted(runs, key=lambda one: ("running", "gone", "resting").index(one.state))

@@ -1,4 +1,4 @@
-"""Records of runs, addressed by configuration and seed: one JSON, and arrays beside it."""
+"""Stores of records, addressed by configuration and seed: one JSON file each, with arrays in a file beside it."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ from typing import Any
 
 import numpy as np
 
-from genclust.experiments.declaration import RunConfig, root
+from genclust.experiments.configuration import RunConfig
 from genclust.metrics import known
-from genclust.paths import cache_folder, naming, probe_folder
+from genclust.paths import cache_folder, naming, probe_folder, root
 from genclust.settings import SettingError
 
-#: A file that is being written is finished by then, or never.
+#: Seconds after which a temporary file counts as left behind by a kill.
 SECONDS_OF_A_WRITE = 600.0
 
 
 class StoreError(Exception):
-    """A record that cannot be read; the message names the file and what to do."""
+    """Raised if a record cannot be read; the message names the file and what to do."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """What one run left behind.
+    """Record of one run: configuration, seed, metrics, learning curve and provenance.
 
     Attributes:
         config: the resolved configuration (data, model, training).
-        seed: the replica's seed.
+        seed: seed of the run.
         metrics: final numbers, ``split.metric`` -> value; scores in per cent, likelihoods in nats.
-        curve: what was measured along the way, one mapping an epoch.
-        evaluations: which evaluations were made, and the revision of each.
+        curve: learning curve, one mapping from quantities to values per measured epoch.
+        evaluations: revisions of the evaluations that were made, by name.
         failed_at_step: the step at which the objective became non-finite, or None.
         data: name, digest, variant and split sizes of the data.
         provenance: device, processor and its instruction set, threads, library versions, source revision and date of
             the evaluation; and of the training, leg by leg, the same and the seeds that trained side by side.
-        seconds: wall time of training.
-        arrays_digest: SHA-256 of the file of arrays, or nothing where there is none.
-        path: where the record lies, or None.
+        seconds: wall-clock seconds of training.
+        arrays_digest: SHA-256 of the file of arrays; empty if there is none.
+        path: path of the JSON file, or None.
     """
 
     config: dict[str, Any]
@@ -63,11 +63,11 @@ class Record:
     path: Path | None = field(default=None, compare=False)
 
     def metric(self, name: str) -> float:
-        """The final number of that name; NaN where it was not measured, such as a score of data without labels."""
+        """Metric of the given name; NaN where it was not measured, such as a score of data without labels."""
         return self.metrics.get(name, math.nan)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The arrays beside the JSON, by name; none where nothing was kept.
+        """Arrays of the record by name, from the file beside the JSON; empty if it has none.
 
         Raises:
             StoreError: if the file is missing, damaged or not the one that was written with the record.
@@ -89,7 +89,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Store:
-    """A folder of records."""
+    """Store of records in a folder."""
 
     folder: Path
 
@@ -97,7 +97,7 @@ class Store:
         return self.folder / config.address / f"seed-{seed:04d}.json"
 
     def read(self, config: RunConfig, seed: int) -> Record | None:
-        """The record of this configuration and seed, or None.
+        """Record of this configuration and seed, or None.
 
         Raises:
             StoreError: if the file is damaged or holds another configuration.
@@ -109,7 +109,7 @@ class Store:
         return record
 
     def every(self) -> Iterator[Record]:
-        """All records, in the order of their names.
+        """Yield all records, in the order of their file names.
 
         Raises:
             StoreError: if a file is damaged, or lies where its configuration and seed do not belong.
@@ -123,24 +123,24 @@ class Store:
 
     @property
     def is_published(self) -> bool:
-        """Whether this is the store in the repository."""
+        """Whether this is the published store in the repository."""
         try:
             return self.folder.resolve() == published().folder.resolve()
         except SettingError:  # the library is used without its repository
             return False
 
     def probe(self) -> None:
-        """Try whether records can be written here.
+        """Check that records can be written to this store.
 
         Raises:
-            OSError: if not.
+            OSError: if they cannot be written.
         """
         probe_folder(self.folder)
 
     def write(self, record: Record, arrays: Mapping[str, np.ndarray]) -> Record:
-        """Write a record whole; with two writers the later one stands.
+        """Write a record and its arrays, each file atomically; with two writers the later one stands.
 
-        The arrays go first, so that a record that can be seen is complete.
+        The arrays are written first, so that every record that can be read is complete.
         """
         path = self._path(RunConfig(**record.config), record.seed)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -161,7 +161,7 @@ class Store:
         return record
 
     def delete(self, record: Record) -> None:
-        """Remove a record and its arrays, and its folder if nothing else is in it."""
+        """Delete a record and its arrays, and its folder if nothing else is in it."""
         path = self._path(RunConfig(**record.config), record.seed)
         path.unlink(missing_ok=True)
         path.with_suffix(".npz").unlink(missing_ok=True)
@@ -170,7 +170,7 @@ class Store:
 
 
 def _digest(fields: Mapping[str, Any]) -> str:
-    """SHA-256 of what a record holds, so that a wrong digit in it is noticed."""
+    """SHA-256 of the fields of a record, so that a changed digit is noticed."""
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
@@ -192,10 +192,10 @@ def _read(path: Path) -> Record | None:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
         raise ValueError("it holds a name twice")
-    return found
+    return fields
 
 
 def _refuse_constant(name: str) -> float:
@@ -203,7 +203,7 @@ def _refuse_constant(name: str) -> float:
 
 
 def _fault(record: Record) -> str:
-    """What is wrong with the types and values in a record, in a phrase; empty if nothing is."""
+    """Description of what is wrong with the types and values in a record; empty if nothing is."""
     kinds: dict[str, Any] = {
         **dict.fromkeys(("config", "metrics", "evaluations", "data", "provenance"), dict),
         **{"seed": int, "curve": list, "seconds": (int, float), "failed_at_step": (int, type(None))},
@@ -237,7 +237,7 @@ def _fault(record: Record) -> str:
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Wait until no other process is in here with the same folder."""
+    """Context that holds a lock on the folder, for which other processes wait."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -261,12 +261,12 @@ def _atomically(path: Path, content: bytes) -> None:
 
 
 def published() -> Store:
-    """The store in the repository, which the book shows."""
+    """Store of published records in the repository, which the book shows."""
     return Store(root() / "results")
 
 
 def waiting() -> Store:
-    """The store in the repository for finished seeds whose row is not whole yet, so that no machine trains them again.
+    """Store in the repository for finished seeds of incomplete rows, so that no machine trains them again.
 
     No table, figure or verdict reads it.
     """
@@ -274,26 +274,28 @@ def waiting() -> Store:
 
 
 def in_repository() -> list[Store]:
-    """The stores whose records need not be made again by anyone: the published one first."""
+    """Stores in the repository, the published one first; what they have need not be run again by anyone."""
     return [published(), waiting()]
 
 
 def own() -> Store:
-    """The user's own store."""
+    """The user's own store, in the cache folder."""
     return Store(cache_folder() / "results")
 
 
 def find(
     config: RunConfig, seeds: Iterable[int], stores: Sequence[Store], evaluations: Mapping[str, int] | None = None
 ) -> dict[int, Record]:
-    """The records of the seeds that some store has, with at least these evaluations in these revisions; earlier
-    stores go first."""
+    """Records by seed, each from the first store that has one with these evaluations.
+
+    The evaluations must be of the given revisions; seeds without such a record are left out.
+    """
     wanted = (evaluations or {}).items()
-    found: dict[int, Record] = {}
+    records: dict[int, Record] = {}
     for seed in seeds:
         for store in stores:
             record = store.read(config, seed)
             if record is not None and wanted <= record.evaluations.items():
-                found[seed] = record
+                records[seed] = record
                 break
-    return found
+    return records

@@ -1,4 +1,4 @@
-"""Tables of the book: what was measured beside what the paper reports."""
+"""Tables of the book: measured values beside those that the paper reports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from genclust.metrics import BEST, heading, named
 
 
 def show(table: pd.DataFrame) -> HTML:
-    """The table as HTML that scrolls sideways on a narrow page; "K = 10" and "67 ± 6" are not broken over lines."""
+    """HTML of a table that scrolls sideways on a narrow page; "K = 10" and "67 ± 6" are not broken over lines."""
     html = table.to_html(index=False, escape=False, border=0)
     for sign in "=±":
         html = html.replace(f" {sign} ", f"&nbsp;{sign}&nbsp;")
@@ -27,12 +27,12 @@ def show(table: pd.DataFrame) -> HTML:
 
 
 def signed(value: float, digits: int = 2) -> str:
-    """The number, with a minus sign and not a hyphen."""
+    """Number as text, with a minus sign instead of a hyphen."""
     return f"{value:.{digits}f}".replace("-", MINUS)
 
 
 def measured(found: Sequence[Record], metric: str, digits: int = 2) -> str:
-    """``mean ± sd`` over the records, or a dash where nothing was measured."""
+    """``mean ± sd`` of a metric over the records, or a dash where nothing was measured."""
     if not found or metric.removesuffix(BEST) not in found[0].metrics:
         return "–"
     summary = summarise(found, metric)
@@ -40,59 +40,63 @@ def measured(found: Sequence[Record], metric: str, digits: int = 2) -> str:
 
 
 def reported(number: Reported | None) -> str:
-    """The paper's number with its spread, if it gives one."""
+    """The paper's mean with its standard deviation, if it gives one; a dash without a mean."""
     if number is None or number.mean is None:
         return "–"
     return signed(number.mean) + ("" if number.sd is None else f" ± {number.sd:g}")
 
 
 def difference(better: Sequence[Record], worse: Sequence[Record], metric: str) -> str:
-    """How far the first mean lies above the second, with Welch's 95 % interval; a dash without two seeds each, or
-    without the metric."""
+    """Difference of the means of two groups of records, with Welch's 95 % interval.
+
+    A dash if one of them has fewer than two seeds, or the first lacks the metric.
+    """
     if min(len(better), len(worse)) < 2 or metric not in better[0].metrics:
         return "–"
-    found = exceeding(better, worse, metric)
-    low, high = found.interval or (math.nan, math.nan)
-    return f"{signed(found.mean)} [{signed(low)}, {signed(high)}]"
+    excess = exceeding(better, worse, metric)
+    low, high = excess.interval or (math.nan, math.nan)
+    return f"{signed(excess.mean)} [{signed(low)}, {signed(high)}]"
 
 
 def comparison(experiment: str, dataset: str, metrics: Mapping[str, str], asked: Asked | None = None) -> pd.DataFrame:
-    """One line a method on one data set, measured beside reported.
+    """Table with one line per method on one data set, measured beside reported.
 
     Args:
         experiment: the experiment's name.
         dataset: the paper's data set.
-        metrics: what is measured, and the name under which the paper reports it (empty if it does not).
-        asked: which runs; the published ones by default.
+        metrics: measured metrics, each with the name under which the paper reports it (empty if it does not).
+        asked: requested runs; the published ones by default.
     """
     asked, lines = asked or Asked(), []
     for row in load(experiment).rows.values():
         if row.dataset != dataset:
             continue
-        found = asked.row(experiment, row.name)
+        runs = asked.row(experiment, row.name)
         line = {"Method": row.label}
         for metric, name in metrics.items():
-            line[heading(metric)] = measured(found, metric)
+            line[heading(metric)] = measured(runs, metric)
             if name:
                 number = next((r for r in row.reported if r.name == name), None)
                 line[f"{name}, paper"] = reported(number) + _unlike(number, metric)
-        line["Seeds"] = seeds_of(row, found)
+        line["Seeds"] = seeds_of(row, runs)
         lines.append(line)
     return pd.DataFrame(lines)
 
 
 def _unlike(number: Reported | None, metric: str) -> str:
-    """A mark where the paper's number is of another kind: ``e`` exemplar accuracy, ``u`` an accuracy whose kind is not
-    stated, ``a`` scored on all points."""
+    """Superscript mark where the paper's number is of another kind than the measured one.
+
+    ``e`` for exemplar accuracy, ``u`` for an accuracy whose kind is not stated, ``a`` for a score on all points.
+    """
     if number is None or number.metric == metric:
         return ""
     return f"<sup>{named(number.metric).mark or 'a'}</sup>"
 
 
 def seeds_of(row: Row, found: Sequence[Record]) -> str:
-    """How many seeds stand behind a line, with the profile unless it is ``paper``; or ``quoted``, or ``not run``.
+    """Number of seeds of a row, with the profile unless it is ``paper``; or ``quoted``, or ``not run``.
 
-    What the records say counts, not what was asked for: runs of no profile are of ``changed settings``.
+    The records decide this, not the request: runs of no declared profile have ``changed settings``.
     """
     if row.quoted:
         return "quoted"
@@ -107,16 +111,16 @@ def seeds_of(row: Row, found: Sequence[Record]) -> str:
 
 
 def gradient_noise(found: Mapping[str, Sequence[Record]]) -> pd.DataFrame:
-    """How noisy gradients are for each way to sum over classes, by the evaluation ``gradients``, in the mean of seeds.
+    """Table of the gradient noise of each way to sum over classes, averaged over seeds.
 
-    Traces of the covariance of a step's gradient over all parameters, as multiples of the squared norm of its mean;
-    those from draws also as multiples of what they are with all classes summed.
+    From the evaluation ``gradients``: the trace of the covariance of a step's gradient over all parameters, as a
+    multiple of the squared norm of its mean; that from draws also as a multiple of its value with all classes summed.
     """
     lines = []
     for name, runs in found.items():
         arrays = [run.arrays() for run in runs]
         norm, draws, batches = (
-            np.mean([kept[f"gradient_{part}"] for kept in arrays], 0)
+            np.mean([stored[f"gradient_{part}"] for stored in arrays], 0)
             for part in ("squared_norm", "of_draws", "of_batches")
         )
         for place, classes in enumerate(arrays[0]["gradient_classes"]):
@@ -133,11 +137,11 @@ def gradient_noise(found: Mapping[str, Sequence[Record]]) -> pd.DataFrame:
 
 
 def context(*groups: Sequence[Record], samples: bool = False) -> str:
-    """What the records are of: data, epochs and seeds, for a line above a table.
+    """Line above a table: the data sets, epochs and numbers of seeds of the records.
 
     Args:
         groups: the records.
-        samples: whether to say with how many samples log-likelihoods were estimated.
+        samples: whether to add the numbers of samples of the log-likelihoods.
     """
     runs = [run for group in groups for run in group]
     if not runs:
@@ -152,14 +156,14 @@ def context(*groups: Sequence[Record], samples: bool = False) -> str:
 
 
 def sample_counts(groups: Iterable[Sequence[Record]]) -> str:
-    """The numbers of importance samples behind the log-likelihoods of the records, such as ``"1,000, 5,000"``."""
+    """Numbers of importance samples of the records' log-likelihoods, such as ``"1,000, 5,000"``."""
     name = "test.log_likelihood_samples"
     counts = {run.metrics[name] for runs in groups for run in runs if name in run.metrics}
     return ", ".join(f"{count:,.0f}" for count in sorted(counts))
 
 
 def every_seed(found: Sequence[Record], metrics: Sequence[str]) -> pd.DataFrame:
-    """One line per seed, then mean, standard deviation, median and best."""
+    """Table with one line per seed, then mean, standard deviation, median and best."""
     if not found:
         return pd.DataFrame({"Seed": ["not run"]})
     known = [metric for metric in metrics if metric in found[0].metrics]  # data without labels have no scores
@@ -178,7 +182,7 @@ def every_seed(found: Sequence[Record], metrics: Sequence[str]) -> pd.DataFrame:
 
 
 def _best_epoch(record: Record) -> dict[str, str]:
-    """What picking the epoch by its validation accuracy would have shown: secondary, never the number reported."""
+    """Cell with the highest validation accuracy of any epoch, shown beside the result and never reported as it."""
     scores = {int(point["epoch"]): point["acc_hungarian"] for point in record.curve if "acc_hungarian" in point}
     if not scores:
         return {}

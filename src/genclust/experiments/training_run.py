@@ -1,4 +1,4 @@
-"""Training the seeds of a configuration side by side, with checkpoints, learning curves and the wish to stop."""
+"""Training of several seeds of a configuration side by side, with checkpoints and learning curves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from genclust.data import DataSet
 from genclust.evaluation.capabilities import HasClusters
 from genclust.evaluation.clustering import hungarian_accuracy
 from genclust.evaluation.trained import encoder_input, snapshot_rows
-from genclust.experiments.declaration import RunConfig, training_settings
+from genclust.experiments.configuration import RunConfig, training_settings
 from genclust.experiments.provenance import provenance
 from genclust.experiments.workers import Unfinished, Watch
 from genclust.models import MODELS, Model
@@ -32,14 +32,14 @@ SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
 
 def build(config: RunConfig, replicas: int, x_dim: int) -> Model:
-    """The module that a configuration declares."""
+    """Model of a configuration, with the given number of replicas and of input values."""
     module, settings = MODELS[config.model["name"]]
     declared = {key: value for key, value in config.model.items() if key not in ("name", "revision")}
     return module(replicas, x_dim, read(settings, declared, "model"))
 
 
 def total_steps(config: RunConfig, n: int) -> int:
-    """How many steps a training on ``n`` examples has in all (see :class:`Training`); none for what is not trained."""
+    """Total number of training steps on ``n`` examples (see :class:`Training`); 0 for a baseline without steps."""
     if not config.training:
         return 0
     whole, rest = divmod(n, config.training["batch_size"])
@@ -47,12 +47,12 @@ def total_steps(config: RunConfig, n: int) -> int:
 
 
 def checkpoint_path(config: RunConfig, seed: int) -> Path:
-    """Where the state of this run is kept between sessions."""
+    """Path of the checkpoint of a run."""
     return cache_folder() / "runs" / config.address / f"seed-{seed:04d}.ckpt"
 
 
 def labelled_rows(config: RunConfig, data: DataSet, seeds: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor] | None:
-    """Rows of the training split whose labels each seed's model sees, and these labels, ``[R, N_l]``; None without."""
+    """Training rows whose labels each seed's model sees, and these labels, both ``[R, N_l]``; None without labels."""
     labels = data.splits["train"].y
     if "n_labels" not in config.data or labels is None:
         return None
@@ -61,20 +61,20 @@ def labelled_rows(config: RunConfig, data: DataSet, seeds: Sequence[int]) -> tup
 
 
 def curve_epochs(epochs: int, snapshots: Sequence[int]) -> list[int]:
-    """The epochs at which the learning curve is measured: each of the first ten, then every fifth, and the last."""
+    """Epochs at which the learning curve is measured: each of the first ten, then every fifth, and the last."""
     wanted = {*range(1, 11), *range(10, epochs + 1, 5), *snapshots, epochs}
     return sorted(epoch for epoch in wanted if epoch <= epochs)
 
 
 class LearningCurve:
-    """What is followed of a training: the objective's terms and the clusters on validation data, and test embeddings.
+    """Measurements during training: objective terms and clusters on validation data, and test embeddings.
 
     Args:
-        model: that trains.
-        data: with its splits.
+        model: model that trains.
+        data: data set with its splits.
         seeds: one per replica.
-        settings: of the training.
-        device: where the model is.
+        settings: training settings.
+        device: device of the model.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class LearningCurve:
 
     @torch.no_grad()
     def point(self, epoch: int) -> list[dict[str, float]]:
-        """The curve's point after an epoch, for each replica; what is not finite (a failed replica) is left out."""
+        """Point of the learning curve after an epoch, for each replica; values that are not finite are left out."""
         scheduled = {name: schedule(epoch) for name, schedule in self.settings.schedules.items()}
         x = as_float(self.x).expand(self.replicas, *self.x.shape)
         terms = self.model.loss(x, scheduled, self.noise.at(epoch)).terms
@@ -107,21 +107,21 @@ class LearningCurve:
         return [{name: value for name, value in point.items() if np.isfinite(value)} for point in points]
 
     def snapshot(self, epoch: int) -> tuple[str, torch.Tensor]:
-        """Name and values ``[R, N, F]``, in half precision, of the first embedding of the test points followed."""
+        """Name and values ``[R, N, F]`` (half precision) of the first embedding of the selected test points."""
         name, features = next(iter(in_chunks(self.model.embed, self.followed, self.replicas).items()))
         return f"{name}_{epoch}", features.half()
 
 
 class TrainingRun:
-    """The training of some seeds side by side, which goes on from their checkpoints where there are any.
+    """Training of several seeds side by side, which resumes from their checkpoints if there are any.
 
     Args:
-        config: what is trained.
+        config: configuration of the runs.
         seeds: one per replica.
-        data: with its splits.
-        watch: what progress is reported to, and who says when to stop.
+        data: data set with its splits.
+        watch: receiver of the progress, which also says when to stop.
         device: ``cpu``, ``cuda`` or ``cuda:1``.
-        deadline: of the monotonic clock, after which training stops with checkpoints.
+        deadline: time of the monotonic clock after which training stops with checkpoints.
 
     Raises:
         DamagedCheckpoint: if a checkpoint cannot be read, or is of another model.
@@ -152,7 +152,7 @@ class TrainingRun:
         self._begun_at, self._last_saved, self._interrupted = self.training.step, time.monotonic(), False
 
     def train(self) -> Model:
-        """The trained model, in evaluation mode.
+        """Train to the end and return the model, in evaluation mode.
 
         Raises:
             Unfinished: if the deadline or a signal came first; a checkpoint was written.
@@ -177,15 +177,17 @@ class TrainingRun:
         return self.training.model
 
     def states(self) -> list[dict[str, Any]]:
-        """Of each seed its state (see :meth:`Training.state_of`), the snapshots of its embedding and the legs of its
-        training: where and with what it went on (see :meth:`_add_leg`)."""
+        """Content of the checkpoint of each seed: training state, snapshots of its embedding, and legs.
+
+        See :meth:`Training.state_of`; a leg says where and with what the training went on, see :meth:`_add_leg`.
+        """
         return [
             self.training.state_of(r) | {"snapshots": self.snapshots[r], "legs": self.legs[r]}
             for r in range(len(self.seeds))
         ]
 
     def save(self) -> None:
-        """Write the checkpoints."""
+        """Write the checkpoints of all seeds."""
         checkpoints.save(dict(zip(self.paths, self.states(), strict=True)))
         self._last_saved = time.monotonic()
 
@@ -195,7 +197,7 @@ class TrainingRun:
         return Training(model, self.seeds, self._train_x, settings, self.device, labelled=self._labelled)
 
     def _precision(self, saved: Sequence[dict[str, Any]]) -> Precision:
-        """That of the settings or, where they ask for the faster one, that of the last leg or what is found now."""
+        """Precision of the settings or, if these say ``faster``, that of the last leg or the faster one here."""
         if self.settings.precision != "faster":
             return self.settings.precision
         if saved and saved[0].get("legs"):
@@ -211,8 +213,10 @@ class TrainingRun:
         self.training.load(saved)
 
     def _add_leg(self) -> None:
-        """Note where and with what the training goes on, in which precision it multiplies, and which seeds train side
-        by side: a seed gets among others what it gets alone up to rounding, which training amplifies."""
+        """Note device, source revision, precision and the seeds that train side by side from this step on.
+
+        A seed gets among others the same numbers as alone up to rounding, which training amplifies.
+        """
         made = provenance(self.device)
         leg = {name: made[name] for name in ("device", "processor", "instructions", "threads", "source")}
         leg |= {"precision": self.precision, "beside": self.seeds}

@@ -1,4 +1,4 @@
-"""Reported against measured numbers, and what follows."""
+"""Verdicts of the reported numbers: comparisons with the measured ones."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from genclust.experiments.store import Record, StoreError, find, published
 from genclust.metrics import BEST, named
 from genclust.settings import SettingError, nearest
 
-#: Runs behind a reported standard deviation whose number the paper does not state.
+#: Assumed number of runs of a reported standard deviation where the paper does not state it.
 ASSUMED_REPORTED_SEEDS = 5
 
-#: From the most faithful on; ``demo``, on other data, says nothing of a paper's number.
+#: Profiles from the most faithful on, without ``demo``, which runs on other data than the paper.
 WITHOUT_DEMO: tuple[Profile, ...] = ("paper", "long", "quick")
 
 COLUMNS = [
@@ -30,13 +30,13 @@ COLUMNS = [
     *("profile", "fidelity", "stand_in", "quoted", "tolerance", "verdict"),
 ]
 
-#: Data on which a measured number is shown beside the paper's, and not compared with it.
+#: Verdicts on data where a measured number is shown beside the paper's, and not compared with it.
 NOT_COMPARED: dict[Fidelity, str] = {"surrogate": "surrogate data", "subset": "subset of the data"}
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean and spread over seeds; ``sd`` and the 95 % interval of the mean need two seeds."""
+    """Statistics of a metric over seeds; ``sd`` and the 95 % interval of the mean need two seeds."""
 
     mean: float
     sd: float | None
@@ -57,7 +57,7 @@ class Summary:
 
 
 def summarise(records: Sequence[Record], metric: str) -> Summary:
-    """The metric over all records, failed seeds included; ``…_best`` is the best of the seeds, without a spread.
+    """Statistics of a metric over all records, failed seeds included; ``…_best`` is the best seed, without spread.
 
     Raises:
         SettingError: if there is no such metric.
@@ -76,7 +76,7 @@ def _values(records: Sequence[Record], metric: str) -> list[float]:
 
 
 def exceeding(records: Sequence[Record], others: Sequence[Record], metric: str) -> Summary:
-    """By how much the first mean exceeds the second, with Welch's 95 % interval where both have two seeds."""
+    """Difference of the means of two groups of records, with Welch's 95 % interval if both have two seeds."""
     values, base = _values(records, metric), _values(others, metric)
     apart = float(np.mean(values) - np.mean(base))
     interval = None
@@ -87,7 +87,7 @@ def exceeding(records: Sequence[Record], others: Sequence[Record], metric: str) 
 
 
 def judge(reported: Reported, measured: Summary) -> str:
-    """``reproduced``, ``partly`` or ``not reproduced``.
+    """Verdict of one reported number: ``reproduced``, ``partly`` or ``not reproduced``.
 
     Reproduced: the means differ by no more than the declared tolerance (1 without one).
     Partly: they differ by more, but Welch's 95 % interval of their difference holds zero.
@@ -116,11 +116,10 @@ def judge(reported: Reported, measured: Summary) -> str:
 
 
 def published_records(row: Row, profile: Profile | None = None) -> tuple[Profile | None, list[Record]]:
-    """The published records of a row: of the given profile, or else of the first of ``paper``,
-    ``long`` and ``quick`` that is complete.
+    """Profile and published records of a row: at the given profile, or at the most faithful complete one.
 
-    Without a given profile only a complete one counts, in which no seed is missing.  ``demo`` has
-    to be asked for: on other data it says nothing of the paper's number.
+    Without a given profile only ``paper``, ``long`` and ``quick`` count, and only if no seed is missing.  ``demo`` has
+    to be requested: on other data it says nothing about the paper's number.
     """
     if row.settings is None:
         return None, []
@@ -128,14 +127,14 @@ def published_records(row: Row, profile: Profile | None = None) -> tuple[Profile
         if candidate not in row.profiles:
             continue
         seeds = row.seeds(candidate)
-        found = find(row.config(candidate), seeds, [published()])
-        if len(found) == len(seeds) or (profile is not None and found):
-            return candidate, [found[seed] for seed in sorted(found)]
+        by_seed = find(row.config(candidate), seeds, [published()])
+        if len(by_seed) == len(seeds) or (profile is not None and by_seed):
+            return candidate, [by_seed[seed] for seed in sorted(by_seed)]
     return None, []
 
 
 def verdicts() -> pd.DataFrame:
-    """One line for each reported number of every declared experiment, in the order of declaration."""
+    """Table with one line per reported number of every declared experiment, in the order of declaration."""
     lines = []
     for name in declaration.names():
         experiment = declaration.load(name)
@@ -150,7 +149,7 @@ def verdicts() -> pd.DataFrame:
 
 
 def _both_published(row: Row, other: Row) -> tuple[Profile, list[Record]] | None:
-    """The most faithful profile at which no seed of either row is missing, and the records of the first; None without.
+    """Most faithful profile at which both rows are complete, and the records of the first; None without.
 
     ``demo`` does not count, see :func:`published_records`.
     """
@@ -163,7 +162,7 @@ def _both_published(row: Row, other: Row) -> tuple[Profile, list[Record]] | None
 
 
 def as_plain(lines: pd.DataFrame) -> list[dict[str, Any]]:
-    """The lines as plain values, with None for what is missing: for JSON and for printing."""
+    """Lines of a table as mappings of plain values, with None for missing ones, for JSON and for printing."""
     objects = lines.astype(object)
     return objects.where(lines.notna(), None).to_dict("records")
 
@@ -175,7 +174,7 @@ def _line(
     if measured and reported.over:
         _, others = published_records(experiment.row(reported.over), profile)
         measured = exceeding(records, others, reported.metric) if others else None
-    fidelity, stand_in = _data_of(row, records[0]) if records else (None, None)
+    fidelity, stand_in = data_of(row, records[0]) if records else (None, None)
     if row.quoted:
         verdict = "quoted"
     elif measured is None or profile is None:
@@ -215,9 +214,11 @@ def _line(
     }
 
 
-def _data_of(row: Row, record: Record) -> tuple[Fidelity, str | None]:
-    """How near the data of a record is to the paper's, and what stood in for that: another data set, or another form
-    of the same; None where it is the paper's own."""
+def data_of(row: Row, record: Record) -> tuple[Fidelity, str | None]:
+    """Fidelity of the data of a record to the paper's, and what replaced those, or None for the paper's own.
+
+    The replacement is another data set, or another form of the same.
+    """
     name, variant = record.data["name"], record.data["variant"]
     source = sources().get(name)  # None of a user's own file
     if name != row.dataset:
@@ -228,7 +229,7 @@ def _data_of(row: Row, record: Record) -> tuple[Fidelity, str | None]:
 
 
 def remark(line: Mapping[str, Any]) -> str:
-    """What is to stand beside the verdict of a line: that the data was rebuilt, where a number on it was compared."""
+    """Remark beside the verdict of a line: ``rebuilt data`` if a number on such data was compared, otherwise empty."""
     compared = line["verdict"] in ("reproduced", "partly", "not reproduced")
     return "rebuilt data" if compared and line["fidelity"] == "rebuilt" else ""
 
@@ -238,7 +239,7 @@ STATISTICS = ("mean", "mean±sd", "median", "best", "n", "seeds", "reported")
 
 
 def number(key: str) -> str:
-    """A published number for the prose: ``experiment/row[@profile]/metric/statistic``.
+    """Published number as text for the prose, by ``experiment/row[@profile]/metric/statistic``.
 
     Args:
         key: such as ``simple-table1/proposed-mnist/test.acc_hungarian/mean``; statistics are mean,
@@ -253,7 +254,7 @@ def number(key: str) -> str:
         row = declaration.load(experiment_name).row(row_name)
         if statistic not in STATISTICS:
             raise SettingError(nearest(statistic, STATISTICS, "statistic"))
-        asked = declaration.parse_profile(profile) if profile else None
+        requested = declaration.parse_profile(profile) if profile else None
     except (ValueError, SettingError) as error:
         raise KeyError(f"The number {key!r} cannot be looked up: {error}") from error
     if statistic == "reported":
@@ -261,7 +262,7 @@ def number(key: str) -> str:
         if not reported:
             raise KeyError(f"The paper reports no number for {key!r}.")
         return f"{reported[0]:.2f}".replace("-", MINUS)
-    _, records = published_records(row, asked)
+    _, records = published_records(row, requested)
     if not records:
         raise KeyError(f"Nothing is published for {key!r}.")
     if metric not in records[0].metrics:

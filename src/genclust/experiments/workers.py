@@ -1,4 +1,4 @@
-"""Where seeds train: in this process, or several at once in processes of one core each.
+"""Running of training jobs: in this process, or several at once in processes of one core each.
 
 On a CPU a process per core trains a network of the papers' size about 1.4 times as fast as one
 process with all cores; see the page on speed.  The processes are joblib's.  They tell how far they are,
@@ -31,27 +31,30 @@ SECONDS_BETWEEN_REPORTS = 0.5
 
 
 class Unfinished(Exception):
-    """A run that was stopped in good order; the message says how to go on."""
+    """Raised if a run was stopped in good order; the message says how to go on."""
 
 
 class Watch(Protocol):
-    """What a training reports to."""
+    """Protocol of the receiver to which a training reports its progress."""
 
     def begin(self, description: str, total: int, done: int) -> None:
-        """``done`` of ``total`` steps have been made before."""
+        """Start the report: ``done`` of ``total`` steps have been made before."""
 
     def advance(self, steps: int, note: str) -> None:
-        """More steps have been made."""
+        """Report that ``steps`` more steps have been made, with a note."""
 
     def stop(self) -> bool:
-        """Whether somebody wants the training to stop."""
+        """Whether the training should stop."""
 
     def abandon(self, message: str) -> AbstractContextManager[None]:
-        """Within it nothing asks :meth:`stop`: a wish to stop raises :class:`Unfinished` with the message at once."""
+        """Context in which a request to stop raises :class:`Unfinished` with the message at once.
+
+        For work that does not ask :meth:`stop`.
+        """
 
 
 class _Bar:
-    """A progress bar here; Ctrl-C and SIGTERM stop."""
+    """Watch of a training in this process: a progress bar, stopped by Ctrl-C and SIGTERM."""
 
     def __init__(self, progress: bool, signals: Signals) -> None:
         self.stop, self.abandon, self._progress = signals.caught, signals.abandon, progress
@@ -71,7 +74,7 @@ class _Bar:
 
 
 class _Files:
-    """The same from another process."""
+    """Watch of a training in a worker process, which reports through files."""
 
     def __init__(self, folder: Path, job: int, signals: Signals) -> None:
         self._folder, self._job = folder, job
@@ -101,10 +104,10 @@ def _bar(progress: bool, **settings: Any) -> tqdm:
 
 
 class Signals:
-    """Ctrl-C and SIGTERM, while this context lasts: a wish to stop, which a training heeds after its present step.
+    """Context in which Ctrl-C and SIGTERM are requests to stop, which a training obeys after its present step.
 
     Args:
-        then: called with the first signal.
+        then: function that is called on each signal.
     """
 
     def __init__(self, then: Callable[[], object] = lambda: None) -> None:
@@ -130,7 +133,7 @@ class Signals:
             raise Unfinished(self._message)
 
     def caught(self) -> bool:
-        """Whether there was one."""
+        """Whether a signal has been received."""
         return self._caught
 
     @contextmanager
@@ -147,7 +150,7 @@ class Signals:
 
 @contextmanager
 def in_process(progress: bool) -> Iterator[Watch]:
-    """Work in this process, with a progress bar."""
+    """Context with a watch for work in this process, with a progress bar."""
     with Signals() as signals:
         bar = _Bar(progress, signals)
         try:
@@ -157,7 +160,7 @@ def in_process(progress: bool) -> Iterator[Watch]:
 
 
 def count(jobs: int) -> int:
-    """How many processes to use: no more than there are jobs, or cores that this process may use."""
+    """Number of worker processes: no more than there are jobs, or cores that this process may use."""
     return min(jobs, torch.get_num_threads())
 
 
@@ -213,7 +216,7 @@ def in_pool(
 def _guarded(
     function: Callable[..., T], job: tuple[Any, ...], folder: Path, number: int, parent: int
 ) -> tuple[T | None, Exception | None]:
-    """Run one job in a worker; its exception comes back as a value, so that the others can end in good order."""
+    """Run one job in a worker; its exception is returned as a value, so that the others can end in good order."""
     done = threading.Event()
 
     def heed() -> None:
@@ -234,7 +237,7 @@ def _guarded(
 
 
 class _Leash:
-    """Ends a worker process once the one that asked for its work is gone, though not in the middle of a job.
+    """Ends a worker process when the process that started it is gone, but not in the middle of a job.
 
     Left alone it would wait for more work for minutes, and keep the folder of messages.
     """
@@ -258,11 +261,11 @@ class _Leash:
             os._exit(1)
 
 
-_leash = cache(_Leash)  # one a process
+_leash = cache(_Leash)  # one per process
 
 
 def _follow(folder: Path, jobs: int, bar: tqdm) -> None:
-    """Add up what the workers have written, until they are told to stop."""
+    """Update the progress bar from the files that the workers write, until they are told to stop."""
     while True:
         ending = (folder / "stop").exists()
         newest_last = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime)

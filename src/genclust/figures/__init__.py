@@ -1,1 +1,1 @@
-"""Drawing, from arrays to matplotlib axes: no training and no files here."""
+"""Figures: functions that draw arrays on matplotlib axes, without training and without files."""

@@ -1,4 +1,4 @@
-"""Bounds on a likelihood against the number of importance samples."""
+"""Plots of bounds on the log-likelihood against the number of importance samples."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from matplotlib.axes import Axes
 def bound_curves(
     ax: Axes, curves: Mapping[str, tuple[Int[np.ndarray, " n"], Float[np.ndarray, "seeds n"]]], dashed: str = ""
 ) -> None:
-    """One line a model, the mean over seeds, with a dot at every number of samples that was taken.
+    """Draw one line per model: the mean bound over seeds (nats) against the number of importance samples.
 
     Args:
-        ax: where to draw; samples are on a logarithmic axis.
+        ax: axes to draw on; samples are on a logarithmic axis.
         curves: for each name the numbers of samples, and the bounds in nats.
-        dashed: the beginning of names whose lines are dashed, in the colour of the line before.
+        dashed: prefix of the names whose lines are dashed, in the colour of the line before.
     """
     color = -1
     for name, (samples, bounds) in curves.items():

@@ -1,4 +1,4 @@
-"""Curves over training, one line a configuration with all its seeds."""
+"""Plots of learning curves: one line per configuration, with all its seeds."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def accuracy_curves(
     epochs: Num[np.ndarray, " P"],
     ylabel: str = "Accuracy (%)",
 ) -> None:
-    """Mean of the seeds as a line, their range as a band, each seed as a thin line.
+    """Draw learning curves: the mean of the seeds as a line, their range as a band, each seed as a thin line.
 
     The band is minimum to maximum: it hides no collapsed seed and assumes no distribution. The
     curves are named at their right ends.
 
     Args:
-        ax: where to draw.
+        ax: axes to draw on.
         curves: for each name the values of S seeds at P points; S may differ between names.
         epochs: the P points in increasing order.
-        ylabel: what the values are, with their unit.
+        ylabel: name of the values, with their unit.
 
     Raises:
         ValueError: for no curves, values that are not finite, or other shapes than ``[S, P]``.
@@ -63,12 +63,12 @@ def curve_panels(
     height: float,
     log_epochs: bool = False,
 ) -> None:
-    """A figure with the curves of several quantities below each other.
+    """Figure with the learning curves of several quantities, one panel below the other.
 
     Args:
         panels: for each quantity, with its unit, the curves and their epochs as for `accuracy_curves`.
-        height: of each panel, in inches.
-        log_epochs: one logarithmic axis of epochs for all panels.
+        height: height of each panel, in inches.
+        log_epochs: whether all panels share one logarithmic axis of epochs.
     """
     size = PAGE_WIDTH, height * len(panels)
     _, axes = plt.subplots(len(panels), 1, figsize=size, sharex=log_epochs, squeeze=False)
@@ -80,7 +80,7 @@ def curve_panels(
 
 
 def _name_at_ends(ax: Axes, names: list[str], ends: list[float], x: float) -> None:
-    """Write each name right of its curve's end, moved up where two would overlap."""
+    """Write each name to the right of its curve's end, moved up where two names would overlap."""
     low, high = ax.get_ylim()
     ax.set_ylim(low, high)  # the names must not move the limits that they are placed by
     line_height = 1.3 * mpl.rcParams["font.size"] / 72 / (ax.bbox.height / ax.figure.dpi)

@@ -1,4 +1,4 @@
-"""Graphical models and architectures: Figures 1 and 2 of "Is Simple Better?", Figure 1 of GMVAE, CaGeM and VLAC.
+"""Diagrams of models and architectures: Figures 1 and 2 of "Is Simple Better?", Figure 1 of GMVAE, CaGeM and VLAC.
 
 Filled shapes carry white text, so that they read alike on light and dark pages; the rest is in the page's ink.
 """
@@ -19,7 +19,7 @@ HIDDEN = "#5f6b7a"
 
 
 class Shape(NamedTuple):
-    """A drawn node or layer, for arrows to start and end at."""
+    """Drawn node or layer, at which arrows start and end."""
 
     x: float
     y: float
@@ -27,14 +27,16 @@ class Shape(NamedTuple):
 
 
 def graphical_model(inference: Axes, generation: Axes) -> None:
-    r"""Figure 1: (a) the inference model :math:`q(c, z|\hat x)`, (b) the generative model :math:`p(x|z, c)`.
+    r"""Draw Figure 1 of "Is Simple Better?": the inference model (a) and the generative model (b).
+
+    They are :math:`q(c, z|\hat x)` and :math:`p(x|z, c)`.
 
     Circles are random variables, the filled one is observed, the double one is the deterministic
     :math:`\hat x = g(x)`; the plates repeat for all N examples. Drawn for axes of about 2.4 by 3.2 inches.
 
     Args:
-        inference: where to draw (a).
-        generation: where to draw (b).
+        inference: axes for (a).
+        generation: axes for (b).
     """
     for ax, title in ((inference, "(a) Inference model"), (generation, "(b) Generative model")):
         _canvas(ax, 3, 4)
@@ -57,7 +59,7 @@ def graphical_model(inference: Axes, generation: Axes) -> None:
 
 
 def architecture(ax: Axes) -> None:
-    r"""Figure 2: encoder, the two inference networks, the sum of two linear embeddings, and decoder.
+    r"""Draw Figure 2 of "Is Simple Better?": encoder, inference networks, sum of two linear embeddings, and decoder.
 
     Sizes are the paper's: D inputs, :math:`d_f` features, :math:`d_z` Gaussian latent dimensions,
     k clusters. Coloured circles are stochastic; filled layers are followed by batch normalisation and
@@ -65,7 +67,7 @@ def architecture(ax: Axes) -> None:
     hardly need shrink it.
 
     Args:
-        ax: where to draw.
+        ax: axes to draw on.
     """
     _canvas(ax, 10, 13)
     middle, left, right = 5.0, 2.2, 7.8
@@ -115,14 +117,16 @@ def architecture(ax: Axes) -> None:
 
 
 def gmvae_graphical_model(generation: Axes, inference: Axes) -> None:
-    r"""Figure 1 of GMVAE: the generative model :math:`p(w)\,p(z)\,p_\beta(x|w, z)\,p_\theta(y|x)`, and the family q.
+    r"""Draw Figure 1 of GMVAE: the generative model and the variational family q.
+
+    The generative model is :math:`p(w)\,p(z)\,p_\beta(x|w, z)\,p_\theta(y|x)`.
 
     Circles are random variables, the filled one is observed, and what stands beside an arrow are the parameters of
     its network. Drawn for axes of about 2.4 by 3.2 inches.
 
     Args:
-        generation: where to draw the generative model.
-        inference: where to draw the mean-field family.
+        generation: axes for the generative model.
+        inference: axes for the mean-field family.
     """
     for ax, title in ((generation, "Generative model"), (inference, "Variational family")):
         _canvas(ax, 3, 4)
@@ -144,14 +148,16 @@ def gmvae_graphical_model(generation: Axes, inference: Axes) -> None:
 
 
 def cagem_graphical_model(generation: Axes, inference: Axes) -> None:
-    r"""Figure 1 of CaGeM: :math:`p(z_2)\,p(y|z_2)\,p(z_1|y, z_2)\,p(x|y, z_1)`, and the family q.
+    r"""Draw Figure 1 of CaGeM: the generative model and the inference model q.
+
+    The generative model is :math:`p(z_2)\,p(y|z_2)\,p(z_1|y, z_2)\,p(x|y, z_1)`.
 
     Circles are random variables; x is observed, and so is y of the labelled points, which is half filled in the
     page's ink. Drawn for axes of about 2.4 by 3.2 inches.
 
     Args:
-        generation: where to draw the generative model.
-        inference: where to draw :math:`q(z_1|x)\,q(y|z_1, x)\,q(z_2|x, y, z_1)`.
+        generation: axes for the generative model.
+        inference: axes for :math:`q(z_1|x)\,q(y|z_1, x)\,q(z_2|x, y, z_1)`.
     """
     for ax, title in ((generation, "Generative model"), (inference, "Inference model")):
         _canvas(ax, 3, 4)
@@ -166,14 +172,14 @@ def cagem_graphical_model(generation: Axes, inference: Axes) -> None:
 
 
 def vlac_graphical_model(inference: Axes, generation: Axes) -> None:
-    r"""Figure 1 of VLAC for L = 2: the recognition model, equations 6 to 8, and the generative model, equations 1 to 3.
+    r"""Draw Figure 1 of VLAC for L = 2: the recognition model (equations 6 to 8) and the generative one (1 to 3).
 
     Circles are random variables, the filled one is observed, and the double ones are the deterministic
     :math:`h_l` and :math:`\tilde z_l`. Drawn for axes of about 2.6 by 3.6 inches.
 
     Args:
-        inference: where to draw the recognition model.
-        generation: where to draw the generative model.
+        inference: axes for the recognition model.
+        generation: axes for the generative model.
     """
     for ax, title in ((inference, "(a) Recognition model"), (generation, "(b) Generative model")):
         _canvas(ax, 3.4, 4.2)
@@ -205,7 +211,7 @@ def _node(ax: Axes, x: float, y: float, text: str, *, radius: float = 0.36, fill
 
 
 def _layer(ax: Axes, x: float, y: float, width: float, text: str, *, hidden: bool = False) -> Shape:
-    """A layer of units; ``hidden`` if batch normalisation and ReLU follow it."""
+    """Draw a layer of units; ``hidden`` if batch normalisation and ReLU follow it."""
     fill, edge, ink = (HIDDEN, HIDDEN, "white") if hidden else ("none", INK, INK)
     patch = _rounded(x, y, width, 0.56, facecolor=fill, edgecolor=edge)
     ax.add_patch(patch)
@@ -226,7 +232,7 @@ def _rounded(x: float, y: float, width: float, height: float, *, facecolor: str,
 
 
 def _arrow(ax: Axes, start: Shape, end: Shape) -> None:
-    """An arrow between the centres of two shapes, cut at their outlines."""
+    """Draw an arrow between the centres of two shapes, cut at their outlines."""
     ax.add_patch(
         FancyArrowPatch(
             (start.x, start.y),

@@ -1,4 +1,4 @@
-"""A number for each cell of a grid."""
+"""Heat maps: a number for each cell of a grid."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def heat_map(
     cols: Sequence[float] | Sequence[str],
     limits: tuple[float, float],
 ) -> None:
-    """Cells coloured and labelled by their value, rounded to whole numbers; the first row lies at the bottom.
+    """Draw cells coloured and labelled by their value, rounded to integers; the first row lies at the bottom.
 
     Args:
-        ax: where to draw.
-        values: a number a cell; NaN leaves it empty.
-        rows: what the rows stand for, upwards.
-        cols: what the columns stand for.
+        ax: axes to draw on.
+        values: one number per cell; NaN leaves it empty.
+        rows: names of the rows, upwards.
+        cols: names of the columns.
         limits: the values of the darkest and the brightest colour.
 
     Raises:
@@ -51,10 +51,10 @@ def heat_map(
 
 
 def stacked_maps(maps: Mapping[str, Cells], limits: tuple[float, float]) -> None:
-    """A figure with several maps below each other, their cells alike in height.
+    """Figure with several heat maps below each other, with cells of equal height.
 
     Args:
-        maps: by title.
+        maps: values and names of each map, by its title.
         limits: the values of the darkest and the brightest colour in all of them.
     """
     heights = [len(rows) + 1.2 for _, rows, _ in maps.values()]
@@ -71,12 +71,12 @@ def map_grid(
     xlabel: str,
     ylabel: str,
 ) -> None:
-    """A figure of maps side by side and below each other: one column a kind, one row a quantity.
+    """Figure with a grid of heat maps: one column per kind, one row per quantity.
 
     Args:
-        columns: the maps of each kind, one a quantity, by the name of the kind.
+        columns: the maps of each kind, one per quantity, by the name of the kind.
         quantities: the values of the darkest and the brightest colour, by the name of the quantity.
-        xlabel, ylabel: what the columns and rows of all maps stand for.
+        xlabel, ylabel: names of the axes of all maps.
     """
     _, axes = plt.subplots(len(quantities), len(columns), figsize=(PAGE_WIDTH, 3.2 * len(quantities)), squeeze=False)
     for column, (kind, maps) in zip(axes.T, columns.items(), strict=True):

@@ -1,4 +1,4 @@
-"""Grids of images: generated samples, style transfer."""
+"""Grids of images, such as generated samples and style transfer."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def image_grid(
     """Draw images as one grid with transparent gaps.
 
     Args:
-        ax: where to draw.
+        ax: axes to draw on.
         images: values from 0 (black) to 1; beyond them they are clipped. C is 1 (grey) or 3 (RGB).
         row_labels: names left of the rows.
         col_labels: names above the columns.
-        first_column_is_input: set the first column apart from what was made of it.
+        first_column_is_input: whether the first column is set apart, as the inputs of the others.
 
     Raises:
-        ValueError: for another shape, values that are not finite, or as many labels as there are not rows
-            or columns.
+        ValueError: for another shape, values that are not finite, or another number of labels than of rows or
+            columns.
     """
     images = np.asarray(images)
     if images.ndim == 4:
@@ -63,12 +63,12 @@ def image_grid(
 
 
 def grid_figure(images: Num[np.ndarray, "rows cols D"], title: str, width: float = 0.75) -> None:
-    """A figure with one grid of square images, such as one row of samples for each component.
+    """Figure with one grid of square images, such as one row of samples for each component.
 
     Args:
         images: flattened, 0 … 255; see `as_squares`.
-        title: above the grid.
-        width: of the figure, as a share of the page's.
+        title: title above the grid.
+        width: width of the figure, as a fraction of the page's.
     """
     inches = width * PAGE_WIDTH
     _, ax = plt.subplots(figsize=(inches, inches * len(images) / images.shape[1]))
@@ -79,7 +79,7 @@ def grid_figure(images: Num[np.ndarray, "rows cols D"], title: str, width: float
 def as_images(
     images: Num[np.ndarray, "*grid D"], height: int, width: int, colours: int
 ) -> Float[np.ndarray, "*grid H W C"]:
-    """Flattened images 0 … 255, the colours of a pixel side by side, as images from 0 to 1.
+    """Reshape flattened images 0 … 255, with the colours of a pixel side by side, to images from 0 to 1.
 
     Raises:
         ValueError: if D is not the product of the sizes.
@@ -88,7 +88,7 @@ def as_images(
 
 
 def as_squares(images: Num[np.ndarray, "rows cols D"]) -> Float[np.ndarray, "rows cols H W C"]:
-    """Flattened images 0 … 255, grey or with red, green and blue of a pixel side by side, as square ones from 0 to 1.
+    """Reshape flattened square images 0 … 255, grey or with the colours of a pixel side by side, to images from 0 to 1.
 
     Raises:
         ValueError: if D is neither a square number nor three times one.

@@ -1,4 +1,4 @@
-"""Two-dimensional latent spaces: points by cluster, and the components of a mixture."""
+"""Plots of two-dimensional latent spaces: points by cluster, and the components of a mixture."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from genclust.figures.style import CLASSES, INK, PAGE_WIDTH
 
 
 def points(ax: Axes, xy: Float[np.ndarray, "N 2"], clusters: Int[np.ndarray, " N"]) -> None:
-    """Small points, one colour a cluster.
+    """Draw small points, one colour per cluster.
 
     Args:
-        ax: where to draw; its ticks are removed, since a latent space has no unit.
+        ax: axes to draw on; its ticks are removed, since a latent space has no unit.
         xy: positions.
         clusters: 0 … K-1, at most as many as there are colours.
 
@@ -34,14 +34,14 @@ def points(ax: Axes, xy: Float[np.ndarray, "N 2"], clusters: Int[np.ndarray, " N
 
 
 def contours(ax: Axes, means: Float[np.ndarray, "K 2"], sds: Float[np.ndarray, "K 2"], width: float = 2.0) -> None:
-    """The ellipse of each diagonal Gaussian at ``width`` standard deviations, in the colour of its cluster."""
+    """Draw the ellipse of each diagonal Gaussian at ``width`` standard deviations, in the colour of its cluster."""
     for k, (mean, sd) in enumerate(zip(means, sds, strict=True)):
         ax.add_patch(Ellipse(mean, *(2 * width * sd), fill=False, color=CLASSES[k], linewidth=1.5))
     ax.autoscale_view()
 
 
 def box(ax: Axes, corners: Float[np.ndarray, "N 2"]) -> None:
-    """The rectangle that encloses the points."""
+    """Draw the rectangle that encloses the points."""
     low, high = corners.min(0), corners.max(0)
     ax.add_patch(Rectangle(low, *(high - low), fill=False, color=INK, linewidth=1.5))
 
@@ -51,13 +51,13 @@ def latent_spaces(
     reconstructed: tuple[str, Mapping[str, np.ndarray]],
     maps: Mapping[str, Mapping[str, np.ndarray]],
 ) -> None:
-    """Figure 2 of GMVAE: the data, a reconstruction of them, and the latent space of every pair of weights.
+    """Figure 2 of GMVAE: the data, their reconstruction, and the latent space of every pair of weights (η, α).
 
     Args:
-        data: points and the arm of each.
+        data: points, and the arm that each belongs to.
         reconstructed: the name of a pair of weights, and the arrays of its record, of which ``latent_reconstruction``
             and ``latent_clusters`` are shown.
-        maps: by title the arrays of one record each, of which ``latent_x``, ``latent_clusters``, ``component_means``
+        maps: arrays of one record each, by title, of which ``latent_x``, ``latent_clusters``, ``component_means``
             and ``component_sds`` are shown.
     """
     rows = 1 + -(-len(maps) // 2)
@@ -76,16 +76,16 @@ def latent_spaces(
 
 
 def seed_dots(ax: Axes, values: Mapping[str, Sequence[float]], ylabel: str) -> None:
-    """A column of dots for each name, one per seed, and a line at their median.
+    """Draw a column of dots for each name, one dot per seed, with a line at their median.
 
     Args:
-        ax: where to draw.
-        values: one value a seed, by name.
-        ylabel: what they are, with their unit.
+        ax: axes to draw on.
+        values: one value per seed, by name.
+        ylabel: name of the values, with their unit.
     """
-    for i, found in enumerate(values.values()):
-        spread = np.linspace(-0.18, 0.18, len(found)) if len(found) > 1 else np.zeros(1)
-        ax.plot(i + spread, sorted(found), "o", color=CLASSES[0], alpha=0.8, markersize=5)
-        ax.hlines(np.median(found), i - 0.28, i + 0.28, color=INK, linewidth=2)
+    for i, numbers in enumerate(values.values()):
+        spread = np.linspace(-0.18, 0.18, len(numbers)) if len(numbers) > 1 else np.zeros(1)
+        ax.plot(i + spread, sorted(numbers), "o", color=CLASSES[0], alpha=0.8, markersize=5)
+        ax.hlines(np.median(numbers), i - 0.28, i + 0.28, color=INK, linewidth=2)
     ax.set(ylabel=ylabel, xticks=range(len(values)), xticklabels=list(values))
     ax.grid(axis="x", visible=False)

@@ -1,4 +1,4 @@
-"""What the layers of latent variables do to an image: one layer drawn anew, and the clusters of one layer."""
+"""Figures of layers of latent variables: images with one layer sampled anew, and the clusters of one layer."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from matplotlib.axes import Axes
 from genclust.figures.images import as_images, image_grid
 from genclust.figures.style import PAGE_WIDTH
 
-#: Clusters side by side in one figure.
+#: Number of clusters side by side in one figure.
 COLUMNS = 25
 #: Height, width and number of colours of an image.
 Size = tuple[int, int, int]
 
 
 def layers_of(arrays: Mapping[str, np.ndarray], kind: str) -> dict[str, np.ndarray]:
-    """The arrays whose names are the kind and a layer, such as ``resampled_z1``, by layer from the first on."""
+    """Arrays of one kind by layer, from the first on: ``resampled_z1`` is of kind ``resampled_z`` and layer ``1``."""
     return {name.removeprefix(kind): arrays[name] for name in sorted(arrays) if name.startswith(kind)}
 
 
 def layers_drawn_anew(
     axes: Iterable[Axes], arrays: Mapping[str, np.ndarray], size: Size, title: str, fontsize: str = "medium"
 ) -> None:
-    """Figure 2 of VLAC: images, and their decoder means with one layer drawn anew, one layer for each of the axes.
+    """Draw Figure 2 of VLAC: images, and their decoder means with one layer sampled anew, on one axes per layer.
 
     Args:
-        axes: where to draw, from the layer nearest to the image on.
-        arrays: of a record: ``layer_inputs``, shape [n, D], and ``resampled_z1`` and so on, shape [n, draws, D].
-        size: of the images; D is its product.
-        title: above each grid, with ``{}`` for the layer.
-        fontsize: of the titles.
+        axes: axes to draw on, from the layer nearest to the image on.
+        arrays: arrays of a record: ``layer_inputs``, shape [n, D], and ``resampled_z1`` and so on, shape [n, draws, D].
+        size: size of the images; D is its product.
+        title: title above each grid, with ``{}`` for the layer.
+        fontsize: size of the titles.
     """
     inputs = arrays["layer_inputs"][:, None]
     for ax, (layer, drawn) in zip(axes, layers_of(arrays, "resampled_z").items(), strict=False):
@@ -41,12 +41,12 @@ def layers_drawn_anew(
 
 
 def clusters_of_layers(arrays: Mapping[str, np.ndarray], size: Size, title: str) -> None:
-    """Figures 3 and 4 of VLAC: draws from every cluster of a layer, one column a cluster, ``COLUMNS`` a figure.
+    """Figures 3 and 4 of VLAC: samples of each cluster of a layer, one column per cluster, ``COLUMNS`` per figure.
 
     Args:
-        arrays: of a record: ``components_y1`` and so on, shape [K, draws, D].
-        size: of the images; D is its product.
-        title: above each figure, with ``{}`` for the layer.
+        arrays: arrays of a record: ``components_y1`` and so on, shape [K, draws, D].
+        size: size of the images; D is its product.
+        title: title above each figure, with ``{}`` for the layer.
     """
     for layer, drawn in layers_of(arrays, "components_y").items():
         images = as_images(drawn.swapaxes(0, 1), *size)

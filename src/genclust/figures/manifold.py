@@ -1,4 +1,4 @@
-"""A latent space of two dimensions: where the data lie in it, and what a grid of its points is decoded to."""
+"""Figures of a two-dimensional latent space: where the data lie, and the images decoded from a grid of points."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from genclust.figures.style import PAGE_WIDTH
 
 
 def as_grid(decoded: Num[np.ndarray, "N D"]) -> Float[np.ndarray, "n n H W C"]:
-    """The images of N points, n to a side, in rows and columns; those that fill no square are left out."""
+    """Decoded images of N points as a square grid, n × n of them; those beyond n² are left out."""
     n = math.isqrt(len(decoded))
     return as_squares(decoded[: n * n].reshape(n, n, -1))
 
 
 def manifold(decoded: Num[np.ndarray, "N D"], title: str) -> None:
-    """A figure with the images that a square grid of N points is decoded to.
+    """Figure with the images decoded from a square grid of N latent points.
 
     Args:
         decoded: flattened images, 0 … 255, grey or in colours.
-        title: above the figure.
+        title: title above the figure.
     """
     _, ax = plt.subplots(figsize=(0.6 * PAGE_WIDTH, 0.62 * PAGE_WIDTH))
     image_grid(ax, as_grid(decoded))
@@ -35,13 +35,13 @@ def manifold(decoded: Num[np.ndarray, "N D"], title: str) -> None:
 def latent_map(
     z: Float[np.ndarray, "M 2"], labels: Int[np.ndarray, " M"] | None, grid: Float[np.ndarray, "N 2"], title: str
 ) -> None:
-    """A figure with points in the latent space, coloured by class, and the rectangle of the grid that is decoded.
+    """Figure with points in the latent space, coloured by class, and the rectangle of the decoded grid.
 
     Args:
         z: the points.
         labels: their classes, or None where they are unknown.
         grid: the points that are decoded.
-        title: above the figure.
+        title: title above the figure.
     """
     _, ax = plt.subplots(figsize=(0.75 * PAGE_WIDTH, 0.7 * PAGE_WIDTH))
     if labels is None:
@@ -53,11 +53,11 @@ def latent_map(
 
 
 def class_manifolds(decoded: Num[np.ndarray, "K N D"], columns: int = 5) -> None:
-    """A figure with the images of the same grid of points for each of K classes.
+    """Figure with the images decoded from the same grid of latent points, one panel for each of K classes.
 
     Args:
         decoded: flattened images, 0 … 255, grey or in colours.
-        columns: how many classes stand side by side.
+        columns: number of classes side by side.
     """
     rows = -(-len(decoded) // columns)
     _, axes = plt.subplots(rows, columns, figsize=(PAGE_WIDTH, 1.6 * rows), squeeze=False)

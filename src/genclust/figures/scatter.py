@@ -1,4 +1,4 @@
-"""Points in the plane, coloured by class."""
+"""Scatter plots of points in the plane, coloured by class."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from genclust.figures.style import CLASSES, PAGE_WIDTH
 def class_scatter(
     ax: Axes, xy: Float[np.ndarray, "N 2"], labels: Int[np.ndarray, " N"], class_names: Sequence[str]
 ) -> None:
-    """Small points coloured by class; short names stand at the classes' medians, others in a legend below.
+    """Draw small points coloured by class; short names stand at the classes' medians, others in a legend below.
 
     Args:
-        ax: where to draw; its ticks are removed, since projections have no unit.
+        ax: axes to draw on; its ticks are removed, since projections have no unit.
         xy: positions.
         labels: classes 0 … T-1.
         class_names: the T names.
@@ -71,11 +71,11 @@ def class_scatter(
 
 
 def scatter_panels(panels: Mapping[str, Float[np.ndarray, "N 2"]], labels: Int[np.ndarray, " N"]) -> None:
-    """A figure with the same points at several positions, two panels a row, coloured by class.
+    """Figure with several projections of the same points, coloured by class, two panels per row.
 
     Args:
         panels: positions by title.
-        labels: classes 0 … T-1, by which they are also called.
+        labels: classes 0 … T-1, whose numbers are also their names.
     """
     rows = -(-len(panels) // 2)
     _, axes = plt.subplots(rows, 2, figsize=(PAGE_WIDTH, rows * PAGE_WIDTH / 2), squeeze=False)
@@ -88,6 +88,6 @@ def scatter_panels(panels: Mapping[str, Float[np.ndarray, "N 2"]], labels: Int[n
 
 
 def _luminance(rgb: Float[np.ndarray, " 3"]) -> float:
-    """Relative luminance (WCAG 2); black text has the better contrast above 0.18, white below."""
+    """Relative luminance (WCAG 2) of a colour; black text has the better contrast above 0.18, white below."""
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     return float(linear @ [0.2126, 0.7152, 0.0722])

@@ -1,31 +1,53 @@
-"""Every seed, alone or beside what the paper reports."""
+"""Plots of the values of every seed, alone or beside the paper's number."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from genclust.figures.style import INK
+from genclust.figures.style import INK, PAGE_WIDTH
 
 
 def seed_rows(ax: Axes, measured: Mapping[str, Sequence[float]], xlabel: str) -> None:
-    """One row a name, from the top: a dot a seed, and a bar at their mean.
+    """Draw one row per name, from the top: a dot per seed, and a bar at their mean.
 
     Args:
-        ax: where to draw.
-        measured: the seeds' values by name.
-        xlabel: what they are, with their unit.
+        ax: axes to draw on.
+        measured: the seeds' values by name; a row stays empty without any.
+        xlabel: name of the values, with their unit.
     """
     for place, values in enumerate(measured.values()):
         ax.plot(values, [place] * len(values), "o", color="C0", alpha=0.7, markersize=5)
-        mean = sum(values) / len(values)
-        ax.vlines(mean, place - 0.3, place + 0.3, color=INK, linewidth=2)
+        if values:
+            mean = sum(values) / len(values)
+            ax.vlines(mean, place - 0.3, place + 0.3, color=INK, linewidth=2)
     ax.set(xlabel=xlabel, yticks=range(len(measured)), yticklabels=list(measured))
     ax.set_ylim(len(measured) - 0.5, -0.5)
     ax.grid(axis="y", visible=False)
+
+
+def row_panels(panels: Mapping[str, Mapping[str, Sequence[float]]], xlabel: str, height: float = 0.32) -> None:
+    """A figure with two panels a line, each with a row of dots for the same names, and a line at zero.
+
+    Args:
+        panels: by title the values of each name, as for `seed_rows`; all panels have the same names.
+        xlabel: what the values are, with their unit.
+        height: of a name's row, in inches.
+    """
+    rows, names = -(-len(panels) // 2), len(next(iter(panels.values())))
+    size = PAGE_WIDTH, rows * (height * names + 0.9)
+    figure, axes = plt.subplots(rows, 2, figsize=size, sharex=True, sharey=True, squeeze=False)
+    figure.supxlabel(xlabel, fontsize="medium")
+    for ax in axes.flat[len(panels) :]:
+        ax.axis("off")
+    for ax, (title, measured) in zip(axes.flat, panels.items(), strict=False):
+        ax.axvline(0, color=INK, linewidth=1)
+        seed_rows(ax, measured, "")
+        ax.set_title(title)
 
 
 def seeds_against_paper(
@@ -34,13 +56,13 @@ def seeds_against_paper(
     reported: Mapping[str, tuple[float, float | None]],
     ylabel: str = "per cent",
 ) -> None:
-    """One column a score: a dot a seed, a line at their mean, and the paper's mean ± sd beside them.
+    """Draw one column per score: a dot per seed, a line at their mean, and the paper's mean ± sd beside them.
 
     Args:
-        ax: where to draw.
+        ax: axes to draw on.
         measured: the seeds' values for each score.
         reported: the paper's mean and standard deviation (None where it gives none), by score.
-        ylabel: what the values are, with their unit.
+        ylabel: name of the values, with their unit.
 
     Raises:
         ValueError: for a score that the paper does not report, or without any seed.

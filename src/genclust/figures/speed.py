@@ -1,4 +1,4 @@
-"""Bars and curves of the benchmarks."""
+"""Bar charts and curves of the benchmarks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from genclust.figures.style import CLASSES, INK
 
-#: A peer's bars are in the ink of the page, ours are coloured.
+#: Grey colours of the bars of other libraries; those of this library are coloured.
 OTHERS = (INK, "#a8a8a8", "#8d99ae", "#b5a48c")
 
 
@@ -23,14 +23,14 @@ def bars(
     xlabel: str,
     line: tuple[float, str] | None = None,
 ) -> None:
-    """Lying bars in groups, the name of a group above its bars, a short label at each bar's end.
+    """Draw horizontal bars in groups, with the group's name above its bars and a label at the end of each bar.
 
     Args:
-        ax: where to draw; about 5 inches wide, so that a phone hardly need shrink it.
-        values: by group and series, none below 0; groups may lack series.
-        labels: what stands at the ends of the bars, by group and series.
+        ax: axes to draw on; about 5 inches wide, so that a phone hardly need shrink it.
+        values: lengths of the bars by group and series, none below 0; groups may lack series.
+        labels: labels at the ends of the bars, by group and series.
         ours: the series that are coloured, in order; the others are grey.
-        xlabel: what the values are, with their unit.
+        xlabel: name of the values, with their unit.
         line: a value to mark, and its name.
 
     Raises:
@@ -66,12 +66,12 @@ def bars(
 
 
 def scaling(ax: Axes, curves: Mapping[str, Mapping[int, float]], ylabel: str, level: tuple[float, str]) -> None:
-    """Rates against the number of replicas, and the rate of one run after the other as a level.
+    """Draw rates against the number of replicas, and the rate of one run after the other as a horizontal line.
 
     Args:
-        ax: where to draw.
+        ax: axes to draw on.
         curves: rate by number of replicas, for each layout.
-        ylabel: what the rates are, with their unit.
+        ylabel: name of the rates, with their unit.
         level: the rate that does not depend on the number, and its name.
 
     Raises:
@@ -91,12 +91,12 @@ def scaling(ax: Axes, curves: Mapping[str, Mapping[int, float]], ylabel: str, le
 
 
 def cost(ax: Axes, milliseconds: Mapping[int, float], xlabel: str) -> None:
-    """Milliseconds a step against one size, and the line that a step in proportion to it would follow.
+    """Draw milliseconds per step against a size, with the line of a time proportional to the size.
 
     Args:
-        ax: where to draw; both axes are logarithmic.
-        milliseconds: by size.
-        xlabel: which size.
+        ax: axes to draw on; both axes are logarithmic.
+        milliseconds: milliseconds per step by size.
+        xlabel: name of the size.
 
     Raises:
         ValueError: for no points, or values not above 0.
@@ -115,7 +115,7 @@ def cost(ax: Axes, milliseconds: Mapping[int, float], xlabel: str) -> None:
 
 
 def _at(ax: Axes, sizes: Sequence[int]) -> None:
-    """A logarithmic axis with ticks at the sizes only."""
+    """Make the x axis logarithmic, with ticks only at the sizes."""
     ax.set_xscale("log", base=2)
     ax.set_xticks(sizes, [str(size) for size in sizes])
     ax.xaxis.set_minor_formatter(NullFormatter())

@@ -1,4 +1,4 @@
-"""One look for all figures, readable on light and dark pages."""
+"""Style of all figures, readable on light and dark pages."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CLASSES = (
 )
 
 PAGE_WIDTH = 7.3
-"""Width in inches that fills the book's text column, 700 pixels at 96 a inch."""
+"""Width in inches that fills the book's text column, 700 pixels at 96 per inch."""
 
 
 def use(output: Literal["svg", "retina"] = "svg") -> None:

@@ -25,6 +25,7 @@ from genclust.evaluation.registry import evaluate, refuse_unsuited
 from genclust.evaluation.results import Results
 from genclust.evaluation.trained import Trained
 from genclust.experiments import declaration
+from genclust.experiments.configuration import RunConfig
 from genclust.models.vlac import GMDGM, VLAC, VLAE, GMDGMSettings, VLACSettings, VLAESettings
 from genclust.settings import SettingError
 from genclust.streams import Noise
@@ -480,7 +481,7 @@ def test_the_number_of_clusters_is_that_of_the_name():
 
 @pytest.mark.parametrize("asked", ["layers", "chance", "kmeans-3", "resampling"])
 def test_layers_are_measured_only_of_models_that_have_them(asked):
-    def config(experiment: str, row: str) -> declaration.RunConfig:
+    def config(experiment: str, row: str) -> RunConfig:
         return declaration.load(experiment).row(row).config("demo")
 
     refuse_unsuited([asked], config("vlac-factors", "gm-dgm"))

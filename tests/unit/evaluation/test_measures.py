@@ -12,6 +12,7 @@ from genclust.evaluation import measures, registry
 from genclust.evaluation.likelihood import bound, log_likelihood, log_weights
 from genclust.evaluation.trained import encoder_input
 from genclust.experiments import declaration, execution, workers
+from genclust.experiments.configuration import RunConfig
 from genclust.experiments.store import Store
 from genclust.experiments.training_run import TrainingRun
 from genclust.models.cagem import CaGeM, CaGeMSettings
@@ -299,7 +300,7 @@ def test_the_recorded_numbers_are_those_of_the_trained_model(records, tmp_path, 
     """Rebuilt from its checkpoint with its own statistics; likelihood by hand from weights, error from labels."""
     monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path))
     record = records["cagem-100"][1]
-    config = declaration.RunConfig(**record.config)
+    config = RunConfig(**record.config)
     data, _ = execution.prepare(config)
     with workers.in_process(progress=False) as watch:
         model = TrainingRun(config, [1], data, watch).train()

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from genclust.experiments import declaration, store, training_run
-from genclust.experiments.declaration import DataSettings, parse_overrides, parse_seeds
+from genclust.experiments import configuration, declaration, store, training_run
+from genclust.experiments.configuration import DataSettings, RunConfig
+from genclust.experiments.declaration import parse_overrides, parse_seeds
 from genclust.models import BASELINES, MODELS
 from genclust.settings import SettingError, later, merge
 from genclust.training.loop import TrainingSettings
@@ -95,7 +96,7 @@ def test_one_value_has_one_address_however_it_is_written():
 
 
 def test_the_folder_of_a_file_with_a_long_name_can_be_made():
-    config = declaration.RunConfig({"name": f"/tmp/{'x' * 251}.npz"}, {"name": "gumbel"}, {})
+    config = RunConfig({"name": f"/tmp/{'x' * 251}.npz"}, {"name": "gumbel"}, {})
     assert len(config.address) < 150
 
 
@@ -208,8 +209,8 @@ def test_a_new_setting_of_any_model_orphans_no_record(monkeypatch):
         monkeypatch.setitem(MODELS, name, (module, extended(settings)))
     for name, settings in BASELINES.items():
         monkeypatch.setitem(BASELINES, name, extended(settings))
-    monkeypatch.setattr(declaration, "DataSettings", extended(DataSettings))
-    monkeypatch.setattr(declaration, "TrainingSettings", extended(TrainingSettings))
+    monkeypatch.setattr(configuration, "DataSettings", extended(DataSettings))
+    monkeypatch.setattr(configuration, "TrainingSettings", extended(TrainingSettings))
     assert addresses() == before
 
     published = store.published()

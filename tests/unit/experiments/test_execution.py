@@ -16,7 +16,7 @@ from genclust import data as datasets
 from genclust.data import DataError
 from genclust.evaluation import registry
 from genclust.experiments import declaration, execution, training_run
-from genclust.experiments.declaration import RunConfig
+from genclust.experiments.configuration import RunConfig
 from genclust.experiments.execution import Task, run, task_for
 from genclust.experiments.store import Store, StoreError
 from genclust.experiments.training_run import curve_epochs

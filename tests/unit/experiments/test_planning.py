@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from genclust.cli import app
 from genclust.data import catalogue
 from genclust.experiments import declaration, execution, locks, planning, status, store, training_run
-from genclust.experiments.declaration import RunConfig
+from genclust.experiments.configuration import RunConfig
 from genclust.experiments.execution import task_for
 from genclust.experiments.planning import plan
 from genclust.experiments.store import Record, own, published

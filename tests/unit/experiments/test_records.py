@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from genclust.experiments.declaration import RunConfig
+from genclust.experiments.configuration import RunConfig
 from genclust.experiments.store import Record, Store, StoreError, find
 
 CONFIG = RunConfig({"name": "digits"}, {"name": "gumbel"}, {"epochs": 1})

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from genclust.cli import app
 from genclust.experiments import declaration, schema
+from genclust.experiments.configuration import DataSettings
 from genclust.models import BASELINES, MODELS
 from genclust.settings import SettingError, json_schema, read
 from genclust.strict_yaml import parse
@@ -27,7 +28,7 @@ VALIDATOR = Draft7Validator(schema.schema())
 SETTINGS = {
     **{name: settings for name, (_, settings) in MODELS.items()},
     **BASELINES,
-    "data": declaration.DataSettings,
+    "data": DataSettings,
     "training": TrainingSettings,
     "reported": declaration.Reported,
 }

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from genclust.experiments.declaration import RunConfig
+from genclust.experiments.configuration import RunConfig
 from genclust.experiments.store import Record, Store, StoreError, find
 
 CONFIG = RunConfig({"name": "digits"}, {"name": "gumbel", "hidden": [3]}, {"epochs": 1})

@@ -32,7 +32,7 @@ from genclust.figures.diagrams import (
 from genclust.figures.heat import heat_map, map_grid, stacked_maps
 from genclust.figures.images import as_images, as_squares, grid_figure, image_grid
 from genclust.figures.scatter import class_scatter, scatter_panels
-from genclust.figures.seeds import seed_rows, seeds_against_paper
+from genclust.figures.seeds import row_panels, seed_rows, seeds_against_paper
 
 
 @pytest.fixture
@@ -395,6 +395,16 @@ def test_seeds_lie_in_rows_from_the_top(ax: Axes) -> None:
     bars = [collection.get_segments()[0][0][0] for collection in ax.collections]
     assert bars == [2, 5]  # at the means
     assert ax.get_ylim()[0] > ax.get_ylim()[1]
+
+
+def test_rows_in_panels_share_their_names_and_have_a_line_at_zero() -> None:
+    row_panels({title: {"a": [1.0, 3.0], "b": []} for title in ("one", "two", "three")}, "points")
+    first, second, third, empty = plt.gcf().axes
+    assert [ax.get_title() for ax in (first, second, third)] == ["one", "two", "three"] and not empty.axison
+    zero, dots, none = first.get_lines()
+    assert list(zero.get_xdata()) == [0, 0] and list(dots.get_xdata()) == [1, 3] and list(none.get_xdata()) == []
+    assert plt.gcf().get_supxlabel() == "points" and {ax.get_xlabel() for ax in (first, second, third)} == {""}
+    assert [tick.get_text() for tick in third.get_yticklabels()] == ["a", "b"]
 
 
 def test_contours_are_ellipses_of_two_standard_deviations(ax: Axes) -> None:

@@ -1,0 +1,413 @@
+"""What shows without labels that a clustering worked: figures known of every seed against its accuracy, over all that
+is published.
+
+A user without labels trains several seeds and has to keep one.  Here that choice is made again and again, in every
+configuration of which three or more seeds are published, by each of the ``FIGURES``; the labels, which come to light
+only afterwards, tell how much it gained.
+
+"Accuracy" is the Hungarian one on test data, in per cent.  Every seed counts.  A seed that failed has no bound, and so
+ranks below all others and is never chosen by it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+from scipy.stats import rankdata
+
+from genclust.data import DataError, sources
+from genclust.evaluation.agreement import agreement, consensus
+from genclust.evaluation.clustering import hungarian_accuracy
+from genclust.experiments import declaration
+from genclust.experiments.declaration import PROFILES, RunConfig
+from genclust.experiments.execution import prepare
+from genclust.experiments.store import Record
+from genclust.experiments.tables import signed
+from genclust.experiments.verdicts import Summary, data_of, published_records
+from genclust.models import BASELINES
+
+#: What is known of a seed without any label; of each, the seed with the most is kept.  This list and that rule were
+#: written down before any of them was held against an accuracy, and neither was changed afterwards.
+FIGURES = ("bound", "confidence", "clusters in use", "agreement")
+#: Fewer seeds leave nothing to choose from.
+LEAST_SEEDS = 3
+#: Fewer configurations have a mean and no interval.
+LEAST_FOR_INTERVAL = 5
+ACCURACY = "test.acc_hungarian"
+#: One data set of two sizes.
+SAME = {"arcs_5000": "arcs"}
+SURROGATE = " (surrogate)"
+ALL, EACH_ONCE = "all configurations", "data sets, each counted once"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """All published seeds of one configuration of one of our models, which learned without labels.
+
+    Attributes:
+        name: the first row that shows it and its profile, as in ``simple-table1/proposed-usps@paper``.
+        data: how tables call its data set; surrogate data are called so.
+        records: one for each seed, in their order.
+    """
+
+    name: str
+    data: str
+    records: tuple[Record, ...]
+
+    @property
+    def accuracies(self) -> Float[np.ndarray, " R"]:
+        """The accuracy of every seed."""
+        return np.array([record.metric(ACCURACY) for record in self.records])
+
+    @cached_property
+    def clusters(self) -> Int[np.ndarray, "R N"] | None:
+        """The cluster of each of N test points for every seed; None if a record does not keep them."""
+        kept = [record.arrays().get("clusters_test") for record in self.records]
+        return None if any(one is None for one in kept) else np.stack(kept)  # type: ignore[arg-type]
+
+    @cached_property
+    def figures(self) -> dict[str, Float[np.ndarray, " R"]]:
+        """Each of the ``FIGURES`` for every seed; NaN where a seed has none, all NaN where records do not tell."""
+        nowhere = np.full(len(self.records), math.nan)
+        clusters = self.clusters
+        confidences = [record.arrays().get("confidence_test") for record in self.records]
+        known = all(one is not None for one in confidences)
+        return {
+            "bound": np.array([bound(record) for record in self.records]),
+            "confidence": np.array([np.mean(one, dtype=np.float64) for one in confidences]) if known else nowhere,  # type: ignore[arg-type]
+            "clusters in use": np.array([clusters_in_use(record) for record in self.records]),
+            "agreement": nowhere if clusters is None else agreement(clusters),
+        }
+
+
+def bound(record: Record) -> float:
+    """The lower bound on log p(x) at the end of training, in nats: minus the sum of its terms on validation data.
+
+    The terms count as they are, whatever weights training gave them (w_G, η, a warm-up), and GMVAE's violation is none
+    of them.  NaN for a seed that failed.
+    """
+    if record.failed_at_step is not None or not record.curve:
+        return math.nan
+    terms = [value for name, value in record.curve[-1].items() if is_term_of_bound(name)]
+    return -sum(terms) if terms else math.nan
+
+
+def is_term_of_bound(name: str) -> bool:
+    """Whether what a learning curve has under this name is part of the bound."""
+    return name in ("reconstruction", "conditional_prior") or name.startswith("kl_")
+
+
+def clusters_in_use(record: Record) -> float:
+    """The part of a model's clusters that hold at least one test point, between 0 and 1."""
+    return record.metric("test.clusters_used") / n_clusters(record)
+
+
+def n_clusters(record: Record) -> int:
+    """The number K of clusters that a model has; of several layers, that of the layer with most, which is scored."""
+    return int(np.max(record.config["model"]["n_clusters"]))
+
+
+def configurations() -> list[Configuration]:
+    """Every configuration of ours with several clusters that learned without labels, of which three or more seeds and
+    their accuracies are published.
+
+    What several rows or profiles share is there once, in the order of declaration.
+    """
+    found: dict[str, Configuration] = {}
+    for experiment in map(declaration.load, declaration.names()):
+        for row in experiment.runnable:
+            for profile in PROFILES:
+                if profile not in row.profiles:
+                    continue
+                config = row.config(profile)
+                if config.model["name"] in BASELINES or "n_labels" in config.data or config.address in found:
+                    continue
+                _, records = published_records(row, profile)
+                if len(records) < LEAST_SEEDS or any(ACCURACY not in record.metrics for record in records):
+                    continue
+                if n_clusters(records[0]) > 1:
+                    surrogate = data_of(row, records[0])[0] == "surrogate"
+                    name = f"{row.experiment}/{row.name}@{profile}"
+                    found[config.address] = Configuration(name, _heading(records[0], surrogate), tuple(records))
+    return list(found.values())
+
+
+def _heading(record: Record, surrogate: bool) -> str:
+    name = SAME.get(record.data["name"], record.data["name"])
+    source = sources().get(name)
+    return (source.heading or source.title if source else name) + SURROGATE * surrogate
+
+
+# ---- choosing a seed
+
+
+def correlation(figure: Float[np.ndarray, " R"], accuracies: Float[np.ndarray, " R"]) -> float:
+    """Spearman's rank correlation over seeds; a seed without the figure ranks last.  NaN if either is constant."""
+    ranks = [rankdata(values) for values in (np.nan_to_num(figure, nan=-np.inf, neginf=-np.inf), accuracies)]
+    if any(np.ptp(of_seeds) == 0 for of_seeds in ranks):
+        return math.nan
+    return float(np.corrcoef(ranks)[0, 1])
+
+
+def chosen(figure: Float[np.ndarray, " R"], accuracies: Float[np.ndarray, " R"]) -> float:
+    """The accuracy of the seed with the most of a figure; of several such seeds their mean, that of drawing one.
+
+    NaN if no seed has the figure.
+    """
+    if np.isnan(figure).all():
+        return math.nan
+    return float(accuracies[figure == np.nanmax(figure)].mean())
+
+
+def choices(found: Iterable[Configuration]) -> pd.DataFrame:
+    """What choosing a seed by each figure gives: one line for each configuration and each figure that it has.
+
+    Columns: ``configuration``, ``data``, ``figure``, ``seeds``, ``correlation`` of figure and accuracy over seeds (NaN
+    where there is none), and in per cent ``gain``, the accuracy of the chosen seed minus the mean over seeds,
+    ``distance``, the same minus that of the best seed, and ``all``, whether the configuration has all figures.
+    """
+    lines = []
+    for one in found:
+        accuracies = one.accuracies
+        figures = {name: values for name, values in one.figures.items() if not np.isnan(values).all()}
+        for name, values in figures.items():
+            reached = chosen(values, accuracies)
+            lines.append(
+                {
+                    "configuration": one.name,
+                    "data": one.data,
+                    "figure": name,
+                    "seeds": len(accuracies),
+                    "correlation": correlation(values, accuracies),
+                    "gain": reached - accuracies.mean(),
+                    "distance": reached - accuracies.max(),
+                    "all": len(figures) == len(FIGURES),
+                }
+            )
+    columns = ["configuration", "data", "figure", "seeds", "correlation", "gain", "distance", "all"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def interval_of(values: Iterable[float], digits: int = 1, most: float = math.inf) -> str:
+    """The mean with its 95 % interval by Student's t, as in ``3.8 [2.2, 5.3]``; a dash where there is no value.
+
+    Fewer than ``LEAST_FOR_INTERVAL`` values have no interval: of two or three it would be wider than the scale.
+
+    Args:
+        values: NaN does not count.
+        digits: after the point.
+        most: the greatest absolute value that there can be.
+    """
+    known = [value for value in values if not math.isnan(value)]
+    if not known:
+        return "–"
+    found = Summary.of(known)
+    if found.interval is None or found.n < LEAST_FOR_INTERVAL:
+        return _number(found.mean, digits)
+    low, high = np.clip(found.interval, -most, most)
+    return f"{_number(found.mean, digits)} [{_number(low, digits)}, {_number(high, digits)}]"
+
+
+def _number(value: float, digits: int = 1) -> str:
+    return signed(round(float(value), digits) + 0.0, digits)  # -0.0 + 0.0 is 0.0
+
+
+def by_data_set(lines: pd.DataFrame) -> pd.DataFrame:
+    """What each figure is worth on each data set, on the data sets in the mean, and over all configurations.
+
+    Means over configurations, with 95 % intervals; in the mean of data sets, over data sets.
+
+    Args:
+        lines: of `choices`.
+    """
+    parts = {str(data): of_data for data, of_data in lines.groupby("data", sort=False)}
+    parts[EACH_ONCE] = means_of_data_sets(lines)
+    parts[ALL] = lines
+    return pd.DataFrame(
+        [
+            {
+                "Data": data,
+                "Figure": figure,
+                "Configurations": len(chosen_by),
+                "rank correlation": interval_of(chosen_by.correlation, 2, 1),
+                "gain over the mean": interval_of(chosen_by.gain),
+                "short of the best": interval_of(-chosen_by.distance),
+            }
+            for data, part in parts.items()
+            for figure in FIGURES
+            if len(chosen_by := part[part.figure == figure])
+        ]
+    )
+
+
+def means_of_data_sets(lines: pd.DataFrame) -> pd.DataFrame:
+    """The lines of `choices` with one for each data set and figure: the means over its configurations."""
+    groups = lines.groupby(["data", "figure"], sort=False)
+    return groups[["correlation", "gain", "distance"]].mean().reset_index()
+
+
+def gains(lines: pd.DataFrame) -> dict[str, dict[str, list[float]]]:
+    """For a figure: of each of the ``FIGURES`` the gain in every configuration, by data set."""
+    data_sets = list(dict.fromkeys(lines.data))
+    return {
+        figure: {data: lines.gain[(lines.data == data) & (lines.figure == figure)].tolist() for data in data_sets}
+        for figure in FIGURES
+    }
+
+
+def finding(lines: pd.DataFrame, found: Iterable[Configuration]) -> str:
+    """What came out, in a paragraph.
+
+    Args:
+        lines: of `choices`.
+        found: the configurations that they are of.
+    """
+    of_bound = lines[lines.figure == "bound"]
+    better, worse = int((of_bound.gain > 0).sum()), int((of_bound.gain < 0).sum())
+    once = means_of_data_sets(of_bound)
+    complete = lines[lines["all"]].groupby("figure").gain.mean()
+    each = ", ".join(f"{_number(complete[name])} by {_the(name)}" for name in FIGURES if name in complete)
+    same = max(found, key=lambda one: float(np.nan_to_num(one.figures["agreement"], nan=-1).mean()))
+    figures = {name: float(values.mean()) for name, values in same.figures.items()}
+    return (
+        f"Keep the seed with the highest bound on data held out. In the mean over {len(of_bound)} configurations it is "
+        f"{interval_of(of_bound.gain)} percentage points more accurate (Hungarian) than the mean of its seeds, and "
+        f"{interval_of(-of_bound.distance)} points less accurate than the best of them (95 % intervals in brackets). "
+        f"With each of the {len(once)} data sets counted once the gain is {interval_of(once.gain)}, and of the single "
+        f"ones it is clear of zero on {_clear_of_zero(of_bound)}. The choice gained "
+        f"in {better} configurations and lost in {worse}, so it is a bet, and not a test: over the seeds of a "
+        f"configuration, bound and accuracy have a rank correlation of {interval_of(of_bound.correlation, 2, 1)}. "
+        f"Where the records tell all four figures ({int(lines['all'].sum()) // len(FIGURES)} configurations) the gains "
+        f"are {each}. None of the four says that the clusters are the classes. The seeds that agree best with each "
+        f"other of all, those of `{same.name}`, have an adjusted Rand index of {figures['agreement']:.2f} among "
+        f"themselves and a mean confidence of {figures['confidence']:.2f}; they use "
+        f"{100 * figures['clusters in use']:.1f} % of their clusters, and their accuracy is "
+        f"{same.accuracies.mean():.1f} % in the mean."
+    )
+
+
+def _clear_of_zero(lines: pd.DataFrame) -> str:
+    """The data sets with enough configurations for an interval of the gain, all of which is above zero."""
+    found = []
+    for data, gain in lines.groupby("data", sort=False).gain:
+        interval = Summary.of(gain.tolist()).interval
+        if len(gain) >= LEAST_FOR_INTERVAL and interval and interval[0] > 0:
+            found.append(str(data))
+    return ", ".join(found) or "none"
+
+
+def _the(figure: str) -> str:
+    return figure if figure == "clusters in use" else f"the {figure}"
+
+
+# ---- choosing between settings
+
+
+def settings(found: Iterable[Configuration]) -> pd.DataFrame:
+    """What choosing the settings by a figure's mean over seeds gives: one line for each group of three or more
+    configurations whose bounds are of the same data, likelihood and number of clusters, and for each figure that all
+    have.
+
+    In per cent, the mean accuracy over seeds of the configuration with the most of the figure, beside the mean over
+    configurations and the best of them.  If they have equally much of it, their mean.
+    """
+    groups: dict[str, list[Configuration]] = {}
+    for one in found:
+        model = one.records[0].config["model"]
+        alike = [one.records[0].data["digest"], *(model.get(name) for name in ("name", "n_clusters", *OF_LIKELIHOOD))]
+        groups.setdefault(json.dumps(alike), []).append(one)
+    lines = []
+    for group in groups.values():
+        if len(group) < LEAST_SEEDS:
+            continue
+        accuracies = np.array([one.accuracies.mean() for one in group])
+        model = group[0].records[0].config["model"]
+        likelihood = model.get("likelihood", "")
+        line: dict[str, str | int] = {"Data": group[0].data, "Model": f"{model['name']} {likelihood}".strip()}
+        line |= {"settings": len(group), "mean": f"{accuracies.mean():.1f}", "best": f"{accuracies.max():.1f}"}
+        for figure in FIGURES:
+            means = np.array([one.figures[figure].mean() for one in group])
+            if not np.isnan(means).any():
+                line[f"by {_the(figure)}"] = f"{chosen(means, accuracies):.1f}"
+                line[f"rank correlation with {_the(figure)}"] = interval_of([correlation(means, accuracies)], 2)
+        lines.append(line)
+    return pd.DataFrame(lines).fillna("–")
+
+
+#: Settings without which two bounds cannot be compared.
+OF_LIKELIHOOD = ("likelihood", "sigma")
+
+
+# ---- all seeds together
+
+
+def consensuses(found: Iterable[Configuration], also: Sequence[str] = ()) -> pd.DataFrame:
+    """The consensus of the seeds of every configuration whose records keep clusters, against its members.
+
+    Labels are not in a record.  Those of data that the library makes itself are always at hand; others are read from
+    the data folder.
+
+    Args:
+        found: the configurations.
+        also: names of data sets that need files, such as ``usps``.
+
+    Columns: ``configuration``, ``data``, ``seeds``, and in per cent ``mean`` and ``best`` accuracy of the seeds,
+    that of the seed ``agreeing`` most with the others, which the votes begin with, that of the ``consensus``, and its
+    ``gain`` over the mean.
+
+    Raises:
+        DataError: if files that are needed are missing, or are not those of the records.
+    """
+    lines = []
+    for one in found:
+        name = one.records[0].data["name"]
+        if one.clusters is None or not (_needs_no_file(name) or name in also):
+            continue
+        data, digest = prepare(RunConfig(**one.records[0].config))
+        labels = data.splits["test"].y
+        if digest != one.records[0].data["digest"] or labels is None:
+            raise DataError(f"The data set {name} is not the one that {one.name} was trained on.")
+        reached = hungarian_accuracy(labels, consensus(one.clusters, n_clusters(one.records[0])))
+        mean, best = float(one.accuracies.mean()), float(one.accuracies.max())
+        line = {"configuration": one.name, "data": one.data, "seeds": len(one.records), "mean": mean, "best": best}
+        line["agreeing"] = chosen(one.figures["agreement"], one.accuracies)
+        lines.append(line | {"consensus": reached, "gain": reached - mean})
+    return pd.DataFrame(lines)
+
+
+def _needs_no_file(name: str) -> bool:
+    source = sources().get(name)
+    return source is not None and not source.files and source.folder is None
+
+
+def together(lines: pd.DataFrame) -> pd.DataFrame:
+    """The lines of `consensuses` as a table, with the mean in the last one."""
+    means = lines[["mean", "best", "agreeing", "consensus", "gain"]].mean().to_dict()
+    last = {"configuration": "<b>mean</b>", "data": "", "seeds": ""} | means
+    table = pd.concat([lines.astype(object), pd.DataFrame([last])], ignore_index=True)
+    headings = {"configuration": "Configuration", "data": "Data", "seeds": "Seeds", "mean": "mean of seeds"}
+    headings |= {"best": "best seed", "agreeing": "most agreeing seed", "gain": "consensus over mean"}
+    for name in means:
+        table[name] = [_number(value, 2) for value in table[name]]
+    return table.rename(columns=headings)
+
+
+def finding_together(lines: pd.DataFrame) -> str:
+    """What the consensus is worth, in a sentence or two.
+
+    Args:
+        lines: of `consensuses`.
+    """
+    better, best = int((lines.gain > 0).sum()), int((lines.consensus > lines.best).sum())
+    return (
+        f"The consensus is {interval_of(lines.gain)} percentage points more accurate (Hungarian) than its members, in "
+        f"the mean over {len(lines)} configurations. It is better than their mean in {better}, and better than the "
+        f"best of them in {best}."
+    )

@@ -1,0 +1,68 @@
+"""What the page on choosing without labels says in words still follows from the published records."""
+
+import pytest
+
+from genclust.experiments import guide
+from genclust.experiments.verdicts import Summary
+
+
+@pytest.fixture(scope="module")
+def found():
+    return guide.configurations()
+
+
+@pytest.fixture(scope="module")
+def lines(found):
+    return guide.choices(found)
+
+
+def gain(lines, figure):
+    return lines.gain[lines.figure == figure]
+
+
+def test_the_highest_bound_chooses_better_than_chance(lines):
+    interval = Summary.of(gain(lines, "bound").tolist()).interval
+    assert interval and interval[0] > 0
+    assert guide._clear_of_zero(lines[lines.figure == "bound"]) == "arcs"
+
+
+def test_where_all_four_are_known_confidence_gains_about_half_of_what_the_bound_gains(lines):
+    complete = lines[lines["all"]]
+    assert 0.4 < gain(complete, "confidence").mean() / gain(complete, "bound").mean() < 0.6
+
+
+@pytest.mark.parametrize("data", ["arcs", "MNIST", "digits (surrogate)"])
+def test_seeds_with_more_clusters_in_use_are_mostly_the_more_accurate_ones(lines, data):
+    assert lines.correlation[(lines.data == data) & (lines.figure == "clusters in use")].mean() > 0.4
+
+
+def test_on_house_numbers_with_more_clusters_than_digits_it_is_the_other_way_round(lines):
+    of_house_numbers = lines[lines.data.str.startswith("house numbers") & (lines.figure == "clusters in use")]
+    assert of_house_numbers.correlation.max() < 0
+
+
+def test_seeds_that_collapsed_agree_perfectly_and_are_confident(found):
+    (collapsed,) = [one for one in found if one.name == "gmvae-figure2/eta0-alpha1@paper"]
+    assert {name: set(collapsed.figures[name]) for name in ("agreement", "confidence")} == {
+        "agreement": {1},
+        "confidence": {1},
+    }
+
+
+def test_between_weights_the_bound_chooses_the_worst(found):
+    """Of the Gumbel model: of three groups the one that the bound chooses has the least accuracy."""
+    groups = [line for line in guide.settings(found).to_dict("records") if line["Model"].startswith("gumbel")]
+    assert len(groups) == 3
+    for data, likelihood in (("MNIST", "bernoulli"), ("USPS", "bernoulli"), ("USPS", "gaussian")):
+        group = [one for one in found if one.data == data and one.records[0].config["model"]["name"] == "gumbel"]
+        same = [one for one in group if one.records[0].config["model"]["likelihood"] == likelihood]
+        highest = max(same, key=lambda one: one.figures["bound"].mean())
+        assert highest.accuracies.mean() == min(one.accuracies.mean() for one in same)
+        assert highest.records[0].config["model"]["w_gaussian"] == 1
+
+
+def test_large_gains_of_a_consensus_are_with_ten_seeds(found):
+    voted = guide.consensuses(found)
+    assert set(voted.seeds[voted.gain > 5]) == {10} and voted.gain[voted.seeds == 3].abs().max() < 5
+    (half_as_many,) = voted[voted.configuration.str.endswith("eta1-alpha2-5000@paper")].to_dict("records")
+    assert half_as_many["consensus"] < half_as_many["agreeing"]

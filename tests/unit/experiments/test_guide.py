@@ -1,0 +1,330 @@
+"""What choosing a seed without labels gives: small hand-made records, and answers by hand."""
+
+import math
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from examples import EXAMPLES
+
+from genclust.data import DataError
+from genclust.experiments import declaration, guide
+from genclust.experiments.execution import prepare
+from genclust.experiments.guide import Configuration
+from genclust.experiments.store import Record, Store, published
+from genclust.streams import Noise
+
+NAN = math.nan
+CONFIG = {
+    "data": {"name": "digits", "validation_fraction": 0.2, "test_fraction": 0.2, "split_seed": 0},
+    "model": {"name": "gumbel", "n_clusters": 4},
+    "training": {"epochs": 1},
+}
+
+
+def record(folder, seed, accuracy, bound=None, used=4, clusters=None, confidence=None, failed=None, **more):
+    """A record with these; its learning curve has a better point before the last one."""
+    curve = [
+        {"epoch": 1, "reconstruction": -99.0, "kl_z": 0.0},
+        {"epoch": 2, "reconstruction": -(bound or 0) - 3, "kl_z": 1.0, "kl_c": 2.0, "acc_hungarian": 7.0}
+        | {"consistency_violation": 5.0, "confidence": 0.5},
+    ]
+    about = {"name": "digits", "digest": "0" * 64, "variant": "", "sizes": {}} | more.pop("data", {})
+    metrics = {"test.acc_hungarian": accuracy, "test.clusters_used": used}
+    arrays = {}
+    if clusters is not None:
+        arrays["clusters_test"] = np.array(clusters, dtype=np.uint8)
+    if confidence is not None:
+        arrays["confidence_test"] = np.array(confidence, dtype=np.float16)
+    config = {section: dict(CONFIG[section]) | more.get(section, {}) for section in CONFIG}
+    return Store(folder).write(Record(config, seed, metrics, curve, {}, failed, about, {}, 1.0), arrays)
+
+
+@pytest.fixture
+def three(tmp_path):
+    """The best seed has the highest bound; the two that agree are not it, and the worst is the most confident."""
+    return Configuration(
+        "table/row@paper",
+        "digits",
+        (
+            record(tmp_path, 0, 50.0, bound=-10, used=2, clusters=[0, 0, 1, 1], confidence=[0.5, 0.75, 0.5, 0.25]),
+            record(tmp_path, 1, 80.0, bound=-5, used=4, clusters=[0, 1, 0, 1], confidence=[0.5, 0.5, 0.5, 0.5]),
+            record(tmp_path, 2, 20.0, bound=-7, used=2, clusters=[1, 1, 0, 0], confidence=[1, 1, 1, 1]),
+        ),
+    )
+
+
+def without_bound(one):
+    return {figure: values.tolist() for figure, values in one.figures.items() if figure != "bound"}
+
+
+def test_figures_of_every_seed(three):
+    """Agreement as in the tests of agreement: 1 and twice -0.5 over two others."""
+    assert three.figures["bound"].tolist() == [-10, -5, -7]
+    assert without_bound(three) == {
+        "confidence": [0.5, 0.5, 1],
+        "clusters in use": [0.5, 1, 0.5],
+        "agreement": pytest.approx([0.25, -0.5, 0.25]),
+    }
+
+
+def test_choices_by_hand(three):
+    lines = guide.choices([three]).set_index("figure")
+    assert list(lines.index) == list(guide.FIGURES) and set(lines["all"]) == {True} and set(lines.seeds) == {3}
+    # The mean is 50 and the best 80.  Seeds 0 and 2 agree equally well: drawing one of them gives 35.
+    assert lines.gain.tolist() == [30, -30, 30, -15] and lines.distance.tolist() == [0, -60, 0, -45]
+    # ranks of accuracy are 2, 3, 1; of the figures 1, 3, 2; 1½, 1½, 3; 1½, 3, 1½; 2½, 1, 2½
+    by_hand = [0.5, -1.5 / math.sqrt(3), 1.5 / math.sqrt(3), -1.5 / math.sqrt(3)]
+    assert lines.correlation.tolist() == pytest.approx(by_hand)
+
+
+def test_a_failed_seed_counts_and_is_never_chosen_by_its_bound(tmp_path):
+    one = Configuration(
+        "table/row@paper",
+        "digits",
+        (
+            record(tmp_path, 0, 10.0, bound=1e6, failed=7),
+            record(tmp_path, 1, 60.0, bound=-9),
+            record(tmp_path, 2, 50.0, bound=-8),
+        ),
+    )
+    assert np.isnan(one.figures["bound"]).tolist() == [True, False, False]
+    lines = guide.choices([one]).set_index("figure")
+    assert list(lines.index) == ["bound", "clusters in use"] and set(lines["all"]) == {False}
+    assert (lines.gain["bound"], lines.distance["bound"]) == (10, -10)  # the mean is 40, that of all three
+    assert lines.correlation["bound"] == 0.5  # ranks 1, 2, 3 and 1, 3, 2
+    assert lines.gain["clusters in use"] == 0 and np.isnan(lines.correlation["clusters in use"])
+
+
+def test_when_every_seed_failed_nothing_is_chosen(tmp_path):
+    seeds = tuple(record(tmp_path, seed, 10.0, failed=1) for seed in range(3))
+    assert "bound" not in set(guide.choices([Configuration("t/r@demo", "digits", seeds)]).figure)
+    assert np.isnan(guide.chosen(np.full(3, NAN), np.ones(3)))
+
+
+def test_what_some_records_do_not_keep_is_not_measured(tmp_path, three):
+    mixed = Configuration("t/r@demo", "digits", (*three.records[:2], record(tmp_path / "other", 3, 40.0, bound=-1)))
+    assert mixed.clusters is None
+    assert set(guide.choices([mixed]).figure) == {"bound", "clusters in use"}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_terms_of_every_model_are_known(name):
+    """A term that a new model brings is in its bound, or is said here not to be."""
+    model = EXAMPLES[name].initialised([0]).eval()
+    scheduled = dict.fromkeys(model.schedules, 1.0)
+    terms = model.loss(EXAMPLES[name].batch(3)[None] / 255.0, scheduled, Noise([0], "test")).terms
+    assert {term for term in terms if not guide.is_term_of_bound(term)} <= {"consistency_violation"}
+
+
+@pytest.mark.parametrize("measured", ["acc_hungarian", "confidence", "epoch", "consistency_violation"])
+def test_what_else_a_learning_curve_holds_is_no_term(measured):
+    assert not guide.is_term_of_bound(measured)
+
+
+def test_layers_count_by_the_one_with_most_clusters(tmp_path):
+    one = record(tmp_path, 0, 50.0, used=10, model={"n_clusters": [1, 5, 20, 1]})
+    assert guide.n_clusters(one) == 20 and guide.clusters_in_use(one) == 0.5
+
+
+# ---- tables
+
+
+def lines_of(*gains_by_data):
+    records = [
+        {"configuration": f"{data}{i}", "data": data, "figure": "bound", "seeds": 3, "all": False}
+        | {"correlation": NAN if gain == 0 else 1.0, "gain": gain, "distance": gain - 10}
+        for data, gains in gains_by_data
+        for i, gain in enumerate(gains)
+    ]
+    return guide.pd.DataFrame(records)
+
+
+def test_a_data_set_with_many_configurations_does_not_decide_what_data_sets_say():
+    table = guide.by_data_set(lines_of(("arcs", [8.0] * 5 + [0.0]), ("MNIST", [-2.0]))).set_index("Data")
+    assert table.index.tolist() == ["arcs", "MNIST", guide.EACH_ONCE, guide.ALL]
+    assert table["Configurations"].tolist() == [6, 1, 2, 7]
+    # arcs: squared deviations sum to 53.33, so sd 3.266, and t of five degrees of freedom is 2.571;
+    # all: they sum to 117.71, so sd 4.429, and t of six degrees of freedom is 2.447
+    assert table["gain over the mean"].tolist() == ["6.7 [3.2, 10.1]", "−2.0", "2.3", "5.4 [1.3, 9.5]"]
+    assert table["short of the best"].tolist()[1:3] == ["12.0", "7.7"]
+    assert table["rank correlation"].tolist() == ["1.00 [1.00, 1.00]", "1.00", "1.00", "1.00 [1.00, 1.00]"]
+
+
+def test_interval():
+    assert guide.interval_of([NAN]) == "–"
+    assert guide.interval_of([-0.04, NAN]) == "0.0"
+    # mean 3, sd √2.5, t of four degrees of freedom 2.776
+    assert guide.interval_of([1, 2, 3, 4, 5]) == "3.0 [1.0, 5.0]"
+    assert guide.interval_of([1, 1, 1, 1, 0.0], 2, 1) == "0.80 [0.24, 1.00]"
+
+
+def test_gains_by_figure_and_data_set(three):
+    assert guide.gains(guide.choices([three])) == {
+        "bound": {"digits": [30]},
+        "confidence": {"digits": [-30]},
+        "clusters in use": {"digits": [30]},
+        "agreement": {"digits": [-15]},
+    }
+
+
+def test_the_finding_has_the_numbers(three):
+    text = guide.finding(guide.choices([three]), [three])
+    assert "over 1 configurations it is 30.0 percentage points more accurate (Hungarian)" in text
+    assert "gained in 1 configurations and lost in 0" in text
+    assert "30.0 by the bound, −30.0 by the confidence, 30.0 by clusters in use, −15.0 by the agreement" in text
+    assert "`table/row@paper`" in text and "accuracy is 50.0 %" in text
+
+
+def test_the_finding_names_the_data_on_which_the_gain_is_clear_of_zero():
+    lines = lines_of(("clear", [1.0, 2.0, 3.0, 4.0, 5.0]), ("few", [5.0, 5.1]), ("not", [-9.0, 1.0, 2.0, 3.0, 4.0]))
+    assert guide._clear_of_zero(lines) == "clear"
+    assert guide._clear_of_zero(lines[lines.data == "few"]) == "none"
+
+
+def test_settings_by_hand(tmp_path):
+    """Three settings: the bound chooses the worst one.  Another likelihood and another K are not compared with them."""
+
+    def configuration(name, accuracies, bound, **model):
+        seeds = (
+            record(tmp_path / name, s, a, bound=bound, model=model | {"w_gaussian": bound})
+            for s, a in enumerate(accuracies)
+        )
+        return Configuration(name, "digits", tuple(seeds))
+
+    three = [
+        configuration(*each) for each in (("a", (10, 20, 30), -1), ("b", (50, 50, 80), -2), ("c", (40, 40, 40), -3))
+    ]
+    others = [
+        configuration("d", (90, 90, 90), 0, n_clusters=5),
+        configuration("e", (90,) * 3, 0, likelihood="gaussian"),
+    ]
+    (line,) = guide.settings([*three, *others]).to_dict("records")
+    assert line == {
+        **{"Data": "digits", "Model": "gumbel", "settings": 3, "mean": "40.0", "best": "60.0"},
+        **{"by the bound": "20.0", "rank correlation with the bound": "−0.50"},
+        **{"by clusters in use": "40.0", "rank correlation with clusters in use": "–"},
+    }
+
+
+# ---- the consensus
+
+
+@pytest.fixture
+def voters(tmp_path):
+    """Three seeds with all ten clusters, each wrong in other tenths of the test digits, under other numbers."""
+    config = declaration.RunConfig(CONFIG["data"], CONFIG["model"], CONFIG["training"])
+    data, digest = prepare(config)
+    y = data.splits["test"].y
+    seeds = []
+    for seed in range(3):
+        wrong = np.arange(len(y)) % 10 == seed
+        clusters = np.random.default_rng(seed).permutation(10)[np.where(wrong, (y + 1) % 10, y)]
+        accuracy = 100 * float(np.mean(~wrong))
+        about = {"digest": digest}
+        seeds.append(record(tmp_path, seed, accuracy, clusters=clusters, data=about, model={"n_clusters": 10}))
+    return Configuration("t/r@demo", "digits", tuple(seeds))
+
+
+def test_the_consensus_of_seeds_with_different_faults_has_none(voters):
+    lines = guide.consensuses([voters])
+    assert lines.consensus.tolist() == [100] and lines.seeds.tolist() == [3]
+    assert lines.gain[0] == pytest.approx(100 - voters.accuracies.mean()) and lines.best[0] == voters.accuracies.max()
+    assert lines.agreeing[0] in voters.accuracies
+    table = guide.together(lines)
+    assert table["consensus"].tolist() == ["100.00", "100.00"] and table["Configuration"].tolist()[-1] == "<b>mean</b>"
+    assert "better than their mean in 1, and better than the best of them in 1" in guide.finding_together(lines)
+
+
+def test_other_data_than_that_of_the_records_is_refused(three):
+    with pytest.raises(DataError, match="not the one that table/row@paper was trained on"):
+        guide.consensuses([three])
+
+
+def test_data_in_files_is_read_only_when_asked_for(voters, tmp_path):
+    clusters = {"clusters": [0, 1], "data": {"name": "usps"}}
+    seeds = tuple(record(tmp_path / "usps", s, 50.0, **clusters) for s in range(3))
+    assert guide.consensuses([Configuration("t/usps@demo", "USPS", seeds)]).empty
+
+
+# ---- which configurations
+
+DECLARED = """
+paper: simple
+table: Table
+title: What counts and what does not
+settings:
+  data: {name: digits, validation_fraction: 0.2, test_fraction: 0.2}
+  model: {name: gumbel, n_clusters: 10, hidden: [12, 10], feature_dim: 8, latent_dim: 3}
+  training: {epochs: 4, batch_size: 100, learning_rate: 0.001, temperature: 1}
+profiles:
+  demo: {seeds: 0-2}
+  paper: {seeds: 0-2, settings: {training: {epochs: 8}}}
+rows:
+  ours: {label: ours, dataset: mnist, settings: {}}
+  again: {label: the same, dataset: mnist, same_run_as: table/ours}
+  equal: {label: declared twice, dataset: mnist, settings: {}}
+  own: {label: exact, dataset: digits, settings: {model: {w_gaussian: 2}}}
+  two: {label: too few seeds, dataset: mnist, settings: {model: {w_gaussian: 3}}}
+  one: {label: a single cluster, dataset: mnist, settings: {model: {n_clusters: 1}}}
+  unscored: {label: without accuracies, dataset: mnist, settings: {model: {w_gaussian: 4}}}
+"""
+OTHERS = """
+paper: simple
+table: Table
+title: Not a model of ours
+profiles:
+  demo: {seeds: 0-2}
+rows:
+  kmeans:
+    label: k-means
+    dataset: mnist
+    settings:
+      data: {name: digits, validation_fraction: 0.2, test_fraction: 0.2}
+      model: {name: kmeans, n_clusters: 10}
+  labels:
+    label: learns from labels
+    dataset: mnist
+    settings:
+      data: {name: digits, validation_fraction: 0.2, test_fraction: 0.2, n_labels: 20}
+      model: {name: cagem, n_clusters: 10, hidden: 8, z1_dim: 3, z2_dim: 2}
+      training: {epochs: 1, batch_size: 100, learning_rate: 0.001, warm_up: 1}
+"""
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "table.yaml").write_text(DECLARED)
+    (tmp_path / "experiments" / "others.yaml").write_text(OTHERS)
+    (tmp_path / "papers.yaml").write_text("simple:\n  title: Is Simple Better?\n")
+    monkeypatch.chdir(tmp_path)
+
+
+def publish(experiment, row, profile="demo", seeds=3, metrics=("test.acc_hungarian", "test.clusters_used")):
+    config = declaration.load(experiment).row(row).config(profile)
+    about = {"name": "digits", "digest": "0" * 64, "variant": "", "sizes": {}}
+    for seed in range(seeds):
+        found = Record(asdict(config), seed, dict.fromkeys(metrics, 1.0), [], {}, None, about, {}, 1.0)
+        published().write(found, {})
+
+
+def test_every_configuration_of_ours_counts_once(repository):
+    publish("table", "ours")
+    publish("table", "ours", "paper")
+    publish("table", "own")
+    publish("table", "two", seeds=2)
+    publish("table", "one")
+    publish("table", "unscored", metrics=())
+    publish("others", "kmeans")
+    publish("others", "labels")
+    found = guide.configurations()
+    assert [(one.name, one.data, len(one.records)) for one in found] == [
+        ("table/ours@paper", "digits (surrogate)", 3),
+        ("table/ours@demo", "digits (surrogate)", 3),
+        ("table/own@demo", "digits", 3),
+    ]
+
+
+def test_without_anything_published_there_is_nothing(repository):
+    assert guide.configurations() == [] and guide.choices([]).empty

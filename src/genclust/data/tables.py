@@ -23,7 +23,7 @@ import scipy.sparse
 from PIL import Image
 
 from genclust.data.base import DataError, MissingData
-from genclust.data.readers import DAMAGE, MOST_COLOURS
+from genclust.data.files import DAMAGE, MOST_COLOURS
 
 _T = TypeVar("_T")
 

@@ -11,7 +11,7 @@ __all__ = ["GMVAE", "IWAE", "LVAE", "VAE", "VLAC", "CaGeM", "GumbelClustering", 
 
 
 def __getattr__(name: str) -> Any:
-    """An estimator, imported when it is first asked for, since PyTorch takes seconds."""
+    """Import an estimator on first use, since importing PyTorch takes seconds."""
     if name not in __all__:
         raise AttributeError(f"module 'genclust' has no attribute {name!r}")
     from genclust import estimators

@@ -7,7 +7,7 @@ import json
 import math
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -20,7 +20,7 @@ from rich.table import Table
 from genclust import cli_book, cli_data, cli_own
 from genclust.cli_errors import one_sentence
 from genclust.experiments import audit as auditing
-from genclust.experiments import declaration, execution, planning, publishing, store
+from genclust.experiments import declaration, execution, planning, publishing, store, trained
 from genclust.experiments import schema as declaration_schema
 from genclust.experiments import status as running
 from genclust.experiments.naming import profile_of
@@ -36,7 +36,9 @@ from genclust.experiments.verdicts import (
 )
 from genclust.experiments.verdicts import verdicts as all_verdicts
 from genclust.metrics import BEST
+from genclust.paths import root
 from genclust.settings import SettingError
+from genclust.training.device import checked_device
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(cli_data.app, name="data")
@@ -57,6 +59,9 @@ def run(
         Path | None, typer.Option("--store", help="Write records to this store instead of your own.")
     ] = None,
     anew: Annotated[bool, typer.Option("--anew", help="Run also what is published, into your own store.")] = False,
+    keep_weights: Annotated[
+        bool, typer.Option("--keep-weights", help="Save each trained model beside its record, for genclust.load.")
+    ] = False,
     quiet: Annotated[bool, typer.Option(help="No progress bar.")] = False,
 ) -> None:
     """Run the rows of an experiment; seeds that a store has are not run again."""
@@ -66,11 +71,12 @@ def run(
         known = declaration.parse_profile(profile)
         if minutes is not None and not minutes > 0:
             raise SettingError(f"--minutes must be positive, not {minutes:g}.")
-        execution.checked_device(device)
+        checked_device(device)
         wanted = None if seeds is None else declaration.parse_seeds(seeds)
         tasks = [execution.task_for(r, known, wanted, declaration.parse_overrides(set_ or [], r, known)) for r in rows]
+        tasks = [replace(task, keep_weights=keep_weights) for task in tasks]
         target = store.Store(into) if into else store.own()
-        elsewhere = [] if anew else store.in_repository()
+        elsewhere = [] if anew or keep_weights else store.in_repository()
         began = time.monotonic()
         for one, task in zip(rows, tasks, strict=True):
             left = None if minutes is None else max(0.0, minutes - (time.monotonic() - began) / 60)
@@ -287,17 +293,24 @@ def publish(
     from_: Annotated[
         Path | None, typer.Option("--store", help="Take records from this store instead of your own.")
     ] = None,
+    weights: Annotated[
+        bool, typer.Option("--weights", help="Publish the trained model of the median seed in models/ instead.")
+    ] = False,
 ) -> None:
     """Copy complete rows of committed code into the published store results/, from your own store and waiting/."""
     with one_sentence():
         declared = declaration.load(experiment)
         rows = [declared.row(name) for name in row] if row else declared.runnable
         known = declaration.parse_profile(profile)
+        own = store.Store(from_) if from_ else store.own()
         for one in rows:
-            sources = [store.Store(from_) if from_ else store.own(), store.waiting()]
-            records = publishing.publish(one, known, sources, store.published())
-            where = one.config(known).address
-            console.print(f"{experiment}/{one.name}, {profile}: copied {len(records)} seeds to results/{where}")
+            if weights:
+                where = trained.publish_weights(one, known, own).relative_to(root())
+                console.print(f"{experiment}/{one.name}, {profile}: its median seed to {where}")
+                continue
+            records = publishing.publish(one, known, [own, store.waiting()], store.published())
+            where = Path("results") / one.config(known).address
+            console.print(f"{experiment}/{one.name}, {profile}: copied {len(records)} seeds to {where}")
         publishing.release(store.waiting(), store.published())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -53,6 +54,8 @@ def _own_data() -> Iterator[None]:
             raise
         except ValueError as error:
             raise SettingError(" ".join(str(error).split())) from None
+        except BrokenPipeError:  # whoever reads what is printed has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fit(
@@ -78,7 +81,7 @@ def fit(
         estimator = _estimator(model, given, set_ or [])
         table = read_table(data, labels)
         with warnings.catch_warnings(record=True) as noted:
-            estimator.fit(table.x if table.columns is None else _frame(table))
+            estimator.fit(_input_of(estimator, table))
         for warning in noted:
             print(f"genclust: {warning.message}", file=sys.stderr)
         saving.save(estimator, out)
@@ -108,12 +111,14 @@ def _estimator(model: str, given: dict[str, Any], assignments: list[str]) -> Any
     return cls(**given)
 
 
-def _frame(table: Table) -> Any:
-    return pd.DataFrame(table.x, columns=table.columns)
+def _input_of(model: Any, table: Table) -> Any:
+    """Rows with the names of their columns, where the file has them and the model knows any or is to be fitted."""
+    named_columns = "feature_names_in_" in vars(model) or "model_" not in vars(model)
+    return pd.DataFrame(table.x, columns=table.columns) if table.columns and named_columns else table.x
 
 
 def _report(model: Any, table: Table, out: Path) -> None:
-    X = table.x if table.columns is None else _frame(table)
+    X = _input_of(model, table)
     rows = f"{len(table.x):,} rows of {model.n_features_in_:,} values"
     console.print(f"Fitted {type(model).__name__} on {rows}, {model.n_epochs_} epochs, into {out}")
     bounds = ", ".join(f"{bound:.2f}" for bound in model.bounds_)
@@ -138,8 +143,8 @@ def _report(model: Any, table: Table, out: Path) -> None:
     for _, line in summary.iterrows():
         printed.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in line))
     console.print(printed)
-    if empty := len(model.cluster_sizes_) - len(summary):
-        console.print(f"{empty} of {len(model.cluster_sizes_)} clusters are empty.")
+    if empty := model.n_clusters_ - len(summary):
+        console.print(f"{empty} of {model.n_clusters_} clusters are empty.")
     if table.labels is not None:
         _print_scores(report.scores(model, X, table.labels), console)
     style.use()
@@ -153,8 +158,8 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def _print_scores(scores: dict[str, float], where: Console) -> None:
-    texts = (f"{named(name).title} {value:.1f} {named(name).unit}".rstrip() for name, value in scores.items())
-    where.print(f"Against the labels: {', '.join(texts)}")
+    texts = (f"{named(name).title}: {value:.1f} {named(name).unit}" for name, value in scores.items())
+    where.print(f"Against the labels: {'; '.join(texts)}")
 
 
 def assign(
@@ -167,7 +172,7 @@ def assign(
         fitted: Any = saving.load(model)
         _refuse_without_clusters(fitted)
         table = read_table(data, labels)
-        X = table.x if table.columns is None else _frame(table)
+        X = _input_of(fitted, table)
         report.assignments(fitted, X, table.names).to_csv(sys.stdout, index=False)
         if table.labels is not None:
             _print_scores(report.scores(fitted, X, table.labels), Console(stderr=True, width=140))
@@ -229,4 +234,4 @@ def card(
 
 def _refuse_without_clusters(fitted: Any) -> None:
     if not hasattr(fitted, "predict"):
-        raise SettingError(f"A {type(fitted).__name__} has no clusters; take a model that has.")
+        raise SettingError(f"{type(fitted).__name__} has no clusters; take a model that has them.")

@@ -12,8 +12,9 @@ from typing import Literal
 import numpy as np
 
 from genclust.data.base import DataError, DataSet, MissingData
+from genclust.data.own import own
 from genclust.data.provenance import Source, sources
-from genclust.data.readers import READERS, own
+from genclust.data.readers import READERS
 from genclust.paths import cache_folder
 
 
@@ -139,7 +140,7 @@ def load(name: str, folder: Path | str | None = None) -> DataSet:
 
     Args:
         name: one of `names`, or the path of an ``.npz`` file of your own, whose contents
-            `genclust.data.readers.own` describes.
+            `genclust.data.own.own` describes.
         folder: the data folder; by default `genclust.data.folder`.
 
     Returns:

@@ -1,22 +1,17 @@
 """Readers of the named data sets, one function for each: from the files in its folder to arrays.
 
-A reader knows the format and nothing else.  What goes wrong with a file it says in one phrase
-that begins with the file's name; how many rows there should be, what their digest is and how
-the files can be had again is the catalogue's business.
+A reader knows the format of the files and nothing else.  Its errors are one phrase that begins with the name of the
+file; numbers of rows, digests and how to get the files again are left to `genclust.data.catalogue`.
 """
 
 from __future__ import annotations
 
 import gzip
 import io
-import lzma
 import math
 import struct
-import tokenize
 import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from os.path import exists  # which a path that cannot be does not upset
 from pathlib import Path
@@ -25,42 +20,14 @@ import numpy as np
 import scipy.io
 import scipy.sparse
 from PIL import Image
-from scipy.io.matlab import MatReadError
 from sklearn.datasets import load_digits
 
 from genclust.data import bicubic, synthetic
-from genclust.data.base import DataError, DataSet, MissingData, Split, whole_groups
+from genclust.data.base import DataSet, Split, whole_groups
 from genclust.data.coloured import coloured_digits as draw_in_colour
+from genclust.data.files import MOST_BYTES, npz_arrays, reading
 
 DIGITS = tuple("0123456789")
-#: Largest number of colours of an image (with transparency); a larger last axis is taken for a misplaced side.
-MOST_COLOURS = 4
-
-#: Limit for files of named data sets that are decompressed as a whole; the largest, MNIST's, has 47 million bytes.
-MOST_BYTES = 1 << 26
-#: Smallest number of rows of a user's own data, so that each of three splits has some.
-LEAST_ROWS = 10
-
-# What the readers of gzip, zip, PNG, NumPy, Matlab and text files raise when bytes are wrong, lacking or too many.
-DAMAGE = (
-    EOFError,
-    IndexError,
-    KeyError,
-    MatReadError,
-    MemoryError,
-    OSError,
-    OverflowError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    Image.DecompressionBombError,
-    lzma.LZMAError,
-    struct.error,
-    tokenize.TokenError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 Reader = Callable[[Path], DataSet]
 #: Readers by the names of data sets.
@@ -71,18 +38,6 @@ def reader(function: Reader) -> Reader:
     """Decorator that registers a function as the reader of the data set of the same name."""
     READERS[function.__name__] = function
     return function
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[Path]:
-    """Context manager that turns any error in reading ``path`` into a `DataError` that names the file."""
-    try:
-        yield path
-    except FileNotFoundError:
-        raise MissingData(f"{path.name} is missing") from None
-    except DAMAGE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{path.name} is damaged or cut short ({reason})") from None
 
 
 def shuffled(n: int) -> np.ndarray:
@@ -197,7 +152,7 @@ def binarized_mnist(folder: Path) -> DataSet:
     names = ("train", "valid", "test")
     path = folder / "binarized_mnist.npz"
     if exists(path):
-        content = _npz(path, *names)
+        content = npz_arrays(path, *names)
         with reading(path):
             packed = {name: content[name].astype(np.uint8).reshape(-1, 28 * 28 // 8) for name in names}
     else:
@@ -311,7 +266,7 @@ def _zipcodes(path: Path) -> Split:
 def rcv1_10k(folder: Path) -> DataSet:
     """10,000 Reuters stories as tf-idf of 2,000 terms; the squares of each row sum to 2,000, as in DEC's recipe."""
     path = folder / "rcv1_10k.npz"
-    content = _npz(path, "data", "indices", "indptr", "shape", "labels", "label_names")
+    content = npz_arrays(path, "data", "indices", "indptr", "shape", "labels", "label_names")
     with reading(path):
         if math.prod(map(int, content["shape"])) > MOST_BYTES:
             raise ValueError(f"a table of the shape {tuple(map(int, content['shape']))}")
@@ -332,7 +287,7 @@ def house_numbers(folder: Path) -> DataSet:
     A fifth of the *photographs* is set aside for testing: crops of one photograph look alike.
     """
     path = folder / "house_numbers.npz"
-    content = _npz(path, "images", "labels", "score", "photo")
+    content = npz_arrays(path, "images", "labels", "score", "photo")
     with reading(path):
         safe = content["score"] > -0.5
         photo = content["photo"][safe]
@@ -352,7 +307,7 @@ def svhn_10k(folder: Path) -> DataSet:
     They are read from ``test_32x32_first10000.mat`` or, where that is not there, cut from ``svhn/test_32x32.mat``
     beside the folder.  A fifth is set aside for testing, in whole photographs: digits of one house number look alike.
     """
-    photo = _npz(folder / "photo.npz", "photo")["photo"]
+    photo = npz_arrays(folder / "photo.npz", "photo")["photo"]
     with reading(folder / "photo.npz"):
         if photo.dtype.kind not in "iu" or photo.ndim != 1:
             raise ValueError(f"photo is of type {photo.dtype} and shape {photo.shape}")
@@ -388,126 +343,3 @@ def _cropped(path: Path) -> Split:
             raise ValueError("y is not 1 … 10")
         x = images.transpose(3, 0, 1, 2).reshape(-1, 32 * 32 * 3)
         return Split(x, y.astype(np.int64) % 10)  # the files call the digit zero 10
-
-
-def _members(path: Path) -> list[str]:
-    """Names of the files in a zip archive, checked against its last record, as one wrong byte can hide some of them."""
-    with reading(path), zipfile.ZipFile(path) as archive, path.open("rb") as file:
-        names = archive.namelist()
-        file.seek(-22 - len(archive.comment), io.SEEK_END)
-        if struct.unpack("<10xH10x", file.read(22)) != (len(names),):
-            raise ValueError("its directory is not whole")
-    return names
-
-
-def _npz(path: Path, *keys: str) -> dict[str, np.ndarray]:
-    """Arrays of an npz file by name, for all ``keys``."""
-    with reading(path), zipfile.ZipFile(path) as archive:
-        return {key: _array(archive, f"{key}.npy") for key in keys}
-
-
-def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    """Array ``name`` of an npz archive, if its header agrees with its size, so that no more memory is allocated."""
-    with archive.open(name) as file:
-        version = np.lib.format.read_magic(file)
-        if version not in _HEADERS:
-            raise ValueError(f"{name} is of a version that NumPy does not write for numbers")
-        shape, _, dtype = _HEADERS[version](file)
-        if dtype.hasobject:
-            raise ValueError(f"{name} holds Python objects, which are not read; save it as numbers")
-        if dtype.itemsize == 0 or file.tell() + math.prod(shape) * dtype.itemsize != archive.getinfo(name).file_size:
-            raise ValueError(f"{name} is of another size than its header announces")
-        file.seek(0)
-        return np.lib.format.read_array(file, allow_pickle=False)
-
-
-_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-
-
-#: Arrays that a user's own data may have, by their possible file names in the npz archive.
-OWN = {
-    "x_train.npy": "x_train",
-    "x.npy": "x_train",
-    "y_train.npy": "y_train",
-    "y.npy": "y_train",
-    "x_test.npy": "x_test",
-    "y_test.npy": "y_test",
-}
-
-
-def own(path: Path) -> DataSet:
-    """Read a user's own data from an ``.npz`` file.
-
-    The npz file holds ``x_train`` (or ``x``), and, where there are any, ``y_train`` (or ``y``),
-    ``x_test`` and ``y_test``; and nothing else.  ``x`` is uint8 or of a floating type, with two axes or more: rows
-    of features, grey images ``[N, H, W]`` or images with channels ``[N, H, W, C]``.  ``y`` holds
-    one whole number 0 … K-1 per row; there must be ten or more rows to train on, and no more classes than rows.
-
-    Raises:
-        MissingData: if there is no such file.
-        DataError: if it is damaged, its arrays are not as described, or the rows to test on are those to train on.
-    """
-    files = _members(path)
-    names = [OWN.get(file, file) for file in files]
-    if "x_train" not in names:
-        raise DataError(f"{path.name} has no array x_train (or x) but only {', '.join(names) or 'nothing'}")
-    for name in names:
-        if name not in OWN.values():
-            raise DataError(
-                f"{path.name} has {name.removesuffix('.npy')!r}, but known are only x_train (or x), y_train (or y), "
-                "x_test and y_test"
-            )
-        if names.count(name) > 1:
-            raise DataError(f"{path.name} has {name} twice")
-    if "y_test" in names and "x_test" not in names:
-        raise DataError(f"{path.name} has y_test, but no x_test")
-    content = dict(zip(names, _npz(path, *(file.removesuffix(".npy") for file in files)).values(), strict=True))
-    rows = {name: _rows(name, content[name]) for name in ("x_train", "x_test") if name in content}
-    n, *shape = content["x_train"].shape
-    if len(shape) == 3 and shape[2] > MOST_COLOURS >= shape[0]:
-        raise DataError(
-            f"x_train has the shape {content['x_train'].shape}, but images are [N, height, width, colours]; "
-            "move the colours to the end"
-        )
-    if n < LEAST_ROWS:
-        raise DataError(f"x_train has {n} rows, but {LEAST_ROWS} or more are needed to train, to validate and to test")
-    if "x_test" in content and list(content["x_test"].shape[1:]) != shape:
-        raise DataError(
-            f"x_train has the shape {content['x_train'].shape} and x_test {content['x_test'].shape}, "
-            "but only their first numbers may differ"
-        )
-    if "x_test" in content and np.array_equal(rows["x_train"], rows["x_test"]):
-        raise DataError("x_test is the same as x_train; leave it out, and rows are set aside for testing")
-    splits = {
-        name.removeprefix("x_"): Split(x, _labels(name.replace("x", "y"), content.get(name.replace("x", "y")), n))
-        for name, x in rows.items()
-    }
-    n_classes = max((split.y.max() + 1 for split in splits.values() if split.y is not None), default=0)
-    return DataSet(
-        str(path),
-        splits,
-        {2: (*shape, 1), 3: tuple(shape)}.get(len(shape)),
-        tuple(map(str, range(n_classes))),
-    )
-
-
-def _rows(name: str, x: np.ndarray) -> np.ndarray:
-    if x.dtype != np.uint8 and x.dtype.kind != "f":
-        raise DataError(f"{name} is of type {x.dtype}, but should be uint8 or floating")
-    if x.ndim < 2 or x.size == 0:
-        raise DataError(f"{name} has the shape {x.shape}, but should have rows and features")
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as such
-        return x.reshape(len(x), -1).astype(x.dtype if x.dtype == np.uint8 else np.float32)
-
-
-def _labels(name: str, y: np.ndarray | None, n: int) -> np.ndarray | None:
-    if y is None:
-        return None
-    if y.dtype.kind not in "iu" or y.ndim != 1 or y.size == 0 or y.min() < 0:
-        raise DataError(f"{name} should hold one whole number 0 ... K-1 a row, not {y.dtype} of shape {y.shape}")
-    if y.max() >= n:
-        raise DataError(
-            f"{name} goes up to {y.max()}, but with {n} rows to train on there can be no more than {n} classes; "
-            "number them 0 ... K-1"
-        )
-    return y.astype(np.int64)

@@ -163,7 +163,7 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         best = slice(self.best_, self.best_ + 1)
         self.model_.load_state_dict({key: value[best] for key, value in run.model.state_dict().items()})
         self.model_.to(run.device).eval()
-        self._n_features_out = self._embedding(x[None, :2].to(run.device)).shape[-1]
+        self._n_features_out = self.n_outputs()
         self._describe_rows(run.model, x)
 
     def _describe_rows(self, model: Model, x: Float[Tensor, "N D"]) -> None:
@@ -246,6 +246,12 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             The first of the representations that the model's ``embed`` names.
         """
         return self._outputs(X, self._embedding)
+
+    @torch.no_grad()
+    def n_outputs(self) -> int:
+        """Number of columns that :meth:`transform` gives."""
+        device = next(self.model_.parameters()).device
+        return self._embedding(torch.zeros(1, 2, self.n_features_in_, device=device)).shape[-1]
 
     def _embedding(self, x: Float[Tensor, "1 B D"]) -> Float[Tensor, "1 B F"]:
         """The first representation that the model names."""

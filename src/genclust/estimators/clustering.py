@@ -39,6 +39,14 @@ class ClusterEstimator(ClusterMixin, DeepEstimator):
     all_labels_: Int[np.ndarray, "R N"]
     cluster_sizes_: Int[np.ndarray, " K"]
 
+    @property
+    def n_clusters_(self) -> int:
+        """Number of clusters of the fitted model, with those that are empty."""
+        check_is_fitted(self)
+        model = cast(Any, self.model_)
+        K = model.settings.n_clusters
+        return K if isinstance(K, int) else K[model.scored_layer - 1]
+
     def predict(self, X: Any) -> Int[np.ndarray, " N"]:
         """Find the most probable cluster of every row.
 
@@ -92,7 +100,7 @@ class ClusterEstimator(ClusterMixin, DeepEstimator):
         if cluster is None:
             return super().sample(n_samples, random_state)
         noise = self._noise_of(n_samples, random_state)
-        K = len(self.cluster_sizes_)
+        K = self.n_clusters_
         if isinstance(cluster, bool) or not isinstance(cluster, (int, np.integer)) or not 0 <= cluster < K:
             raise ValueError(f"cluster must be a whole number from 0 to {K - 1}, not {cluster!r}.")
         return self._shaped(cast(Any, self.model_).sample_clusters(n_samples, noise)[0, cluster])

@@ -19,13 +19,19 @@ from genclust.figures.clusters import cluster_images, cluster_table
 
 #: Clusters, and images of each, that a picture shows at most.
 MOST_CLUSTERS, IMAGES = 30, 6
+#: Scores against labels that are printed.
+SCORES = ("acc_hungarian", "acc_many_to_one", "nmi_arithmetic", "ari")
 
 
 def assignments(model: ClusterEstimator, X: Any, names: list[str]) -> pd.DataFrame:
     """Name, most probable cluster and its probability, for every row of X."""
     probabilities = model.predict_proba(X)
     return pd.DataFrame(
-        {"name": names, "cluster": probabilities.argmax(1), "probability": probabilities.max(1).round(4)}
+        {
+            "name": names,
+            "cluster": probabilities.argmax(1),
+            "probability": probabilities.max(1).astype(np.float64).round(4),
+        }
     )
 
 
@@ -35,7 +41,7 @@ def typical_rows(model: ClusterEstimator, X: Any, n: int) -> Int[np.ndarray, "K 
     The first is the cluster's medoid, as far as a mean tells.
     """
     z, clusters = model.transform(X).astype(np.float64), model.predict(X)
-    typical = np.full((len(model.cluster_sizes_), n), -1)
+    typical = np.full((model.n_clusters_, n), -1)
     for k in range(len(typical)):
         rows = np.flatnonzero(clusters == k)
         if len(rows):
@@ -53,7 +59,8 @@ def scores(model: ClusterEstimator, X: Any, labels: np.ndarray) -> dict[str, flo
     """Accuracies, normalised mutual information and adjusted Rand index against labels of any kind, in per cent."""
     _, classes = np.unique(labels, return_inverse=True)
     with np.errstate(divide="ignore"):
-        return clustering_scores(classes, np.log(model.predict_proba(X)))
+        all_scores = clustering_scores(classes, np.log(model.predict_proba(X)))
+    return {name: all_scores[name] for name in SCORES}
 
 
 def summary(model: ClusterEstimator, X: Any, names: list[str]) -> pd.DataFrame:
@@ -75,7 +82,7 @@ def summary(model: ClusterEstimator, X: Any, names: list[str]) -> pd.DataFrame:
 
 def picture(model: ClusterEstimator, X: Any, columns: list[str] | None = None) -> Figure:
     """The clusters in use, the largest first: typical rows and samples of images, or medoids of a table."""
-    sizes = np.bincount(model.predict(X), minlength=len(model.cluster_sizes_))
+    sizes = np.bincount(model.predict(X), minlength=model.n_clusters_)
     clusters = [int(k) for k in np.argsort(-sizes, kind="stable")[:MOST_CLUSTERS] if sizes[k]]
     names = [f"{k} ({sizes[k]:,})" for k in clusters]
     rows, image = as_rows(X)

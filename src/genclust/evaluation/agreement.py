@@ -1,4 +1,4 @@
-r"""How well several clusterings of the same points agree with each other: what can be measured without any label.
+r"""Agreement of several clusterings of the same points, which can be measured without labels.
 
 Three questions, all asked of the labels that clusterings give to N common points:
 
@@ -33,7 +33,7 @@ Labels = Int[np.ndarray, " N"]
 
 
 def agreement(labels: Int[np.ndarray, "R N"]) -> Float[np.ndarray, " R"]:
-    """Each seed's mean adjusted Rand index with the other seeds.
+    """Mean adjusted Rand index of each seed's clusters with those of the other seeds.
 
     Args:
         labels: cluster of each of N points for each of R seeds; only which points share a cluster matters.
@@ -58,20 +58,20 @@ def agreement(labels: Int[np.ndarray, "R N"]) -> Float[np.ndarray, " R"]:
 
 
 def consensus(labels: Int[np.ndarray, "R N"], n_clusters: int, max_rounds: int = 100) -> Labels:
-    """One clustering of all seeds together: their clusters are matched, and then every seed votes on every point.
+    """Consensus clustering of all seeds: their clusters are matched, and every seed votes on every point.
 
     The reference is at first the seed that agrees best with the others (:func:`agreement`).  In each round the clusters
     of every seed are numbered as the reference numbers them, by the one-to-one assignment that keeps most points in
     their cluster (the Hungarian method), and the votes make the next reference, until it stays as it is.
 
-    It takes ``R N + R K³`` steps a round, so 70,000 points and ten seeds are no burden, and it is the same whenever it
-    is called: of seeds that agree equally well the first is the reference, and of clusters with equally many votes a
-    point gets the one that it has in the reference, or else the first.
+    It takes ``R N + R K³`` steps per round, so 70,000 points and ten seeds are no burden.  The result is deterministic:
+    of seeds that agree equally well the first is the reference, and of clusters with equally many votes a point gets
+    the one that it has in the reference, or else the first.
 
     Args:
         labels: clusters 0 … K-1 of each of N points for each of R seeds.
-        n_clusters: the number K of clusters that every seed could use.
-        max_rounds: where to stop should the votes go round in a circle.
+        n_clusters: number K of clusters of every seed.
+        max_rounds: largest number of rounds, if the votes do not settle before.
 
     Returns:
         A cluster 0 … K-1 for each point, numbered as the first reference numbers them.
@@ -103,19 +103,19 @@ def stability(
     samples: Literal["halves", "bootstraps"] = "halves",
     seed: int = 0,
 ) -> Float[np.ndarray, " rounds"]:
-    """How alike the clusterings are that two samples of the same data lead to.
+    """Adjusted Rand index of clusterings fitted to two random samples of the same data, for each round.
 
     In each round two samples of the rows are drawn, the method is fitted to one and to the other, both fits put all
     rows of ``x`` into clusters, and the adjusted Rand index compares the two.  Unlike the agreement of seeds on all of
     the data, it also tells whether a few rows decide what is found.
 
     Args:
-        fit_predict: called with the rows to fit to ``[n, D]``, all rows ``[N, D]`` and a seed; returns the cluster of
-            each of all rows.
-        x: the data, one row a point; two rows at least.
-        rounds: how many pairs of samples.
+        fit_predict: function of the rows to fit to ``[n, D]``, all rows ``[N, D]`` and a seed; returns the cluster
+            of each of all rows.
+        x: data, one row per point, at least two rows.
+        rounds: number of pairs of samples.
         samples: ``halves``, which share no row, or ``bootstraps``, N rows drawn with replacement.
-        seed: of the samples, and of the seeds that ``fit_predict`` gets, which are all different.
+        seed: seed of the samples and of the seeds that ``fit_predict`` gets, which are all different.
 
     Returns:
         The index of each round, at most 1; their mean is the stability.
@@ -131,7 +131,7 @@ def stability(
     if samples not in ("halves", "bootstraps"):
         raise ValueError(f"samples must be 'halves' or 'bootstraps', not {samples!r}")
     rng = np.random.default_rng(seed)
-    found = []
+    indices = []
     for at in range(rounds):
         order = rng.permutation(N)
         drawn = (order[: N // 2], order[N // 2 :]) if samples == "halves" else rng.integers(N, size=(2, N))
@@ -140,18 +140,18 @@ def stability(
         )
         if first.shape != (N,) or second.shape != (N,):
             raise ValueError(f"fit_predict must return the cluster of all {N} rows, not {first.shape}")
-        found.append(float(adjusted_rand_score(first, second)))
-    return np.array(found)
+        indices.append(float(adjusted_rand_score(first, second)))
+    return np.array(indices)
 
 
 def _renumbered(labels: Labels, reference: Labels, n_clusters: int) -> Labels:
-    """The same clusters with the numbers of those in the reference that share most points with them."""
+    """Clusters renumbered like the clusters of the reference with which they share most points."""
     shared = np.bincount(labels * n_clusters + reference, minlength=n_clusters**2).reshape(n_clusters, n_clusters)
     return linear_sum_assignment(shared, maximize=True)[1][labels]
 
 
 def _checked(labels: np.ndarray) -> Int[np.ndarray, "R N"]:
-    """``labels`` as int64, or a ValueError that says what is wrong with them."""
+    """``labels`` as int64; raises a ValueError if they are not non-negative integers ``[R, N]``."""
     labels = np.asarray(labels)
     if labels.ndim != 2 or labels.size == 0 or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(f"labels must be integers of shape [seeds, points], not {labels.dtype} of {labels.shape}")

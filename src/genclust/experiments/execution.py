@@ -13,6 +13,8 @@ import torch
 
 from genclust import data as datasets
 from genclust.data import DataError, DataSet
+from genclust.estimators import saving
+from genclust.estimators.trained import from_trained, kind_of
 from genclust.evaluation import registry
 from genclust.evaluation.results import Results
 from genclust.experiments import baselines, locks, papers, workers
@@ -26,6 +28,7 @@ from genclust.paths import cache_folder, probe_folder
 from genclust.settings import SettingError
 from genclust.training import checkpoints
 from genclust.training.batch_norm import recalibrate_batch_norm
+from genclust.training.device import checked_device
 
 #: Networks below this many parameters gain from training side by side in one process on a CPU; larger ones, a
 #: process per core each, gain as much without waiting for one another (see the page on speed).
@@ -39,6 +42,7 @@ class Task:
     config: RunConfig
     seeds: Sequence[int]
     evaluations: tuple[str, ...]
+    keep_weights: bool = False
 
 
 def prepare(config: RunConfig) -> tuple[DataSet, str]:
@@ -112,6 +116,8 @@ def run(
 ) -> list[Record]:
     """Records of all seeds of the task, in their order; seeds without a record are trained and evaluated first.
 
+    Where the task keeps weights, so are seeds whose record has none beside it.
+
     Args:
         task: configuration, seeds and evaluations.
         store: store that new records are written to.
@@ -129,6 +135,9 @@ def run(
     """
     registry.refuse_unsuited(task.evaluations, task.config)
     records = find(task.config, task.seeds, [*also_look_in, store], registry.revisions(task.evaluations))
+    if task.keep_weights:
+        kind_of(task.config)
+        records = {seed: record for seed, record in records.items() if weights_of(record).is_dir()}
     missing = [seed for seed in task.seeds if seed not in records]
     if missing:
         task = _with_former_evaluations(task, missing, store)
@@ -147,7 +156,15 @@ def run(
         for seeds, results, trained in _results(task, missing, data, device, deadline, progress):
             for seed, result, replica in zip(seeds, results, trained, strict=True):
                 records[seed] = store.write(_record(task, seed, result, replica, about, device), result.arrays)
+                if task.keep_weights:
+                    saving.save(replica["estimator"], weights_of(records[seed]))
     return [records[seed] for seed in task.seeds]
+
+
+def weights_of(record: Record) -> Path:
+    """Folder beside a record for the model that it describes, saved as an estimator."""
+    assert record.path is not None
+    return record.path.with_suffix(".model")
 
 
 def _with_former_evaluations(task: Task, seeds: Sequence[int], store: Store) -> Task:
@@ -235,7 +252,11 @@ def _train_and_evaluate(
             where = torch.device(device)
             results = registry.evaluate(model, data, seeds, run.snapshots, task.evaluations, where, precision)
     fields = ("curve", "failed_at_step", "seconds", "legs")
-    return seeds, results, [{name: state[name] for name in fields} for state in states]
+    trained = [{name: state[name] for name in fields} for state in states]
+    if task.keep_weights:
+        for r, (seed, replica) in enumerate(zip(seeds, trained, strict=True)):
+            replica["estimator"] = from_trained(task.config, model, r, seed, data, replica["curve"])
+    return seeds, results, trained
 
 
 def _groups(config: RunConfig, seeds: Sequence[int], data: DataSet, device: str) -> list[list[int]]:
@@ -257,31 +278,6 @@ def _groups(config: RunConfig, seeds: Sequence[int], data: DataSet, device: str)
     together = device != "cpu" or small
     most_advanced_first = [begun[key] for key in sorted(begun, reverse=True)]
     return most_advanced_first if together else [[seed] for group in most_advanced_first for seed in group]
-
-
-def checked_device(device: str) -> str:
-    """Name of the device in its simplest form, after a check that it is available.
-
-    Raises:
-        SettingError: if it is not available.
-    """
-    try:
-        requested = torch.device(device)
-    except RuntimeError as error:
-        raise SettingError(f"There is no device {device!r}; give cpu, cuda or cuda:1.") from error
-    if requested.type not in ("cpu", "cuda"):
-        raise SettingError(f"The device {device!r} is not supported; give cpu, cuda or cuda:1.")
-    if requested.type == "cpu":
-        if requested.index:
-            raise SettingError(f"There is no device {device!r}; all cores together are the device cpu.")
-        return "cpu"
-    if not torch.cuda.is_available():
-        raise SettingError("No CUDA device was found; give --device cpu.")
-    if (requested.index or 0) >= torch.cuda.device_count():
-        raise SettingError(
-            f"There is no device {device!r}, only {torch.cuda.device_count()} of its kind, from cuda:0 on."
-        )
-    return device
 
 
 def task_for(

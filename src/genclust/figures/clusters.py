@@ -44,9 +44,10 @@ def cluster_table(medoids: Float[np.ndarray, "K D"], names: Sequence[str], colum
         names: of the clusters.
         columns: their names; drawn are those in which the medoids differ most.
     """
-    order = np.sort(np.argsort(medoids.std(0), kind="stable")[::-1][:MOST_COLUMNS])
-    figure, ax = plt.subplots(figsize=(PAGE_WIDTH, 1.2 + 0.4 * len(names)))
-    heat_map(ax, medoids[::-1, order], list(names)[::-1], [columns[at] for at in order], (-2, 2))
-    ax.set_title("Typical row of every cluster, in standard deviations from the mean")
-    ax.tick_params(axis="x", labelrotation=45)
+    order = np.sort(np.argsort(medoids.std(0), kind="stable")[::-1][:MOST_COLUMNS])[::-1]
+    width = min(PAGE_WIDTH, 3.6 + 0.9 * len(names))
+    figure, ax = plt.subplots(figsize=(width, 0.9 + 0.3 * len(order)))
+    heat_map(ax, medoids[:, order].T, [columns[at] for at in order], names, (-2, 2), decimals=1)
+    ax.set_title("Typical rows, in standard deviations")
+    ax.set_xlabel("cluster (its rows)")
     return figure

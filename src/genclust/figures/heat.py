@@ -22,6 +22,7 @@ def heat_map(
     rows: Sequence[float] | Sequence[str],
     cols: Sequence[float] | Sequence[str],
     limits: tuple[float, float],
+    decimals: int = 0,
 ) -> None:
     """Draw cells coloured and labelled by their value, rounded to integers; the first row lies at the bottom.
 
@@ -31,6 +32,7 @@ def heat_map(
         rows: names of the rows, upwards.
         cols: names of the columns.
         limits: the values of the darkest and the brightest colour.
+        decimals: digits after the point.
 
     Raises:
         ValueError: if the names do not fit the values.
@@ -42,7 +44,9 @@ def heat_map(
     for (i, j), value in np.ndenumerate(values):
         if np.isfinite(value):
             dark = scale(value) < 0.47  # beyond, black has more contrast with this map than white
-            ax.text(j + 0.5, i + 0.5, f"{value:.0f}", ha="center", va="center", color="white" if dark else "black")
+            ax.text(
+                j + 0.5, i + 0.5, f"{value:.{decimals}f}", ha="center", va="center", color="white" if dark else "black"
+            )
     for set_ticks, names in ((ax.set_xticks, cols), (ax.set_yticks, rows)):
         set_ticks(np.arange(len(names)) + 0.5, [name if isinstance(name, str) else f"{name:g}" for name in names])
     ax.tick_params(length=0)

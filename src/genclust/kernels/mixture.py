@@ -10,13 +10,13 @@ r"""Gaussian mixtures: log-likelihood, responsibilities, their entropy, and the 
         \quad \delta = \log s_d^2 - \log \sigma_{kd}^2
 
 In the GMVAE (arXiv 1611.02648v1) the means and variances come from a network of w, one set for each
-sample.  H, averaged over the M samples, is its consistency violation (equation 6), and KL, averaged
-likewise, its conditional prior term (equation 4).  H is of the responsibilities alone: nothing of it
-reaches q.
+sample of w.  H, averaged over the M samples, is its consistency violation (equation 6), and KL, averaged
+likewise, its conditional prior term (equation 4).  H is a function of the responsibilities alone, so
+none of its gradient reaches q.
 
 The kernels read the parameters once, forwards and backwards, for everything above; only
-responsibilities and divergences, a number per component, are kept between the two.  Parameters that
-many rows share stay in the cache; their gradient is summed in two stages, in a fixed order.
+responsibilities and divergences, a number per component, are kept between the two.  Tensors that several
+points share are expanded to a row per point before the kernels run, and their gradients summed afterwards.
 """
 
 import math
@@ -28,51 +28,50 @@ from torch import Tensor
 
 from genclust.kernels.dispatch import broadcast_rows, cdiv, precise, runs_triton, tl, triton
 
-#: Elements a program works on at a time, and rows whose shared gradient it sums.
+#: Number of elements that a program of a kernel processes at a time.
 TILE = 1024
-ROWS = 64
 
-#: Differences z - μ (rows × K × D) below which no form was faster on one CPU core than the plain one with autograd.
-#: Forwards and backwards, the gradient written out was 1.3 to 1.6 times as fast for 0.6 to 1.6 million of them.
+#: Number of differences z - μ (points × K × D) below which the plain form with autograd was the fastest on a CPU core.
+#: For 0.6 to 1.6 million, the gradient written out was 1.3 to 1.6 times as fast, forwards and backwards.
 SMALL = 2**18
 
-#: Components that a tile of the kernels holds at most; more go to the plain form.
+#: Largest number of components that a tile of the kernels can hold; more go to the plain form.
 WIDEST = 256
 
 
 class Mixture(NamedTuple):
     """Log-likelihood, responsibilities and their entropy of each point under a mixture, in nats."""
 
-    #: log p(z).
+    #: Log-likelihood log p(z).
     log_prob: Float[Tensor, "*B"]
-    #: log p(k|z).
+    #: Log-responsibilities log p(k|z).
     log_responsibilities: Float[Tensor, "*B K"]
-    #: Of p(k|z), exactly 0 for one component; near 0 its accuracy is absolute, as that of a number near 1.
+    #: Entropy of p(k|z), exactly 0 for one component; near 0 its absolute error is that of a number near 1.
     entropy: Float[Tensor, "*B"]
-    #: Expected over q(k), if q was given.
+    #: Divergence KL(q(z) || N(z; μ_k, σ_k²)), expected over q(k), if q was given.
     kl: Float[Tensor, "*B"] | None
 
 
 def _finite(log_r: Tensor) -> Tensor:
-    """0 log 0 = 0, and no gradient from an empty component."""
+    """log r with 0 for minus infinity, so that 0 log 0 = 0 and empty components have no gradient."""
     return log_r.masked_fill(log_r == -math.inf, 0)
 
 
 def _posterior(log_joint: Float[Tensor, "*B K"]) -> tuple[Tensor, Tensor, Tensor]:
-    """log p(z), log p(k|z) and its entropy from log p(k, z)."""
+    """Log-likelihood log p(z), log-responsibilities log p(k|z) and their entropy, from log p(k, z)."""
     log_r = log_joint.log_softmax(-1)
     return log_joint.logsumexp(-1), log_r, -(log_r.exp() * _finite(log_r)).sum(-1)
 
 
 def _expected(q_z: Tensor, divergence: Tensor) -> Tensor:
-    """Σ_k q_k KL_k, where a divergence above the range of its type counts nothing if q_k is 0."""
+    """Expected divergence Σ_k q_k KL_k, in which an infinite divergence counts 0 if q_k is 0."""
     return (q_z * divergence.clamp_max(torch.finfo(divergence.dtype).max)).sum(-1)
 
 
 def _direct(
     z: Tensor, log_weights: Tensor, means: Tensor, log_vars: Tensor, q_mean: Tensor | None, q_log_var: Tensor | None
 ) -> tuple[Float[Tensor, "*B K"], Float[Tensor, "*Q K"] | None]:
-    """log p(k, z) and KL_k, each difference taken before it is squared."""
+    """Joint log-densities log p(k, z) and divergences KL_k, computed from differences z - μ."""
     mu, log_var = precise(means), precise(log_vars)
     # (z - μ)/σ is squared last: with tiny variances its square may overflow where its gradient does not.
     inverse = (-0.5 * log_var).exp()
@@ -97,7 +96,7 @@ def reference(
     q_log_var: Float[Tensor, "*Q D"] | None = None,
     q_z: Float[Tensor, "*Q K"] | None = None,
 ) -> Mixture:
-    """The mixture in plain PyTorch, differentiable by autograd; all tensors have as many leading axes as z."""
+    """The mixture in plain PyTorch, differentiable by autograd; leading axes broadcast to those of z."""
     log_joint, divergence = _direct(z, log_weights, means, log_vars, q_mean, q_log_var)
     log_prob, log_r, entropy = _posterior(log_joint)
     if divergence is None or q_z is None:
@@ -106,172 +105,128 @@ def reference(
 
 
 @triton.jit
-def _tile(means, log_vars, param, component, column, n_components: tl.constexpr, width: tl.constexpr):
-    """μ, log σ² and 1/σ of a tile [1, K, D], its places in memory, and which of them exist; 0, 0, 1 elsewhere."""
-    at = (param * n_components + component[:, None]) * width + column[None, :]
+def _tile(means, log_vars, row, component, column, n_components: tl.constexpr, width: tl.constexpr):
+    """μ, log σ² and 1/σ of a row's tile [K, D] (0, 0, 1 beyond its end), its memory offsets, and its mask."""
+    at = (row * n_components + component[:, None]) * width + column[None, :]
     mask = (component[:, None] < n_components) & (column[None, :] < width)
-    mu = tl.load(means + at, mask=mask, other=0.0).to(tl.float32)[None]
-    log_var = tl.load(log_vars + at, mask=mask, other=0.0).to(tl.float32)[None]
+    mu = tl.load(means + at, mask=mask, other=0.0).to(tl.float32)
+    log_var = tl.load(log_vars + at, mask=mask, other=0.0).to(tl.float32)
     return mu, log_var, tl.exp(-0.5 * log_var), at, mask
 
 
 @triton.jit
-def _broadcast_row(row, repeat, inner):
-    """The row of a smaller tensor that belongs to a row of z."""
-    return (row // (repeat * inner)) * inner + row % inner
-
-
-@triton.jit
-def _per_component(x, row, exists, component, n_components: tl.constexpr, other):
-    """A tile [rows, K] of a tensor with a number per component."""
-    mask = exists[:, None] & (component[None, :] < n_components)
-    return tl.load(x + row[:, None] * n_components + component[None, :], mask=mask, other=other).to(tl.float32)
-
-
-@triton.jit
-def _per_column(x, row, exists, column, width: tl.constexpr):
-    """A tile [rows, 1, D] of z or of q's parameters."""
-    mask = exists[:, None] & (column[None, :] < width)
-    return tl.load(x + row[:, None] * width + column[None, :], mask=mask, other=0.0).to(tl.float32)[:, None, :]
+def _entries(x, row, index, n: tl.constexpr, other):
+    """Entries of one row of a tensor [rows, n], in float32."""
+    return tl.load(x + row * n + index, mask=index < n, other=other).to(tl.float32)
 
 
 @triton.jit
 def _forward_kernel(
     log_prob, log_r, entropy, kl, divergence, z, log_weights, means, log_vars, q_mean, q_log_var, q_z,
-    repeat, inner, w_repeat, w_inner, q_repeat, q_inner, log_normaliser, n_components: tl.constexpr,
-    width: tl.constexpr, has_q: tl.constexpr,
-    block_rows: tl.constexpr, block_components: tl.constexpr, block_columns: tl.constexpr,
+    log_normaliser, n_components: tl.constexpr, width: tl.constexpr, has_q: tl.constexpr,
+    block_components: tl.constexpr, block_columns: tl.constexpr,
 ):  # fmt: skip
-    """One row of parameters, and a block of the rows of z that share it."""
-    chunks = tl.cdiv(repeat, block_rows)
-    param = (tl.program_id(0) // chunks).to(tl.int64)
-    sample = (tl.program_id(0) % chunks).to(tl.int64) * block_rows + tl.arange(0, block_rows)
-    row = ((param // inner) * repeat + sample) * inner + param % inner
-    q_row = _broadcast_row(row, q_repeat, q_inner)
-    exists = sample < repeat
+    """All outputs for one point z."""
+    row = tl.program_id(0).to(tl.int64)
     component = tl.arange(0, block_components)
-
-    distance = tl.zeros((block_rows, block_components), tl.float32)
-    relative = tl.zeros((block_rows, block_components), tl.float32)
+    exists = component < n_components
+    distance = tl.zeros((block_components,), tl.float32)
+    relative = tl.zeros((block_components,), tl.float32)
     for start in range(0, width, block_columns):
         column = start + tl.arange(0, block_columns)
-        mu, log_var, inverse, _, _ = _tile(means, log_vars, param, component, column, n_components, width)
-        t = (_per_column(z, row, exists, column, width) - mu) * inverse
-        distance += tl.sum(t * t + log_var, 2)
+        mu, log_var, inverse, _, _ = _tile(means, log_vars, row, component, column, n_components, width)
+        t = (_entries(z, row, column, width, 0.0)[None, :] - mu) * inverse
+        distance += tl.sum(t * t + log_var, 1)
         if has_q:
-            t = (_per_column(q_mean, q_row, exists, column, width) - mu) * inverse
-            half = 0.5 * (_per_column(q_log_var, q_row, exists, column, width) - log_var)
+            t = (_entries(q_mean, row, column, width, 0.0)[None, :] - mu) * inverse
+            half = 0.5 * (_entries(q_log_var, row, column, width, 0.0)[None, :] - log_var)
             h = tl.exp(half) - 1.0
-            relative += tl.sum(h * h + t * t + 2.0 * (h - half), 2)
+            relative += tl.sum(h * h + t * t + 2.0 * (h - half), 1)
 
-    here = exists[:, None] & (component[None, :] < n_components)
-    at = row[:, None] * n_components + component[None, :]
-    w_row = _broadcast_row(row, w_repeat, w_inner)
-    weight = _per_component(log_weights, w_row, exists, component, n_components, 0.0)
-    log_joint = weight - 0.5 * (distance + log_normaliser)
-    log_joint = tl.where(component[None, :] < n_components, log_joint, float("-inf"))
-    top = tl.max(log_joint, 1)
+    at = row * n_components + component
+    log_joint = _entries(log_weights, row, component, n_components, 0.0) - 0.5 * (distance + log_normaliser)
+    log_joint = tl.where(exists, log_joint, float("-inf"))
+    top = tl.max(log_joint, 0)
     top = tl.where(top == float("-inf"), 0.0, top)
     # The maximum is taken off first: added to log Σ, a large one would swallow it.
-    shifted = log_joint - top[:, None]
-    log_total = tl.log(tl.sum(tl.exp(shifted), 1))
-    log_ratio = shifted - log_total[:, None]
+    shifted = log_joint - top
+    log_total = tl.log(tl.sum(tl.exp(shifted), 0))
+    log_ratio = shifted - log_total
     uncertain = tl.exp(log_ratio) * tl.where(log_ratio == float("-inf"), 0.0, log_ratio)
-    tl.store(log_prob + row, top + log_total, mask=exists)
-    tl.store(log_r + at, log_ratio, mask=here)
-    tl.store(entropy + row, 0.0 - tl.sum(uncertain, 1), mask=exists)
+    tl.store(log_prob + row, top + log_total)
+    tl.store(log_r + at, log_ratio, mask=exists)
+    tl.store(entropy + row, 0.0 - tl.sum(uncertain, 0))
     if has_q:
         relative = 0.5 * relative
         relative = tl.where(relative > 3.4028234663852886e38, 3.4028234663852886e38, relative)
-        weight = _per_component(q_z, q_row, exists, component, n_components, 0.0)
-        tl.store(divergence + at, relative, mask=here)
-        tl.store(kl + row, tl.sum(weight * relative, 1), mask=exists)
+        weight = _entries(q_z, row, component, n_components, 0.0)
+        tl.store(divergence + at, relative, mask=exists)
+        tl.store(kl + row, tl.sum(weight * relative, 0))
 
 
 @triton.jit
 def _backward_kernel(
     grad_z, grad_joint, grad_means, grad_log_vars, grad_q_mean, grad_q_log_var,
     by_log_prob, by_log_r, by_entropy, by_kl, log_r, z, means, log_vars, q_mean, q_log_var, q_z,
-    n_params, repeat, inner, rows, q_repeat, q_inner, n_components: tl.constexpr, width: tl.constexpr,
-    has_q: tl.constexpr,
-    block_rows: tl.constexpr, block_components: tl.constexpr, block_columns: tl.constexpr,
+    n_components: tl.constexpr, width: tl.constexpr, has_q: tl.constexpr,
+    block_components: tl.constexpr, block_columns: tl.constexpr,
 ):  # fmt: skip
-    """A tile of one row of parameters, and up to ``rows`` rows of z, over which its gradient is summed."""
-    tiles, chunks = tl.cdiv(width, block_columns), tl.cdiv(repeat, rows)
+    """All gradients of one point z, in one tile of columns."""
+    tiles = tl.cdiv(width, block_columns)
+    row = (tl.program_id(0) // tiles).to(tl.int64)
     tile = tl.program_id(0) % tiles
-    chunk = ((tl.program_id(0) // tiles) % chunks).to(tl.int64)
-    param = (tl.program_id(0) // tiles // chunks).to(tl.int64)
     component = tl.arange(0, block_components)
     column = tile * block_columns + tl.arange(0, block_columns)
-    mu, log_var, inverse, at, mask = _tile(means, log_vars, param, component, column, n_components, width)
-    total_mu = tl.zeros((block_components, block_columns), tl.float32)
-    total_log_var = tl.zeros((block_components, block_columns), tl.float32)
+    mu, log_var, inverse, at, mask = _tile(means, log_vars, row, component, column, n_components, width)
 
-    for start in range(0, rows, block_rows):
-        sample = chunk * rows + start + tl.arange(0, block_rows)
-        row = ((param // inner) * repeat + sample) * inner + param % inner
-        exists = sample < repeat
-        log_ratio = _per_component(log_r, row, exists, component, n_components, float("-inf"))
-        ratio = tl.exp(log_ratio)
-        log_ratio = tl.where(log_ratio == float("-inf"), 0.0, log_ratio)
-        entropy = 0.0 - tl.sum(ratio * log_ratio, 1)
-        given = _per_component(by_log_r, row, exists, component, n_components, 0.0)
-        factor = tl.load(by_log_prob + row, mask=exists, other=0.0) - tl.sum(given, 1)
-        by_uncertainty = tl.load(by_entropy + row, mask=exists, other=0.0)
-        g = given + ratio * (factor[:, None] - by_uncertainty[:, None] * (log_ratio + entropy[:, None]))
-        if tile == 0:
-            here = exists[:, None] & (component[None, :] < n_components)
-            tl.store(
-                grad_joint + row[:, None] * n_components + component[None, :],
-                g.to(grad_joint.dtype.element_ty), mask=here,
-            )  # fmt: skip
-        g = g[:, :, None]
-        t = (_per_column(z, row, exists, column, width) - mu) * inverse
-        # Zero times t comes first: an empty component's t² may have overflowed.
-        pull = g * t
-        to_mu = pull * inverse
-        to_log_var = pull * t - g
-        place = row[:, None] * width + column[None, :]
-        inside = exists[:, None] & (column[None, :] < width)
-        tl.store(grad_z + place, (0.0 - tl.sum(to_mu, 1)).to(grad_z.dtype.element_ty), mask=inside)
-        if has_q:
-            q_row = _broadcast_row(row, q_repeat, q_inner)
-            weight = _per_component(q_z, q_row, exists, component, n_components, 0.0)
-            weight = (weight * tl.load(by_kl + row, mask=exists, other=0.0)[:, None])[:, :, None]
-            t = (_per_column(q_mean, q_row, exists, column, width) - mu) * inverse
-            h = tl.exp(0.5 * (_per_column(q_log_var, q_row, exists, column, width) - log_var)) - 1.0
-            pull = weight * t
-            wider = weight * h * (h + 2.0)
-            to_log_var -= wider + pull * t
-            pull *= inverse
-            to_mu -= pull
-            tl.store(grad_q_mean + place, tl.sum(pull, 1).to(grad_q_mean.dtype.element_ty), mask=inside)
-            wider = 0.5 * tl.sum(wider, 1)
-            tl.store(grad_q_log_var + place, wider.to(grad_q_log_var.dtype.element_ty), mask=inside)
-        total_mu += tl.sum(to_mu, 0)
-        total_log_var += 0.5 * tl.sum(to_log_var, 0)
-
-    at += chunk * n_params * n_components * width
-    tl.store(grad_means + at, total_mu.to(grad_means.dtype.element_ty), mask=mask)
-    tl.store(grad_log_vars + at, total_log_var.to(grad_log_vars.dtype.element_ty), mask=mask)
+    log_ratio = _entries(log_r, row, component, n_components, float("-inf"))
+    ratio = tl.exp(log_ratio)
+    log_ratio = tl.where(log_ratio == float("-inf"), 0.0, log_ratio)
+    entropy = 0.0 - tl.sum(ratio * log_ratio, 0)
+    direct = _entries(by_log_r, row, component, n_components, 0.0)
+    factor = tl.load(by_log_prob + row) - tl.sum(direct, 0)
+    g = direct + ratio * (factor - tl.load(by_entropy + row) * (log_ratio + entropy))
+    if tile == 0:
+        joint = grad_joint + row * n_components + component
+        tl.store(joint, g.to(grad_joint.dtype.element_ty), mask=component < n_components)
+    g = g[:, None]
+    t = (_entries(z, row, column, width, 0.0)[None, :] - mu) * inverse
+    # Zero times t comes first: an empty component's t² may have overflowed.
+    pull = g * t
+    to_mu = pull * inverse
+    to_log_var = pull * t - g
+    place = row * width + column
+    tl.store(grad_z + place, (0.0 - tl.sum(to_mu, 0)).to(grad_z.dtype.element_ty), mask=column < width)
+    if has_q:
+        weight = (_entries(q_z, row, component, n_components, 0.0) * tl.load(by_kl + row))[:, None]
+        t = (_entries(q_mean, row, column, width, 0.0)[None, :] - mu) * inverse
+        h = tl.exp(0.5 * (_entries(q_log_var, row, column, width, 0.0)[None, :] - log_var)) - 1.0
+        pull = weight * t
+        wider = weight * h * (h + 2.0)
+        to_log_var -= wider + pull * t
+        pull *= inverse
+        to_mu -= pull
+        tl.store(grad_q_mean + place, tl.sum(pull, 0).to(grad_q_mean.dtype.element_ty), mask=column < width)
+        wider = 0.5 * tl.sum(wider, 0)
+        tl.store(grad_q_log_var + place, wider.to(grad_q_log_var.dtype.element_ty), mask=column < width)
+    tl.store(grad_means + at, to_mu.to(grad_means.dtype.element_ty), mask=mask)
+    tl.store(grad_log_vars + at, (0.5 * to_log_var).to(grad_log_vars.dtype.element_ty), mask=mask)
 
 
-def _blocks(n_components: int, width: int, repeat: int) -> tuple[int, int, int]:
-    """(rows, components, columns) of a tile, powers of two."""
-    components, columns, rows = (1 << max(n - 1, 0).bit_length() for n in (n_components, width, repeat))
-    columns = min(columns, max(TILE // components, 16))
-    return min(rows, max(TILE // (components * columns), 1), ROWS), components, columns
+def _blocks(n_components: int, width: int) -> tuple[int, int]:
+    """Size (components, columns) of a tile, both powers of two."""
+    components, columns = (1 << max(n - 1, 0).bit_length() for n in (n_components, width))
+    return components, min(columns, max(TILE // components, 16))
 
 
-def _warps(blocks: tuple[int, int, int]) -> int:
+def _warps(blocks: tuple[int, int]) -> int:
     return min(max(math.prod(blocks) // 256, 1), 4)
 
 
-def _repeats(z: Tensor, x: Tensor, own: int = 1) -> tuple[int, int, int]:
-    """How the rows of x repeat under those of z."""
-    rows = broadcast_rows(z.shape[:-1], x.shape[:-own], "The mixture's tensor")
-    assert rows is not None, "the public function expands what repeats along axes that are not adjacent"
-    return rows
+def _expanded(lead: tuple[int, ...], inputs: list[Tensor]) -> list[Tensor]:
+    """Inputs in the order of :func:`mixture`, with leading axes expanded to ``lead``, contiguous in memory."""
+    own_axes = (1, 1, 2, 2, 1, 1, 1)[: len(inputs)]
+    return [x.expand(*lead, *x.shape[-n:]).contiguous() for x, n in zip(inputs, own_axes, strict=True)]
 
 
 @torch.library.custom_op("genclust::mixture", mutates_args=())
@@ -284,7 +239,7 @@ def _mixture(
     q_log_var: Tensor | None,
     q_z: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """log p(z), log r, H, KL and every KL_k, the last two empty without q."""
+    """Outputs log p(z), log r, H, KL and KL_k for every k; the last two are empty without q."""
     if not runs_triton(z):
         log_joint, divergence = _direct(z, log_weights, means, log_vars, q_mean, q_log_var)
         posterior = _posterior(log_joint)
@@ -292,27 +247,21 @@ def _mixture(
             return *posterior, log_joint.new_empty(0), log_joint.new_empty(0)
         divergence = divergence.expand(log_joint.shape)
         return *posterior, _expected(precise(q_z), divergence), divergence.contiguous()
-    lead, (n_components, width) = z.shape[:-1], means.shape[-2:]
-    log_prob, entropy = (torch.empty(lead, device=z.device) for _ in range(2))
-    log_r = torch.empty(*lead, n_components, device=z.device)
-    has_q = q_z is not None
-    kl = torch.empty(lead if has_q else 0, device=z.device)
-    divergence = torch.empty(log_r.shape if has_q else 0, device=z.device)
-    outer, repeat, inner = _repeats(z, means, 2)
-    if log_prob.numel():
-        q = [x.contiguous() for x in (q_mean, q_log_var, q_z) if x is not None] or [z, z, z]
-        blocks = _blocks(n_components, width, repeat)
-        _forward_kernel[(outer * inner * cdiv(repeat, blocks[0]),)](
-            log_prob, log_r, entropy, kl, divergence,
-            z.contiguous(), log_weights.contiguous(), means.contiguous(), log_vars.contiguous(), *q,
-            repeat, inner, *_repeats(z, log_weights)[1:], *_repeats(z, q[0])[1:], width * math.log(2 * math.pi),
-            n_components, width, has_q, *blocks, num_warps=_warps(blocks),
+    outputs = _outputs(z, log_weights, means, log_vars, q_mean, q_log_var, q_z)
+    if z.numel():
+        n_components, width = means.shape[-2:]
+        q = [x for x in (q_mean, q_log_var, q_z) if x is not None]
+        inputs = _expanded(z.shape[:-1], [z, log_weights, means, log_vars, *q])
+        blocks = _blocks(n_components, width)
+        _forward_kernel[(outputs[0].numel(),)](
+            *outputs, *inputs, *([] if q else [z, z, z]), width * math.log(2 * math.pi),
+            n_components, width, bool(q), *blocks, num_warps=_warps(blocks),
         )  # fmt: skip
-    return log_prob, log_r, entropy, kl, divergence
+    return outputs
 
 
 @_mixture.register_fake
-def _(
+def _outputs(
     z: Tensor,
     log_weights: Tensor,
     means: Tensor,
@@ -321,6 +270,7 @@ def _(
     q_log_var: Tensor | None,
     q_z: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Uninitialised tensors for the outputs, in float32 or better."""
     lead, like = z.shape[:-1], precise(z.new_empty(0))
     components = (*lead, means.shape[-2])
     has_q = q_z is not None
@@ -366,7 +316,7 @@ def _(*arguments: Tensor | None) -> list[Tensor]:
 def _direct_backward(
     by_log_prob: Tensor, by_log_r: Tensor, by_entropy: Tensor, by_kl: Tensor, log_r: Tensor, inputs: list[Tensor]
 ) -> list[Tensor]:
-    """What the kernel does, in PyTorch, in place where it can be."""
+    """Gradients of all inputs except q_z in plain PyTorch, in place where possible, as the kernel computes them."""
     z, _, mu, log_var, *q = (precise(x) for x in inputs)
     r, finite = log_r.exp(), _finite(log_r)
     entropy = -(r * finite).sum(-1, keepdim=True)
@@ -395,33 +345,22 @@ def _direct_backward(
 def _launch_backward(
     by_log_prob: Tensor, by_log_r: Tensor, by_entropy: Tensor, by_kl: Tensor, log_r: Tensor, inputs: list[Tensor]
 ) -> list[Tensor]:
-    """Gradients row by row where rows of z share an input, and in its own type where they do not."""
-    z, log_weights, means, log_vars, *q = (x.contiguous() for x in inputs)
-    outer, repeat, inner = _repeats(z, means, 2)
-    chunks = cdiv(repeat, ROWS)
-
-    def rows(x: Tensor) -> Tensor:
-        shape = (*z.shape[:-1], x.shape[-1])
-        return torch.empty(shape, dtype=x.dtype if x.shape == shape else torch.float32, device=z.device)
-
-    def partial_sums(x: Tensor) -> Tensor:
-        return torch.empty((chunks, *x.shape), dtype=x.dtype if chunks == 1 else torch.float32, device=z.device)
-
-    by_rows = [rows(x) for x in (z, log_weights, *q[:2])]
-    by_params = [partial_sums(x) for x in (means, log_vars)]
-    if not z.numel():
-        by_params = [x.new_zeros(1, *x.shape) for x in (means, log_vars)]
-    else:
+    """Gradients of all inputs except q_z by the kernel, with a row per point; float32 where points share an input."""
+    z, log_weights, means, *rest = _expanded(inputs[0].shape[:-1], inputs)
+    gradients = [
+        torch.empty_like(rows, dtype=rows.dtype if rows.shape == x.shape else torch.float32)
+        for rows, x in zip((z, log_weights, means, *rest[:3]), inputs[:6], strict=True)
+    ]
+    if z.numel():
         n_components, width = means.shape[-2:]
-        blocks = _blocks(n_components, width, min(repeat, ROWS))
+        log_vars, *q = rest
+        blocks = _blocks(n_components, width)
         grads = [g.contiguous() for g in (by_log_prob, by_log_r, by_entropy, by_kl)]
-        _backward_kernel[(outer * inner * chunks * cdiv(width, blocks[2]),)](
-            *by_rows[:2], *by_params, *(by_rows[2:] or [z, z]), *grads, log_r, z, means, log_vars, *(q or [z, z, z]),
-            outer * inner, repeat, inner, min(repeat, ROWS), *_repeats(z, q[0] if q else z)[1:], n_components, width,
-            bool(q), *blocks, num_warps=_warps(blocks),
+        _backward_kernel[(by_log_prob.numel() * cdiv(width, blocks[1]),)](
+            *gradients, *([] if q else [z, z]), *grads, log_r, z, means, log_vars, *(q or [z, z, z]),
+            n_components, width, bool(q), *blocks, num_warps=_warps(blocks),
         )  # fmt: skip
-    by_means, by_log_vars = (x[0] if len(x) == 1 else x.sum(0) for x in by_params)
-    return [by_rows[0], by_rows[1], by_means, by_log_vars, *by_rows[2:]]
+    return gradients
 
 
 def _setup(ctx: Any, inputs: tuple, output: tuple) -> None:
@@ -446,45 +385,31 @@ def mixture(
     q_log_var: Float[Tensor, "*Q D"] | None = None,
     q_z: Float[Tensor, "*Q K"] | None = None,
 ) -> Mixture:
-    r"""Gaussian mixture at z and, if q is given, the expected KL from it, in nats and float32 or better.
+    r"""Log-likelihood, responsibilities and entropy under a Gaussian mixture and, if q is given, the expected KL.
 
-    A squared distance above the range of the type, in standard deviations, makes a component's
-    responsibility 0; where that happens to all of them, or all weights are 0, they are NaN.
+    All are in nats and float32 or better.  A squared distance above the range of the type, in standard deviations,
+    makes a component's responsibility 0; where that happens to all of them, or all weights are 0, they are NaN.
 
     Args:
-        z: points; NaN in one makes NaN of what is said about it.
+        z: points; the outputs of a point with NaN are NaN.
         log_weights: log π, used as it is: log-probabilities, not logits, or log_prob is off by their log-sum
             (the responsibilities are not).  -inf is an empty component, whose log-responsibility is -inf.
-        means, log_vars: one mixture for each point (``*P`` = ``*B``) or for many: ``*P``, like ``*W``,
-            are the first axes of ``*B``, each as long or 1.
-        q_mean, q_log_var, q_z: q(z) = N(q_mean, exp(q_log_var)) and the probabilities of q(k), all or none;
-            ``*Q`` has as many axes as ``*B``, each as long or 1, such as 1 for the samples of w.
+        means, log_vars: parameters of the components; ``*P``, like ``*W`` and ``*Q``, broadcasts to ``*B``.
+        q_mean, q_log_var, q_z: q(z) = N(q_mean, exp(q_log_var)) and the probabilities of q(k), all or none.
 
     Raises:
         ValueError: if shapes do not fit, or q is given in part.
     """
-    lead = z.shape[:-1]
     _check(z, log_weights, means, log_vars, q_mean, q_log_var, q_z)
-    means, log_vars = _aligned(means, lead, 2, "Means"), _aligned(log_vars, lead, 2, "Log-variances")
-    log_weights = _aligned(log_weights, lead, 1, "Log-weights")
-    q = [None if x is None else _aligned(x, lead, 1, "q") for x in (q_mean, q_log_var, q_z)]
-    given = [x for x in (z, log_weights, means, log_vars, *q) if x is not None]
-    if not runs_triton(*given):
+    tensors = [x for x in (z, log_weights, means, log_vars, q_mean, q_log_var, q_z) if x is not None]
+    if not runs_triton(*tensors):
         small = z.device.type == "cpu" and z.numel() * means.shape[-2] < SMALL
-        if small or any(x.dtype == torch.float64 for x in given):
-            return reference(*given)
+        if small or any(x.dtype == torch.float64 for x in tensors):
+            return reference(*tensors)
     elif means.shape[-2] > WIDEST:
-        return reference(*given)
-    log_prob, log_r, entropy, kl, _ = _mixture(z, log_weights, means, log_vars, *q)
+        return reference(*tensors)
+    log_prob, log_r, entropy, kl, _ = _mixture(z, log_weights, means, log_vars, q_mean, q_log_var, q_z)
     return Mixture(log_prob, log_r, entropy, None if q_z is None else kl)
-
-
-def _aligned(x: Tensor, lead: tuple[int, ...], own: int, what: str) -> Tensor:
-    """As many leading axes as z, the missing ones last, and repeated along adjacent axes only."""
-    x = x.reshape(*x.shape[:-own], *(1,) * (len(lead) + own - x.ndim), *x.shape[-own:])
-    if broadcast_rows(lead, x.shape[:-own], what) is None:
-        return x.expand(*lead, *x.shape[-own:])
-    return x
 
 
 def _check(
@@ -507,10 +432,13 @@ def _check(
     if q_mean is None or q_log_var is None or q_z is None:
         if not q_mean is q_log_var is q_z is None:
             raise ValueError("q is q_mean, q_log_var and q_z: all of them or none.")
-    elif q_mean.shape != q_log_var.shape or (*q_mean.shape[:-1], components) != q_z.shape or q_mean.ndim != z.ndim:
+    elif q_mean.shape != q_log_var.shape or (*q_mean.shape[:-1], components) != q_z.shape:
         raise ValueError(
             f"q_mean {list(q_mean.shape)}, q_log_var {list(q_log_var.shape)} and q_z {list(q_z.shape)} need the same "
-            f"leading axes, as many as z {list(z.shape)} has, the last with {components} components."
+            f"leading axes, the last with {components} components."
         )
     elif q_mean.shape[-1] != z.shape[-1]:
         raise ValueError(f"q_mean has {q_mean.shape[-1]} dimensions, z {z.shape[-1]}.")
+    for x, own, what in ((means, 2, "Means"), (log_weights, 1, "Log-weights"), (q_z, 1, "q")):
+        if x is not None:
+            broadcast_rows(z.shape[:-1], x.shape[:-own], what)

@@ -48,7 +48,7 @@ class Model(nn.Module):
 
     #: Number that is raised whenever the same settings would give other results; part of every run's hash.
     revision: ClassVar[int] = 1
-    #: Terms of :meth:`loss` that are no part of the evidence lower bound.
+    #: Names of the terms of :meth:`loss` that do not belong to the evidence lower bound.
     penalties: ClassVar[tuple[str, ...]] = ()
     #: Names of the schedules that :meth:`loss` needs.
     schedules: ClassVar[tuple[str, ...]] = ()
@@ -82,7 +82,7 @@ class Model(nn.Module):
         """
 
     def elbo(self, terms: Mapping[str, Float[Tensor, "R B"]]) -> Float[Tensor, "R B"]:
-        """The evidence lower bound of every row, in nats, from the terms of :meth:`loss`, without their weights."""
+        """Evidence lower bound (ELBO) of every example, in nats, from the unweighted terms of :meth:`loss`."""
         return -torch.stack([term for name, term in terms.items() if name not in self.penalties]).sum(0)
 
     @abstractmethod

@@ -61,7 +61,7 @@ from genclust.streams import Noise
 LabelObjective = Literal["ce_pq", "ce_q", "elbo_l+ce_q", "elbo_l+ce_pq"]
 
 
-#: Draws of z2 among which one is chosen by p(y|z2), where z2 is drawn from p(z2|y).
+#: Number of prior samples of z2 from which one is chosen by p(y|z2), to sample from p(z2|y).
 CANDIDATES = 100
 
 
@@ -293,7 +293,7 @@ class CaGeM(SumsOverClasses):
         return self.sample_given(noise.normal(n, self.settings.z2_dim), None, noise)
 
     def sample_clusters(self, n: int, noise: Noise) -> Float[Tensor, "R K n D"]:
-        """Means of p(x|y, z1) for ``n`` draws from p(z2, z1|y) of every y.
+        """Means of p(x|y, z1) for ``n`` samples of z2 and z1 from p(z2, z1|y) of every cluster y.
 
         z2 is one of :data:`CANDIDATES` draws from its prior, chosen with probability p(y|z2).
         """

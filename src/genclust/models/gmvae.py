@@ -256,11 +256,11 @@ class GMVAE(Model):
         return torch.full((K,), -math.log(K), device=self.q_x_mean.weight.device)
 
     def reconstruct(self, y: Float[Tensor, "R B D"]) -> Float[Tensor, "R B D"]:
-        """Means of p(y|x) at the mean of q(x|y)."""
+        """Reconstructions: means of p(y|x) at the mean of q(x|y)."""
         return self.decode(self.embed(y)["x_mean"])
 
     def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:
-        """Means of p(y|x) for ``n`` draws of w, z and x from the prior."""
+        """Means of p(y|x) for ``n`` samples of w, z and x from the prior."""
         s = self.settings
         z = (noise.uniform(n) * s.n_clusters).long()[..., None, None].expand(-1, -1, 1, s.x_dim)
         p_x = self.p_x(noise.normal(n, s.w_dim)).map(lambda t: t.gather(2, z).squeeze(2))

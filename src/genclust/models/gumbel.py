@@ -118,18 +118,18 @@ class GumbelClustering(Model):
         return self.decode(z.repeat_interleave(K, 1), c).unflatten(1, (N, K))
 
     def reconstruct(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B D"]:
-        """Means of p(x|z,c) at the mean of q(z|x̂) and the most probable c."""
+        """Reconstructions: means of p(x|z,c) at the mean of q(z|x̂) and the most probable cluster c."""
         x_hat = self.encoder(x)
         c = one_hot(self.q_c(x_hat).argmax(-1), self.settings.n_clusters).float()
         return self.decode(self.q_z(x_hat).mean, c)
 
     def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:
-        """Means of p(x|z,c) for ``n`` draws of z and c from the prior."""
+        """Means of p(x|z,c) for ``n`` samples of z and c from the prior."""
         c = (noise.uniform(n) * self.settings.n_clusters).long()
         return self.decode(noise.normal(n, self.settings.latent_dim), one_hot(c, self.settings.n_clusters).float())
 
     def sample_clusters(self, n: int, noise: Noise) -> Float[Tensor, "R K n D"]:
-        """Means of p(x|z,c) for ``n`` draws of z, the same for every c."""
+        """Means of p(x|z,c) for ``n`` samples of z, the same for every cluster c."""
         return self.decode_every_cluster(noise.normal(n, self.settings.latent_dim)).transpose(1, 2)
 
     def log_prob(self, x: Float[Tensor, "R B D"], parameters: Float[Tensor, "R B D"]) -> Float[Tensor, "R B"]:

@@ -432,10 +432,10 @@ class VLAC(VariationalLadder):
         return posteriors[f"y{self.scored_layer}"] if posteriors else x.new_zeros(*x.shape[:2], 1)
 
     def sample_clusters(self, n: int, noise: Noise) -> Float[Tensor, "R K n D"]:
-        """Means of p(x|z) for ``n`` draws from every p(z|y) of the scored layer, all other layers from their prior."""
-        each = self._prior_of(self.scored_layer).sample_each(n, noise)
-        z = self._prior(math.prod(each.shape[1:3]), noise)
-        return self.decode(z | {self.scored_layer: each.flatten(1, 2)}).unflatten(1, each.shape[1:3])
+        """Images from every cluster of the scored layer: means of p(x|z), with all other layers from their prior."""
+        z_of_clusters = self._prior_of(self.scored_layer).sample_each(n, noise)
+        z = self._prior(math.prod(z_of_clusters.shape[1:3]), noise)
+        return self.decode(z | {self.scored_layer: z_of_clusters.flatten(1, 2)}).unflatten(1, z_of_clusters.shape[1:3])
 
 
 class VLAE(VariationalLadder):

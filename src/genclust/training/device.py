@@ -1,4 +1,4 @@
-"""Where a training runs."""
+"""Check of the device on which a training runs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from genclust.settings import SettingError
 
 
 def checked_device(device: str) -> str:
-    """The device in its plainest form, if it is there.
+    """Short name of a device, after a check that the device exists.
 
     Args:
-        device: ``cpu``, ``cuda`` or ``cuda:1``.
+        device: name such as ``cpu``, ``cuda`` or ``cuda:1``.
 
     Raises:
-        SettingError: if it is not.
+        SettingError: if it does not exist.
     """
     try:
         requested = torch.device(device)

@@ -345,9 +345,9 @@ def test_a_place_that_takes_no_files_is_found_before_training(cache, tmp_path, m
 
 
 def test_devices_are_named_plainly():
-    assert execution.checked_device("cpu:0") == "cpu"
+    assert checked_device("cpu:0") == "cpu"
     with pytest.raises(SettingError, match="all cores together"):
-        execution.checked_device("cpu:1")
+        checked_device("cpu:1")
 
 
 def test_the_published_store_takes_no_record_of_changed_code(cache, tmp_path, monkeypatch):

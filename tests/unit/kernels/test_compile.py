@@ -75,12 +75,12 @@ CALLS: dict[str, Callable[[torch.dtype], list]] = {
     "mixture": lambda dtype: [
         mixture(
             floats(R, M, B, D, dtype=dtype),
-            floats(R, K, dtype=dtype).log_softmax(-1),
+            floats(R, 1, 1, K, dtype=dtype).log_softmax(-1),
             *pair(R, *lead, K, D, dtype=dtype),
             *q,
         )
         for R, M, B, K, D in shapes(dtype, (1, 1, 100, 10, 50), (2, 10, 50, 16, 200))
-        for lead in ((), (M, B))
+        for lead in ((1, 1), (M, B))
         for q in ((), (*pair(R, 1, B, D, dtype=dtype), torch.rand(R, 1, B, K, dtype=dtype, requires_grad=True)))
     ],
     "gumbel_softmax": lambda dtype: [

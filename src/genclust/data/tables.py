@@ -1,0 +1,597 @@
+"""Reading a person's own file: arrays, tables, a folder of images, or single-cell data.
+
+Whatever is wrong with a file is said in one sentence, with what would be right.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import itertools
+import os
+import re
+import reprlib
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import numpy as np
+import pandas as pd
+import scipy.sparse
+from PIL import Image
+
+from genclust.data.base import DataError, MissingData
+from genclust.data.files import DAMAGE, MOST_COLOURS
+
+_T = TypeVar("_T")
+
+#: What the names of images end in.
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+#: What the names of files with one label per row end in.
+LABEL_FILES = (".csv", ".txt", ".npy")
+#: Columns of text that are called so hold the names of the rows.
+NAME_COLUMNS = ("id", "index", "name")
+#: What stands in a text file, in small letters, where a number is missing.
+MISSING = ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "none", "?", "-", ".")
+#: What is read as a number from a text file, in small letters.
+TRUTH = {"true": "1", "false": "0"}
+
+_NUMBER = re.compile(r"\s*[-+]?((\d+\.?\d*|\.\d+)(e[-+]?\d+)?|nan|inf|infinity)\s*", re.IGNORECASE | re.ASCII)
+_COMMA = re.compile(r"[-+]?[\d.]*,\d+(e[-+]?\d+)?", re.IGNORECASE)
+_WHOLE = re.compile(r"0|-?[1-9]\d{0,17}", re.ASCII)
+#: Modes of images, by Pillow's names, and what they become.
+_MODES = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGB": "RGB", "RGBA": "RGB"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a file, with their names and, where there are any, labels.
+
+    Attributes:
+        x: rows of features ``[N, D]`` as float32, or images ``[N, H, W]`` or ``[N, H, W, C]`` as uint8 or float32; all
+            finite.
+        labels: int64 or text ``[N]`` as in the file, or None where it has none.
+        names: one per row: its path in a folder of images, its text in a column of names, or ``"0"``, ``"1"``, ….
+        columns: one per feature, or None for images and for files without a header.
+    """
+
+    x: np.ndarray
+    labels: np.ndarray | None
+    names: list[str]
+    columns: list[str] | None
+
+
+def read_table(path: Path | str, labels: str | None = None) -> Table:
+    """Read a file of rows, or a folder of images.
+
+    - ``.npy``: an array with two axes or more.
+    - ``.npz``: its only array, or ``x`` (or ``x_train``) with labels ``y`` (or ``y_train``) if it has them.  Other
+      arrays, such as ``x_test``, are not read.
+    - ``.csv``, ``.tsv``: numbers separated by commas, semicolons, tabs or ``|``, in UTF-8, with or without a header.
+      A first row of numbers is a header only if they count, as 0, 1, 2 or 1990, 1991, 1992 do.  An unnamed first
+      column has the names of the rows.  So has one called id, index or name, if it holds text that is no number and
+      differs in every row.  Columns without a header are known by their places ``0``, ``1``, ….
+    - ``.parquet``: likewise; an index other than the usual one has the names of the rows.
+    - ``.h5ad``: AnnData's ``X``, dense or sparse, with the names of cells and genes.
+    - a folder of images, PNG, JPEG, BMP or TIFF, all of one size and all grey or all in colour.  They are read in the
+      order of their paths.  If they are in subfolders, those are their labels.
+
+    Args:
+        path: of the file or the folder.
+        labels: the column (in ``.npz``, the array; in ``.h5ad``, the column of ``obs``) that has the labels and is no
+            feature.  Or, if it ends in .csv, .txt or .npy, the path of a file with one label per row.
+
+    Returns:
+        The table.
+
+    Raises:
+        MissingData: if the file, or that of the labels, is not there.
+        DataError: if it cannot be read, is empty, or has text, missing or infinite values among the features; if
+            images differ in size or in colour; if the labels are not found or not one per row; or if the format needs
+            a package that is not installed.
+    """
+    path = Path(os.path.expanduser(path))
+    if labels is None or Path(labels).suffix.lower() not in LABEL_FILES:
+        return _reading(path, lambda path: _reader(path)(path, labels))
+    apart = Path(os.path.expanduser(labels))
+    given = _reading(apart, _label_file)
+    table = _reading(path, lambda path: _reader(path)(path, None))
+    n = len(table.x)
+    if apart.suffix.lower() != ".npy" and len(given) == n + 1 and given[0] not in given[1:]:
+        given = given[1:]  # without the header
+    return replace(table, labels=_labels(apart, given, n))
+
+
+def _reader(path: Path) -> Callable[[Path, str | None], Table]:
+    """What reads the file or folder at ``path``, by its ending."""
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        return _images
+    if suffix in IMAGES:
+        raise DataError(f"{path} is a single image; give the folder that it is in.")
+    if suffix not in READERS:
+        ending = f"ends in {suffix}" if suffix else "has no ending"
+        raise DataError(f"{path} {ending}; what can be read ends in {', '.join(READERS)}, or is a folder of images.")
+    return READERS[suffix]
+
+
+def _reading(path: Path, read: Callable[[Path], _T]) -> _T:
+    """What ``read`` returns for ``path``; whatever goes wrong is a `DataError`."""
+    try:
+        if not path.exists():
+            raise MissingData(f"There is no file or folder {path}.")
+        if path.is_file() and path.stat().st_size == 0:
+            raise DataError(f"{path} is empty.")
+        with warnings.catch_warnings(), np.errstate(over="ignore"):  # what is too large is refused as infinite
+            warnings.simplefilter("ignore")
+            return read(path)
+    except MemoryError:
+        raise DataError(f"{path} does not fit into memory; give fewer rows or columns.") from None
+    except PermissionError:
+        raise DataError(f"{path} may not be read; allow yourself to read it.") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not text in UTF-8; save it so (in Excel, as 'CSV UTF-8').") from None
+    except (*DAMAGE, csv.Error) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{path} is damaged, or not what its name says ({reason}).") from None
+
+
+def _quote(text: str) -> str:
+    """The text in quotes, without its middle if it is long."""
+    short = reprlib.Repr()
+    short.maxstring = 80
+    return short.repr(text)
+
+
+def _some(items: Iterable[Any]) -> str:
+    """The first few of ``items``, quoted, and how many more there are."""
+    items = [_quote(str(item)) for item in items]
+    return ", ".join(items[:4]) + (f" and {len(items) - 4} more" if len(items) > 4 else "")
+
+
+def _place(path: Path, what: str, known: Sequence[str], name: str) -> int:
+    """The place of ``name`` among the ``known`` names of a ``what``."""
+    if known.count(name) == 1:
+        return known.index(name)
+    if name in known:
+        raise DataError(f"{path} has more than one {what} {name!r}; rename all but the one with the labels.")
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.3)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
+    raise DataError(f"{path} has no {what} {name!r}, only {_some(known) or 'none'}{hint}")
+
+
+def _numbered(n: int) -> list[str]:
+    """Names of rows or columns that have none."""
+    return [str(i) for i in range(n)]
+
+
+# Arrays.
+
+
+def _finite(path: Path, x: np.ndarray, names: Sequence[str], columns: Sequence[str] | None) -> np.ndarray:
+    """``x`` as uint8 images or float32, if all its values are finite."""
+    x = np.require(x, np.uint8 if x.dtype == np.uint8 and x.ndim > 2 else np.float32, ["C", "W", "O", "E"])
+    if x.dtype == np.uint8 or np.isfinite(x).all():
+        return x
+    bad = ~np.isfinite(x)
+    rows = np.flatnonzero(bad.reshape(len(x), -1).any(1))
+    where = f"{len(rows)} rows (first: {names[rows[0]]!r})"
+    if x.ndim == 2:
+        found = np.array(columns or _numbered(x.shape[1]))[bad.any(0)]
+        where = f"the columns {_some(found)} and {where}"
+    missing = int(np.isnan(x).sum())
+    raise DataError(
+        f"{path} has values that are no finite numbers, {missing} missing (NaN) and {bad.sum() - missing} infinite or "
+        f"beyond float32, in {where}; fill them in, or drop those rows or columns."
+    )
+
+
+def _from_array(path: Path, x: np.ndarray, what: str) -> Table:
+    """The table of an array without names."""
+    if x.dtype.kind not in "biuf":
+        raise DataError(f"{path} has {what} of type {x.dtype}, but only numbers can be read.")
+    if x.ndim < 2 or x.size == 0:
+        raise DataError(f"{path} has {what} of shape {x.shape}, but it needs a row per example: [rows, features].")
+    if x.ndim == 4 and x.shape[3] > MOST_COLOURS >= x.shape[1]:
+        raise DataError(
+            f"{path} has {what} of shape {x.shape}, but images are [rows, height, width, colours]; "
+            "move the colours to the end."
+        )
+    names = _numbered(len(x))
+    return Table(_finite(path, x, names, None), None, names, None)
+
+
+def _numpy(path: Path) -> Any:
+    """What NumPy reads from ``path``, without unpickling anything."""
+    try:
+        return np.load(path, allow_pickle=False, mmap_mode="r")
+    except ValueError as error:
+        if not re.search("pickle|Python objects", str(error)):
+            raise
+        raise _pickled(path) from None
+
+
+def _pickled(path: Path) -> DataError:
+    return DataError(f"{path} holds pickled Python objects, which are never read; save arrays of numbers.")
+
+
+def _npy(path: Path, labels: str | None) -> Table:
+    """The array of a ``.npy`` file."""
+    if labels is not None:
+        raise _needs_file(path, labels)
+    x = _numpy(path)
+    if not isinstance(x, np.ndarray):
+        raise DataError(f"{path} is an archive of arrays; let its name end in .npz.")
+    return _from_array(path, x, "an array")
+
+
+def _needs_file(path: Path, labels: str) -> DataError:
+    return DataError(
+        f"{path} has no column {labels!r}, as it has no columns with names; "
+        "give the labels as a file that ends in .csv, .txt or .npy."
+    )
+
+
+def _npz(path: Path, labels: str | None) -> Table:
+    """The rows, and the labels if there are any, of a ``.npz`` file."""
+    archive = _numpy(path)
+    if isinstance(archive, np.ndarray):
+        raise DataError(f"{path} is a single array; let its name end in .npy.")
+    with archive:
+        arrays = list(archive)
+        y = arrays[_place(path, "array", arrays, labels)] if labels is not None else None
+        rest = [name for name in arrays if name != y]
+        x = next((name for name in ("x", "x_train") if name in rest), rest[0] if len(rest) == 1 else None)
+        if x is None:
+            raise DataError(f"{path} has the arrays {_some(arrays) or 'none'}; let the one to be read be called x.")
+        if y is None:
+            y = next((name for name in ("y", "y_train") if name in rest and name != x), None)
+        try:
+            table = _from_array(path, np.asarray(archive[x]), f"an array {x!r}")
+            return table if y is None else replace(table, labels=_labels(path, np.asarray(archive[y]), len(table.x)))
+        except ValueError as error:
+            if "allow_pickle" not in str(error):
+                raise
+            raise _pickled(path) from None
+
+
+# Labels.
+
+
+def _label_file(path: Path) -> np.ndarray:
+    """The labels in a file, one per row; or one more, if it has a header."""
+    if path.suffix.lower() == ".npy":
+        return np.asarray(_numpy(path))
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        if path.suffix.lower() == ".txt":
+            return np.array([line.strip() for line in file.read().rstrip().splitlines()], dtype=object)
+        rows = [row for row in csv.reader(file) if row]
+    wide = next((row for row in rows if len(row) > 1), None)
+    if wide is not None:
+        raise DataError(f"{path} has {len(wide)} values in a row, {_some(wide)}, but should have one label per row.")
+    return np.array([row[0].strip() for row in rows], dtype=object)
+
+
+def _labels(path: Path, labels: np.ndarray, n: int) -> np.ndarray:
+    """The labels as whole numbers, int64, if all of them are such, and as text otherwise."""
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or labels.dtype.kind not in "biufOUST":
+        raise DataError(
+            f"{path} has labels of type {labels.dtype} and shape {labels.shape}, but should have one text or whole "
+            "number per row."
+        )
+    if len(labels) != n:
+        raise DataError(f"{path} has {len(labels)} labels for {n} rows, but should have one per row.")
+    empty = np.flatnonzero(pd.isna(labels) | [isinstance(label, str) and not label.strip() for label in labels])
+    if len(empty):
+        raise DataError(f"{path} has no label in {len(empty)} rows (first: row {empty[0]}); each row needs one.")
+    if labels.dtype.kind == "f" and (labels != np.rint(labels)).any():
+        part = labels[labels != np.rint(labels)][0]
+        raise DataError(f"{path} has labels such as {part}, but they should be text or whole numbers.")
+    if labels.dtype.kind in "iuf":
+        return labels.astype(np.int64)
+    text = labels.astype(str)
+    return text.astype(np.int64) if all(_WHOLE.fullmatch(label) for label in text) else text
+
+
+# Tables.
+
+
+def _text_columns(path: Path, found: dict[str, str]) -> NoReturn:
+    """Refuse columns that are not numbers, by a value that each holds."""
+    name, value = next(iter(found.items()))
+    if _COMMA.fullmatch(value.strip()):
+        raise DataError(
+            f"{path} has numbers with a comma, such as {value!r} in the column {name!r}; write a decimal point, and "
+            "nothing between thousands."
+        )
+    raise DataError(
+        f"{path} has columns that are not numbers, {_some(found)} (such as {_quote(value)} in {name!r}); give the one "
+        "with labels as --labels COLUMN, drop the others or encode them as numbers."
+    )
+
+
+def _from_frame(
+    path: Path, frame: pd.DataFrame, titles: Sequence[str], label: int | None, name: int | None, header: bool = True
+) -> Table:
+    """The table of a frame with columns 0, 1, …, of which ``label`` and ``name`` are no features.
+
+    Without ``name``, the names are those of the index.
+    """
+    features = [i for i in range(len(titles)) if i not in (label, name)]
+    text = {
+        titles[i]: next((value for value in frame[i] if isinstance(value, str)), str(frame[i].iloc[0]))
+        for i in features
+        if frame[i].dtype.kind not in "biuf"
+    }
+    if text:
+        _text_columns(path, text)
+    if not features:
+        raise DataError(f"{path} has no columns of features.")
+    columns = [titles[i] for i in features]
+    names = [str(value) for value in (frame.index if name is None else frame[name])]
+    x = _finite(path, frame[features].to_numpy(np.float32, na_value=np.nan), names, columns)
+    labels = None if label is None else _labels(path, frame[label].to_numpy(), len(x))
+    return Table(x, labels, names, columns if header else None)
+
+
+def _called(titles: Sequence[str], label: int | None) -> Iterator[int]:
+    """The columns that may hold the names of the rows, by what they are called."""
+    return (i for i, title in enumerate(titles) if title.lower() in NAME_COLUMNS and i != label)
+
+
+def _are_names(values: Iterable[Any]) -> bool:
+    """Whether the values are text that is no number, and differ from each other."""
+    values = list(values)
+    return len(set(values)) == len(values) and all(isinstance(v, str) and not _NUMBER.fullmatch(v) for v in values)
+
+
+def _csv(path: Path, labels: str | None) -> Table:
+    """The table in a text file, of which the numbers are read into float32 at once."""
+    separator, rows = _first_rows(path)
+    if not rows:
+        raise DataError(f"{path} is empty.")
+    header = _is_header(*rows[:2])
+    body = rows[1:] if header else rows
+    if not body:
+        raise DataError(f"{path} has a header, but no rows.")
+    width = len(body[0])
+    titles = [title.strip() for title in rows[0]] if header else _numbered(width)
+    if len(titles) == width - 1:
+        titles = ["", *titles]  # R leaves out what the column of names is called
+    if len(titles) != width:
+        _diagnose(path, separator, titles, header, set())
+    label = None if labels is None else _place(path, "column", titles, labels)
+    name = 0 if not titles[0] else next((i for i in _called(titles, label) if not _NUMBER.fullmatch(body[0][i])), None)
+    text = {i for i in (label, name) if i is not None}
+
+    def read(numbers: type) -> pd.DataFrame:
+        return pd.read_csv(
+            path,
+            sep=separator,
+            header=0 if header else None,
+            names=list(range(width)),
+            index_col=False,
+            dtype={i: str if i in text else numbers for i in range(width)},
+            na_filter=False,
+            skipinitialspace=True,
+            encoding="utf-8-sig",
+        )
+
+    try:
+        frame = read(np.float32)
+        sound = all(frame[i].astype(bool).all() for i in text)
+    except UnicodeDecodeError:
+        raise
+    except ValueError:
+        sound = False
+    if not sound:
+        _diagnose(path, separator, titles, header, text)
+        frame = read(str)
+        for i in set(frame) - text:
+            frame[i] = pd.to_numeric(frame[i].str.strip().str.lower().replace(TRUTH), errors="coerce")
+    if name is not None and titles[name] and not _are_names(frame[name]):
+        _text_columns(path, {titles[name]: frame[name].iloc[0]})
+    return _from_frame(path, frame, titles, label, name, header)
+
+
+def _first_rows(path: Path) -> tuple[str, list[list[str]]]:
+    """The separator, and the first few rows.
+
+    It is the first of tab, semicolon, bar and comma that is in each of them, as a decimal comma may be in all.
+    """
+    rows: list[list[str]] = []
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        for separator in "\t;|,":
+            file.seek(0)
+            lines = csv.reader(file, delimiter=separator, skipinitialspace=True)
+            rows = list(itertools.islice((row for row in lines if row), 20))
+            if rows and all(len(row) > 1 for row in rows):
+                break
+    return separator, rows
+
+
+def _is_header(first: list[str], second: Sequence[str] = ()) -> bool:
+    """Whether the first row names the columns.
+
+    It does if it has no number, has text above a number, or counts, as the columns of pandas and of images do.
+    """
+    numbers = [i for i, value in enumerate(first) if _NUMBER.fullmatch(value)]
+    below = [i for i, value in enumerate(second) if _NUMBER.fullmatch(value)]
+    if not numbers or any(i < len(first) and i not in numbers and first[i].lower() not in MISSING for i in below):
+        return True
+    counted = [first[i] for i in numbers]
+    counts = counted[0].isdigit() and counted == [str(int(counted[0]) + i) for i in range(len(counted))]
+    fractions = any(i < len(second) and not second[i].isdigit() for i in numbers)
+    return counts and (len(counted) > 2 or fractions)
+
+
+def _diagnose(path: Path, separator: str, titles: Sequence[str], header: bool, text: set[int]) -> None:
+    """Refuse rows of another length than the first, and text where numbers should be."""
+    found: dict[str, str] = {}
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        lines = csv.reader(file, delimiter=separator, skipinitialspace=True)
+        for n, row in enumerate(row for row in lines if row):
+            if len(row) != len(titles) and not (header and n == 0):
+                raise DataError(
+                    f"{path} has {len(row)} values in line {lines.line_num}, but {len(titles)} columns; "
+                    "each row needs one value per column."
+                )
+            if n or not header:
+                for i, value in enumerate(row):
+                    known = _NUMBER.fullmatch(value) or value.strip().lower() in (*MISSING, *TRUTH)
+                    if i not in text and not known:
+                        found.setdefault(titles[i], value)
+    if found:
+        _text_columns(path, found)
+
+
+def _parquet(path: Path, labels: str | None) -> Table:
+    """The table of a ``.parquet`` file."""
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        raise _lacking(".parquet", "pyarrow") from None
+    frame = pd.read_parquet(path, engine="pyarrow")
+    if frame.empty:
+        raise DataError(f"{path} has no rows." if len(frame.columns) else f"{path} has no columns.")
+    titles = [str(title) for title in frame.columns]
+    frame.columns = pd.RangeIndex(len(titles))
+    label = None if labels is None else _place(path, "column", titles, labels)
+    called = _called(titles, label) if isinstance(frame.index, pd.RangeIndex) else ()
+    return _from_frame(path, frame, titles, label, next((i for i in called if _are_names(frame[i])), None))
+
+
+def _lacking(ending: str, package: str) -> DataError:
+    return DataError(f"Reading {ending} needs {package}: pip install 'genclust[tables]'.")
+
+
+# Single-cell data.
+
+
+def _h5ad(path: Path, labels: str | None) -> Table:
+    """The ``X`` of an AnnData file, as its format is described; nothing else of it is read."""
+    try:
+        import h5py
+    except ImportError:
+        raise _lacking(".h5ad", "h5py") from None
+    with h5py.File(path) as file:
+        if any(not isinstance(file.get(part), h5py.Group) for part in ("obs", "var")):
+            raise DataError(f"{path} has no obs and var as AnnData writes them since its version 0.7; save it anew.")
+        obs, var = file["obs"], file["var"]
+        index = obs.attrs["_index"]
+        known = [name for name in obs if name not in (index, "__categories")]
+        label = None if labels is None else known[_place(path, "column of obs", known, labels)]
+        if "X" not in file or getattr(file["X"], "shape", ()) is None:
+            raise DataError(f"{path} has no X; copy the layer to be read to X.")
+        x = file["X"][:] if isinstance(file["X"], h5py.Dataset) else _sparse(file["X"]).toarray()
+        if x.dtype.kind not in "biuf" or x.ndim != 2 or x.size == 0:
+            raise DataError(f"{path} has an X of type {x.dtype} and shape {x.shape}, but it should be numbers [N, D].")
+        names, columns = ([str(name) for name in _column(part, part.attrs["_index"])] for part in (obs, var))
+        y = None if label is None else _labels(path, _column(obs, label), len(x))
+        return Table(_finite(path, x, names, columns), y, names, columns)
+
+
+def _sparse(group: Any) -> Any:
+    """A sparse matrix of an AnnData file, in float32."""
+    kind = group.attrs.get("encoding-type", group.attrs.get("h5sparse_format"))
+    shape = group.attrs["shape"] if "shape" in group.attrs else group.attrs["h5sparse_shape"]
+    make = scipy.sparse.csc_matrix if kind.startswith("csc") else scipy.sparse.csr_matrix
+    return make((group["data"][:].astype(np.float32), group["indices"][:], group["indptr"][:]), shape=tuple(shape))
+
+
+def _column(group: Any, name: str) -> np.ndarray:
+    """A column of a table in an AnnData file: plain, in categories, or with a mask of missing values."""
+    item = group[name]
+    if hasattr(item, "keys") and "codes" in item:
+        return _chosen(_column(item, "categories"), item["codes"][:])
+    if hasattr(item, "keys"):
+        return np.where(item["mask"][:], np.array(None), _column(item, "values"))
+    if "categories" in item.attrs:  # as before version 0.8
+        return _chosen(_column(item.file, item.file[item.attrs["categories"]].name), item[:])
+    return item.asstr()[:] if item.dtype.kind == "O" else item[:]
+
+
+def _chosen(categories: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """The category of each code, None for -1."""
+    return np.append(categories.astype(object), [None])[codes]
+
+
+# Images.
+
+
+def _images(path: Path, labels: str | None) -> Table:
+    """The images in a folder, or in one folder per class."""
+    if labels is not None:
+        raise _needs_file(path, labels)
+    found = (file for file in path.rglob("*") if file.suffix.lower() in IMAGES and not file.is_dir())
+    files = {file.relative_to(path).as_posix(): file for file in found}
+    names = sorted(name for name in files if not any(part.startswith(".") for part in name.split("/")))
+    if not names:
+        raise DataError(f"{path} has no images, which end in {', '.join(IMAGES)}.")
+    deep, shallow = (pick(names, key=lambda name: name.count("/")) for pick in (max, min))
+    if deep.count("/") > 1 or deep.count("/") > shallow.count("/"):
+        raise DataError(
+            f"{path} has images such as {_some(dict.fromkeys((shallow, deep)))}; put all into this folder, or into one "
+            "folder per class in it."
+        )
+    headers = {name: _reading(files[name], _header) for name in names}
+    sizes = {name: f"{width} × {height}" for name, (_, (width, height)) in headers.items()}
+    _alike(path, sizes, "sizes (width × height)", "give all one size")
+    colours = {name: "grey" if mode == "L" else "in colour" for name, (mode, _) in headers.items()}
+    _alike(path, colours, "kinds", "make all grey or all in colour")
+    mode, (width, height) = headers[names[0]]
+    x = np.empty((len(names), height, width, 3)[: 4 if mode == "RGB" else 3], np.uint8)
+    for row, name in zip(x, names, strict=True):
+        row[:] = _reading(files[name], _pixels)
+    classes = np.array([name.partition("/")[0] for name in names])
+    return Table(x, _labels(path, classes, len(x)) if "/" in deep else None, names, None)
+
+
+def _alike(path: Path, properties: dict[str, str], what: str, cure: str) -> None:
+    """Refuse images that differ, by an example of each of the two commonest kinds."""
+    by_kind: dict[str, list[str]] = {}
+    for name, kind in properties.items():
+        by_kind.setdefault(kind, []).append(name)
+    if len(by_kind) > 1:
+        commonest = sorted(by_kind.items(), key=lambda item: -len(item[1]))[:2]
+        shown = " and ".join(f"{kind} ({len(names)}, such as {names[0]!r})" for kind, names in commonest)
+        raise DataError(f"{path} has images of {len(by_kind)} {what}, {shown}; {cure}.")
+
+
+def _open(path: Path) -> Image.Image:
+    return Image.open(path, formats=("PNG", "JPEG", "BMP", "TIFF"))
+
+
+def _header(path: Path) -> tuple[str, tuple[int, int]]:
+    """Whether an image is grey, ``L``, or colour, ``RGB``; and its width and height."""
+    with _open(path) as image:
+        if ";16" in f"{image.mode} {getattr(image, 'tile', '')}":
+            raise DataError(f"{path} has 16 bits per value, but images are read with 8; save it so.")
+        if image.mode not in _MODES:
+            raise DataError(f"{path} has the colours {image.mode}; save it in grey or RGB, 8 bits per value.")
+        if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+            raise DataError(f"{path} holds several images; save each as a file.")
+        return _MODES[image.mode], image.size
+
+
+def _pixels(path: Path) -> np.ndarray:
+    """The image at ``path`` in grey or RGB, ``[H, W]`` or ``[H, W, 3]``; all of it is opaque."""
+    with _open(path) as image:
+        if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
+            raise DataError(f"{path} is partly transparent; save it without transparency (an alpha channel).")
+        return np.asarray(image.convert(_MODES[image.mode]))
+
+
+#: By the endings of files, what reads them, given the column of the labels.
+READERS: dict[str, Callable[[Path, str | None], Table]] = {
+    ".npy": _npy,
+    ".npz": _npz,
+    ".csv": _csv,
+    ".tsv": _csv,
+    ".parquet": _parquet,
+    ".h5ad": _h5ad,
+}

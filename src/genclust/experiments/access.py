@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import Any, Literal
 
@@ -95,10 +95,11 @@ def _given(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any
 def _task(row: Row, profile: Profile, seeds: str | Sequence[int], changes: Mapping[str, Mapping[str, Any]]) -> Task:
     """Task of a row; of changed settings, a baseline takes those that it has."""
     if row.settings is not None and (baseline := BASELINES.get(row.settings["model"]["name"])):
-        known = {name: v for name, v in changes.get("model", {}).items() if name in baseline.__dataclass_fields__}
+        settings = {each.name for each in fields(baseline)}
+        known = {name: value for name, value in changes.get("model", {}).items() if name in settings}
         changes = _given({"data": changes.get("data", {}), "model": known})
     wanted = parse_seeds(seeds) if isinstance(seeds, str) and seeds else seeds or None
-    return task_for(row, profile, wanted, changes)  # type: ignore[arg-type]
+    return task_for(row, profile, wanted, changes)
 
 
 def _run(task: Task, device: str) -> list[Record]:
@@ -258,7 +259,7 @@ def _say_that_it_is_demo() -> None:
 def _say(sentence: str) -> None:
     """Show a sentence in Markdown; once, however many rows a notebook requests."""
     if InteractiveShell.initialized():
-        display(Markdown(sentence))  # type: ignore[no-untyped-call]
+        display(Markdown(sentence))
     else:
         print(sentence)
 

@@ -80,7 +80,9 @@ def layers_by_attribute(found: Mapping[str, Runs]) -> dict[str, Agreement]:
             data = runs[0].data_name
             scores, layers, attributes = agreement(runs, kind)
             layers = [f"layer {layer}" for layer in layers]
-            maps[f"{model}: {what} ({data}, {len(runs)} seed{'s' * (len(runs) > 1)})"] = Agreement(scores, layers, attributes)
+            maps[f"{model}: {what} ({data}, {len(runs)} seed{'s' * (len(runs) > 1)})"] = Agreement(
+                scores, layers, attributes
+            )
     return maps
 
 
@@ -143,7 +145,7 @@ def accuracies(found: Mapping[str, Runs]) -> pd.DataFrame:
 
 
 def by_attribute(found: Mapping[str, Runs]) -> pd.DataFrame:
-    """Table with one line per row: the NMI of clusters and every attribute in the best layer, see :func:`best_layer`."""
+    """Table with one line per row: NMI of clusters and attributes in the best layer, see :func:`best_layer`."""
     if not (attributes := known_of(found)):
         return pd.DataFrame({"": ["no labels, and so nothing to compare clusters with"]})
     return table(found, {"": label} | {name: best_layer(name) for name in attributes})

@@ -104,7 +104,7 @@ def how_many(metric: str, least: float) -> Column:
 
 
 def scores(*names: str, digits: int = 1, unless: str = "") -> dict[str, Column]:
-    """Columns with ``mean ± sd`` of test scores, under their usual headings, and what stands in for them without labels.
+    """Columns with ``mean ± sd`` of test scores, under their usual headings, and what replaces them without labels.
 
     Args:
         names: names of the scores, such as ``acc_hungarian``.
@@ -143,6 +143,11 @@ def step_ms(runs: Runs) -> str:
     return f"{1000 * np.mean([seconds_per_step(run) for run in runs]):.0f}"
 
 
+def labelled(found: Mapping[str, Runs]) -> dict[str, Runs]:
+    """Rows whose records were scored with labels."""
+    return {name: runs for name, runs in found.items() if runs and not runs[0].lacks_labels}
+
+
 def values(runs: Sequence[Record], metric: str) -> list[float]:
     """Metric of each record; NaN where it was not measured."""
     return [run.metric(metric) for run in runs]
@@ -175,7 +180,9 @@ def at_end(term: str, digits: int = 2, or_else: str = "") -> Column:
 
 def each_at_end(quantity: str, digits: int = 1) -> Column:
     """Column with a quantity of each seed's learning curve after the last epoch."""
-    return lambda runs: ", ".join(f"{run.curve[-1][quantity]:.{digits}f}" for run in runs)
+    return lambda runs: ", ".join(
+        f"{p[quantity]:.{digits}f}" if quantity in (p := run.curve[-1]) else "–" for run in runs
+    )
 
 
 def divergences(found: Iterable[Sequence[Record]]) -> list[str]:

@@ -87,7 +87,7 @@ Stated = dict[str, tuple[float, float | None]]
 
 
 def seeds_and_paper(found: Mapping[str, Runs], metric: str = "") -> tuple[Seen, Stated]:
-    """Values of each seed, and the paper's mean and standard deviation where it is to be compared, for a figure of both.
+    """Values of each seed, and the paper's mean and standard deviation where they belong, for a figure of both.
 
     Args:
         found: the records of rows by the names that they have in the figure; rows without records or without the

@@ -24,7 +24,10 @@ NAMES = {setting: symbol for symbol, setting in SYMBOLS.items()}
 _EQUATION = re.compile(rf"\b({'|'.join(SYMBOLS)}) = (\[[^]]*\]|\d[\d.]*)")
 #: The number of labels that a model sees, as in CaGeM-100; and the loss in words, where a weight follows.
 _LABELS = re.compile(r"\b(CaGeM|ADGM)-\d+")
-_LOSS, LOSSES = re.compile("(cross-entropy|square error)(?=, w_)"), {"bernoulli": "cross-entropy", "gaussian": "square error"}
+_LOSS, LOSSES = (
+    re.compile("(cross-entropy|square error)(?=, w_)"),
+    {"bernoulli": "cross-entropy", "gaussian": "square error"},
+)
 
 
 def profile_of(row: Row, config: Mapping[str, Any] | RunConfig) -> Profile | None:
@@ -65,7 +68,9 @@ def equation(setting: str, value: Any) -> str:
 def told_apart(rows: Mapping[str, Row], configs: Mapping[str, RunConfig]) -> dict[str, Row]:
     """The rows, with those settings added to equal labels by which their configurations differ."""
     labels = [row.label for row in rows.values()]
-    return {name: row if labels.count(row.label) == 1 else _told_apart(name, rows, configs) for name, row in rows.items()}
+    return {
+        name: row if labels.count(row.label) == 1 else _told_apart(name, rows, configs) for name, row in rows.items()
+    }
 
 
 def _told_apart(name: str, rows: Mapping[str, Row], configs: Mapping[str, RunConfig]) -> Row:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
-from genclust.experiments.access import Asked, Runs
+from genclust.experiments.access import Runs
 from genclust.experiments.declaration import Reported, Row
 from genclust.experiments.naming import data_title, profile_of
 from genclust.experiments.store import Record
@@ -79,6 +80,13 @@ def by_data(found: Mapping[str, Runs]) -> dict[str, dict[str, Runs]]:
     for name, runs in found.items():
         groups.setdefault(data_shown(runs), {})[name] = runs
     return groups
+
+
+def by_title(found: Iterable[Runs]) -> dict[str, Runs]:
+    """Rows by the title of their data, with their label where several are of the same."""
+    titled = [(data_shown(runs), runs) for runs in found]
+    several = Counter(title for title, _ in titled)
+    return {title if several[title] == 1 else f"{title}, {runs.row.label}": runs for title, runs in titled}
 
 
 def data_shown(runs: Runs) -> str:

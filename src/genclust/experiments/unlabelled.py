@@ -1,8 +1,9 @@
-"""What is known of a run without labels: its clusters' sizes, how sure it is of them, and its bound on held-out data."""
+"""What is known of a run without labels: sizes of its clusters, how sure it is of them, its bound on held-out data."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Int
@@ -41,6 +42,19 @@ def cluster_sizes(record: Record) -> Int[np.ndarray, " used"]:
     clusters = record.arrays().get("clusters_test", np.zeros(0, dtype=np.int64))
     _, sizes = np.unique(clusters, return_counts=True)
     return np.sort(sizes)[::-1]
+
+
+def classes_or_clusters(arrays: Mapping[str, np.ndarray]) -> Int[np.ndarray, " N"] | None:
+    """What colours the points of a projection: their classes or, without labels, their clusters if all are shown.
+
+    Args:
+        arrays: arrays of a record with the evaluation ``projection``.
+    """
+    if "tsne_labels" in arrays:
+        return arrays["tsne_labels"].astype(np.int64)
+    points = next(len(array) for name, array in arrays.items() if name.startswith("tsne_"))
+    clusters = arrays.get("clusters_test")
+    return clusters.astype(np.int64) if clusters is not None and len(clusters) == points else None
 
 
 def sizes(record: Record) -> str:

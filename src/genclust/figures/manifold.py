@@ -13,7 +13,6 @@ from genclust.figures.latent import box
 from genclust.figures.scatter import coloured_scatter
 from genclust.figures.style import PAGE_WIDTH
 
-
 #: Height, width and colours of an image; None if it is square.
 Shape = tuple[int, int, int] | None
 

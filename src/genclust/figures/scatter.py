@@ -79,8 +79,8 @@ def coloured_scatter(ax: Axes, xy: Float[np.ndarray, "N 2"], labels: Int[np.ndar
         labels: classes 0 … T-1, whose numbers are also their names; or None.
     """
     if labels is None or labels.max() >= len(CLASSES):
-        class_scatter(ax, xy, np.zeros(len(xy), dtype=np.int64), ["one colour for all"])
-        ax.get_legend().remove()
+        ax.plot(*xy.T, ".", markersize=3, rasterized=True)
+        ax.set(xticks=[], yticks=[], aspect="equal", adjustable="datalim")
     else:
         class_scatter(ax, xy, labels, [str(c) for c in range(int(labels.max()) + 1)])
 

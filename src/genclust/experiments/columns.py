@@ -23,14 +23,15 @@ Column = Callable[[Runs], Any]
 
 
 def table(found: Mapping[str, Runs], columns: Mapping[str, Column]) -> pd.DataFrame:
-    """Table with one line per row and one column per heading; columns of dashes are left out.
+    """Table with one line per row and one column per heading; columns that what was run has nothing for are left out.
 
     Args:
         found: the records of the rows, in the order of the lines.
         columns: functions that compute the cells, by the heading of their column.
     """
     lines = [{heading: column(runs) for heading, column in columns.items()} for runs in found.values()]
-    return with_content(pd.DataFrame(lines, columns=list(columns)))
+    shown = pd.DataFrame(lines, columns=list(columns))
+    return with_content(shown) if any(found.values()) else shown
 
 
 def label(runs: Runs) -> str:

@@ -105,8 +105,7 @@ def card(row: Row, profile: Profile, kept: Record, records: Mapping[int, Record]
         "",
         "## Numbers",
         "",
-        "Of these weights in single precision; they are stored in half precision. The published record is of an "
-        "earlier training of the same seed, which another processor or version of a library rounds otherwise.",
+        "Of these weights in single precision; they are stored in half precision. " + _compared(kept, published_record),
         "",
         "| metric | these weights | published record of the seed | mean ± sd of the seeds | paper |",
         "|---|---|---|---|---|",
@@ -142,3 +141,13 @@ def card(row: Row, profile: Profile, kept: Record, records: Mapping[int, Record]
         "",
     ]
     return "\n".join(lines)
+
+
+def _compared(kept: Record, published_record: Record) -> str:
+    """Sentence on whether a training came out as an earlier one of the same seed, whose record is published."""
+    if kept.metrics == published_record.metrics:
+        return "They come from a training of the seed anew, which gave the numbers of the published record bit by bit."
+    return (
+        "They come from a training of the seed anew, which ended a little elsewhere than the published one: another "
+        "processor or version of a library rounds otherwise."
+    )

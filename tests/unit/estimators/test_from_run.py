@@ -13,7 +13,7 @@ import pytest
 from genclust import data, load
 from genclust.estimators.saving import DESCRIPTION
 from genclust.evaluation.clustering import hungarian_accuracy
-from genclust.experiments import declaration, execution, trained
+from genclust.experiments import declaration, execution, published_models
 from genclust.experiments.store import Record, Store, find, published
 from genclust.paths import root
 from genclust.settings import SettingError
@@ -77,11 +77,11 @@ def curve(bound: float) -> dict[str, float]:
     [([5.0], 0), ([3.0, 1.0, 2.0], 2), ([4.0, 1.0, 2.0, 3.0], 2), ([None, 1.0, 2.0], 1), ([1.0, 1.0, 1.0], 1)],
 )
 def test_the_seed_with_the_median_bound_is_published(bounds: list[float | None], median: int) -> None:
-    assert trained.median_seed(records_with(bounds)) == median
+    assert published_models.median_seed(records_with(bounds)) == median
 
 
 def test_the_bound_leaves_the_violation_out() -> None:
-    assert trained.bound_of(records_with([-7.25])[0]) == pytest.approx(-7.25)
+    assert published_models.bound_of(records_with([-7.25])[0]) == pytest.approx(-7.25)
 
 
 PUBLISHED = sorted(path.parent for path in (root() / "models").rglob(DESCRIPTION))
@@ -102,7 +102,7 @@ def test_a_published_model_is_read_by_its_name_and_is_its_rows_median_seed(folde
     assert stated is not None
     config = row.config(declaration.parse_profile(stated[1]))
     records = find(config, row.seeds(stated[1]), [published()])
-    assert model.seeds_ == [trained.median_seed(records)]
+    assert model.seeds_ == [published_models.median_seed(records)]
     written = json.loads(card.split("```json\n")[1].split("```")[0])
     assert written["model"] == config.model
     assert f"`{next(iter(records.values())).data['digest']}`" in card

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
 from genclust.data.catalogue import source_of
 from genclust.estimators import saving
 from genclust.estimators.base import DeepEstimator
-from genclust.estimators.trained import bound
+from genclust.estimators.from_run import bound
 from genclust.experiments.declaration import Profile, Row
 from genclust.experiments.execution import weights_of
 from genclust.experiments.store import Record, Store, find, published
@@ -73,9 +74,9 @@ def median_seed(records: Mapping[int, Record]) -> int:
 
 
 def bound_of(record: Record) -> float:
-    """Evidence lower bound of a record on the validation split after training, in nats."""
+    """Evidence lower bound of a record on the validation split after training, in nats; of a failed seed the lowest."""
     if record.failed_at_step is not None:
-        return float("-inf")
+        return -math.inf
     module, _ = MODELS[record.config["model"]["name"]]
     return bound(module, record.curve)
 

@@ -211,7 +211,7 @@ def _number(value: float, digits: int = 1) -> str:
 
 
 def by_data_set(lines: pd.DataFrame) -> pd.DataFrame:
-    """Table of correlation and gain of each figure on each data set, on average over data sets, and over all configurations.
+    """Table of correlation and gain of each figure: per data set, over data sets, and over all configurations.
 
     Means over configurations, with 95 % intervals; in the mean of data sets, over data sets.
 

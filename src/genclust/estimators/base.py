@@ -343,7 +343,7 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     def _validated(self, X: Any, reset: bool) -> tuple[Any, tuple[int, ...] | None]:
         """Finite rows of as many columns as were fitted, and the shape of an image where X holds images."""
         rows, image = as_rows(X)
-        kinds = [np.float32, np.float64, np.uint8]
+        kinds = [np.float64, np.float32, np.uint8]  # the first is what all others, and lists, become
         rows = validate_data(self, rows, reset=reset, accept_sparse="csr", dtype=kinds, ensure_all_finite=False)
         if rows.dtype != np.uint8 and (place := _not_finite(rows)):
             raise ValueError(

@@ -125,7 +125,7 @@ class Scaling:
         """
         if self.kind == "grey" and rows.dtype != np.uint8 and not (rows.min() >= 0 and rows.max() <= 1):
             raise ValueError(
-                "The model was fitted on grey levels of the type uint8, and X is of another type and spans "
+                "The model was fitted on grey levels of the type uint8, and X is of another type, spanning "
                 f"{rows.min():g} to {rows.max():g}; give uint8, or values in [0, 1]."
             )
         if self.kind == "none" and bits and rows.dtype == np.uint8 and rows.max() > 1:

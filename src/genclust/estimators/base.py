@@ -30,7 +30,7 @@ from genclust.training.schedules import Schedule
 
 #: Rows without which there is nothing to hold out and to normalise by.
 LEAST_ROWS = 5
-#: Draws of bits, samples and held-out bounds come from this seed, so that they are the same at every call.
+#: Importance samples and held-out bounds come from this seed, so that they are the same at every call.
 SEED_OF_USE = 0
 
 
@@ -147,7 +147,8 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         return None
 
     def _train(self, run: Training, curve: HeldOut, epochs: int) -> None:
-        with tqdm(total=run.total_steps, disable=not self.verbose, unit="step") as bar:
+        bar = tqdm(total=run.total_steps, disable=not self.verbose, unit="step")
+        with bar, torch.enable_grad():  # whoever calls may have switched gradients off
 
             def report(loss: float, steps: int) -> None:
                 bar.set_postfix_str(f"objective {loss:.1f} nats", refresh=False)
@@ -471,15 +472,30 @@ class HeldOut:
 
 
 def encoder_input(model: Model, x: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
-    """Rows as q sees them: themselves or, for a model of bits, one where they exceed a threshold.
+    """Rows as q sees them: themselves or, for a model of bits, one with the probability of the grey value.
 
-    The thresholds are drawn once for every column, from U(0, 1): each bit is one with the probability of the grey
-    value, as in training, and the bits of a row do not depend on which rows stand beside it.
+    Every row has random numbers of its own, which follow from what it holds: its bits are the same at every call, and
+    do not depend on which rows stand beside it.
     """
     if not isinstance(model, BernoulliModel):
         return x
-    thresholds = Noise([SEED_OF_USE], "thresholds of bits").uniform(x.shape[1])[0].to(x.device)
-    return (thresholds < x * (255 / model.settings.divisor)).to(x.dtype)
+    return (_uniform_of_rows(x) < x * (255 / model.settings.divisor)).to(x.dtype)
+
+
+def _uniform_of_rows(x: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
+    """U(0, 1) numbers that are functions of the row, to 1/64 of its values, and of the column."""
+    columns = np.arange(x.shape[1], dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    # Edges at odd places, so that no rounding error moves a multiple of 1/255, 1/256 or 1/100 over one:
+    held = (64 * x.cpu().numpy().clip(0, 1) + 0.37).astype(np.uint64)
+    of_row = _mixed(_mixed(held + columns).sum(1, keepdims=True, dtype=np.uint64))
+    return torch.from_numpy((_mixed(of_row + columns) >> np.uint64(40)).astype(np.float32) / 2**24).to(x.device)
+
+
+def _mixed(words: np.ndarray) -> np.ndarray:
+    """SplitMix64's finaliser: 64 bits of which each depends on all 64 that come in."""
+    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return words ^ (words >> np.uint64(31))
 
 
 def _bits(module: type[Model], settings: Any) -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from genclust.estimators.base import DeepEstimator, encoder_input
 from genclust.estimators.density import DensityEstimator
-from genclust.estimators.inputs import CHUNK
+from genclust.estimators.inputs import CHUNK, in_unit_interval
 from genclust.models import Model
 from genclust.models.inference import in_chunks
 from genclust.settings import SettingError
@@ -117,7 +117,7 @@ class ClusterEstimator(ClusterMixin, DeepEstimator):
         """``auto`` is Bernoulli for values in [0, 1] and grey levels, unless they are standardised; else Gaussian."""
         if likelihood != "auto":
             return {}
-        inside = rows.dtype == np.uint8 or (rows.min() >= 0 and rows.max() <= 1)
+        inside = rows.dtype == np.uint8 or in_unit_interval(rows)
         return {"likelihood": "bernoulli" if inside and self.scale != "standard" else "gaussian"}
 
 

@@ -46,6 +46,11 @@ def _stacked(images: Sequence[Any]) -> np.ndarray:
     return np.stack([np.asarray(image) for image in images])
 
 
+def in_unit_interval(rows: Any) -> bool:
+    """Whether all values lie in [0, 1], but for rounding errors such as scikit-learn's MinMaxScaler makes."""
+    return bool(rows.min() >= -1e-6 and rows.max() <= 1 + 1e-6)
+
+
 @dataclass(frozen=True)
 class Scaling:
     """How columns are scaled for a model, and generated values back: ``x = (X - shift) / scale``.
@@ -76,7 +81,7 @@ class Scaling:
             SettingError: if ``asked`` leaves values outside [0, 1] for a model that needs them there.
         """
         low, high = rows.min(), rows.max()
-        inside = low >= 0 and high <= 1
+        inside = in_unit_interval(rows)
         if rows.dtype == np.uint8 and not inside and asked in ("auto", "none"):
             return cls("grey", np.zeros(1), np.full(1, 255.0))
         kind = asked

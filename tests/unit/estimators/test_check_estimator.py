@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from estimators.tiny import CLUSTERERS, NAMES, rows, tiny
 from scipy import sparse
 from sklearn.utils.estimator_checks import check_clustering, parametrize_with_checks
 
+from estimators.tiny import CLUSTERERS, NAMES, rows, tiny
 from genclust import GMVAE, VLAC, GumbelClustering
 
 _BROKEN_CHECK = (
@@ -23,9 +23,7 @@ EXPECTED = {
         **_SPARSE,
         "check_clustering": "without labels its clusters are those that help the likelihood, and blobs need none",
     },
-    "LVAE": {
-        "check_methods_sample_order_invariance": "asks for 7 digits, which sums in float32 do not have; tested here to 5"
-    },
+    "LVAE": {"check_methods_sample_order_invariance": "asks for 7 digits, and float32 has no more; tested here to 5"},
 }
 
 

@@ -81,7 +81,7 @@ def save(estimator: DeepEstimator, path: Path, half: bool = False, card: str = "
         "image_shape": estimator.image_shape_,
         "feature_names": None if "feature_names_in_" not in fitted else list(estimator.feature_names_in_),
         "scaling": estimator.scaling_.kind,
-        "fitted": {name: fitted[name] for name in PLAIN if name in fitted},
+        "fitted": {name: fitted[name] for name in PLAIN},
         "half_precision": half,
         "sha256": hashlib.sha256(content).hexdigest(),
         "genclust": version("genclust"),
@@ -155,6 +155,7 @@ def load(path: Path | str, kind: type[E] = DeepEstimator) -> E:
         return cast(E, _restored(cls, description, read_tensors(content)))
     except (SafetensorError, LookupError, TypeError, ValueError, AttributeError, RuntimeError, MemoryError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = f"it lacks {reason}" if isinstance(error, KeyError) else reason
         raise ModelError(f"{folder} is damaged: {reason.rstrip('.')}.") from None
 
 
@@ -201,13 +202,12 @@ def _restored(cls: type[DeepEstimator], description: Mapping[str, Any], tensors:
     }
     estimator = cls(**parameters)
     for name in PLAIN:
-        if name in description["fitted"]:
-            setattr(estimator, name, description["fitted"][name])
+        setattr(estimator, name, description["fitted"][name])
     for name in ARRAYS:
         if name in tensors:
             setattr(estimator, name, tensors[name].numpy())
     if description["feature_names"] is not None:
-        estimator.feature_names_in_ = np.array(description["feature_names"], dtype=object)
+        estimator.feature_names_in_ = np.array(list(description["feature_names"]), dtype=object)
     shape = description["image_shape"]
     estimator.image_shape_ = None if shape is None else tuple(shape)
     sides = (tensors[f"scaling.{side}"].numpy() for side in ("shift", "scale"))

@@ -537,6 +537,15 @@ def test_many_rows_are_worked_through_some_at_a_time(monkeypatch, name):
 # ---- scikit-learn's tools
 
 
+def test_columns_are_known_by_their_names():
+    X = pd.DataFrame(rows(60), columns=[f"pixel {i}" for i in range(64)])
+    fitted = tiny("GMVAE").fit(X)
+    assert list(fitted.feature_names_in_) == list(X.columns)
+    for method in ("predict", "predict_proba", "transform", "reconstruct", "score"):
+        with pytest.raises(ValueError, match="feature names should match"):
+            getattr(fitted, method)(X[X.columns[::-1]])
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_copies(name):
     X = rows(60)

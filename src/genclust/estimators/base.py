@@ -361,7 +361,7 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             self.image_shape_ = image
         elif image is not None and self.image_shape_ is not None and image != self.image_shape_:
             raise ValueError(f"Images of {image} cannot be shown to a model of images of {self.image_shape_}.")
-        if rows.dtype != np.uint8 and abs(rows).max() > np.finfo(np.float32).max:
+        if rows.dtype == np.float64 and max(rows.max(), -rows.min()) > np.finfo(np.float32).max:
             raise ValueError("X holds values that are too large for float32; scale its columns.")
         if not reset:
             self.scaling_.refuse_other_units(rows, _bits(type(self.model_), self.model_.settings))

@@ -192,6 +192,10 @@ def same_moments(a, b):
 def test_all_clusters_together_are_the_model(name):
     """Σ_k p(k) p(x|k) = p(x), in moments; of CaGeM and for its own p(y), up to the few candidates that it draws."""
     fitted = tiny(name, epochs=8, batch_size=20, learning_rate=0.02).fit(blobs(120)[0])
+    if name == "GMVAE":  # whose clusters hang on w, more than it has learned yet
+        with torch.no_grad():
+            fitted.model_.prior[0].weight.mul_(5)
+            fitted.model_.prior_means.weight.mul_(10)
     n = 3000
     drawn = fitted.sample(3 * n, random_state=0)
     if name == "CaGeM":
@@ -504,7 +508,7 @@ def test_bits_of_any_type_are_the_same_bits(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_generated_values_are_in_the_units_of_the_data(name):
     X = 40 * rows(200)[:, rows(200).std(0) > 0.1] - 7
-    fitted = tiny(name, epochs=20, batch_size=20, learning_rate=0.01).fit(X)
+    fitted = tiny(name, epochs=15, batch_size=60, learning_rate=0.02).fit(X)
     for made in (fitted.reconstruct(X), fitted.sample(300, random_state=0)):
         assert abs(made.mean() - X.mean()) < 4 and made.max() > 10
     distance = np.abs(fitted.reconstruct(X) - X).mean()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from dataclasses import asdict, replace
@@ -22,7 +23,17 @@ from genclust.experiments import audit as auditing
 from genclust.experiments import declaration, execution, papers, planning, published_models, publishing, store
 from genclust.experiments import schema as declaration_schema
 from genclust.experiments import status as running
-from genclust.experiments.verdicts import as_plain, published_records, remark, summarise
+from genclust.experiments.naming import profile_of
+from genclust.experiments.unlabelled import confidence, held_out_bound, sizes
+from genclust.experiments.verdicts import (
+    NOT_COMPARED,
+    Summary,
+    as_plain,
+    data_of,
+    published_records,
+    remark,
+    summarise,
+)
 from genclust.experiments.verdicts import verdicts as all_verdicts
 from genclust.metrics import BEST
 from genclust.paths import root
@@ -72,7 +83,7 @@ def run(
             records = execution.run(
                 task, target, device=device, minutes=left, progress=not quiet, also_look_in=elsewhere
             )
-            changed = ", changed settings" if set_ else ""
+            changed = f", {', '.join(set_)}" if set_ else ""
             _print_records(f"{experiment}/{one.name}, {profile}{changed}", one, records)
 
 
@@ -92,31 +103,67 @@ UNREPORTED = (
 
 
 def _print_records(title: str, row: declaration.Row, records: list[store.Record]) -> None:
+    """Print the scores of every seed; without labels what is known of its clusters; and where the records are.
+
+    The paper's numbers, and our bounds, are printed only where data and settings are the paper's.
+    """
+    first = records[0]
     numbers = {reported.metric: reported for reported in row.reported if not reported.over}
-    metrics = list(numbers) or [metric for metric in UNREPORTED if metric in records[0].metrics]
+    measured = [metric for metric in numbers or UNREPORTED if metric.removesuffix(BEST) in first.metrics]
+    metrics = measured or [metric for metric in UNREPORTED if metric in first.metrics]
+    columns: dict[str, list[float]] = {metric: [record.metric(metric) for record in records] for metric in metrics}
+    if first.lacks_labels:
+        columns = {metric: values for metric, values in columns.items() if metric != "test.clusters_used"}
+        columns |= {name: [quantity(record) for record in records] for name, quantity in WITHOUT_LABELS.items()}
     table = Table(title=title, title_justify="left")
-    table.add_column("seed", justify="right")
-    for metric in metrics:
-        table.add_column(metric, justify="right")
-    for record in records:
+    for heading in ("seed", *columns, *(["cluster sizes"] if first.lacks_labels else [])):
+        table.add_column(heading, justify="right", overflow="fold")
+    for i, record in enumerate(records):
         failed = "" if record.failed_at_step is None else f" (failed at step {record.failed_at_step})"
-        table.add_row(f"{record.seed}{failed}", *(_cell(record.metrics.get(metric)) for metric in metrics))
-    known = [metric.removesuffix(BEST) in records[0].metrics for metric in metrics]
-    summaries = [summarise(records, m) if there else None for m, there in zip(metrics, known, strict=True)]
+        cells = [_cell(values[i]) for values in columns.values()]
+        table.add_row(f"{record.seed}{failed}", *cells, *([sizes(record)] if first.lacks_labels else []))
     table.add_section()
-    table.add_row("mean ± sd", *("–" if s is None else f"{_cell(s.mean)} ± {_cell(s.sd)}" for s in summaries))
-    if any(number.mean is not None for number in numbers.values()):
-        table.add_row("paper", *(_with_sd(number.mean, number.sd) for number in numbers.values()))
-    if any(number.mean is None for number in numbers.values()):
-        bounds = (_bound(number.below, number.above) for number in numbers.values())
-        table.add_row("our bound", *(bound or "–" for bound in bounds))
+    table.add_row("mean ± sd", *(_mean_sd(records, name, values) for name, values in columns.items()))
+    if _is_the_papers(row, first):
+        if any(number.mean is not None for number in numbers.values()):
+            table.add_row("paper", *(_with_sd(numbers[name].mean, numbers[name].sd) for name in columns))
+        if any(number.mean is None for number in numbers.values()):
+            bounds = (_bound(numbers[name].below, numbers[name].above) for name in columns)
+            table.add_row("our bound", *(bound or "–" for bound in bounds))
     console.print(table)
-    if records[0].data["name"] != row.dataset:
-        console.print(f"Measured on {records[0].data['name']}, not on the paper's {row.dataset}.")
+    if first.data["name"] != row.dataset:
+        console.print(f"Measured on {first.data_name}, not on the paper's {row.dataset}.")
+    for record in records:
+        console.print(f"{record.path}", soft_wrap=True, highlight=False)
+
+
+#: What is known of a run without labels, of points that it did not train on.
+WITHOUT_LABELS = {
+    "clusters in use": lambda record: record.metric("test.clusters_used"),
+    "mean confidence (%)": confidence,
+    "held-out bound (nats)": held_out_bound,
+}
+
+
+def _is_the_papers(row: declaration.Row, record: store.Record) -> bool:
+    """Whether data and settings of a record are those of the paper's number."""
+    profile = profile_of(row, record.config)
+    return profile is not None and row.is_judged(profile) and data_of(row, record)[0] not in NOT_COMPARED
+
+
+def _mean_sd(records: list[store.Record], name: str, values: list[float]) -> str:
+    known = [value for value in values if not math.isnan(value)]
+    if name not in WITHOUT_LABELS:
+        summary = summarise(records, name)
+    elif known:
+        summary = Summary.of(known)
+    else:
+        return "–"
+    return f"{_cell(summary.mean)} ± {_cell(summary.sd)}"
 
 
 def _cell(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
+    return "–" if value is None or math.isnan(value) else f"{value:.2f}"
 
 
 #: Number of rows beyond which an experiment is listed in one line, unless it is named.

@@ -39,7 +39,7 @@ def notebook(
     ] = None,
     root: Root = Path(),
 ) -> None:
-    """Run one notebook with new parameters."""
+    """Run one notebook with new parameters; the result is a notebook, and HTML to read beside it."""
     from genclust.book import notebooks  # papermill takes a second to import
 
     try:
@@ -49,12 +49,18 @@ def notebook(
             return
         values = notebooks.parse_parameters(source, dict(parameter or []))
         # A file is meant to lie where the command is given; the notebook runs in its own folder.
-        values |= {key: str(Path(v).resolve()) for key, v in values.items() if str(v).endswith(".npz")}
+        values |= {key: str(Path(value).expanduser().resolve()) for key, value in values.items() if _is_file(value)}
         target = (output or root / "_build" / "notebooks" / source.name).resolve()
         notebooks.execute(source, target, values, progress=True)
+        page = notebooks.write_html(target)
     except notebooks.NotebookError as error:
         raise _refused("notebook", error) from None
-    print(f"notebook: wrote {target}")
+    print(f"notebook: wrote {target} and {page.name} beside it")
+
+
+def _is_file(value: Any) -> bool:
+    """Whether a parameter is the path of a user's own file."""
+    return isinstance(value, str) and (value.endswith(".npz") or (Path(value).suffix != "" and Path(value).is_file()))
 
 
 def book(

@@ -2,7 +2,8 @@
 
 Papermill only warns of a parameter that the notebook does not know, and a killed run leaves a file that looks
 like a finished one. Here an unknown parameter is refused before anything runs, and the notebook is written
-under a temporary name that becomes the real one when every cell has completed.
+under a temporary name that becomes the real one when every cell has completed. The progress of training is for the
+terminal, and is not in what is written.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import ast
 import difflib
 import os
+import re
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +21,22 @@ from typing import Any
 import nbformat
 import papermill
 
+from genclust.book.page import as_html
+
 KERNEL = "python3"  # resolves to the environment that is running
+#: Errors of the library whose message is one sentence for the user.
+TOLD = (
+    "SettingError",
+    "DataError",
+    "MissingData",
+    "StoreError",
+    "DamagedCheckpoint",
+    "ModelError",
+    "Held",
+    "Unfinished",
+)
+#: A state of a progress bar.
+_BAR = re.compile(r"^[^\n]*\d+%\|[^\n]*\| \d+/\d+ \[[^\n]*$", re.MULTILINE)
 
 
 class NotebookError(Exception):
@@ -117,7 +135,7 @@ def execute(source: Path, target: Path, parameters: Mapping[str, Any], progress:
         source: path of the notebook, which is not changed and in whose folder the kernel runs.
         target: path of the executed copy.
         parameters: checked values, see :func:`parse_parameters`.
-        progress: whether to show papermill's progress bar.
+        progress: whether to show the progress of the cells, and of training in them, in the terminal.
     """
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # a user's own kernel called python3 does not take over
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -133,6 +151,7 @@ def execute(source: Path, target: Path, parameters: Mapping[str, Any], progress:
             cwd=str(source.parent),
             progress_bar=progress,
             log_output=False,
+            stderr_file=sys.stderr if progress else None,
         )
         faults = problems(temporary)
         if faults:
@@ -140,19 +159,38 @@ def execute(source: Path, target: Path, parameters: Mapping[str, Any], progress:
         _tidy(temporary)
         temporary.replace(target)
     except papermill.PapermillExecutionError as error:
-        reason = f"{error.ename}: {error.evalue}"
-        raise NotebookError(f"{source.stem} failed in cell {error.cell_index}: {reason}\n{error.source}") from None
+        sentence = " ".join(str(error.evalue).split())
+        if error.ename not in TOLD:
+            sentence = f"cell {error.cell_index} failed with {error.ename}: {sentence}"
+        raise NotebookError(f"{source.stem}: {sentence}") from None
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def _tidy(path: Path) -> None:
-    """Remove papermill's metadata of time and place, so that an executed copy can be published."""
+    """Remove progress bars, and papermill's metadata of time and place, so that an executed copy can be published."""
     notebook = nbformat.read(path, as_version=4)
     notebook.metadata.pop("papermill", None)
     for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in map(_without_bars, cell.outputs) if output is not None]
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
         if cell.metadata.get("tags") == []:
             del cell.metadata["tags"]
     nbformat.write(notebook, path)
+
+
+def _without_bars(output: Any) -> Any:
+    """The output without the states of progress bars; None if nothing else was in it."""
+    if output.output_type == "stream" and output.name == "stderr":
+        output.text = _BAR.sub("", output.text.replace("\r", "\n"))
+        return output if output.text.strip() else None
+    return output
+
+
+def write_html(notebook: Path) -> Path:
+    """Write an executed notebook as HTML beside it, and return the path."""
+    path = notebook.with_suffix(".html")
+    path.write_text(as_html(nbformat.read(notebook, as_version=4), notebook.stem), encoding="utf-8")
+    return path

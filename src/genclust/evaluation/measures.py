@@ -38,6 +38,8 @@ GRADIENT_BATCHES, GRADIENT_BATCH_SIZE, GRADIENT_DRAWS = 10, 100, 50
 def clustering(data: DataSet, log_posteriors: Mapping[str, np.ndarray]) -> Results:
     """Clustering scores on every labelled split and on ``all`` of them together, with the clusters themselves.
 
+    Of a split without labels, the number of clusters used is all there is.
+
     Args:
         data: data set, with or without labels.
         log_posteriors: cluster log-probabilities log q(y|x) of each split, ``[N, K]``.
@@ -56,6 +58,8 @@ def clustering(data: DataSet, log_posteriors: Mapping[str, np.ndarray]) -> Resul
         for name, (y, log_posterior) in parts.items()
         for metric, value in clustering_scores(y, log_posterior).items()
     }
+    for name in log_posteriors.keys() - labels.keys():
+        metrics[f"{name}.clusters_used"] = float(len(np.unique(log_posteriors[name].argmax(1))))
     arrays = {f"exemplars_{name}": exemplars(log_q).astype(np.int32) for name, (_, log_q) in parts.items()}
     for name, log_q in log_posteriors.items():
         arrays[f"clusters_{name}"] = as_small_integers(log_q.argmax(1))

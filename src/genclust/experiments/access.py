@@ -2,29 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.display import Markdown, display
+
+from genclust.data import DataError
 from genclust.experiments.declaration import PROFILES, Profile, Row, load, parse_profile, parse_seeds
-from genclust.experiments.execution import run, task_for
+from genclust.experiments.execution import Task, check, run, task_for
+from genclust.experiments.naming import as_run, changes_in_words, data_title, told_apart
 from genclust.experiments.store import Record, in_repository, own
 from genclust.experiments.verdicts import published_records
 from genclust.models import BASELINES
-from genclust.settings import merge
+from genclust.settings import SettingError, merge
 
 
 class Runs(list[Record]):
     """List of the records of one row, one per seed; empty if the row is quoted or was not run.
 
     Attributes:
-        row: the declared row.
+        row: the row, with the label and the paper's numbers that befit what was run.
     """
 
     def __init__(self, row: Row, found: Iterable[Record] = ()) -> None:
         super().__init__(found)
         self.row = row
+
+
+class Rows(dict[str, Runs]):
+    """Records of several rows of an experiment by row name, each run once.
+
+    A row whose run another row shows already is not listed; asked for by name, it has the records of the other.  One
+    that was left out has none.
+    """
+
+    def __init__(self, experiment: str, found: Mapping[str, Runs], shown_by: Mapping[str, str] | None = None) -> None:
+        super().__init__(found)
+        self._experiment, self._shown_by = experiment, shown_by or {}
+
+    def __missing__(self, name: str) -> Runs:
+        row = load(self._experiment).row(name)
+        return self[self._shown_by[name]] if name in self._shown_by else Runs(row)
 
 
 def records(
@@ -50,12 +71,7 @@ def records(
     Raises:
         SettingError: for unknown names or settings out of range, before anything is computed.
     """
-    declared = load(experiment).row(row)
-    changes = {
-        section: given
-        for section, values in (overrides or {}).items()
-        if (given := {name: value for name, value in values.items() if value not in (None, "")})
-    }
+    declared, changes = load(experiment).row(row), _given(overrides or {})
     if profile == "published":
         if not changes and not seeds:
             shown, published = published_records(declared)
@@ -64,10 +80,29 @@ def records(
             return published_records(declared, "quick")[1] if alone else published
         profile = "demo"
         _say_that_it_is_demo()
-    if declared.settings is not None and declared.settings["model"]["name"] in BASELINES:
-        changes = {"data": changes["data"]} if "data" in changes else {}
+    return _run(_task(declared, parse_profile(profile), seeds, changes), device)
+
+
+def _given(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Settings by section without those that are None or "", which stay as declared."""
+    given = {
+        section: {name: value for name, value in values.items() if value not in (None, "")}
+        for section, values in settings.items()
+    }
+    return {section: values for section, values in given.items() if values}
+
+
+def _task(row: Row, profile: Profile, seeds: str | Sequence[int], changes: Mapping[str, Mapping[str, Any]]) -> Task:
+    """Task of a row; of changed settings, a baseline takes those that it has."""
+    if row.settings is not None and (baseline := BASELINES.get(row.settings["model"]["name"])):
+        settings = {each.name for each in fields(baseline)}
+        known = {name: value for name, value in changes.get("model", {}).items() if name in settings}
+        changes = _given({"data": changes.get("data", {}), "model": known})
     wanted = parse_seeds(seeds) if isinstance(seeds, str) and seeds else seeds or None
-    task = task_for(declared, parse_profile(profile), wanted, changes)
+    return task_for(row, profile, wanted, changes)
+
+
+def _run(task: Task, device: str) -> list[Record]:
     return run(task, own(), device=device, also_look_in=in_repository())
 
 
@@ -75,10 +110,15 @@ def records(
 class Asked:
     """Request of a notebook for all its rows: profile, seeds, device and settings.
 
+    What is not published is a rerun, and a banner says so.  Its rows are called by what was run, each run is shown
+    once, and the paper's numbers stand beside it only where data and settings are those of the published pages.
+
     Attributes:
         profile, seeds, device: as for :func:`records`.
         data, model, training: settings in place of the declared ones; None and "" leave a setting as declared.
         only_for: further settings by section, for the rows of one model: ``{"cagem": {"model": {"alpha": 0.1}}}``.
+        needs: what data must have for the page to make sense: ``images``, ``labels`` or nothing in particular.
+        by_page: whether the page itself chose the profile, see :meth:`at`.
     """
 
     profile: str = "published"
@@ -88,29 +128,114 @@ class Asked:
     model: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     only_for: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    needs: Literal["", "images", "labels"] = ""
+    by_page: bool = False
+
+    @property
+    def is_rerun(self) -> bool:
+        """Whether something else is asked for than what the published page shows."""
+        return bool(self.seeds or self._all_changes) or (self.profile != "published" and not self.by_page)
+
+    @property
+    def beside_paper(self) -> bool:
+        """Whether the paper's numbers may stand beside the runs: nothing is changed, and they are not at ``demo``."""
+        return not self._all_changes and self._profile != "demo"
+
+    @property
+    def _profile(self) -> str:
+        return "demo" if self.profile == "published" and self.is_rerun else self.profile
+
+    @property
+    def _all_changes(self) -> dict[str, dict[str, Any]]:
+        changes = _given({"data": self.data, "model": self.model, "training": self.training})
+        return merge(changes, *(_given(settings) for settings in self.only_for.values()))
 
     def row(self, experiment: str, name: str) -> Runs:
         """Records of one row under this request."""
-        row = load(experiment).row(name)
-        if row.settings is None:
-            return Runs(row)
-        changes = {"data": self.data, "model": self.model, "training": self.training}
-        changes = merge(changes, self.only_for.get(row.settings["model"]["name"], {}))
-        return Runs(row, records(experiment, name, self.profile, self.seeds, changes, self.device))
+        return self.rows(experiment, name)[name]
 
-    def rows(self, experiment: str, names: str = "") -> dict[str, Runs]:
-        """Records of several rows of an experiment, by row name; ``names`` is such as ``"k7,k10"``, by default all."""
-        wanted = [name.strip() for name in names.split(",")] if names else load(experiment).rows
-        return {name: self.row(experiment, name) for name in wanted}
+    def rows(self, experiment: str, names: str = "") -> Rows:
+        """Records of several rows of an experiment; ``names`` is such as ``"k7,k10"``, by default all.
+
+        Raises:
+            SettingError: for unknown names or settings out of range, before anything is trained.
+            DataError: likewise, for data that suit none of the rows, or not the page.
+        """
+        wanted = [name.strip() for name in names.split(",")] if names else list(load(experiment).rows)
+        rows = {name: load(experiment).row(name) for name in wanted}
+        return self._rerun(experiment, rows) if self.is_rerun else Rows(experiment, dict(self._published(rows)))
+
+    def _published(self, rows: Mapping[str, Row]) -> Iterator[tuple[str, Runs]]:
+        for name, row in rows.items():
+            if row.settings is None:
+                yield name, Runs(row)
+            else:
+                yield name, Runs(row, records(row.experiment, name, self.profile, device=self.device))
+
+    def _rerun(self, experiment: str, rows: Mapping[str, Row]) -> Rows:
+        profile = parse_profile(self._profile)
+        tasks: dict[str, Task] = {}
+        unsuited: dict[str, DataError | SettingError] = {}
+        for name, row in rows.items():
+            if row.settings is None:
+                continue
+            try:
+                tasks[name] = self._checked(row, profile)
+            except (DataError, SettingError) as error:
+                if not self.data.get("name"):
+                    raise
+                unsuited[name] = error
+        if unsuited and not tasks:
+            raise next(iter(unsuited.values()))
+        first: dict[tuple[str, tuple[int, ...]], str] = {}
+        shown_by = {name: first.setdefault((t.config.address, tuple(t.seeds)), name) for name, t in tasks.items()}
+        configs = {name: tasks[name].config for name in dict.fromkeys(shown_by.values())}
+        called = told_apart({name: as_run(rows[name], config) for name, config in configs.items()}, configs)
+        _say(self._banner(profile, tasks))
+        if unsuited:
+            _say(f"**Left out:** {'; '.join(f'{rows[name].label} ({why})' for name, why in unsuited.items())}")
+        found = {
+            name: Runs(called[name], _run(tasks[name], self.device)) if name in called else Runs(row)
+            for name, row in rows.items()
+            if name in called or (row.settings is None and self.beside_paper)
+        }
+        return Rows(experiment, found, {name: other for name, other in shown_by.items() if name != other})
+
+    def _checked(self, row: Row, profile: Profile) -> Task:
+        """Task of a row; of data other than the declared, all is checked that training would stumble over."""
+        changes = _given({"data": self.data, "model": self.model, "training": self.training})
+        changes = merge(changes, _given(self.only_for.get((row.settings or {})["model"]["name"], {})))
+        task = _task(row, profile, self.seeds, changes)
+        if self.data.get("name"):
+            data, name = check(task), data_title(task.config.data["name"])
+            if self.needs == "images" and (data.image_shape is None or data.image_shape[2] not in (1, 3)):
+                raise DataError(f"This page draws pictures, and {name} has no images in grey or in three colours.")
+            if self.needs == "labels" and any(split.y is None for split in data.splits.values()):
+                raise DataError(f"This page compares with labels, and {name} has none.")
+        return task
+
+    def _banner(self, profile: Profile, tasks: Mapping[str, Task]) -> str:
+        """Line that names data, profile and changed settings of a rerun."""
+        data = dict.fromkeys(data_title(task.config.data["name"]) for task in tasks.values())
+        seeds = f"; seeds: {self.seeds}" if self.seeds else ""
+        changed = "; changed settings: ".join(["", *filter(None, [", ".join(changes_in_words(self._all_changes))])])
+        return (
+            f"**A rerun.** Data: {', '.join(data)}; profile: {profile}{seeds}{changed}. "
+            "The text between the results is that of the published page."
+        )
 
     def places(self, places: Mapping[str, str]) -> dict[str, Runs]:
         """Records of rows of several experiments, by label; ``places`` maps each label to an ``experiment/row``."""
-        runs_by_label = {label: self.row(*place.split("/")) for label, place in places.items()}
-        return {label: Runs(replace(runs.row, label=label), runs) for label, runs in runs_by_label.items()}
+        found: dict[str, Runs] = {}
+        for label, place in places.items():
+            runs = self.row(*place.split("/"))
+            if not (self.is_rerun and runs in found.values()):  # the same records
+                found[label] = Runs(replace(runs.row, label=label), runs)
+        return found
 
     def at(self, profile: str) -> Asked:
-        """The same request at another profile."""
-        return replace(self, profile=profile)
+        """The same request at another profile, which a page shows by itself if nothing was changed."""
+        return replace(self, profile=profile, by_page=self.by_page or self.profile == "published")
 
 
 def having_runs(found: Mapping[str, Runs]) -> dict[str, Runs]:
@@ -126,8 +251,17 @@ def published_rows(experiment: str, profile: Profile) -> dict[str, Runs]:
 
 @cache
 def _say_that_it_is_demo() -> None:
-    """Print that changed settings are run at profile ``demo``; once, however many rows a notebook requests."""
+    """Print that changed settings are run at profile ``demo``; once, however many rows are requested."""
     print("Changed settings or seeds: run at profile demo, on small data; name a profile for the data of the paper.")
+
+
+@cache
+def _say(sentence: str) -> None:
+    """Show a sentence in Markdown; once, however many rows a notebook requests."""
+    if InteractiveShell.initialized():
+        display(Markdown(sentence))
+    else:
+        print(sentence)
 
 
 def common_profile(experiment: str) -> Profile | None:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from genclust.evaluation.layers import LEADING
 from genclust.experiments.access import Runs
-from genclust.experiments.columns import Column
+from genclust.experiments.columns import Column, label, table
 from genclust.experiments.store import Record
 from genclust.experiments.tables import measured
 from genclust.experiments.verdicts import Summary
@@ -77,10 +77,12 @@ def layers_by_attribute(found: Mapping[str, Runs]) -> dict[str, Agreement]:
         if runs := found[name]:
             model = title.partition(",")[0]
             what = "clusters $y$" if kind == "y" else "k-means in $z$"
-            data = runs[0].data["name"].replace("_", " ")
+            data = runs[0].data_name
             scores, layers, attributes = agreement(runs, kind)
             layers = [f"layer {layer}" for layer in layers]
-            maps[f"{model}: {what} ({data}, {len(runs)} seeds)"] = Agreement(scores, layers, attributes)
+            maps[f"{model}: {what} ({data}, {len(runs)} seed{'s' * (len(runs) > 1)})"] = Agreement(
+                scores, layers, attributes
+            )
     return maps
 
 
@@ -140,6 +142,13 @@ def accuracies(found: Mapping[str, Runs]) -> pd.DataFrame:
         floors = {name: f"{run.metrics[f'test.floor_{name}']:.1f}" for name in known_of({"": [run]})}
         lines.append({"": "floor"} | floors | {"seeds": ""})
     return pd.DataFrame(lines)
+
+
+def by_attribute(found: Mapping[str, Runs]) -> pd.DataFrame:
+    """Table with one line per row: NMI of clusters and attributes in the best layer, see :func:`best_layer`."""
+    if not (attributes := known_of(found)):
+        return pd.DataFrame({"": ["no labels, and so nothing to compare clusters with"]})
+    return table(found, {"": label} | {name: best_layer(name) for name in attributes})
 
 
 def best_layer(attribute: str) -> Column:

@@ -16,20 +16,22 @@ import pandas as pd
 from genclust.experiments.access import Runs
 from genclust.experiments.planning import seconds_per_step
 from genclust.experiments.store import Record
-from genclust.experiments.tables import difference, measured, reported, seeds_of, signed
+from genclust.experiments.tables import UNLABELLED, difference, measured, reported, seeds_of, signed, with_content
 from genclust.metrics import named
 
 Column = Callable[[Runs], Any]
 
 
 def table(found: Mapping[str, Runs], columns: Mapping[str, Column]) -> pd.DataFrame:
-    """Table with one line per row and one column per heading.
+    """Table with one line per row and one column per heading; columns that what was run has nothing for are left out.
 
     Args:
         found: the records of the rows, in the order of the lines.
         columns: functions that compute the cells, by the heading of their column.
     """
-    return pd.DataFrame([{heading: column(runs) for heading, column in columns.items()} for runs in found.values()])
+    lines = [{heading: column(runs) for heading, column in columns.items()} for runs in found.values()]
+    shown = pd.DataFrame(lines, columns=list(columns))
+    return with_content(shown) if any(found.values()) else shown
 
 
 def label(runs: Runs) -> str:
@@ -59,7 +61,12 @@ def count(runs: Runs) -> int | str:
 
 def dataset(runs: Runs) -> str:
     """Name of the data set of the row's records."""
-    return runs[0].data["name"].replace("_", " ") if runs else ""
+    return runs[0].data_name if runs else ""
+
+
+def scored(run: Record, metric: str) -> str:
+    """Score of one run as the end of a title, such as ``, ACC (exemplar) 64.5 %``; empty where it was not measured."""
+    return f", {named(metric).heading} {run.metrics[metric]:.1f} %" if metric in run.metrics else ""
 
 
 def samples(runs: Runs) -> str:
@@ -87,7 +94,7 @@ def each_seed(metric: str, digits: int = 0, in_order: bool = False) -> Column:
 
     def column(runs: Runs) -> str:
         numbers = sorted(values(runs, metric)) if in_order else values(runs, metric)
-        return ", ".join(f"{value:.{digits}f}" for value in numbers) or "not run"
+        return ", ".join("–" if np.isnan(value) else f"{value:.{digits}f}" for value in numbers) or "not run"
 
     return column
 
@@ -98,7 +105,7 @@ def how_many(metric: str, least: float) -> Column:
 
 
 def scores(*names: str, digits: int = 1, unless: str = "") -> dict[str, Column]:
-    """Columns with ``mean ± sd`` of test scores, under their usual headings.
+    """Columns with ``mean ± sd`` of test scores, under their usual headings, and what replaces them without labels.
 
     Args:
         names: names of the scores, such as ``acc_hungarian``.
@@ -109,7 +116,7 @@ def scores(*names: str, digits: int = 1, unless: str = "") -> dict[str, Column]:
     def column(name: str) -> Column:
         return lambda runs: "–" if runs and unless in runs[0].metrics else measured(runs, f"test.{name}", digits)
 
-    return {named(f"test.{name}").heading: column(name) for name in names}
+    return {named(f"test.{name}").heading: column(name) for name in names} | UNLABELLED
 
 
 def above(base: Sequence[Record] | Callable[[Runs], Sequence[Record]], metric: str) -> Column:
@@ -135,6 +142,11 @@ def minutes(digits: int = 1) -> Column:
 def step_ms(runs: Runs) -> str:
     """Milliseconds per training step of one seed, averaged over the seeds."""
     return f"{1000 * np.mean([seconds_per_step(run) for run in runs]):.0f}"
+
+
+def labelled(found: Mapping[str, Runs]) -> dict[str, Runs]:
+    """Rows whose records were scored with labels."""
+    return {name: runs for name, runs in found.items() if runs and not runs[0].lacks_labels}
 
 
 def values(runs: Sequence[Record], metric: str) -> list[float]:
@@ -169,7 +181,9 @@ def at_end(term: str, digits: int = 2, or_else: str = "") -> Column:
 
 def each_at_end(quantity: str, digits: int = 1) -> Column:
     """Column with a quantity of each seed's learning curve after the last epoch."""
-    return lambda runs: ", ".join(f"{run.curve[-1][quantity]:.{digits}f}" for run in runs)
+    return lambda runs: ", ".join(
+        f"{p[quantity]:.{digits}f}" if quantity in (p := run.curve[-1]) else "–" for run in runs
+    )
 
 
 def divergences(found: Iterable[Sequence[Record]]) -> list[str]:

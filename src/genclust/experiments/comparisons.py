@@ -7,10 +7,9 @@ from dataclasses import replace
 
 import pandas as pd
 
-from genclust.experiments.access import Asked, Runs
+from genclust.experiments.access import Runs
 from genclust.experiments.columns import each_seed, label, mean_sd, table, values
-from genclust.experiments.declaration import load
-from genclust.experiments.tables import difference, measured, reported, signed
+from genclust.experiments.tables import difference, measured, reported, signed, with_content
 
 
 def differences(
@@ -21,12 +20,14 @@ def differences(
     Args:
         found: the records of the rows by name.
         pairs: for each difference a text, the row that is subtracted from, the row that is subtracted, and the value
-            that the difference is expected to exceed, or None.
+            that the difference is expected to exceed, or None; those of rows that are not there are left out.
         metric: metric whose means are compared, with Welch's 95 % interval.
         paper: heading of the column with the difference of the first reported numbers.
     """
     lines = []
     for text, first, second, target in pairs:
+        if not {first, second} <= found.keys():  # one of them was left out, or both are one run
+            continue
         numbers = [found[name].row.reported[0].mean for name in (first, second) if found[name].row.reported]
         known = [number for number in numbers if number is not None]
         lines.append(
@@ -37,7 +38,7 @@ def differences(
                 "measured": difference(found[first], found[second], metric),
             }
         )
-    return pd.DataFrame(lines)
+    return with_content(pd.DataFrame(lines))
 
 
 def selection(found: Mapping[str, Runs]) -> pd.DataFrame:
@@ -55,11 +56,10 @@ def selection(found: Mapping[str, Runs]) -> pd.DataFrame:
     return pd.DataFrame(lines).fillna("")
 
 
-def tries(asked: Asked, dataset: str) -> pd.DataFrame:
-    """Table of the rows of ``simple-tries`` on a data set, with their scores on validation data."""
-    rows = [row.name for row in load("simple-tries").rows.values() if row.dataset == dataset]
+def tries(found: Mapping[str, Runs]) -> pd.DataFrame:
+    """Table of rows of ``simple-tries``, with their scores on validation data."""
     return table(
-        asked.rows("simple-tries", ",".join(rows)),
+        found,
         {
             "Setting": label,
             "Validation ACC (Hungarian)": mean_sd("validation.acc_hungarian", 1),
@@ -79,7 +79,7 @@ def measured_and_reported(found: Mapping[str, Runs]) -> pd.DataFrame:
             line[f"{number.name}, measured"] = "quoted" if runs.row.quoted else measured(runs, number.metric)
             line[f"{number.name}, paper"] = reported(number)
         lines.append(line | {"Seeds": len(runs) or "–"})
-    return pd.DataFrame(lines)
+    return with_content(pd.DataFrame(lines))
 
 
 Seen = dict[str, list[float]]
@@ -87,10 +87,11 @@ Stated = dict[str, tuple[float, float | None]]
 
 
 def seeds_and_paper(found: Mapping[str, Runs], metric: str = "") -> tuple[Seen, Stated]:
-    """Values of each seed, and the paper's mean and standard deviation, for a figure of both.
+    """Values of each seed, and the paper's mean and standard deviation where they belong, for a figure of both.
 
     Args:
-        found: the records of rows by the names that they have in the figure; rows without records are left out.
+        found: the records of rows by the names that they have in the figure; rows without records or without the
+            metric, as for data without labels, are left out.
         metric: metric that the first reported number of each row is compared with.  Without one all reported numbers
             are shown, each beside its own metric and with its name below that of the row.
     """
@@ -98,8 +99,9 @@ def seeds_and_paper(found: Mapping[str, Runs], metric: str = "") -> tuple[Seen, 
     stated: Stated = {}
     for name, runs in found.items():
         for number in (runs.row.reported[:1] if metric else runs.row.reported) if runs else ():
-            if number.mean is not None:
-                place = name if metric else f"{name}\n{number.name}"
+            place = name if metric else f"{name}\n{number.name}"
+            if number.below is number.above is None and (metric or number.metric) in runs[0].metrics:
                 seen[place] = values(runs, metric or number.metric)
-                stated[place] = number.mean, number.sd
+                if number.mean is not None:
+                    stated[place] = number.mean, number.sd
     return seen, stated

@@ -91,6 +91,20 @@ def prepare(config: RunConfig) -> tuple[DataSet, str]:
     return data, digest
 
 
+def check(task: Task) -> DataSet:
+    """Data set of a task, after all that :func:`run` would refuse of task and data before it trains.
+
+    Raises:
+        DataError: if the data set is missing, damaged or does not suit the model.
+        SettingError: if settings do not fit each other or the data.
+    """
+    registry.refuse_unsuited(task.evaluations, task.config)
+    data, _ = prepare(task.config)
+    if task.config.model["name"] not in BASELINES:
+        build(task.config, 1, data.splits["train"].x.shape[1])
+    return data
+
+
 def run(
     task: Task,
     store: Store,
@@ -137,6 +151,7 @@ def run(
             "digest": digest,
             "variant": data.variant,
             "sizes": {name: len(split) for name, split in data.splits.items()},
+            "image_shape": None if data.image_shape is None else list(data.image_shape),
         }
         for seeds, results, trained in _results(task, missing, data, device, deadline, progress):
             for seed, result, replica in zip(seeds, results, trained, strict=True):
@@ -276,7 +291,7 @@ def task_for(
 
     Raises:
         SettingError: for settings that are unknown or out of range.
-        DataError: if data that is not the declared one cannot be read.
+        DataError: if data that is not the declared one cannot be read, or has no images and the model needs some.
     """
     changed = overrides or {}
     config = row.config(profile, changed)
@@ -290,6 +305,8 @@ def task_for(
             if "test" not in given.splits and not config.data["test_fraction"]:
                 changes["test_fraction"] = 0.2
             config = replace(config, data=config.data | changes)
+        if sides and not given.image_shape:
+            raise DataError(f"The model {config.model['name']} needs images, but {name} holds rows of numbers.")
         if sides and given.image_shape:
             sizes = dict(zip(("height", "width", "colours"), given.image_shape, strict=True))
             config = replace(config, model=config.model | {side: sizes[side] for side in sides})

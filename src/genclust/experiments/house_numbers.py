@@ -10,6 +10,7 @@ from genclust import data
 from genclust.experiments.access import Asked, Runs
 from genclust.experiments.columns import Column, above, at_end, divergences, mean_sd, minutes, paper, seeds, table
 from genclust.experiments.declaration import Row, load
+from genclust.experiments.tables import UNLABELLED
 
 TABLE = "vlac-table1"
 #: Training images of the rows, by the suffix of their names.
@@ -45,14 +46,14 @@ def at_hand(asked: Asked) -> dict[str, Runs]:
 def names(asked: Asked) -> dict[str, Column]:
     """Columns with the model and the images of a row; the images are as declared, or the requested data."""
     declared = load(TABLE)
-    replaced = bool(asked.data.get("name")) or asked.profile == "demo"
 
     def model(runs: Runs) -> str:
-        return declared.row(runs.row.name.removesuffix(f"-{images_of(runs.row)}")).label
+        of_model = declared.row(runs.row.name.removesuffix(f"-{images_of(runs.row)}")).label
+        return runs.row.label.removesuffix(declared.row(runs.row.name).label.removeprefix(of_model))
 
     def images(runs: Runs) -> str:
-        if replaced:
-            return runs[0].data["name"] if runs else ""
+        if not asked.beside_paper:
+            return runs[0].data_name if runs else ""
         return "" if runs.row.quoted else IMAGES[images_of(runs.row)]
 
     return {"Model": model, "images": images}
@@ -70,8 +71,8 @@ def accuracies(found: Mapping[str, Runs], asked: Asked) -> pd.DataFrame:
         gmdgm = next((other for other in same if other.row.name.startswith("gm-dgm")), None)
         return Runs(runs.row) if gmdgm is None else gmdgm
 
-    quoted = {row.name: Runs(row) for row in load(TABLE).rows.values() if row.quoted}
-    columns = {"ACC (many-to-one)": mean_sd(metric, 1), "above GM-DGM": above(baseline, metric)}
+    quoted = {row.name: Runs(row) for row in load(TABLE).rows.values() if row.quoted and asked.beside_paper}
+    columns = {"ACC (many-to-one)": mean_sd(metric, 1), "above GM-DGM": above(baseline, metric)} | UNLABELLED
     return table({**found, **quoted}, names(asked) | columns | {"Paper": paper, "Seeds": seeds})
 
 
@@ -79,6 +80,8 @@ def by_layer(found: Mapping[str, Runs], asked: Asked) -> pd.DataFrame:
     """Table of the NMI (per cent) of the clusters of each layer and the digits; a dash for layers that a row lacks."""
     start = "test.nmi_arithmetic_y"
     layers = sorted({key.removeprefix(start)[0] for runs in found.values() for key in runs[0].metrics if start in key})
+    if not layers:
+        return pd.DataFrame({"": ["no labels, and so nothing to compare clusters with"]})
     columns = {f"layer {layer}": mean_sd(f"{start}{layer}_identity", 1) for layer in layers}
     return table(found, names(asked) | columns)
 

@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from genclust.experiments.access import Runs
 from genclust.experiments.store import Record
+from genclust.experiments.unlabelled import bound_of
 
 #: Values of S seeds at P epochs by label, and the P epochs.
 Curves = tuple[dict[str, Float[np.ndarray, "S P"]], Float[np.ndarray, " P"]]
@@ -36,6 +37,21 @@ def learning_curves(found: Mapping[str, Sequence[Record]], quantity: str) -> Cur
     return {
         name: np.array([[curve[epoch] for epoch in epochs] for curve in curves]) for name, curves in by_epoch.items()
     }, np.array(epochs)
+
+
+def accuracies(found: Mapping[str, Sequence[Record]]) -> tuple[str, Curves]:
+    """Learning curves by which seeds without labels are compared too, and what they show, with its unit.
+
+    Of the validation accuracy, or without labels of the bound on validation data.
+    """
+    curves = learning_curves(found, "acc_hungarian")
+    if curves[0]:
+        return "Validation accuracy (Hungarian, %)", curves
+    bounds = {
+        name: [replace(run, curve=[point | {"bound": bound_of(run, point)} for point in run.curve]) for run in runs]
+        for name, runs in found.items()
+    }
+    return "Bound on validation data (nats)", learning_curves(bounds, "bound")
 
 
 def until(found: Mapping[str, Runs], epoch: float) -> dict[str, Runs]:

@@ -81,6 +81,13 @@ def drawn_or_summed(bounds: Mapping[str, Bounds], samples: Sequence[int]) -> pd.
     return pd.DataFrame(lines)
 
 
+def protocol(runs: Runs) -> str:
+    """Divisor of the grey values, and precision of the matrix products."""
+    config = runs[0].config if runs else (runs.row.settings or {})
+    precision = {"bf16": "bfloat16"}.get(config["training"]["precision"], config["training"]["precision"])
+    return f"over {config['model']['divisor']}, {precision}"
+
+
 def sums_over_classes(found: Mapping[str, Runs]) -> pd.DataFrame:
     """Table of the rows of ``cagem-table1-sums``: each sum over classes in training beside that over all."""
 

@@ -35,8 +35,7 @@ def planes(asked: Asked, networks: str) -> dict[str, dict[tuple[float, float], R
     Returns:
         Records by kind of network and by pair; planes without any records are left out.
     """
-    changed = asked.seeds or any(asked.model.values()) or any(asked.training.values())
-    if asked.profile == "published" and not changed:
+    if asked.profile == "published" and not asked.is_rerun:
         asked = asked.at(common_profile("gmvae-phases") or asked.profile)
     records: dict[str, dict[tuple[float, float], Runs]] = {name.strip(): {} for name in networks.split(",")}
     for row in load("gmvae-phases").runnable:

@@ -42,7 +42,8 @@ class Record:
         curve: learning curve, one mapping from quantities to values per measured epoch.
         evaluations: revisions of the evaluations that were made, by name.
         failed_at_step: the step at which the objective became non-finite, or None.
-        data: name, digest, variant and split sizes of the data.
+        data: name, digest, variant and split sizes of the data, and the size of its images (None without images); older
+            records lack that size.
         provenance: device, processor and its instruction set, threads, library versions, source revision and date of
             the evaluation; and of the training, leg by leg, the same and the seeds that trained side by side.
         seconds: wall-clock seconds of training.
@@ -65,6 +66,30 @@ class Record:
     def metric(self, name: str) -> float:
         """Metric of the given name; NaN where it was not measured, such as a score of data without labels."""
         return self.metrics.get(name, math.nan)
+
+    @property
+    def data_name(self) -> str:
+        """Name of the data for titles and tables: of a user's own file the file name, without its folder."""
+        name = self.data["name"]
+        return Path(name).name if name.endswith(".npz") else name.replace("_", " ")
+
+    @property
+    def image_shape(self) -> tuple[int, int, int] | None:
+        """Height, width and colours of the images; None for other rows, and where an older record does not tell."""
+        shape = self.data.get("image_shape")
+        return None if shape is None else tuple(shape)
+
+    @property
+    def is_of_images(self) -> bool:
+        """Whether the data are images; older records, which do not tell, count as such."""
+        return self.data.get("image_shape", ()) is not None
+
+    @property
+    def lacks_labels(self) -> bool:
+        """Whether the clusters of test points were found, but without labels to compare them with."""
+        clustered = {"clustering", "layers"} & self.evaluations.keys()
+        tested = [name for name in self.metrics if name.startswith("test.")]
+        return bool(clustered) and not any((metric := known(name)) and metric.unit == "%" for name in tested)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Arrays of the record by name, from the file beside the JSON; empty if it has none.

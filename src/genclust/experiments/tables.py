@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
-from genclust.experiments.access import Asked
-from genclust.experiments.declaration import PROFILES, Reported, Row, load
+from genclust.experiments.access import Runs
+from genclust.experiments.declaration import Reported, Row
+from genclust.experiments.naming import data_title, profile_of
 from genclust.experiments.store import Record
+from genclust.experiments.unlabelled import confidence, held_out_bound, sizes
 from genclust.experiments.verdicts import MINUS, exceeding, summarise
 from genclust.metrics import BEST, heading, named
 
 
-def show(table: pd.DataFrame) -> HTML:
+def show(table: pd.DataFrame, caption: str = "") -> HTML:
     """HTML of a table that scrolls sideways on a narrow page; "K = 10" and "67 ± 6" are not broken over lines."""
     html = table.to_html(index=False, escape=False, border=0)
+    if caption:
+        html = html.replace(">", f"><caption>{caption}</caption>", 1)
     for sign in "=±":
         html = html.replace(f" {sign} ", f"&nbsp;{sign}&nbsp;")
     return HTML(f'<div class="scrolls">{html}</div>')
@@ -58,29 +61,74 @@ def difference(better: Sequence[Record], worse: Sequence[Record], metric: str) -
     return f"{signed(excess.mean)} [{signed(low)}, {signed(high)}]"
 
 
-def comparison(experiment: str, dataset: str, metrics: Mapping[str, str], asked: Asked | None = None) -> pd.DataFrame:
-    """Table with one line per method on one data set, measured beside reported.
+#: What a cell holds where there is nothing to show.
+NOTHING = ("–", "")
+
+
+def with_content(table: pd.DataFrame) -> pd.DataFrame:
+    """The table without the columns, except for the first, that have no content: those of the paper beside other data,
+    and scores without labels."""
+    if table.empty:
+        return table
+    kept = [i for i in range(table.shape[1]) if i == 0 or not table.iloc[:, i].isin(NOTHING).all()]
+    return table.iloc[:, kept]
+
+
+def by_data(found: Mapping[str, Runs]) -> dict[str, dict[str, Runs]]:
+    """Rows of an experiment by the title of their data: that of the paper, or other data that were run instead."""
+    groups: dict[str, dict[str, Runs]] = {}
+    for name, runs in found.items():
+        groups.setdefault(data_shown(runs), {})[name] = runs
+    return groups
+
+
+def by_title(found: Iterable[Runs]) -> dict[str, Runs]:
+    """Rows by the title of their data, with their label where several are of the same."""
+    titled = [(data_shown(runs), runs) for runs in found]
+    several = Counter(title for title, _ in titled)
+    return {title if several[title] == 1 else f"{title}, {runs.row.label}": runs for title, runs in titled}
+
+
+def data_shown(runs: Runs) -> str:
+    """Title of the data of a row: the paper's, which a published stand-in counts as, or what was run instead."""
+    instead = runs and profile_of(runs.row, runs[0].config) in (None, "demo")
+    return data_title(runs[0].data["name"] if instead else runs.row.dataset)
+
+
+def comparison(found: Mapping[str, Runs], metrics: Mapping[str, str]) -> pd.DataFrame:
+    """Table with one line per method, measured beside reported.
 
     Args:
-        experiment: the experiment's name.
-        dataset: the paper's data set.
+        found: the records of rows on one data set.
         metrics: measured metrics, each with the name under which the paper reports it (empty if it does not).
-        asked: requested runs; the published ones by default.
     """
-    asked, lines = asked or Asked(), []
-    for row in load(experiment).rows.values():
-        if row.dataset != dataset:
-            continue
-        runs = asked.row(experiment, row.name)
-        line = {"Method": row.label}
+    lines = []
+    for runs in found.values():
+        line = {"Method": runs.row.label}
         for metric, name in metrics.items():
             line[heading(metric)] = measured(runs, metric)
             if name:
-                number = next((r for r in row.reported if r.name == name), None)
+                number = next((r for r in runs.row.reported if r.name == name), None)
                 line[f"{name}, paper"] = reported(number) + _unlike(number, metric)
-        line["Seeds"] = seeds_of(row, runs)
-        lines.append(line)
-    return pd.DataFrame(lines)
+        line |= {title: column(runs) for title, column in UNLABELLED.items()}
+        lines.append(line | {"Seeds": seeds_of(runs.row, runs)})
+    return with_content(pd.DataFrame(lines))
+
+
+def _mean(quantity: Callable[[Record], float], digits: int) -> Callable[[Sequence[Record]], str]:
+    def cell(found: Sequence[Record]) -> str:
+        known = [value for run in found if run.lacks_labels and not math.isnan(value := quantity(run))]
+        return signed(float(np.mean(known)), digits) if known else "–"
+
+    return cell
+
+
+#: Columns that stand in for scores where there are no labels, and are dashes where there are some.
+UNLABELLED: dict[str, Callable[[Sequence[Record]], str]] = {
+    "clusters used": _mean(lambda run: run.metric("test.clusters_used"), 1),
+    "mean confidence (%)": _mean(confidence, 1),
+    "held-out bound (nats)": _mean(held_out_bound, 2),
+}
 
 
 def _unlike(number: Reported | None, metric: str) -> str:
@@ -88,7 +136,7 @@ def _unlike(number: Reported | None, metric: str) -> str:
 
     ``e`` for exemplar accuracy, ``u`` for an accuracy whose kind is not stated, ``a`` for a score on all points.
     """
-    if number is None or number.metric == metric:
+    if number is None or number.mean is None or number.metric == metric:
         return ""
     return f"<sup>{named(number.metric).mark or 'a'}</sup>"
 
@@ -102,11 +150,10 @@ def seeds_of(row: Row, found: Sequence[Record]) -> str:
         return "quoted"
     if not found:
         return "not run"
-    runs = found[0]
-    profile = next((p for p in PROFILES if p in row.profiles and asdict(row.config(p)) == runs.config), None)
+    profile = profile_of(row, found[0].config)
     if profile is None:
-        data = Path(runs.data["name"]).name
-        return f"{len(found)}, changed settings" + ("" if data == row.dataset else f", {data}")
+        data = found[0].data["name"]
+        return f"{len(found)}, changed settings" + ("" if data == row.dataset else f", {found[0].data_name}")
     return str(len(found)) + ("" if profile == "paper" else f", {profile}")
 
 
@@ -147,7 +194,7 @@ def context(*groups: Sequence[Record], samples: bool = False) -> str:
     if not runs:
         return "not run"
     epochs = sorted({run.config["training"]["epochs"] for run in runs if run.config["training"]})
-    names = sorted({Path(run.data["name"]).name.replace("_", " ") for run in runs})
+    names = sorted({run.data_name for run in runs})
     seeds = sorted({len(group) for group in groups if group})
     parts = [", ".join(names), f"epochs: {', '.join(f'{n:,}' for n in epochs)}", f"seeds: {', '.join(map(str, seeds))}"]
     if samples:
@@ -172,6 +219,8 @@ def every_seed(found: Sequence[Record], metrics: Sequence[str]) -> pd.DataFrame:
         {"Seed": str(record.seed) + (" (failed)" if record.failed_at_step is not None else "")}
         | {heading(metric): f"{record.metrics[metric]:.2f}" for metric in known}
         | (_best_epoch(record) if scores else {})
+        | ({name: cell([record]) for name, cell in UNLABELLED.items()} if record.lacks_labels else {})
+        | ({"cluster sizes (test)": sizes(record)} if record.lacks_labels else {})
         for record in found
     ]
     if len(found) > 1:

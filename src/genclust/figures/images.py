@@ -62,17 +62,20 @@ def image_grid(
     ax.grid(False)
 
 
-def grid_figure(images: Num[np.ndarray, "rows cols D"], title: str, width: float = 0.75) -> None:
-    """Figure with one grid of square images, such as one row of samples for each component.
+def grid_figure(
+    images: Num[np.ndarray, "rows cols D"], title: str, width: float = 0.75, shape: tuple[int, int, int] | None = None
+) -> None:
+    """Figure with one grid of images, such as one row of samples for each component.
 
     Args:
-        images: flattened, 0 … 255; see `as_squares`.
+        images: flattened, 0 … 255; see `as_pictures`.
         title: title above the grid.
         width: width of the figure, as a fraction of the page's.
+        shape: height, width and colours of an image; by default it is square.
     """
     inches = width * PAGE_WIDTH
     _, ax = plt.subplots(figsize=(inches, inches * len(images) / images.shape[1]))
-    image_grid(ax, as_squares(images))
+    image_grid(ax, as_pictures(images, shape))
     ax.set_title(title)
 
 
@@ -87,12 +90,20 @@ def as_images(
     return images.reshape(*images.shape[:-1], height, width, colours) / 255
 
 
-def as_squares(images: Num[np.ndarray, "rows cols D"]) -> Float[np.ndarray, "rows cols H W C"]:
-    """Reshape flattened square images 0 … 255, grey or with the colours of a pixel side by side, to images from 0 to 1.
+def as_pictures(
+    images: Num[np.ndarray, "rows cols D"], shape: tuple[int, int, int] | None = None
+) -> Float[np.ndarray, "rows cols H W C"]:
+    """Reshape flattened images 0 … 255, grey or with the colours of a pixel side by side, to images from 0 to 1.
+
+    Args:
+        images: flattened images.
+        shape: height, width and colours of an image; by default it is square.
 
     Raises:
-        ValueError: if D is neither a square number nor three times one.
+        ValueError: if no shape is given and D is neither a square number nor three times one.
     """
+    if shape is not None:
+        return as_images(images, *shape)
     size = images.shape[-1]
     for channels in (1, 3):  # no number is both: 3 is no square of a fraction
         side = round((size / channels) ** 0.5)

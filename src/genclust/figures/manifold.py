@@ -8,27 +8,31 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from genclust.figures.images import as_squares, image_grid
+from genclust.figures.images import as_pictures, image_grid
 from genclust.figures.latent import box
-from genclust.figures.scatter import class_scatter
+from genclust.figures.scatter import coloured_scatter
 from genclust.figures.style import PAGE_WIDTH
 
+#: Height, width and colours of an image; None if it is square.
+Shape = tuple[int, int, int] | None
 
-def as_grid(decoded: Num[np.ndarray, "N D"]) -> Float[np.ndarray, "n n H W C"]:
+
+def as_grid(decoded: Num[np.ndarray, "N D"], shape: Shape = None) -> Float[np.ndarray, "n n H W C"]:
     """Decoded images of N points as a square grid, n × n of them; those beyond n² are left out."""
     n = math.isqrt(len(decoded))
-    return as_squares(decoded[: n * n].reshape(n, n, -1))
+    return as_pictures(decoded[: n * n].reshape(n, n, -1), shape)
 
 
-def manifold(decoded: Num[np.ndarray, "N D"], title: str) -> None:
+def manifold(decoded: Num[np.ndarray, "N D"], title: str, shape: Shape = None) -> None:
     """Figure with the images decoded from a square grid of N latent points.
 
     Args:
         decoded: flattened images, 0 … 255, grey or in colours.
         title: title above the figure.
+        shape: size of an image; square by default.
     """
     _, ax = plt.subplots(figsize=(0.6 * PAGE_WIDTH, 0.62 * PAGE_WIDTH))
-    image_grid(ax, as_grid(decoded))
+    image_grid(ax, as_grid(decoded, shape))
     ax.set_title(title)
 
 
@@ -44,26 +48,24 @@ def latent_map(
         title: title above the figure.
     """
     _, ax = plt.subplots(figsize=(0.75 * PAGE_WIDTH, 0.7 * PAGE_WIDTH))
-    if labels is None:
-        ax.plot(*z.T, ".", markersize=2)
-    else:
-        class_scatter(ax, z, labels, [str(c) for c in range(int(labels.max()) + 1)])
+    coloured_scatter(ax, z, labels)
     box(ax, grid)
     ax.set_title(title)
 
 
-def class_manifolds(decoded: Num[np.ndarray, "K N D"], columns: int = 5) -> None:
+def class_manifolds(decoded: Num[np.ndarray, "K N D"], columns: int = 5, shape: Shape = None) -> None:
     """Figure with the images decoded from the same grid of latent points, one panel for each of K classes.
 
     Args:
         decoded: flattened images, 0 … 255, grey or in colours.
         columns: number of classes side by side.
+        shape: size of an image; square by default.
     """
     rows = -(-len(decoded) // columns)
     _, axes = plt.subplots(rows, columns, figsize=(PAGE_WIDTH, 1.6 * rows), squeeze=False)
     for k, ax in enumerate(axes.flat):
         if k < len(decoded):
-            image_grid(ax, as_grid(decoded[k]))
+            image_grid(ax, as_grid(decoded[k], shape))
             ax.set_title(f"y = {k}", fontsize="small")
         else:
             ax.axis("off")

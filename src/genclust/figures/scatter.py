@@ -70,20 +70,34 @@ def class_scatter(
         ax.legend(handles=keys, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=2, handletextpad=0.1)
 
 
-def scatter_panels(panels: Mapping[str, Float[np.ndarray, "N 2"]], labels: Int[np.ndarray, " N"]) -> None:
-    """Figure with several projections of the same points, coloured by class, two panels per row.
+def coloured_scatter(ax: Axes, xy: Float[np.ndarray, "N 2"], labels: Int[np.ndarray, " N"] | None) -> None:
+    """Draw points coloured by class where classes are known and few enough to be told apart, otherwise in one colour.
+
+    Args:
+        ax: axes to draw on.
+        xy: positions.
+        labels: classes 0 … T-1, whose numbers are also their names; or None.
+    """
+    if labels is None or labels.max() >= len(CLASSES):
+        ax.plot(*xy.T, ".", markersize=3, rasterized=True)
+        ax.set(xticks=[], yticks=[], aspect="equal", adjustable="datalim")
+    else:
+        class_scatter(ax, xy, labels, [str(c) for c in range(int(labels.max()) + 1)])
+
+
+def scatter_panels(panels: Mapping[str, Float[np.ndarray, "N 2"]], labels: Int[np.ndarray, " N"] | None) -> None:
+    """Figure with several projections of the same points, two panels per row; see `coloured_scatter`.
 
     Args:
         panels: positions by title.
-        labels: classes 0 … T-1, whose numbers are also their names.
+        labels: classes 0 … T-1, or None.
     """
     rows = -(-len(panels) // 2)
     _, axes = plt.subplots(rows, 2, figsize=(PAGE_WIDTH, rows * PAGE_WIDTH / 2), squeeze=False)
     for ax in axes.flat[len(panels) :]:
         ax.axis("off")
-    names = [str(c) for c in range(int(labels.max()) + 1)]
     for ax, (title, xy) in zip(axes.flat, panels.items(), strict=False):
-        class_scatter(ax, xy, labels, names)
+        coloured_scatter(ax, xy, labels)
         ax.set_title(title)
 
 

@@ -61,23 +61,26 @@ def seeds_against_paper(
     Args:
         ax: axes to draw on.
         measured: the seeds' values for each score.
-        reported: the paper's mean and standard deviation (None where it gives none), by score.
+        reported: the paper's mean and standard deviation (None where it gives none), by score; scores that it has no
+            number for, or none to compare with, are not in it.
         ylabel: name of the values, with their unit.
 
     Raises:
-        ValueError: for a score that the paper does not report, or without any seed.
+        ValueError: for a score without any seed.
     """
-    if set(measured) - set(reported) or not all(measured.values()):
-        raise ValueError("every score needs at least one seed and the paper's number")
+    if not all(measured.values()):
+        raise ValueError("every score needs at least one seed")
     points = pd.DataFrame(
         [(name, value) for name, values in measured.items() for value in values], columns=["", ylabel]
     )
     sns.swarmplot(points, x="", y=ylabel, order=list(measured), size=4.5, alpha=0.8, color="C0", ax=ax)
     for i, (name, values) in enumerate(measured.items()):
-        mean, sd = reported[name]
         ax.hlines(sum(values) / len(values), i - 0.17, i + 0.17, color="C0", linewidth=2)
-        ax.errorbar(i + 0.3, mean, yerr=sd, fmt="D", color="C1", markersize=5, capsize=3)
+        if name in reported:
+            mean, sd = reported[name]
+            ax.errorbar(i + 0.3, mean, yerr=sd, fmt="D", color="C1", markersize=5, capsize=3)
     ax.plot([], [], "o", color="C0", label="each seed, and their mean")
-    ax.plot([], [], "D", color="C1", label="paper, mean ± sd")
+    if reported:
+        ax.plot([], [], "D", color="C1", label="paper, mean ± sd")
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, labelcolor=INK)  # above, where no seed lies
     ax.margins(x=0.02)

@@ -1,0 +1,62 @@
+"""What is known of a run without labels: sizes of its clusters, how sure it is of them, its bound on held-out data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Int
+
+from genclust.experiments.store import Record
+from genclust.models import MODELS
+
+#: What a learning curve holds besides the terms of the objective.
+NO_TERMS = ("epoch", "acc_hungarian", "confidence")
+
+
+def held_out_bound(record: Record) -> float:
+    """Lower bound on log p(x) of validation data at the end of training, in nats, by the rule of `Model.elbo`.
+
+    NaN for a seed that failed, and for a model without a bound, such as k-means.
+    """
+    if record.failed_at_step is not None or not record.curve:
+        return math.nan
+    return bound_of(record, record.curve[-1])
+
+
+def bound_of(record: Record, point: dict[str, float]) -> float:
+    """Bound at one point of the learning curve of a record: minus the sum of the terms that are no penalties."""
+    apart = (*NO_TERMS, *MODELS[record.config["model"]["name"]][0].penalties)
+    return -sum(value for name, value in point.items() if name not in apart)
+
+
+def confidence(record: Record) -> float:
+    """Mean over the test points of the probability of their cluster, in per cent; NaN where it was not kept."""
+    kept = record.arrays().get("confidence_test")
+    return math.nan if kept is None else 100 * float(np.mean(kept, dtype=np.float64))
+
+
+def cluster_sizes(record: Record) -> Int[np.ndarray, " used"]:
+    """Numbers of test points of the clusters that hold any, the largest first."""
+    clusters = record.arrays().get("clusters_test", np.zeros(0, dtype=np.int64))
+    _, sizes = np.unique(clusters, return_counts=True)
+    return np.sort(sizes)[::-1]
+
+
+def classes_or_clusters(arrays: Mapping[str, np.ndarray]) -> Int[np.ndarray, " N"] | None:
+    """What colours the points of a projection: their classes or, without labels, their clusters if all are shown.
+
+    Args:
+        arrays: arrays of a record with the evaluation ``projection``.
+    """
+    if "tsne_labels" in arrays:
+        return arrays["tsne_labels"].astype(np.int64)
+    points = next(len(array) for name, array in arrays.items() if name.startswith("tsne_"))
+    clusters = arrays.get("clusters_test")
+    return clusters.astype(np.int64) if clusters is not None and len(clusters) == points else None
+
+
+def sizes(record: Record) -> str:
+    """Sizes of the clusters as text, such as ``40, 31, 12``."""
+    return ", ".join(map(str, cluster_sizes(record)))

@@ -98,7 +98,7 @@ def cpu(
     threads: Threads = TWO,
     smoke: Smoke = False,
 ) -> None:
-    """Measure speed on a CPU, against pythae, ClustPy and an ordinary loop, on two threads; about ten minutes."""
+    """Measure speed on a CPU, against pythae, ClustPy and an ordinary loop, on two threads; about twenty minutes."""
     measure("cpu", rounds, threads, only, out, smoke)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from benchmarks import machine, peers
 from benchmarks.errors import errors
+from benchmarks.estimators import estimators
 from benchmarks.kernel_cases import Case, cases
 from benchmarks.machine import quiet
 from benchmarks.models import VAE
@@ -111,6 +112,7 @@ CPU: dict[str, Callable[[Setup], Result]] = {
     "likelihood": likelihood,
     "cost": cost,
     "networks": paper_networks,
+    "estimators": estimators,
     "errors": errors,
     "unhelpful": unhelpful,
 }

@@ -20,7 +20,7 @@ from rich.table import Table
 from genclust import cli_book, cli_data, cli_own
 from genclust.cli_errors import one_sentence
 from genclust.experiments import audit as auditing
-from genclust.experiments import declaration, execution, planning, publishing, store, trained
+from genclust.experiments import declaration, execution, papers, planning, published_models, publishing, store
 from genclust.experiments import schema as declaration_schema
 from genclust.experiments import status as running
 from genclust.experiments.naming import profile_of
@@ -305,7 +305,7 @@ def publish(
         own = store.Store(from_) if from_ else store.own()
         for one in rows:
             if weights:
-                where = trained.publish_weights(one, known, own).relative_to(root())
+                where = published_models.publish_weights(one, known, own).relative_to(root())
                 console.print(f"{experiment}/{one.name}, {profile}: its median seed to {where}")
                 continue
             records = publishing.publish(one, known, [own, store.waiting()], store.published())
@@ -382,7 +382,9 @@ def verdicts(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")
 @app.command()
 def schema() -> None:
     """Print the JSON schema of declarations, with which editors complete and check them."""
-    print(declaration_schema.text(), end="")
+    with one_sentence():
+        papers.register_models()
+        print(declaration_schema.text(), end="")
 
 
 def _bound(below: float | None, above: float | None) -> str:

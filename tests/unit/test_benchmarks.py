@@ -22,7 +22,7 @@ from genclust.figures import speed as draw
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the benchmarks are not part of the library
 
-from benchmarks import machine, timing
+from benchmarks import estimators, machine, timing
 from benchmarks.__main__ import measure
 from benchmarks.kernel_cases import Case, cases
 from benchmarks.runs import whole_batches
@@ -125,14 +125,15 @@ def test_a_file_is_whole_or_the_old_one(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("results")
-    measure("cpu", 1, 1, "precision,classes,kernels,likelihood,networks", folder / "cpu.json", smoke=True)
+    measure("cpu", 1, 1, "precision,classes,kernels,likelihood,networks,estimators", folder / "cpu.json", smoke=True)
     return folder
 
 
 def test_a_smoke_run_leaves_results_that_the_page_can_read(smoke: Path) -> None:
     found = page.read(smoke, "cpu")
     assert found["smoke"] and not found["complete"] and found["failed"] == {}
-    assert set(found["measurements"]) == {"precision", "classes", "kernels", "likelihood", "networks"}
+    names = {"precision", "classes", "kernels", "likelihood", "networks", "estimators"}
+    assert set(found["measurements"]) == names
     assert "failed" not in [key for case in found["measurements"]["kernels"].values() for key in case]
     assert str(Path.home()) not in (smoke / "cpu.json").read_text()
     assert "none of these numbers means anything" in page.warning(found, None)
@@ -149,6 +150,34 @@ def test_a_smoke_run_leaves_results_that_the_page_can_read(smoke: Path) -> None:
     assert summed["1 and one drawn, ms"].str.fullmatch(r"[\d.]+ \([\d.]+×\)").all()
     values, labels = page.bandwidths(found["measurements"]["kernels"])
     assert values.keys() == labels.keys() and all(len(group) == 2 for group in values.values())
+
+
+def test_a_smoke_run_counts_the_images_that_each_seed_trains_on_and_every_row(smoke: Path) -> None:
+    found = page.read(smoke, "cpu")["measurements"]["estimators"]
+    fits, predictions = found["fit"], found["predict"]
+    assert (fits["rows"], fits["trained on"]) == (600, 540)
+    assert {"GumbelClustering, 2 seeds", "GumbelClustering, 1 seed"} <= set(page.fits(fits)[""])
+    table = page.predictions(predictions)
+    assert list(table["rows"]) == ["3,000"] * 2 and list(table["MB of the rows"]) == ["2"] * 2
+    for variant in predictions["variants"].values():
+        assert len(variant["rounds"]) == 1 and variant["rounds"][0] > 0
+        if sys.platform == "linux":
+            assert 0 < variant["bytes above the rows"] < 1e9
+
+
+def test_fits_are_compared_round_by_round_with_their_least_and_greatest_ratio() -> None:
+    rounds = {"GumbelClustering, 10 seeds": [2000.0, 6000.0], "a peer": [1000.0, 2000.0]}
+    found = {"baseline": "GumbelClustering, 10 seeds", "variants": {k: {"rounds": v} for k, v in rounds.items()}}
+    table = page.fits(found).set_index("")
+    assert list(table.loc["a peer"]) == ["1,500 (1,000 to 2,000)", "2.50× (2.00 to 3.00)"]
+    assert table.loc["GumbelClustering, 10 seeds"].iloc[1] == "–"
+
+
+def test_memory_that_the_system_does_not_state_is_left_out() -> None:
+    variant = {"rounds": [5e4], "rows": 200_000, "bytes above the rows": None}
+    table = page.predictions({"bytes per row": 784, "variants": {"one tensor": variant}})
+    assert list(table.iloc[0])[1:] == ["200,000", "50,000 (50,000 to 50,000)", "157", "–"]
+    assert estimators._memory("VmHWM", "/no/such/file") is None
 
 
 def test_measurements_that_do_not_exist_are_refused(tmp_path: Path) -> None:

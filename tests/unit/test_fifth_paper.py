@@ -55,7 +55,7 @@ class Spheres(Model):
 
     def loss(self, x, scheduled, noise):
         bound = self.log_joint(x).logsumexp(-1)
-        return Terms(-bound.mean(-1), {"log_likelihood": bound})
+        return Terms(-bound.mean(-1), {"reconstruction": -bound})
 
     def cluster_posterior(self, x):
         return self.log_joint(x).log_softmax(-1)

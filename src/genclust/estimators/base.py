@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
+from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -29,7 +30,7 @@ from genclust.training.schedules import Schedule
 
 #: Rows without which there is nothing to hold out and to normalise by.
 LEAST_ROWS = 5
-#: Draws of bits, samples and held-out bounds come from this seed, so that they are the same at every call.
+#: Importance samples and held-out bounds come from this seed, so that they are the same at every call.
 SEED_OF_USE = 0
 
 
@@ -99,16 +100,27 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         """
         return self._fit(X)
 
-    def _fit(self, X: Any, known: np.ndarray | None = None) -> Self:
+    def _fit(self, X: Any, labels: Any = None) -> Self:
+        before = dict(vars(self))
+        try:
+            self._learn(X, labels)
+        except BaseException:  # what was fitted before stays whole
+            self.__dict__ = before
+            raise
+        return self
+
+    def _learn(self, X: Any, labels: Any) -> None:
         rows, image = self._validated(X, reset=True)
-        settings, training, device = self._refuse_unfit(rows, image)
-        if known is not None and len(known) != rows.shape[0]:
-            raise ValueError(f"X has {rows.shape[0]} rows, but there are {len(known)} labels.")
-        x = torch.cat(list(self.scaling_.chunks(rows)))
+        settings, training, general = self._refuse_unfit(rows, image)
+        device = checked_device(general.device)
+        known = self._known_classes(labels, rows.shape[0])
         rng = check_random_state(self.random_state)
-        seeds = [int(seed) for seed in rng.randint(2**31 - 1, size=self.n_init)]
+        x = torch.cat(list(self.scaling_.chunks(rows)))
+        seeds = [int(seed) for seed in rng.randint(2**31 - 1, size=general.n_init)]
         order = rng.permutation(len(x))
-        n_held_out = max(1, round(self.validation_fraction * len(x)))
+        if known is not None:  # to train on rather than to hold out
+            order = order[np.argsort(known[order] >= 0, kind="stable")]
+        n_held_out = _held_out(len(x), general.validation_fraction)
         held_out, rest = x[np.sort(order[:n_held_out])], np.sort(order[n_held_out:])
 
         module, _ = MODELS[self.model_name]
@@ -117,40 +129,45 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         run = Training(model, seeds, x[rest], training, device, labelled=labelled)
         curve = HeldOut(model, held_out.to(device), training)
         try:
-            self._train(run, curve)
+            self._train(run, curve, training.epochs)
         except KeyboardInterrupt:
             if run.epoch == 0:
                 raise
             model.eval()
             warnings.warn(
-                f"Training was interrupted after epoch {run.epoch} of {self.epochs}; what was learned is kept.",
-                stacklevel=3,
+                f"Training was interrupted after epoch {run.epoch} of {training.epochs}; what was learned is kept.",
+                stacklevel=4,
             )
         if model.recalibrates_batch_norm:
             recalibrate_batch_norm(model, run.x, seeds, training.batch_size)
         self._keep_best(run, curve, x, settings)
-        return self
 
-    def _train(self, run: Training, curve: HeldOut) -> None:
-        with tqdm(total=run.total_steps, disable=not self.verbose, unit="step") as bar:
+    def _known_classes(self, labels: Any, n: int) -> Int[np.ndarray, " N"] | None:
+        """The class of each of n rows, -1 where it is unknown; None unless a subclass learns from labels."""
+        return None
+
+    def _train(self, run: Training, curve: HeldOut, epochs: int) -> None:
+        bar = tqdm(total=run.total_steps, disable=not self.verbose, unit="step")
+        with bar, torch.enable_grad():  # whoever calls may have switched gradients off
 
             def report(loss: float, steps: int) -> None:
                 bar.set_postfix_str(f"objective {loss:.1f} nats", refresh=False)
                 bar.update(steps)
 
-            run.run(curve.point, range(1, self.epochs + 1), report)
+            run.run(curve.point, range(1, epochs + 1), report)
 
     @torch.no_grad()
     def _keep_best(self, run: Training, curve: HeldOut, x: Tensor, settings: Any) -> None:
         """Set the fitted attributes."""
-        failed = [progress.failed_at_step is not None for progress in run.progress]
-        if all(failed):
-            raise ValueError(
-                "Training diverged: the objective of every seed became infinite or no number, of the first at step "
-                f"{run.progress[0].failed_at_step}; take a smaller learning_rate, or scale the columns of X."
-            )
+        failed = np.array([progress.failed_at_step is not None for progress in run.progress])
         bounds = curve.bounds(run.epoch)
-        bounds[failed] = -np.inf
+        bounds[failed | ~np.isfinite(bounds)] = -np.inf
+        if not np.isfinite(bounds).any():
+            steps = [progress.failed_at_step for progress in run.progress if progress.failed_at_step is not None]
+            raise ValueError(
+                f"Training diverged: the objective of every seed became infinite or no number, of the first at step "
+                f"{min(steps, default=run.step)}; take a smaller learning_rate, or scale the columns of X."
+            )
         self.seeds_ = run.seeds
         self.bounds_ = bounds
         self.best_ = int(bounds.argmax())
@@ -169,31 +186,35 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     def _describe_rows(self, model: Model, x: Float[Tensor, "N D"]) -> None:
         """Fitted attributes that hold something of every row, by all seeds; none unless a subclass has them."""
 
-    def _refuse_unfit(self, rows: Any, image: tuple[int, ...] | None) -> tuple[Any, TrainingSettings, str]:
+    def _refuse_unfit(self, rows: Any, image: tuple[int, ...] | None) -> tuple[Any, TrainingSettings, GeneralSettings]:
         """Settings of model and training, once nothing is wrong with parameters and rows."""
         name, n, given = type(self).__name__, rows.shape[0], self._given()
         general = read(GeneralSettings, {f.name: given[f.name] for f in fields(GeneralSettings)}, name)
         if n < LEAST_ROWS:
             raise ValueError(f"{name} needs {LEAST_ROWS} rows or more, and X has n_samples={n}, too few to learn from.")
-        if isinstance(K := given.get("n_clusters"), int) and n < K:
-            raise ValueError(f"n_clusters={K} is more than the {n} rows of X; take {n} clusters or fewer.")
+        if n - _held_out(n, general.validation_fraction) < 2:
+            raise ValueError(
+                f"validation_fraction={general.validation_fraction:g} leaves less than two of {n} rows to train on; "
+                "take a smaller share."
+            )
+        of_layers = given.get("n_clusters")
+        for K in of_layers if isinstance(of_layers, (tuple, list)) else (of_layers,):
+            if isinstance(K, int) and n < K:
+                raise ValueError(f"n_clusters={K} is more than the {n} rows of X; take {n} clusters or fewer.")
         if rows.max() == rows.min():
             raise ValueError(f"All values of X are {rows.max():g}; there is nothing to learn from.")
         module, settings_type = MODELS[self.model_name]
         declared = {f.name: given[f.name] for f in fields(settings_type) if f.name in given}
         declared |= {**self.model_constants, **self._derived(rows, image)}
         settings: Any = read(settings_type, declared, name)
-        bits = module.unit_interval or declared.get("likelihood") == "bernoulli"
-        self.scaling_ = Scaling.fitted(rows, general.scale, bits, image is not None)
+        pixels = image is not None or given.get("image_shape") is not None
+        self.scaling_ = Scaling.fitted(rows, general.scale, _bits(module, settings), pixels)
         module(1, rows.shape[1], settings)  # settings that do not fit each other are refused here
-        return settings, self._training_settings(), checked_device(general.device)
+        return settings, self._training_settings(), general
 
     def _given(self) -> dict[str, Any]:
         """The parameters, with plain numbers in place of NumPy's."""
-        return {
-            name: value.item() if isinstance(value, np.generic) else value
-            for name, value in self.get_params(deep=False).items()
-        }
+        return {name: _plain(value) for name, value in self.get_params(deep=False).items()}
 
     def _derived(self, rows: Any, image: tuple[int, ...] | None) -> dict[str, Any]:
         """Settings of the model that follow from X."""
@@ -221,14 +242,15 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
                     f"{type(self).__name__}.{name} must be a positive number, or two: at the start of training and at "
                     f"its end; not {value!r}."
                 )
-        return Schedule("constant" if start == end else shape, float(start), float(end), share * self.epochs)
+        epochs = self._given()["epochs"]
+        return Schedule("constant" if start == end else shape, float(start), float(end), share * epochs)
 
     def _warm_up(self, shape: Any = "linear") -> dict[str, Schedule]:
         """The weight of a bound's latent terms, which rises to 1 in a share of all epochs."""
         share = self._given()["warm_up"]
         if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
             raise SettingError(f"{type(self).__name__}.warm_up must lie between 0 and 1, not {share!r}.")
-        return {"warm_up": Schedule(shape, 0.0, 1.0, share * self.epochs)}
+        return {"warm_up": Schedule(shape, 0.0, 1.0, share * self._given()["epochs"])}
 
     # ---- using what was fitted
 
@@ -307,7 +329,8 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             The bound, estimated with one sample per row; the same at every call.
         """
         rows = self._rows(X)
-        curve = HeldOut(self.model_, torch.cat(list(self.scaling_.chunks(rows))), self._training_settings())
+        x = torch.cat(list(self.scaling_.chunks(rows))).to(next(self.model_.parameters()).device)
+        curve = HeldOut(self.model_, x, self._training_settings())
         return float(curve.bounds(self.n_epochs_)[0])
 
     def _outputs(self, X: Any, function: Callable[[Tensor], Tensor]) -> np.ndarray:
@@ -327,14 +350,21 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     def _validated(self, X: Any, reset: bool) -> tuple[Any, tuple[int, ...] | None]:
         """Finite rows of as many columns as were fitted, and the shape of an image where X holds images."""
         rows, image = as_rows(X)
-        kinds = [np.float32, np.float64, np.uint8]
-        rows = validate_data(self, rows, reset=reset, accept_sparse="csr", dtype=kinds, ensure_min_samples=1)
+        kinds = [np.float64, np.float32, np.uint8]  # the first is what all others, and lists, become
+        rows = validate_data(self, rows, reset=reset, accept_sparse="csr", dtype=kinds, ensure_all_finite=False)
+        if rows.dtype != np.uint8 and (place := _not_finite(rows)):
+            raise ValueError(
+                f"X holds NaN or infinity, first in row {place[0]}, column {place[1]}; leave out such rows, or fill "
+                "them in."
+            )
         if reset:
             self.image_shape_ = image
         elif image is not None and self.image_shape_ is not None and image != self.image_shape_:
             raise ValueError(f"Images of {image} cannot be shown to a model of images of {self.image_shape_}.")
-        if rows.dtype != np.uint8 and abs(rows).max() > np.finfo(np.float32).max:
+        if rows.dtype == np.float64 and max(rows.max(), -rows.min()) > np.finfo(np.float32).max:
             raise ValueError("X holds values that are too large for float32; scale its columns.")
+        if not reset:
+            self.scaling_.refuse_other_units(rows, _bits(type(self.model_), self.model_.settings))
         return rows, image
 
     def _shaped(self, x: Tensor | np.ndarray) -> np.ndarray:
@@ -388,6 +418,9 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         from genclust.estimators.saving import load
 
         return load(Path(path), cls)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -445,15 +478,56 @@ class HeldOut:
 
 
 def encoder_input(model: Model, x: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
-    """Rows as q sees them: themselves or, for a model of bits, one where they exceed a threshold.
+    """Rows as q sees them: themselves or, for a model of bits, one with the probability of the grey value.
 
-    The thresholds are drawn once for every column, from U(0, 1): each bit is one with the probability of the grey
-    value, as in training, and the bits of a row do not depend on which rows stand beside it.
+    Every row has random numbers of its own, which follow from what it holds: its bits are the same at every call, and
+    do not depend on which rows stand beside it.
     """
     if not isinstance(model, BernoulliModel):
         return x
-    thresholds = Noise([SEED_OF_USE], "thresholds of bits").uniform(x.shape[1])[0].to(x.device)
-    return (thresholds < x * (255 / model.settings.divisor)).to(x.dtype)
+    return (_uniform_of_rows(x) < x * (255 / model.settings.divisor)).to(x.dtype)
+
+
+def _uniform_of_rows(x: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
+    """U(0, 1) numbers that are functions of the row, to 1/64 of its values, and of the column."""
+    columns = np.arange(x.shape[1], dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    # Edges at odd places, so that no rounding error moves a multiple of 1/255, 1/256 or 1/100 over one:
+    held = (64 * x.cpu().numpy().clip(0, 1) + 0.37).astype(np.uint64)
+    of_row = _mixed(_mixed(held + columns).sum(1, keepdims=True, dtype=np.uint64))
+    return torch.from_numpy((_mixed(of_row + columns) >> np.uint64(40)).astype(np.float32) / 2**24).to(x.device)
+
+
+def _mixed(words: np.ndarray) -> np.ndarray:
+    """SplitMix64's finaliser: 64 bits of which each depends on all 64 that come in."""
+    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return words ^ (words >> np.uint64(31))
+
+
+def _bits(module: type[Model], settings: Any) -> bool:
+    """Whether a model of these settings needs values in [0, 1]."""
+    return module.unit_interval or getattr(settings, "likelihood", None) == "bernoulli"
+
+
+def _not_finite(rows: Any) -> tuple[int, int] | None:
+    """Row and column of the first value that is no finite number."""
+    if np.isfinite(rows.data if sparse.issparse(rows) else rows).all():
+        return None
+    coordinates = sparse.coo_array(rows)
+    at = int(np.flatnonzero(~np.isfinite(coordinates.data))[0])
+    return int(coordinates.row[at]), int(coordinates.col[at])
+
+
+def _held_out(n: int, fraction: float) -> int:
+    """How many of n rows no seed trains on."""
+    return max(1, round(fraction * n))
+
+
+def _plain(value: Any) -> Any:
+    """Plain numbers in place of NumPy's, in a tuple or list too."""
+    if isinstance(value, (tuple, list)):
+        return tuple(map(_plain, value))
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _labelled(known: np.ndarray, rest: np.ndarray, replicas: int) -> tuple[Tensor, Tensor] | None:

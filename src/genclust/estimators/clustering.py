@@ -13,10 +13,11 @@ from torch import Tensor
 
 from genclust.estimators.base import DeepEstimator, encoder_input
 from genclust.estimators.density import DensityEstimator
-from genclust.estimators.inputs import CHUNK
+from genclust.estimators.inputs import CHUNK, in_unit_interval
 from genclust.models import Model
 from genclust.models.inference import in_chunks
 from genclust.settings import SettingError
+from genclust.streams import Noise
 from genclust.training.schedules import Schedule
 
 
@@ -103,7 +104,11 @@ class ClusterEstimator(ClusterMixin, DeepEstimator):
         K = self.n_clusters_
         if isinstance(cluster, bool) or not isinstance(cluster, (int, np.integer)) or not 0 <= cluster < K:
             raise ValueError(f"cluster must be a whole number from 0 to {K - 1}, not {cluster!r}.")
-        return self._shaped(cast(Any, self.model_).sample_clusters(n_samples, noise)[0, cluster])
+        return self._shaped(self._of_cluster(n_samples, noise, int(cluster)))
+
+    def _of_cluster(self, n: int, noise: Noise, cluster: int) -> Float[Tensor, "n D"]:
+        """Means of p(x|·) for ``n`` draws of the latent variables given a cluster."""
+        return cast(Any, self.model_).sample_clusters(n, noise)[0, cluster]
 
     @torch.no_grad()
     def _describe_rows(self, model: Model, x: Float[Tensor, "N D"]) -> None:
@@ -117,11 +122,11 @@ class ClusterEstimator(ClusterMixin, DeepEstimator):
         self.cluster_sizes_ = np.bincount(self.labels_, minlength=chunks[0].shape[-1])
 
     def _likelihood(self, rows: Any, likelihood: Any) -> dict[str, Any]:
-        """``auto`` is Bernoulli for values in [0, 1] and grey levels, and Gaussian for all others."""
+        """``auto`` is Bernoulli for values in [0, 1] and grey levels, unless they are standardised; else Gaussian."""
         if likelihood != "auto":
             return {}
-        inside = rows.dtype == np.uint8 or (rows.min() >= 0 and rows.max() <= 1)
-        return {"likelihood": "bernoulli" if inside else "gaussian"}
+        inside = rows.dtype == np.uint8 or in_unit_interval(rows)
+        return {"likelihood": "bernoulli" if inside and self.scale != "standard" else "gaussian"}
 
 
 class GumbelClustering(ClusterEstimator):
@@ -325,6 +330,12 @@ class GMVAE(ClusterEstimator):
                 )
         return derived
 
+    def _of_cluster(self, n: int, noise: Noise, cluster: int) -> Float[Tensor, "n D"]:
+        # The model's sample_clusters has w = 0, as the paper's Figure 3a; a draw from the cluster draws w too.
+        model, s = cast(Any, self.model_), cast(Any, self.model_).settings
+        p_x = model.p_x(noise.normal(n, s.w_dim)).map(lambda t: t[:, :, cluster])
+        return model.decode(p_x.draw(noise.normal(n, s.x_dim)))[0]
+
 
 class CaGeM(ClusterEstimator, DensityEstimator):
     """Cluster-aware generative model of bits: a likelihood, and clusters that some labels may name.
@@ -421,9 +432,11 @@ class CaGeM(ClusterEstimator, DensityEstimator):
         ValueError
             If X, ``labels`` or a parameter cannot be used, before any training; or if every seed's training diverged.
         """
-        return self._fit(X, None if labels is None else self._classes(labels))
+        return self._fit(X, labels)
 
-    def _classes(self, labels: Any) -> Int[np.ndarray, " N"]:
+    def _known_classes(self, labels: Any, n: int) -> Int[np.ndarray, " N"] | None:
+        if labels is None:
+            return None
         classes, K = np.asarray(labels), self.n_clusters
         whole = classes.ndim == 1 and classes.dtype.kind in "iu"
         if not whole or not ((classes >= -1) & (classes < K)).all() or not (classes >= 0).any():
@@ -431,6 +444,8 @@ class CaGeM(ClusterEstimator, DensityEstimator):
                 f"labels must hold a whole number from 0 to {K - 1} for every row, or -1 where its class is unknown, "
                 "and name the class of one row at least."
             )
+        if len(classes) != n:
+            raise ValueError(f"X has {n} rows, but there are {len(classes)} labels.")
         return classes.astype(np.int64)
 
     def _schedules(self) -> dict[str, Schedule]:
@@ -545,9 +560,12 @@ class VLAC(ClusterEstimator):
         return {f"y{layer}": of_layer(f"y{layer}") for layer in model.clustered}
 
     def _derived(self, rows: Any, image: tuple[int, ...] | None) -> dict[str, Any]:
-        shape = self.image_shape or image or (1, rows.shape[1])
-        if len(shape) not in (2, 3):
-            raise SettingError(f"VLAC.image_shape must be height, width and colours, not {shape}.")
+        for name in ("z_dims", "channels"):
+            if not isinstance(value := getattr(self, name), (tuple, list)):
+                raise SettingError(f"VLAC.{name} must be a list of one number for each layer, not {value!r}.")
+        shape = (image or (1, rows.shape[1])) if self.image_shape is None else self._given()["image_shape"]
+        if not isinstance(shape, (tuple, list)) or len(shape) not in (2, 3):
+            raise SettingError(f"VLAC.image_shape must be height, width and colours, not {shape!r}.")
         height, width, colours = (*shape, 1)[:3]
         derived: dict[str, Any] = {"height": height, "width": width, "colours": colours}
         if isinstance(K := self._given()["n_clusters"], int):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from scipy import sparse
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from genclust.settings import SettingError
@@ -27,11 +29,26 @@ def as_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
         X: rows ``[N, D]``, or images ``[N, H, W]`` or ``[N, H, W, C]``; NumPy, pandas, SciPy sparse or PyTorch.
     """
     if isinstance(X, Tensor):
-        X = X.detach().cpu().numpy()
+        X = X.detach().cpu()
+        X = X.float().numpy() if X.dtype == torch.bfloat16 else X.numpy()
+    if isinstance(X, (list, tuple)) and len(X) and getattr(X[0], "ndim", 1) in (2, 3):
+        X = _stacked(X)
     if getattr(X, "ndim", 2) in (3, 4):
         images = np.asarray(X)
-        return images.reshape(len(images), -1), images.shape[1:]
+        return images.reshape(len(images), math.prod(images.shape[1:])), images.shape[1:]
     return X, None
+
+
+def _stacked(images: Sequence[Any]) -> np.ndarray:
+    shapes = sorted({tuple(image.shape) for image in images})
+    if len(shapes) > 1:
+        raise ValueError(f"Images must all have one shape, and there are some of {shapes[0]} and some of {shapes[1]}.")
+    return np.stack([np.asarray(image) for image in images])
+
+
+def in_unit_interval(rows: Any) -> bool:
+    """Whether all values lie in [0, 1], but for rounding errors such as scikit-learn's MinMaxScaler makes."""
+    return bool(rows.min() >= -1e-6 and rows.max() <= 1 + 1e-6)
 
 
 @dataclass(frozen=True)
@@ -39,7 +56,8 @@ class Scaling:
     """How columns are scaled for a model, and generated values back: ``x = (X - shift) / scale``.
 
     Attributes:
-        kind: ``none`` (values are used as they are), ``grey`` (levels 0 … 255), ``minmax`` or ``standard``.
+        kind: ``none`` (values are used as they are), ``grey`` (uint8 levels 0 … 255, or numbers in [0, 1]),
+            ``minmax`` or ``standard``.
         shift: of every column, or one for all.
         scale: likewise, positive.
     """
@@ -54,7 +72,7 @@ class Scaling:
 
         Args:
             rows: ``[N, D]``, dense or sparse.
-            asked: ``auto`` takes uint8 as grey levels, leaves values in [0, 1] as they are, and otherwise brings
+            asked: ``auto`` leaves values in [0, 1] as they are, takes other uint8 as grey levels, and otherwise brings
                 columns to [0, 1] (``minmax``) for a model that needs them there, or to mean 0 and variance 1.
             unit_interval: whether the model needs values in [0, 1].
             images: whether all columns share one range, as pixels do.
@@ -63,9 +81,9 @@ class Scaling:
             SettingError: if ``asked`` leaves values outside [0, 1] for a model that needs them there.
         """
         low, high = rows.min(), rows.max()
-        inside = low >= 0 and high <= 1
-        if rows.dtype == np.uint8 and asked in ("auto", "none"):
-            return cls("grey", np.zeros(1, np.float32), np.full(1, 255, np.float32))
+        inside = in_unit_interval(rows)
+        if rows.dtype == np.uint8 and not inside and asked in ("auto", "none"):
+            return cls("grey", np.zeros(1), np.full(1, 255.0))
         kind = asked
         if asked == "auto":
             kind = "none" if inside else "minmax" if unit_interval else "standard"
@@ -75,26 +93,48 @@ class Scaling:
                 "or, where the model has a Gaussian likelihood, likelihood='gaussian'."
             )
         if kind == "none":
-            return cls("none", np.zeros(1, np.float32), np.ones(1, np.float32))
+            return cls("none", np.zeros(1), np.ones(1))
         if kind == "minmax":
             if images:
-                least, most = np.full(1, low), np.full(1, high)
+                least, most = np.full(1, float(low)), np.full(1, float(high))
             else:
                 least, most = _dense(rows.min(axis=0)), _dense(rows.max(axis=0))
-            return cls("minmax", least.astype(np.float32), _positive(most - least))
-        mean = _dense(rows.mean(axis=0))
-        square = rows.multiply(rows).mean(axis=0) if sparse.issparse(rows) else None
-        sd = rows.std(axis=0) if square is None else np.sqrt(np.maximum(_dense(square) - mean**2, 0))
+            return cls("minmax", least, _positive(most - least))
+        scaler = StandardScaler(with_mean=False).fit(rows)  # in float64, whatever the rows are
+        mean, sd = scaler.mean_, scaler.scale_
         if images:
-            sd = np.full(1, float(np.sqrt((sd**2).mean() + mean.var())))
-            mean = np.full(1, float(mean.mean()))
-        return cls("standard", mean.astype(np.float32), _positive(sd))
+            sd = np.full(1, np.sqrt(scaler.var_.mean() + mean.var()))
+            mean = np.full(1, mean.mean())
+        return cls("standard", mean, _positive(sd))
 
     def apply(self, rows: Any) -> Float[Tensor, "N D"]:
-        """Rows as the model sees them, in float32; what lies outside the range that was fitted is put on its edge."""
+        """Rows as the model sees them, in float32; what lies outside the range that ``minmax`` fitted is put on its
+        edge."""
         x = rows.toarray() if sparse.issparse(rows) else np.asarray(rows)
-        scaled = (x.astype(np.float32) - self.shift) / self.scale
+        if self.kind == "none" or (self.kind == "grey" and x.dtype != np.uint8):
+            return torch.from_numpy(x.astype(np.float32))
+        if self.kind == "grey":
+            return torch.from_numpy(x.astype(np.float32) / np.float32(255))
+        scaled = ((x - self.shift) / self.scale).astype(np.float32)
         return torch.from_numpy(scaled.clip(0, 1) if self.kind == "minmax" else scaled)
+
+    def refuse_other_units(self, rows: Any, bits: bool) -> None:
+        """Refuse grey levels where a model was fitted on values in [0, 1], and numbers that are no grey levels.
+
+        Args:
+            rows: to be shown to a model that was fitted on rows of this scaling.
+            bits: whether the model needs values in [0, 1].
+
+        Raises:
+            ValueError: if their units are others.
+        """
+        if self.kind == "grey" and rows.dtype != np.uint8 and not (rows.min() >= 0 and rows.max() <= 1):
+            raise ValueError(
+                "The model was fitted on grey levels of the type uint8, and X is of another type, spanning "
+                f"{rows.min():g} to {rows.max():g}; give uint8, or values in [0, 1]."
+            )
+        if self.kind == "none" and bits and rows.dtype == np.uint8 and rows.max() > 1:
+            raise ValueError("The model was fitted on values in [0, 1], and X holds grey levels; divide them by 255.")
 
     def chunks(self, rows: Any) -> Iterator[Float[Tensor, "B D"]]:
         """Some rows at a time, so that memory does not grow with their number."""
@@ -104,7 +144,7 @@ class Scaling:
     def restore(self, x: Float[Tensor, "*B D"]) -> Float[np.ndarray, "*B D"]:
         """Generated values in the units of X; grey levels stay numbers in [0, 1]."""
         values = x.cpu().numpy()
-        return values if self.kind in ("none", "grey") else values * self.scale + self.shift
+        return values if self.kind in ("none", "grey") else (values * self.scale + self.shift).astype(np.float32)
 
     def to_unit(self, x: Float[Tensor, "*B D"]) -> Float[np.ndarray, "*B D"]:
         """Rows as the model sees them, as brightness from 0 to 1 for pictures."""
@@ -118,4 +158,4 @@ def _dense(row: Any) -> np.ndarray:
 
 def _positive(scale: np.ndarray) -> Float[np.ndarray, " D"]:
     """1 for columns that hold one value only, which the shift then takes to 0."""
-    return np.where(scale > 0, scale, 1).astype(np.float32)
+    return np.where(scale > 0, scale, 1)

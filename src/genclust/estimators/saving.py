@@ -57,18 +57,19 @@ def save(estimator: DeepEstimator, path: Path, half: bool = False, card: str = "
     Args:
         estimator: fitted.
         path: the folder; one that holds a saved estimator is replaced.
-        half: whether weights are written in half precision.
+        half: whether weights are written in half precision, except those that do not fit its range.
         card: text for people; by default what the estimator knows of itself.
 
     Raises:
         ModelError: if the folder holds something else.
         OSError: if it cannot be written.
     """
+    path = path.expanduser().resolve()
     refuse_to_replace(path)
     fitted = vars(estimator)
     weights = {f"model.{name}": tensor.cpu() for name, tensor in estimator.model_.state_dict().items()}
     if half:
-        weights = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+        weights = {name: _halved(tensor) for name, tensor in weights.items()}
     arrays = {name: torch.tensor(fitted[name]) for name in ARRAYS if name in fitted}
     scaling = {f"scaling.{side}": torch.from_numpy(getattr(estimator.scaling_, side)) for side in ("shift", "scale")}
     content = tensors_as_bytes({name: t.contiguous() for name, t in (weights | arrays | scaling).items()})
@@ -80,7 +81,7 @@ def save(estimator: DeepEstimator, path: Path, half: bool = False, card: str = "
         "image_shape": estimator.image_shape_,
         "feature_names": None if "feature_names_in_" not in fitted else list(estimator.feature_names_in_),
         "scaling": estimator.scaling_.kind,
-        "fitted": {name: fitted[name] for name in PLAIN if name in fitted},
+        "fitted": {name: fitted[name] for name in PLAIN},
         "half_precision": half,
         "sha256": hashlib.sha256(content).hexdigest(),
         "genclust": version("genclust"),
@@ -91,11 +92,23 @@ def save(estimator: DeepEstimator, path: Path, half: bool = False, card: str = "
         (Path(new) / WEIGHTS).write_bytes(content)
         (Path(new) / DESCRIPTION).write_text(text + "\n", encoding="utf8")
         (Path(new) / CARD).write_text(card or describe(estimator), encoding="utf8")
-        if path.exists():
-            shutil.rmtree(path)
         os.chmod(new, 0o755)
-        os.rename(new, path)
+        _replace(path, Path(new))
         Path(new).mkdir()  # for the context manager to remove
+
+
+def _replace(path: Path, new: Path) -> None:
+    """Put the folder ``new`` in the place of ``path``, or leave what is there."""
+    old = new.with_name(f"{new.name}-replaced")
+    try:
+        if path.exists():
+            os.rename(path, old)
+        os.rename(new, path)
+    except BaseException:
+        if old.exists() and not path.exists():
+            os.rename(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def refuse_to_replace(path: Path) -> None:
@@ -104,8 +117,13 @@ def refuse_to_replace(path: Path) -> None:
     Raises:
         ModelError: if so.
     """
-    if path.exists() and not (path / DESCRIPTION).is_file() and not (path.is_dir() and not any(path.iterdir())):
+    if not path.exists():
+        return
+    held = {entry.name for entry in path.iterdir()} if path.is_dir() else {""}
+    if held and DESCRIPTION not in held:
         raise ModelError(f"{path} exists and holds no saved model; give a folder that does not exist yet.")
+    if others := sorted(held - {WEIGHTS, DESCRIPTION, CARD}):
+        raise ModelError(f"{path} holds {others[0]!r} beside a saved model; give another folder, or move it away.")
 
 
 def load(path: Path | str, kind: type[E] = DeepEstimator) -> E:
@@ -135,8 +153,10 @@ def load(path: Path | str, kind: type[E] = DeepEstimator) -> E:
         raise ModelError(f"{folder / WEIGHTS} is damaged or altered: its SHA-256 is not that of {DESCRIPTION}.")
     try:
         return cast(E, _restored(cls, description, read_tensors(content)))
-    except (SafetensorError, KeyError, TypeError, RuntimeError, SettingError) as error:
-        raise ModelError(f"{folder} is damaged: {str(error).splitlines()[0]}.") from None
+    except (SafetensorError, LookupError, TypeError, ValueError, AttributeError, RuntimeError, MemoryError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = f"it lacks {reason}" if isinstance(error, KeyError) else reason
+        raise ModelError(f"{folder} is damaged: {reason.rstrip('.')}.") from None
 
 
 def published() -> list[str]:
@@ -171,8 +191,10 @@ def folder_of(path: Path | str) -> Path:
 def _description(folder: Path) -> dict[str, Any]:
     try:
         description = json.loads((folder / DESCRIPTION).read_text(encoding="utf8"))
-        fmt, _, _ = description["format"], description["estimator"], description["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
+        fmt, name, _ = description["format"], description["estimator"], description["sha256"]
+        if not isinstance(name, str):
+            raise TypeError
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise ModelError(f"{folder / DESCRIPTION} is damaged, or no description of a saved model.") from None
     if fmt != FORMAT:
         raise ModelError(f"{folder} is in format {fmt!r}, and this version of genclust reads format {FORMAT}.")
@@ -184,13 +206,13 @@ def _restored(cls: type[DeepEstimator], description: Mapping[str, Any], tensors:
         name: tuple(value) if isinstance(value, list) else value for name, value in description["parameters"].items()
     }
     estimator = cls(**parameters)
-    for name, value in description["fitted"].items():
-        setattr(estimator, name, value)
+    for name in PLAIN:
+        setattr(estimator, name, description["fitted"][name])
     for name in ARRAYS:
         if name in tensors:
             setattr(estimator, name, tensors[name].numpy())
     if description["feature_names"] is not None:
-        estimator.feature_names_in_ = np.array(description["feature_names"], dtype=object)
+        estimator.feature_names_in_ = np.array(list(description["feature_names"]), dtype=object)
     shape = description["image_shape"]
     estimator.image_shape_ = None if shape is None else tuple(shape)
     sides = (tensors[f"scaling.{side}"].numpy() for side in ("shift", "scale"))
@@ -244,6 +266,12 @@ SCALED = {
     "minmax": "brought to [0, 1]",
     "standard": "brought to mean 0 and variance 1",
 }
+
+
+def _halved(tensor: Tensor) -> Tensor:
+    """In half precision, where the values fit its range: some variances of batch normalisation do not."""
+    fits = tensor.is_floating_point() and tensor.abs().max() <= torch.finfo(torch.float16).max
+    return tensor.half() if fits else tensor
 
 
 def _tuple(value: Any) -> Any:

@@ -14,7 +14,7 @@ import torch
 from genclust import data as datasets
 from genclust.data import DataError, DataSet
 from genclust.estimators import saving
-from genclust.estimators.trained import from_trained, kind_of
+from genclust.estimators.from_run import from_trained, kind_of
 from genclust.evaluation import registry
 from genclust.evaluation.results import Results
 from genclust.experiments import baselines, locks, papers, workers

@@ -395,7 +395,8 @@ def mixture(
         log_weights: log π, used as it is: log-probabilities, not logits, or log_prob is off by their log-sum
             (the responsibilities are not).  -inf is an empty component, whose log-responsibility is -inf.
         means, log_vars: parameters of the components; ``*P``, like ``*W`` and ``*Q``, broadcasts to ``*B``.
-        q_mean, q_log_var, q_z: q(z) = N(q_mean, exp(q_log_var)) and the probabilities of q(k), all or none.
+        q_mean, q_log_var: mean and log-variance of q(z), the Gaussian of the point; given with ``q_z`` or not at all.
+        q_z: probabilities of q(k), the component (the cluster z of GMVAE, whose x is the point z here).
 
     Raises:
         ValueError: if shapes do not fit, or q is given in part.

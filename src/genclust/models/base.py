@@ -21,7 +21,8 @@ class Terms:
 
     Attributes:
         objective: quantity to minimise, averaged over the batch, ``[R]``, in nats.
-        terms: named per-example terms ``[R, B]``, unweighted, in nats.
+        terms: named per-example terms ``[R, B]``, unweighted, in nats, each of them a cost: without the model's
+            ``penalties`` they sum to the negative evidence lower bound.
     """
 
     objective: Float[Tensor, " R"]

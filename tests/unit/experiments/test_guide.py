@@ -1,5 +1,6 @@
 """What choosing a seed without labels gives: small hand-made records, and answers by hand."""
 
+import json
 import math
 from dataclasses import asdict
 
@@ -8,6 +9,7 @@ import pytest
 from examples import EXAMPLES
 
 from genclust.data import DataError
+from genclust.estimators.from_run import bound
 from genclust.experiments import declaration, guide
 from genclust.experiments.execution import prepare
 from genclust.experiments.guide import Configuration
@@ -27,7 +29,7 @@ def record(folder, seed, accuracy, bound=None, used=4, clusters=None, confidence
     curve = [
         {"epoch": 1, "reconstruction": -99.0, "kl_z": 0.0},
         {"epoch": 2, "reconstruction": -(bound or 0) - 3, "kl_z": 1.0, "kl_c": 2.0, "acc_hungarian": 7.0}
-        | {"consistency_violation": 5.0, "confidence": 0.5},
+        | {"confidence": 0.5},
     ]
     about = {"name": "digits", "digest": "0" * 64, "variant": "", "sizes": {}} | more.pop("data", {})
     metrics = {"test.acc_hungarian": accuracy, "test.clusters_used": used}
@@ -109,17 +111,13 @@ def test_what_some_records_do_not_keep_is_not_measured(tmp_path, three):
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_the_terms_of_every_model_are_known(name):
-    """A term that a new model brings is in its bound, or is said here not to be."""
+def test_the_bound_of_a_learning_curve_is_that_of_the_models_terms(name):
     model = EXAMPLES[name].initialised([0]).eval()
     scheduled = dict.fromkeys(model.schedules, 1.0)
     terms = model.loss(EXAMPLES[name].batch(3)[None] / 255.0, scheduled, Noise([0], "test")).terms
-    assert {term for term in terms if not guide.is_term_of_bound(term)} <= {"consistency_violation"}
-
-
-@pytest.mark.parametrize("measured", ["acc_hungarian", "confidence", "epoch", "consistency_violation"])
-def test_what_else_a_learning_curve_holds_is_no_term(measured):
-    assert not guide.is_term_of_bound(measured)
+    point = {term: float(values.detach().mean()) for term, values in terms.items()}
+    point |= {"epoch": 3, "acc_hungarian": 50.0, "confidence": 0.5}
+    assert bound(model, [point]) == pytest.approx(float(model.elbo(terms).detach().mean()), rel=1e-5)
 
 
 def test_layers_count_by_the_one_with_most_clusters(tmp_path):
@@ -241,10 +239,21 @@ def test_other_data_than_that_of_the_records_is_refused(three):
         guide.consensuses([three])
 
 
-def test_data_in_files_is_read_only_when_asked_for(voters, tmp_path):
+def test_data_in_files_is_never_read(voters, tmp_path):
     clusters = {"clusters": [0, 1], "data": {"name": "usps"}}
     seeds = tuple(record(tmp_path / "usps", s, 50.0, **clusters) for s in range(3))
     assert guide.consensuses([Configuration("t/usps@demo", "USPS", seeds)]).empty
+
+
+def test_a_stored_accuracy_counts_for_the_very_records_that_it_was_measured_of(tmp_path, monkeypatch):
+    monkeypatch.setattr(guide, "published", lambda: Store(tmp_path))
+    seeds = tuple(record(tmp_path / "usps", s, 50.0 + s, clusters=[0, 1], data={"name": "usps"}) for s in range(3))
+    one = Configuration("t/usps@demo", "USPS", seeds)
+    entry = {"accuracy": 61.5, "records": [record.arrays_digest for record in seeds]}
+    (tmp_path / guide.CONSENSUSES).write_text(json.dumps({"t/usps@demo": entry}))
+    assert guide.consensuses([one]).gain.tolist() == [61.5 - 51.0]
+    (tmp_path / guide.CONSENSUSES).write_text(json.dumps({"t/usps@demo": entry | {"records": ["other"] * 3}}))
+    assert guide.consensuses([one]).empty
 
 
 # ---- which configurations

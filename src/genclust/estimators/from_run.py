@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -83,7 +84,7 @@ def from_trained(
     kind, scale = ("grey", 255) if x.dtype == np.uint8 else ("none", 1)
     estimator.scaling_ = Scaling(kind, np.zeros(1, np.float32), np.full(1, scale, np.float32))  # type: ignore[arg-type]
     estimator.seeds_, estimator.best_, estimator.n_epochs_ = [seed], 0, config.training["epochs"]
-    estimator.bound_ = bound(estimator.model_, curve)
+    estimator.bound_ = bound(model, curve)
     estimator.bounds_ = np.array([estimator.bound_])
     estimator.history_, estimator.histories_ = curve, [curve]
     return estimator
@@ -93,10 +94,17 @@ def from_trained(
 SCHEDULED = ("learning_rate", "temperature", "warm_up")
 
 
+#: Quantities in a learning curve that are no terms of the loss.
+NO_TERMS = {"epoch", "acc_hungarian", "confidence"}
+
+
 def bound(model: Model | type[Model], curve: list[dict[str, float]]) -> float:
-    """Evidence lower bound on the validation split at the end of a learning curve, in nats."""
-    other = {"epoch", "acc_hungarian", "confidence", *model.penalties}
-    return -sum(value for name, value in curve[-1].items() if name not in other)
+    """Evidence lower bound on the validation split at the end of a learning curve, in nats; NaN without its terms.
+
+    The terms count as they are, whatever weights training gave them (w_G, η, a warm-up).
+    """
+    terms = [value for name, value in curve[-1].items() if name not in NO_TERMS.union(model.penalties)] if curve else []
+    return -sum(terms) if terms else math.nan
 
 
 def _shape(image: tuple[int, int, int] | None) -> tuple[int, ...] | None:

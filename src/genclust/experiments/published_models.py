@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
 from genclust.data.catalogue import source_of
 from genclust.estimators import saving
 from genclust.estimators.base import DeepEstimator
-from genclust.estimators.trained import bound
+from genclust.estimators.from_run import bound
 from genclust.experiments.declaration import Profile, Row
 from genclust.experiments.execution import weights_of
 from genclust.experiments.store import Record, Store, find, published
@@ -73,9 +74,9 @@ def median_seed(records: Mapping[int, Record]) -> int:
 
 
 def bound_of(record: Record) -> float:
-    """Evidence lower bound of a record on the validation split after training, in nats."""
+    """Evidence lower bound of a record on the validation split after training, in nats; of a failed seed the lowest."""
     if record.failed_at_step is not None:
-        return float("-inf")
+        return -math.inf
     module, _ = MODELS[record.config["model"]["name"]]
     return bound(module, record.curve)
 
@@ -105,8 +106,7 @@ def card(row: Row, profile: Profile, kept: Record, records: Mapping[int, Record]
         "",
         "## Numbers",
         "",
-        "Of these weights in single precision; they are stored in half precision. The published record is of an "
-        "earlier training of the same seed, which another processor or version of a library rounds otherwise.",
+        "Of these weights in single precision; they are stored in half precision. " + _compared(kept, published_record),
         "",
         "| metric | these weights | published record of the seed | mean ± sd of the seeds | paper |",
         "|---|---|---|---|---|",
@@ -142,3 +142,13 @@ def card(row: Row, profile: Profile, kept: Record, records: Mapping[int, Record]
         "",
     ]
     return "\n".join(lines)
+
+
+def _compared(kept: Record, published_record: Record) -> str:
+    """Sentence on whether a training came out as an earlier one of the same seed, whose record is published."""
+    if kept.metrics == published_record.metrics:
+        return "They come from a training of the seed anew, which gave the numbers of the published record bit by bit."
+    return (
+        "They come from a training of the seed anew, which ended a little elsewhere than the published one: another "
+        "processor or version of a library rounds otherwise."
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -179,16 +179,23 @@ def test_settings_for_one_model_reach_its_rows_alone(monkeypatch: pytest.MonkeyP
 
 def test_differences_stand_beside_what_the_paper_gives_and_what_is_expected() -> None:
     table = load("cagem-table1")
-    found = {
-        name: Runs(table.row(name), [record(log_likelihood=value), record(log_likelihood=value + 2)])
-        for name, value in (("cagem-100", -90.0), ("cagem-50", -91.0), ("cagem-k1", -95.0))
-    }
+    found = {}
+    for name, value in (("cagem-100", -90.0), ("cagem-50", -91.0), ("cagem-k1", -95.0)):
+        runs = [record(log_likelihood=value), record(log_likelihood=value + 2)]
+        config = asdict(table.row(name).config("paper"))
+        found[name] = Runs(table.row(name), [replace(run, config=config) for run in runs])
     pairs = [("100 above 50", "cagem-100", "cagem-50", 0.3), ("above one", "cagem-100", "cagem-k1", None)]
     lines = comparisons.differences(found, pairs, LL, paper="poster").to_numpy().tolist()
     stated = table.row("cagem-100").reported[0].mean - table.row("cagem-50").reported[0].mean
     assert lines[0][:3] == ["100 above 50", f"{stated:.2f}".replace("-", "−"), "more than 0.3"]
     assert lines[0][3].startswith("1.00 [−5.08, 7.08]")
     assert lines[1][1:3] == ["–", "–"] and lines[1][3].startswith("5.00 ")  # one cluster is not on the poster
+    changed = {
+        name: Runs(runs.row, [replace(run, config=record().config) for run in runs]) for name, runs in found.items()
+    }
+    pairs.append(("above a row that was left out", "cagem-100", "cagem-20", 1.0))
+    shown = comparisons.differences(changed, pairs, LL)
+    assert "target" not in shown and shown[""].tolist() == ["100 above 50", "above one"]
 
 
 def test_selection_keeps_the_best_by_validation() -> None:

@@ -22,6 +22,7 @@ from genclust.experiments.store import Store, StoreError
 from genclust.experiments.training_run import curve_epochs
 from genclust.experiments.workers import Unfinished
 from genclust.settings import SettingError
+from genclust.training.device import checked_device
 
 MNIST = declaration.load("simple-table1").row("proposed-mnist")
 SHORT = {"training": {"epochs": 6}}

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -62,6 +63,27 @@ def test_run_prints_seeds_and_keeps_records(invoke, tmp_path):
     assert "< 40" not in result.stdout, "a bound on the paper's data and settings"
     assert "demo, epochs=2" in result.stdout and "seed-0071.json" in result.stdout
     assert len(list((tmp_path / "cache" / "results").rglob("seed-007?.json"))) == 2
+
+
+def test_of_data_without_labels_is_printed_what_is_known(invoke, tmp_path):
+    np.savez(tmp_path / "mine.npz", x_train=np.random.default_rng(0).random((100, 13)).astype(np.float32))
+    arguments = ["run", "simple-table1", "--row", "proposed-mnist", "--seeds", "3", "--set", "epochs=2", "--quiet"]
+    result = invoke(*arguments, "--set", f"data.name={tmp_path / 'mine.npz'}")
+    assert result.exit_code == 0, result.stderr
+    (path,) = (tmp_path / "cache" / "results").rglob("seed-0003.json")
+    point = json.loads(path.read_text())["curve"][-1]
+    bound = -(point["reconstruction"] + point["kl_z"] + point["kl_c"])
+    for known in ("clusters in use", "mean confidence", f"{bound:.2f}", "cluster sizes", str(path)):
+        assert known in result.stdout
+    assert "85.75" not in result.stdout and "acc_hungarian" not in result.stdout
+    assert "Measured on mine.npz, not on the paper's mnist." in result.stdout
+
+
+def test_the_papers_numbers_are_printed_beside_its_data_and_settings_alone(invoke):
+    show = ["show", "simple-table1", "--row", "proposed-mnist"]
+    assert "85.75" in invoke(*show, "--profile", "paper").stdout
+    for profile in ("quick", "demo"):
+        assert "85.75" not in invoke(*show, "--profile", profile).stdout
 
 
 def test_a_budget_says_how_to_go_on(invoke):

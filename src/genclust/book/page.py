@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from base64 import b64encode
 from typing import Any
 
 from markdown_it import MarkdownIt
@@ -56,15 +57,20 @@ def _result(output: Any) -> str:
     if output.output_type == "stream":
         return _verbatim(output.text) if output.text.strip() else ""
     data = output.get("data", {})
-    for kind in ("text/html", "image/svg+xml"):
-        if kind in data:
-            return "".join(data[kind])
+    if "text/html" in data:
+        return "".join(data["text/html"])
+    if "image/svg+xml" in data:  # as a picture of its own, so that names in it do not meet those of another
+        return _picture("svg+xml", b64encode("".join(data["image/svg+xml"]).encode()).decode())
     if "image/png" in data:
-        scale = output.get("metadata", {}).get("image/png", {}).get("width")
-        return f'<img src="data:image/png;base64,{data["image/png"]}"{f" width={scale}" if scale else ""} alt="">'
+        width = output.get("metadata", {}).get("image/png", {}).get("width")
+        return _picture("png", data["image/png"].replace("\n", ""), f' width="{width}"' if width else "")
     if "text/markdown" in data:
         return _text("".join(data["text/markdown"]))
     return _verbatim("".join(data.get("text/plain", "")))
+
+
+def _picture(kind: str, content: str, size: str = "") -> str:
+    return f'<img alt=""{size} src="data:image/{kind};base64,{content}">'
 
 
 def _text(source: str) -> str:

@@ -223,7 +223,7 @@ class Asked:
         seeds = f"; seeds: {self.seeds}" if self.seeds else ""
         changed = "; changed settings: ".join(["", *filter(None, [", ".join(changes_in_words(self._all_changes))])])
         return (
-            f"**A rerun.** Data: {', '.join(data)}; profile: {profile}{seeds}{changed}. "
+            f"**A rerun.** Data: {' and '.join(data)}; profile: {profile}{seeds}{changed}. "
             "The text between the results is that of the published page."
         )
 

@@ -129,6 +129,26 @@ def test_the_command_line_starts_without_what_runs_notebooks() -> None:
     assert subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True).stdout == "set()\n"
 
 
+def test_an_error_is_one_sentence_without_the_source_of_the_cell(tmp_path: Path) -> None:
+    refusing = "from genclust.settings import SettingError\nraise SettingError('Give fewer\\n  seeds.')"
+    with pytest.raises(notebooks.NotebookError) as told:
+        notebooks.execute(write(tmp_path, refusing), tmp_path / "out.ipynb", {})
+    assert str(told.value) == "toy: Give fewer seeds."
+    with pytest.raises(notebooks.NotebookError) as unforeseen:
+        notebooks.execute(write(tmp_path, "x = 0\n1 / x"), tmp_path / "out.ipynb", {})
+    assert str(unforeseen.value) == "toy: cell 1 failed with ZeroDivisionError: division by zero"
+
+
+def test_progress_is_for_the_terminal_and_not_in_the_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    bar = (
+        "import sys\nfrom tqdm import tqdm\nfor _ in tqdm(range(3), unit='step'): pass\nprint('mind', file=sys.stderr)"
+    )
+    notebooks.execute(write(tmp_path, bar), tmp_path / "out.ipynb", {}, progress=True)
+    assert "3/3" in capfd.readouterr().err
+    assert "3/3" not in (tmp_path / "out.ipynb").read_text() and stdout(tmp_path / "out.ipynb").strip() == "mind"
+    assert "mind" in notebooks.write_html(tmp_path / "out.ipynb").read_text()
+
+
 def test_a_failing_run_leaves_the_last_good_one(tmp_path: Path) -> None:
     source, target = write(tmp_path, "print('whole')", "1 / 0"), tmp_path / "out" / "toy.ipynb"
     target.parent.mkdir()

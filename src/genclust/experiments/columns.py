@@ -116,7 +116,8 @@ def scores(*names: str, digits: int = 1, unless: str = "") -> dict[str, Column]:
     def column(name: str) -> Column:
         return lambda runs: "–" if runs and unless in runs[0].metrics else measured(runs, f"test.{name}", digits)
 
-    return {named(f"test.{name}").heading: column(name) for name in names} | UNLABELLED
+    chosen = {named(f"test.{name}").heading: column(name) for name in names}
+    return chosen | {heading: cell for heading, cell in UNLABELLED.items() if heading not in chosen}
 
 
 def above(base: Sequence[Record] | Callable[[Runs], Sequence[Record]], metric: str) -> Column:

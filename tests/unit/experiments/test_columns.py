@@ -69,6 +69,7 @@ def test_a_table_has_a_line_for_each_row_and_a_column_for_each_heading() -> None
 def test_scores_have_their_usual_headings_and_are_left_out_where_another_metric_was_measured() -> None:
     chosen = columns.scores("acc_hungarian", "clusters_used", unless="test.error_q")
     assert list(chosen)[:2] == ["ACC (Hungarian)", "clusters used"]
+    assert chosen["clusters used"](runs_of(record(clusters_used=4.0))) == "4.0"
     assert chosen["mean confidence (%)"](runs_of(record(acc_hungarian=50.0))) == "–", "instead of scores"
     assert chosen["ACC (Hungarian)"](runs_of(record(acc_hungarian=50.0))) == "50.0"
     assert chosen["ACC (Hungarian)"](runs_of(record(acc_hungarian=50.0, error_q=3.0))) == "–"

@@ -59,7 +59,8 @@ def test_run_prints_seeds_and_keeps_records(invoke, tmp_path):
     assert result.exit_code == 0, result.stderr
     assert "mean ± sd" in result.stdout
     assert "not on the paper's mnist" in result.stdout
-    assert "< 40" in result.stdout
+    assert "< 40" not in result.stdout, "a bound on the paper's data and settings"
+    assert "demo, epochs=2" in result.stdout and "seed-0071.json" in result.stdout
     assert len(list((tmp_path / "cache" / "results").rglob("seed-007?.json"))) == 2
 
 

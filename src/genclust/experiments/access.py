@@ -193,7 +193,10 @@ class Asked:
         called = told_apart({name: as_run(rows[name], config) for name, config in configs.items()}, configs)
         _say(self._banner(profile, tasks))
         if unsuited:
-            _say(f"**Left out:** {'; '.join(f'{rows[name].label} ({why})' for name, why in unsuited.items())}")
+            reasons: dict[str, list[str]] = {}
+            for name, why in unsuited.items():
+                reasons.setdefault(str(why), []).append(rows[name].label)
+            _say("**Left out:** " + " ".join(f"{', '.join(labels)}: {why}" for why, labels in reasons.items()))
         found = {
             name: Runs(called[name], _run(tasks[name], self.device)) if name in called else Runs(row)
             for name, row in rows.items()

@@ -9,6 +9,7 @@ import pandas as pd
 
 from genclust.experiments.access import Runs
 from genclust.experiments.columns import each_seed, label, mean_sd, table, values
+from genclust.experiments.naming import is_published_form
 from genclust.experiments.tables import difference, measured, reported, signed, with_content
 
 
@@ -30,11 +31,14 @@ def differences(
             continue
         numbers = [found[name].row.reported[0].mean for name in (first, second) if found[name].row.reported]
         known = [number for number in numbers if number is not None]
+        elsewhere = any(
+            runs and not is_published_form(runs.row, runs[0].config) for runs in (found[first], found[second])
+        )
         lines.append(
             {
                 "": text,
                 paper: signed(known[0] - known[1]) if len(known) == 2 else "–",
-                "target": "–" if target is None else f"more than {target:g}",
+                "target": "–" if target is None or elsewhere else f"more than {target:g}",
                 "measured": difference(found[first], found[second], metric),
             }
         )

@@ -38,19 +38,23 @@ def profile_of(row: Row, config: Mapping[str, Any] | RunConfig) -> Profile | Non
     return next((name for name in PROFILES if name in row.profiles and asdict(row.config(name)) == plain), None)
 
 
+def is_published_form(row: Row, config: Mapping[str, Any] | RunConfig) -> bool:
+    """Whether data and settings are those of the published pages, where the paper's numbers stand beside them."""
+    return profile_of(row, config) in ("paper", "long", "quick")
+
+
 def as_run(row: Row, config: RunConfig) -> Row:
     """The row as it was run: its label states the settings, and the paper's numbers are there only where they belong.
 
     They do not belong to changed settings, to other data and to profile ``demo``; the names and metrics of the
     numbers are kept.
     """
-    profile = profile_of(row, config)
-    if profile is not None and profile != "demo":
+    if is_published_form(row, config):
         return row
     label = _LABELS.sub(lambda found: f"{found[1]}-{config.data.get('n_labels', 0)}", row.label)
     label = _LOSS.sub(lambda found: LOSSES.get(config.model.get("likelihood", ""), found[0]), label)
     label = _EQUATION.sub(lambda found: _equation(SYMBOLS[found[1]], config.model, found[0]), label)
-    if profile is None:
+    if profile_of(row, config) is None:
         label = re.sub(r" \([^)]*\)", "", label)  # a remark on the declared settings
     blank = tuple(replace(number, mean=None, sd=None, below=None, above=None) for number in row.reported)
     return replace(row, label=label, reported=blank)

@@ -12,7 +12,7 @@ from IPython.display import HTML
 
 from genclust.experiments.access import Runs
 from genclust.experiments.declaration import Reported, Row
-from genclust.experiments.naming import data_title, profile_of
+from genclust.experiments.naming import data_title, is_published_form, profile_of
 from genclust.experiments.store import Record
 from genclust.experiments.unlabelled import confidence, held_out_bound, sizes
 from genclust.experiments.verdicts import MINUS, exceeding, summarise
@@ -91,7 +91,7 @@ def by_title(found: Iterable[Runs]) -> dict[str, Runs]:
 
 def data_shown(runs: Runs) -> str:
     """Title of the data of a row: the paper's, which a published stand-in counts as, or what was run instead."""
-    instead = runs and profile_of(runs.row, runs[0].config) in (None, "demo")
+    instead = runs and not is_published_form(runs.row, runs[0].config)
     return data_title(runs[0].data["name"] if instead else runs.row.dataset)
 
 
@@ -118,7 +118,7 @@ def comparison(found: Mapping[str, Runs], metrics: Mapping[str, str]) -> pd.Data
 def _mean(quantity: Callable[[Record], float], digits: int) -> Callable[[Sequence[Record]], str]:
     def cell(found: Sequence[Record]) -> str:
         known = [value for run in found if run.lacks_labels and not math.isnan(value := quantity(run))]
-        return signed(float(np.mean(known)), digits) if known else "–"
+        return signed(float(np.mean(known)), digits).removesuffix(".0") if known else "–"
 
     return cell
 

@@ -432,6 +432,7 @@ def test_data_without_labels_have_no_scores_but_images(build):
         names |= {vlac: {"test.clusters_used_y1", "test.clusters_used_y2"}, gmdgm: {"test.clusters_used_y2"}}.get(
             build, set()
         )
+        names |= {"train.clusters_used", "test.clusters_used"} if build is not vlae else set()
         assert result.metrics.keys() == names
         assert result.arrays.keys() == ARRAYS[build] | {"layer_inputs"}
         assert np.array_equal(result.arrays["layer_inputs"], plain.splits["test"].x[:3])

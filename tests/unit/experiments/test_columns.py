@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,9 @@ from genclust.experiments import (
     published_records,
     published_rows,
 )
+from genclust.experiments.execution import Task
 from genclust.experiments.learning_curves import learning_curves, until
+from genclust.experiments.store import Store
 from genclust.experiments.tables import context, sample_counts
 
 LL = "test.log_likelihood"
@@ -66,7 +68,8 @@ def test_a_table_has_a_line_for_each_row_and_a_column_for_each_heading() -> None
 
 def test_scores_have_their_usual_headings_and_are_left_out_where_another_metric_was_measured() -> None:
     chosen = columns.scores("acc_hungarian", "clusters_used", unless="test.error_q")
-    assert list(chosen) == ["ACC (Hungarian)", "clusters used"]
+    assert list(chosen)[:2] == ["ACC (Hungarian)", "clusters used"]
+    assert chosen["mean confidence (%)"](runs_of(record(acc_hungarian=50.0))) == "–", "instead of scores"
     assert chosen["ACC (Hungarian)"](runs_of(record(acc_hungarian=50.0))) == "50.0"
     assert chosen["ACC (Hungarian)"](runs_of(record(acc_hungarian=50.0, error_q=3.0))) == "–"
 
@@ -139,7 +142,10 @@ def test_learning_curves_are_of_the_epochs_that_all_records_have() -> None:
 def test_a_notebook_asks_once_for_all_its_rows() -> None:
     asked = Asked("demo")
     found = asked.rows("cagem-table2", "cagem-500, rbm")
-    assert list(found) == ["cagem-500", "rbm"] and found["rbm"] == [] and found["rbm"].row.quoted
+    assert list(found) == ["cagem-500"], "what the paper quotes is of other data"
+    assert found["rbm"] == [] and found["rbm"].row.quoted
+    published = Asked().rows("cagem-table2", "cagem-500, rbm")
+    assert list(published) == ["cagem-500", "rbm"] and published["rbm"].row.reported[0].mean is not None
     assert found["cagem-500"] == published_records(load("cagem-table2").row("cagem-500"), "demo")[1]
     assert list(having_runs(found)) == ["cagem-500"]
     named = asked.places({"ours": "cagem-table2/cagem-500"})["ours"]
@@ -153,20 +159,19 @@ def test_a_notebook_asks_once_for_all_its_rows() -> None:
 def test_settings_for_one_model_reach_its_rows_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = {}
 
-    def fake(experiment: str, row: str, profile: str, seeds: str, overrides: Any, device: str) -> list[Record]:
-        seen[row] = profile, seeds, overrides, device
+    def fake(task: Task, store: Store, *, device: str, **_: Any) -> list[Record]:
+        seen[task.config.model["name"]] = task
+        assert device == "cuda"
         return []
 
-    monkeypatch.setattr("genclust.experiments.access.records", fake)
+    monkeypatch.setattr("genclust.experiments.access.run", fake)
     only_for = {"cagem": {"model": {"alpha": 0.5}, "data": {"n_labels": 10}}}
     asked = Asked("demo", "0-1", "cuda", data={"name": "digits"}, training={"epochs": 1}, only_for=only_for)
     asked.rows("cagem-table2", "cagem-500,vae-k50,rbm")
-    changes = {"data": {"name": "digits"}, "model": {}, "training": {"epochs": 1}}
-    assert seen["vae-k50"] == ("demo", "0-1", changes, "cuda") and "rbm" not in seen
-    assert seen["cagem-500"][2] == changes | {
-        "data": {"name": "digits", "n_labels": 10},
-        "model": {"alpha": 0.5},
-    }
+    assert {task.config.training["epochs"] for task in seen.values()} == {1}
+    assert {tuple(task.seeds) for task in seen.values()} == {(0, 1)}
+    assert "n_labels" not in seen["iwae"].config.data
+    assert seen["cagem"].config.data["n_labels"] == 10 and seen["cagem"].config.model["alpha"] == 0.5
 
 
 # ---- comparisons
@@ -174,16 +179,23 @@ def test_settings_for_one_model_reach_its_rows_alone(monkeypatch: pytest.MonkeyP
 
 def test_differences_stand_beside_what_the_paper_gives_and_what_is_expected() -> None:
     table = load("cagem-table1")
-    found = {
-        name: Runs(table.row(name), [record(log_likelihood=value), record(log_likelihood=value + 2)])
-        for name, value in (("cagem-100", -90.0), ("cagem-50", -91.0), ("cagem-k1", -95.0))
-    }
+    found = {}
+    for name, value in (("cagem-100", -90.0), ("cagem-50", -91.0), ("cagem-k1", -95.0)):
+        runs = [record(log_likelihood=value), record(log_likelihood=value + 2)]
+        config = asdict(table.row(name).config("paper"))
+        found[name] = Runs(table.row(name), [replace(run, config=config) for run in runs])
     pairs = [("100 above 50", "cagem-100", "cagem-50", 0.3), ("above one", "cagem-100", "cagem-k1", None)]
     lines = comparisons.differences(found, pairs, LL, paper="poster").to_numpy().tolist()
     stated = table.row("cagem-100").reported[0].mean - table.row("cagem-50").reported[0].mean
     assert lines[0][:3] == ["100 above 50", f"{stated:.2f}".replace("-", "−"), "more than 0.3"]
     assert lines[0][3].startswith("1.00 [−5.08, 7.08]")
     assert lines[1][1:3] == ["–", "–"] and lines[1][3].startswith("5.00 ")  # one cluster is not on the poster
+    changed = {
+        name: Runs(runs.row, [replace(run, config=record().config) for run in runs]) for name, runs in found.items()
+    }
+    pairs.append(("above a row that was left out", "cagem-100", "cagem-20", 1.0))
+    shown = comparisons.differences(changed, pairs, LL)
+    assert "target" not in shown and shown[""].tolist() == ["100 above 50", "above one"]
 
 
 def test_selection_keeps_the_best_by_validation() -> None:
@@ -220,18 +232,11 @@ def test_seeds_stand_beside_the_papers_mean_and_spread() -> None:
     assert seen == {"MNIST": [2, 4]} and stated == {"MNIST": (first.mean, first.sd)}
 
 
-def test_tries_are_those_of_one_data_set_by_validation_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tries_are_shown_by_validation_scores() -> None:
     run = record(**{"validation.acc_hungarian": 50.0, "validation.nmi_geometric": 40.0})
-    asked_for = []
-
-    def fake(experiment: str, row: str, *asked: Any) -> list[Record]:
-        asked_for.append(row)
-        return [run] if len(asked_for) == 1 else []
-
-    monkeypatch.setattr("genclust.experiments.access.records", fake)
-    first, second, *_ = comparisons.tries(Asked(), "usps").to_numpy().tolist()
     rows = [row for row in load("simple-tries").rows.values() if row.dataset == "usps"]
-    assert asked_for == [row.name for row in rows]
+    found = {row.name: Runs(row, [run] if row is rows[0] else []) for row in rows}
+    first, second, *_ = comparisons.tries(found).to_numpy().tolist()
     assert first == [rows[0].label, "50.0", "50.0", "40.0", 2]
     assert second == [rows[1].label, "–", "not run", "–", "–"]
 
@@ -285,4 +290,4 @@ def test_objectives_with_labels_are_compared_with_the_model_without() -> None:
     (line,) = likelihoods.label_objectives({"ce-q-0.1": runs}, unlabelled).to_dict("records")
     assert line["Added to the loss"] + ", " == row.label[: len(line["Added to the loss"]) + 2] and line["α"] == "0.1"
     assert line["above CaGeM-0"] == "2.00 [−4.08, 8.08]"
-    assert line["error of q (%)"] == "5.0 ± 1.4" and line["error of p (%)"] == "–"
+    assert line["error of q (%)"] == "5.0 ± 1.4" and "error of p (%)" not in line

@@ -22,6 +22,7 @@ from genclust.experiments.store import Store, StoreError
 from genclust.experiments.training_run import curve_epochs
 from genclust.experiments.workers import Unfinished
 from genclust.settings import SettingError
+from genclust.training.device import checked_device
 
 MNIST = declaration.load("simple-table1").row("proposed-mnist")
 SHORT = {"training": {"epochs": 6}}
@@ -204,8 +205,11 @@ def test_own_data_without_labels_can_be_clustered(cache, tmp_path):
     np.savez(path, x_train=np.random.default_rng(0).random((120, 6)).astype(np.float32))
     task = short_task([0], data={"name": str(path)})
     (record,) = run(task, Store(tmp_path / "records"), progress=False)
-    assert record.metrics == {}
+    used = {name: len(np.unique(record.arrays()[f"clusters_{name}"])) for name in ("train", "validation", "test")}
+    assert record.metrics == {f"{name}.clusters_used": n for name, n in used.items()}
     assert "reconstruction" in record.curve[-1]
+    assert record.lacks_labels and record.data_name == "own.npz"
+    assert record.image_shape is None and not record.is_of_images
 
 
 def test_a_changed_file_of_ones_own_is_another_run(cache, tmp_path, monkeypatch):

@@ -7,21 +7,32 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from genclust.experiments import access, common_profile, load, published_records, records
-from genclust.experiments.tables import comparison, context, difference, gradient_noise, measured, seeds_of, show
+from genclust.experiments import Asked, access, common_profile, load, published_records, records
+from genclust.experiments.tables import (
+    by_data,
+    comparison,
+    context,
+    difference,
+    gradient_noise,
+    measured,
+    seeds_of,
+    show,
+)
 
 SCORES = {"test.acc_exemplar": "ACC", "test.acc_exemplar_best": "best ACC"}
 
 
 def test_a_quoted_accuracy_of_another_kind_is_marked():
-    table = comparison("gmvae-table1", "mnist", SCORES).set_index("Method")
+    table = comparison(Asked().rows("gmvae-table1"), SCORES).set_index("Method")
     quoted = table["best ACC, paper"]
     assert quoted["CatGAN, K = 20"] == "90.30<sup>u</sup>"  # its paper does not say
     assert quoted["DEC, K = 10"] == "84.30<sup>a</sup>"  # one to one, all points
     assert quoted["GMVAE, K = 10, M = 1"] == "87.71"
     assert table["ACC, paper"]["AAE, K = 16"] == "90.45 ± 2.05"  # exemplars, as GMVAE
     assert table["Seeds"]["DEC, K = 10"] == "quoted"
-    simple = comparison("simple-table1", "mnist", {"test.acc_hungarian": "ACC"}).set_index("Method")
+    groups = by_data(Asked().rows("simple-table1"))
+    assert list(groups) == ["MNIST", "USPS", "REUTERS-10K"]
+    simple = comparison(groups["MNIST"], {"test.acc_hungarian": "ACC"}).set_index("Method")
     assert simple["ACC, paper"]["GMVAE"] == "82.31 ± 4<sup>e</sup>"
 
 
@@ -55,7 +66,7 @@ def test_seeds_are_labelled_by_what_was_run_and_not_by_what_was_asked_for():
     demo = published_records(row, "demo")[1]
     assert seeds_of(row, demo) == "3, demo"
     changed = [replace(run, config=run.config | {"training": run.config["training"] | {"epochs": 1}}) for run in demo]
-    assert seeds_of(row, changed) == "3, changed settings, coloured_digits"
+    assert seeds_of(row, changed) == "3, changed settings, coloured digits"
     assert seeds_of(load("simple-table1").row("kmeans-mnist"), records("simple-table1", "kmeans-mnist")) == "10"
     assert seeds_of(row, []) == "not run" and seeds_of(load("vlac-table1").row("imsat"), []) == "quoted"
     assert context(demo, demo[:2]) == "coloured digits; epochs: 8; seeds: 2, 3"

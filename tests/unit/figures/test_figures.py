@@ -30,7 +30,7 @@ from genclust.figures.diagrams import (
     vlac_graphical_model,
 )
 from genclust.figures.heat import heat_map, map_grid, stacked_maps
-from genclust.figures.images import as_images, as_squares, grid_figure, image_grid
+from genclust.figures.images import as_images, as_pictures, grid_figure, image_grid
 from genclust.figures.scatter import class_scatter, scatter_panels
 from genclust.figures.seeds import row_panels, seed_rows, seeds_against_paper
 
@@ -319,8 +319,9 @@ def test_seeds_against_paper_draws_every_seed_and_the_papers_number():
     assert (70.0, 80.0, 84.0) in dots
     diamonds = [line.get_ydata()[0] for line in ax.lines if line.get_marker() == "D" and len(line.get_ydata())]
     assert diamonds[:2] == [85.75, 50.0]
-    with pytest.raises(ValueError, match="paper's number"):
-        seeds_against_paper(ax, {"ACC": [1.0]}, {})
+    _, alone = plt.subplots()
+    seeds_against_paper(alone, {"ACC": [1.0]}, {})
+    assert [text.get_text() for text in alone.get_legend().texts] == ["each seed, and their mean"]
     with pytest.raises(ValueError, match="at least one seed"):
         seeds_against_paper(ax, {"ACC": []}, {"ACC": (1.0, None)})
 
@@ -468,12 +469,12 @@ def test_every_value_can_be_read_on_its_colour(ax: Axes) -> None:
 
 
 def test_rows_become_square_images_grey_or_coloured() -> None:
-    grey = as_squares(np.arange(8).reshape(1, 2, 4))
+    grey = as_pictures(np.arange(8).reshape(1, 2, 4))
     assert grey.shape == (1, 2, 2, 2, 1) and grey[0, 1, 1, 0, 0] == 6 / 255
-    colour = as_squares(np.arange(12).reshape(1, 1, 12))
+    colour = as_pictures(np.arange(12).reshape(1, 1, 12))
     assert colour.shape == (1, 1, 2, 2, 3) and list(colour[0, 0, 0, 1] * 255) == [3, 4, 5]
     with pytest.raises(ValueError, match="rows of 6 values"):
-        as_squares(np.zeros((1, 1, 6)))
+        as_pictures(np.zeros((1, 1, 6)))
 
 
 # ---- whole figures
@@ -581,6 +582,22 @@ def test_scatter_panels_draw_the_same_points_at_every_position(figures: list) ->
     assert titles(figures[0]) == list(panels) and len(figures[0].axes) == 4
     assert [ax.collections[0].get_offsets()[0, 0] for ax in figures[0].axes[:3]] == [1, 5, 20]
     assert {text.get_text() for text in figures[0].axes[0].texts} == {"0", "2"}
+
+
+def test_points_without_classes_or_with_too_many_are_of_one_colour(figures: list) -> None:
+    points = {"epoch 1": np.array([[0.0, 0.0], [1.0, 2.0]])}
+    for labels in (None, np.array([0, 99])):
+        scatter_panels(points, labels)
+        (line,) = figures[-1].axes[0].lines
+        assert line.get_ydata().tolist() == [0, 2] and not figures[-1].axes[0].texts
+
+
+def test_images_need_not_be_square(figures: list) -> None:
+    grid_figure(np.zeros((1, 2, 12)), "samples", shape=(4, 3, 1))
+    assert mosaic(figures[0].axes[0]).shape == (4, 3 + 1 + 3)
+    manifold.manifold(np.zeros((1, 12)), "y drawn", (4, 3, 1))
+    manifold.class_manifolds(np.zeros((1, 1, 12)), shape=(4, 3, 1))
+    assert mosaic(figures[1].axes[0]).shape == mosaic(figures[2].axes[0]).shape == (4, 3)
 
 
 def test_a_manifold_is_decoded_row_by_row(figures: list) -> None:

@@ -162,7 +162,7 @@ def test_its_commands(folder):
     shown = invoke("show", "fifth-table1", "--profile", "demo")
     assert "Accuracy on two corners (fifth, Table 1)" in shown and "name: spheres" in shown and "Not run yet" in shown
     ran = invoke("run", "fifth-table1", "--profile", "demo", "--quiet")
-    assert "100.00 ± 0.00" in ran and "99.00 ± 1.00" in ran and "not on the paper's" not in ran
+    assert "100.00 ± 0.00" in ran and "99.00 ± 1.00" not in ran  # epochs are not the paper's
     assert "Not run yet" not in invoke("show", "fifth-table1", "--profile", "demo")
     assert "not run" in invoke("verdicts") and "corners" in invoke("data", "list")
     assert json.loads(invoke("plan", "--profile", "demo", "--json"))["units"] == []
@@ -171,10 +171,11 @@ def test_its_commands(folder):
 
 def test_its_table_and_verdicts(folder):
     assert list(verdicts().verdict) == ["not run", "quoted"]
-    table = comparison("fifth-table1", "corners", {"test.acc_hungarian": "ACC"}, Asked("demo")).set_index("Method")
-    assert table.loc["Spheres"].tolist() == ["100.00 ± 0.00", "99.00 ± 1", "2, demo"]
-    assert table.loc["Cubes"].tolist() == ["–", "75.00", "quoted"]
     publish(folder)
+    table = comparison(Asked().rows("fifth-table1"), {"test.acc_hungarian": "ACC"}).set_index("Method")
+    assert table.loc["Spheres"].tolist() == ["100.00 ± 0.00", "99.00 ± 1", "5"]
+    assert table.loc["Cubes"].tolist() == ["–", "75.00", "quoted"]
+    assert "99.00 ± 1.00" in invoke("run", "fifth-table1", "--profile", "paper", "--quiet")
     line, _ = json.loads(invoke("verdicts", "--json"))
     assert (line["paper"], line["row"], line["fidelity"]) == ("fifth", "fifth-table1/spheres", "exact")
     assert (line["verdict"], line["measured_mean"], line["n_seeds"]) == ("reproduced", 100, 5)

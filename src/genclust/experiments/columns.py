@@ -17,7 +17,7 @@ from genclust.experiments.access import Runs
 from genclust.experiments.planning import seconds_per_step
 from genclust.experiments.store import Record
 from genclust.experiments.tables import UNLABELLED, difference, measured, reported, seeds_of, signed, with_content
-from genclust.metrics import named
+from genclust.metrics import METRICS, named
 
 Column = Callable[[Runs], Any]
 
@@ -105,7 +105,7 @@ def how_many(metric: str, least: float) -> Column:
 
 
 def scores(*names: str, digits: int = 1, unless: str = "") -> dict[str, Column]:
-    """Columns with ``mean ± sd`` of test scores, under their usual headings, and what replaces them without labels.
+    """Columns with ``mean ± sd`` of test scores under their usual headings, and of what replaces them without labels.
 
     Args:
         names: names of the scores, such as ``acc_hungarian``.
@@ -116,8 +116,10 @@ def scores(*names: str, digits: int = 1, unless: str = "") -> dict[str, Column]:
     def column(name: str) -> Column:
         return lambda runs: "–" if runs and unless in runs[0].metrics else measured(runs, f"test.{name}", digits)
 
-    chosen = {named(f"test.{name}").heading: column(name) for name in names}
-    return chosen | {heading: cell for heading, cell in UNLABELLED.items() if heading not in chosen}
+    without_labels = {
+        heading: cell for heading, cell in UNLABELLED.items() if heading != METRICS["clusters_used"].heading
+    }
+    return {named(f"test.{name}").heading: column(name) for name in names} | without_labels
 
 
 def above(base: Sequence[Record] | Callable[[Runs], Sequence[Record]], metric: str) -> Column:

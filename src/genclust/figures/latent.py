@@ -14,20 +14,15 @@ from genclust.figures.style import CLASSES, INK, PAGE_WIDTH
 
 
 def points(ax: Axes, xy: Float[np.ndarray, "N 2"], clusters: Int[np.ndarray, " N"]) -> None:
-    """Draw small points, one colour per cluster.
+    """Draw small points, one colour per cluster; beyond as many clusters as there are colours they begin again.
 
     Args:
         ax: axes to draw on; its ticks are removed, since a latent space has no unit.
         xy: positions.
-        clusters: 0 … K-1, at most as many as there are colours.
-
-    Raises:
-        ValueError: for more clusters than colours that can be told apart.
+        clusters: 0 … K-1.
     """
-    if len(clusters) and clusters.max() >= len(CLASSES):
-        raise ValueError(f"only {len(CLASSES)} clusters can be told apart by colour, not {clusters.max() + 1}")
     order = np.random.default_rng(0).permutation(len(xy))  # else the last cluster covers the others
-    colors = np.array(CLASSES)[clusters]
+    colors = np.array(CLASSES)[clusters % len(CLASSES)]
     ax.scatter(xy[order, 0], xy[order, 1], c=colors[order], s=3, alpha=0.7, linewidths=0, rasterized=True)
     ax.set(xticks=[], yticks=[])
     ax.grid(False)
@@ -36,7 +31,7 @@ def points(ax: Axes, xy: Float[np.ndarray, "N 2"], clusters: Int[np.ndarray, " N
 def contours(ax: Axes, means: Float[np.ndarray, "K 2"], sds: Float[np.ndarray, "K 2"], width: float = 2.0) -> None:
     """Draw the ellipse of each diagonal Gaussian at ``width`` standard deviations, in the colour of its cluster."""
     for k, (mean, sd) in enumerate(zip(means, sds, strict=True)):
-        ax.add_patch(Ellipse(mean, *(2 * width * sd), fill=False, color=CLASSES[k], linewidth=1.5))
+        ax.add_patch(Ellipse(mean, *(2 * width * sd), fill=False, color=CLASSES[k % len(CLASSES)], linewidth=1.5))
     ax.autoscale_view()
 
 

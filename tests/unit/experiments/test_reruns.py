@@ -239,7 +239,7 @@ def test_tables_show_what_is_known_without_labels(unlabelled: Runs) -> None:
     seeds = every_seed(unlabelled, ["test.acc_exemplar"]).to_dict("records")
     assert seeds[1]["cluster sizes (test)"] == "3, 2, 1" and seeds[1]["held-out bound (nats)"] == "−7.50"
     shown = columns.table({"": unlabelled}, {"": columns.label, **columns.scores("acc_hungarian")})
-    assert list(shown) == ["", "clusters used", "mean confidence (%)", "held-out bound (nats)"]
+    assert list(shown) == ["", "mean confidence (%)", "held-out bound (nats)"]
     assert columns.scored(unlabelled[0], "test.acc_exemplar") == "" and columns.labelled({"": unlabelled}) == {}
     assert seeds_and_paper({"": unlabelled}, "test.acc_exemplar") == ({}, {})
 

@@ -423,8 +423,9 @@ def test_latent_points_keep_their_clusters_colour(ax: Axes) -> None:
     drawn = ax.collections[0]
     for place, color in zip(drawn.get_offsets(), drawn.get_facecolors(), strict=True):
         assert to_hex(color) == style.CLASSES[3 if place[0] == 1 else 0]
-    with pytest.raises(ValueError, match="told apart"):
-        latent.points(ax, xy, np.array([0, 1, 10]))
+    latent.points(ax, xy, np.array([0, 1, 10]))  # more clusters than colours, which begin again
+    latent.contours(ax, np.zeros((11, 2)), np.ones((11, 2)))
+    assert ax.patches[10].get_edgecolor() == ax.patches[0].get_edgecolor() != ax.patches[1].get_edgecolor()
 
 
 def test_every_seed_is_a_dot(ax: Axes) -> None:

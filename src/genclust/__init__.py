@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from genclust.estimators import GMVAE, IWAE, LVAE, VAE, VLAC, CaGeM, GumbelClustering, load
+    from genclust.estimators.clustering import GMVAE, VLAC, CaGeM, GumbelClustering
+    from genclust.estimators.density import IWAE, LVAE, VAE
+    from genclust.estimators.saving import load
 
 __all__ = ["GMVAE", "IWAE", "LVAE", "VAE", "VLAC", "CaGeM", "GumbelClustering", "load"]
 

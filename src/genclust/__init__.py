@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from genclust.estimators.clustering import GMVAE, VLAC, CaGeM, GumbelClustering
+    from genclust.estimators.clustering import GMVAE, VLAC, CaGeM, GumbelClustering, SplitMerge
     from genclust.estimators.density import IWAE, LVAE, VAE
     from genclust.estimators.saving import load
 
-__all__ = ["GMVAE", "IWAE", "LVAE", "VAE", "VLAC", "CaGeM", "GumbelClustering", "load"]
+__version__ = "1.0.0"
+__all__ = ["GMVAE", "IWAE", "LVAE", "VAE", "VLAC", "CaGeM", "GumbelClustering", "SplitMerge", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,6 @@
-"""The command line: ``genclust run``, ``list``, ``show``, ``verdicts``, ``plan``, ``status``, ``publish``,
-``keep``, ``audit``, ``schema``, ``data``, ``fit``, ``assign``, ``sample``, ``card``, ``notebook`` and ``book``."""
+"""The command line: ``genclust run``, ``list``, ``show``, ``verdicts``, ``claims``, ``plan``, ``status``, ``publish``,
+``keep``, ``audit``, ``compare``, ``schema``, ``data``, ``fit``, ``assign``, ``sample``, ``card``, ``notebook`` and
+``book``."""
 
 from __future__ import annotations
 
@@ -17,12 +18,14 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from genclust import cli_book, cli_data, cli_own
+from genclust import __version__, cli_book, cli_data, cli_own
 from genclust.cli_errors import one_sentence
 from genclust.experiments import audit as auditing
 from genclust.experiments import declaration, execution, papers, planning, published_models, publishing, store
+from genclust.experiments import moves as moving
 from genclust.experiments import schema as declaration_schema
 from genclust.experiments import status as running
+from genclust.experiments.claims import judged_claims
 from genclust.experiments.naming import profile_of
 from genclust.experiments.unlabelled import confidence, held_out_bound, sizes
 from genclust.experiments.verdicts import (
@@ -40,15 +43,36 @@ from genclust.paths import root
 from genclust.settings import SettingError
 from genclust.training.device import checked_device
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Run what the papers ran and compare it with what they report; and cluster data of your own: fit, assign, "
+    "sample and card.",
+)
 app.add_typer(cli_data.app, name="data")
 console = Console(width=None if sys.stdout.isatty() else 140)  # a pipe or a file need not fold words
 SECTIONS = ("settings", "profiles", "evaluate")
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"genclust {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main_options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
 @app.command()
 def run(
-    experiment: Annotated[str, typer.Argument(help="An experiment; `genclust list` names them.")],
+    experiment: Annotated[str, typer.Argument(help="An experiment; genclust list names them.")],
     row: Annotated[list[str] | None, typer.Option(help="Only this row; may be repeated.")] = None,
     profile: Annotated[str, typer.Option(help="demo, quick, long or paper.")] = "demo",
     seeds: Annotated[str | None, typer.Option(help="Such as 0-9 or 0,3; by default those of the profile.")] = None,
@@ -58,7 +82,9 @@ def run(
     into: Annotated[
         Path | None, typer.Option("--store", help="Write records to this store instead of your own.")
     ] = None,
-    anew: Annotated[bool, typer.Option("--anew", help="Run also what is published, into your own store.")] = False,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Run also what is published, or was recorded by other code or libraries.")
+    ] = False,
     keep_weights: Annotated[
         bool, typer.Option("--keep-weights", help="Save each trained model beside its record, for genclust.load.")
     ] = False,
@@ -81,7 +107,7 @@ def run(
         for one, task in zip(rows, tasks, strict=True):
             left = None if minutes is None else max(0.0, minutes - (time.monotonic() - began) / 60)
             records = execution.run(
-                task, target, device=device, minutes=left, progress=not quiet, also_look_in=elsewhere
+                task, target, device=device, minutes=left, progress=not quiet, also_look_in=elsewhere, anew=anew
             )
             changed = f", {', '.join(set_)}" if set_ else ""
             _print_records(f"{experiment}/{one.name}, {profile}{changed}", one, records)
@@ -95,22 +121,15 @@ def _table(*columns: str) -> Table:
     return table
 
 
-#: Metrics that are shown of a row without reported numbers.
-UNREPORTED = (
-    *("test.acc_hungarian", "test.nmi_geometric", "test.ari", "test.log_likelihood"),
-    *("test.leading_y", "test.leading_z"),
-)
-
-
 def _print_records(title: str, row: declaration.Row, records: list[store.Record]) -> None:
     """Print the scores of every seed; without labels what is known of its clusters; and where the records are.
 
     The paper's numbers, and our bounds, are printed only where data and settings are the paper's.
     """
     first = records[0]
-    numbers = {reported.metric: reported for reported in row.reported if not reported.over}
-    measured = [metric for metric in numbers or UNREPORTED if metric.removesuffix(BEST) in first.metrics]
-    metrics = measured or [metric for metric in UNREPORTED if metric in first.metrics]
+    numbers = {reported.metric: reported for reported in row.reported}
+    measured = [metric for metric in numbers or moving.UNREPORTED if metric.removesuffix(BEST) in first.metrics]
+    metrics = measured or [metric for metric in moving.UNREPORTED if metric in first.metrics]
     columns: dict[str, list[float]] = {metric: [record.metric(metric) for record in records] for metric in metrics}
     if first.lacks_labels:
         columns = {metric: values for metric, values in columns.items() if metric != "test.clusters_used"}
@@ -199,7 +218,7 @@ def _published(row: declaration.Row) -> str:
 
 @app.command()
 def show(
-    experiment: Annotated[str, typer.Argument(help="An experiment; `genclust list` names them.")],
+    experiment: Annotated[str, typer.Argument(help="An experiment; genclust list names them.")],
     row: Annotated[str | None, typer.Option(help="Only this row.")] = None,
     profile: Annotated[str, typer.Option(help="demo, quick, long or paper.")] = "paper",
 ) -> None:
@@ -287,7 +306,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
 
 @app.command()
 def publish(
-    experiment: Annotated[str, typer.Argument(help="An experiment; `genclust list` names them.")],
+    experiment: Annotated[str, typer.Argument(help="An experiment; genclust list names them.")],
     row: Annotated[list[str] | None, typer.Option(help="Only this row; may be repeated.")] = None,
     profile: Annotated[str, typer.Option(help="demo, quick, long or paper.")] = "paper",
     from_: Annotated[
@@ -380,6 +399,52 @@ def verdicts(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")
 
 
 @app.command()
+def claims(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Judge what the papers claim in words by the published records."""
+    with one_sentence():
+        judged = judged_claims()
+        if as_json:
+            print(json.dumps([one.as_plain() for one in judged], indent=1))
+            return
+        table = _table("paper", "claim", "runs", "verdict")
+        for one in judged:
+            runs = dict.fromkeys(part.profile for part in one.evidence if part.profile)
+            table.add_row(one.paper, one.claim.text, ", ".join(runs) or "–", one.verdict)
+        console.print(table)
+
+
+@app.command()
+def compare(
+    folder: Annotated[
+        Path, typer.Argument(metavar="{store}", help="A store of own records: the folder that --store named in a run.")
+    ],
+    experiments: Annotated[list[str] | None, typer.Argument(help="Only these experiments; by default all.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Set the numbers of a store against the published ones; the exit status is 1 if one moved, 2 after an error."""
+    with one_sentence(status=2):
+        if not folder.is_dir():
+            raise store.StoreError(f"There is no store {folder}; give the folder that --store named in a run.")
+        moves = moving.compare(store.Store(folder), experiments or ())
+        if as_json:
+            lines = [asdict(move) | {"difference": move.difference, "moved": move.moved} for move in moves]
+            print(json.dumps(lines, indent=1))
+        else:
+            shown = moving.table(moves)
+            printed = _table(*shown.columns)
+            for line in shown.itertuples(index=False):
+                printed.add_row(*line)
+            console.print(printed)
+            count = sum(move.moved for move in moves)
+            console.print(
+                f"{count} of {len(moves)} numbers moved: they differ by more than seeds alone would make them differ, "
+                f"with a false alarm in {moving.FALSE_ALARM:.0%} of all comparisons."
+            )
+    if any(move.moved for move in moves):
+        raise typer.Exit(1)
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON schema of declarations, with which editors complete and check them."""
     with one_sentence():
@@ -400,7 +465,7 @@ def _with_sd(mean: float | None, sd: float | None) -> str:
 
 
 for command in (cli_own.fit, cli_own.assign, cli_own.sample, cli_own.card):
-    app.command()(command)
+    app.command(cls=cli_own.Command)(command)
 app.command(cls=cli_book.RepeatedPairs)(cli_book.notebook)
 app.command()(cli_book.book)
 

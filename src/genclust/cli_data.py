@@ -38,7 +38,7 @@ def list_() -> None:
 
 
 @app.command()
-def fetch(names: Annotated[list[str], typer.Argument(help="names, as `genclust data list` shows them")]) -> None:
+def fetch(names: Annotated[list[str], typer.Argument(help="names, as genclust data list shows them")]) -> None:
     """Download data sets that are missing or damaged in the data folder."""
     for name in names:
         try:

@@ -21,13 +21,17 @@ OUT_OF_MEMORY = re.compile("not enough memory|can't allocate memory|out of memor
 
 
 @contextmanager
-def one_sentence() -> Iterator[None]:
-    """Context in which errors that a user can mend are told in one sentence, without a stack trace."""
+def one_sentence(status: int = 1) -> Iterator[None]:
+    """Context in which errors that a user can mend are told in one sentence, without a stack trace.
+
+    Args:
+        status: exit status of the command after such an error.
+    """
     try:
         yield
     except (SettingError, DataError, StoreError, DamagedCheckpoint, ModelError) as error:
         print(f"genclust: {error}", file=sys.stderr)
-        raise typer.Exit(1) from None
+        raise typer.Exit(status) from None
     except Unfinished as stopped:
         print(f"genclust: {stopped}", file=sys.stderr)
         raise typer.Exit(3) from None
@@ -35,11 +39,11 @@ def one_sentence() -> Iterator[None]:
         if not isinstance(error, MemoryError) and not OUT_OF_MEMORY.search(str(error)):
             raise
         print("genclust: The memory does not suffice; take fewer seeds at once or a smaller model.", file=sys.stderr)
-        raise typer.Exit(1) from None
+        raise typer.Exit(status) from None
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         print(f"genclust: {where}{error.strerror or error}; what was finished is kept.", file=sys.stderr)
-        raise typer.Exit(1) from None
+        raise typer.Exit(status) from None
     except KeyboardInterrupt:
         print("genclust: Interrupted; the same command goes on from the last checkpoint.", file=sys.stderr)
         raise typer.Exit(130) from None

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
+import math
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -19,16 +22,20 @@ from matplotlib.figure import Figure
 from rich import box
 from rich.console import Console
 from rich.table import Table as Printed
+from sklearn.metrics import adjusted_rand_score
+from typer.core import TyperCommand
 
 from genclust import estimators
 from genclust.cli_errors import one_sentence
-from genclust.data.tables import Table, read_table
+from genclust.data import DataError
+from genclust.data.tables import Table, numberings, read_table
 from genclust.estimators import report, saving
 from genclust.figures import style
 from genclust.figures.images import image_grid
 from genclust.metrics import named
 from genclust.settings import SettingError, nearest
 from genclust.strict_yaml import parse
+from genclust.wording import counted, size
 
 #: The estimators by what the command line calls them.
 NAMES = {
@@ -36,18 +43,51 @@ NAMES = {
     "gmvae": "GMVAE",
     "cagem": "CaGeM",
     "vlac": "VLAC",
+    "split-merge": "SplitMerge",
     "vae": "VAE",
     "iwae": "IWAE",
     "lvae": "LVAE",
 }
-MODELS_HELP = f"{', '.join(list(NAMES)[:-1])} or {list(NAMES)[-1]}."
+MODELS_HELP = f"{', '.join(list(NAMES)[:-1])} or {list(NAMES)[-1]}; vae, iwae and lvae have no clusters."
+DATA_HELP = (
+    "A table (.csv or .tsv with commas, semicolons, tabs or bars; .parquet), arrays (.npz, .npy), single cells "
+    "(.h5ad), or a folder of images."
+)
+MODEL_HELP = "The folder of a fitted model, or the name of a published one; genclust card lists those."
+LABELS_HELP = (
+    "The name of the column with known classes, or a file with one class per line; they serve for scores only. By "
+    "default there are none."
+)
+#: What parameters of estimators are called on the command line; the others are given by ``--set``.
+OPTIONS = {
+    "n_clusters": "--clusters",
+    "n_init": "--seeds",
+    "epochs": "--epochs",
+    "random_state": "--random-state",
+    "device": "--device",
+}
 console = Console(width=None if sys.stdout.isatty() else 140)
+
+
+def _note(text: Any) -> None:
+    print(f"genclust: {text}", file=sys.stderr)
+
+
+class Command(TyperCommand):
+    """Command whose option ``--help`` is shown without the type of its value, as it takes none."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.metavar = ""
+        return option
 
 
 @contextmanager
 def _own_data() -> Iterator[None]:
-    """Errors in one sentence, those of scikit-learn's checks of X among them."""
-    with one_sentence():
+    """Errors in one sentence, those of scikit-learn's checks of X among them; and warnings without a path."""
+    with one_sentence(), warnings.catch_warnings():
+        warnings.showwarning = lambda message, *where: _note(message)
         try:
             yield
         except SettingError:
@@ -58,34 +98,90 @@ def _own_data() -> Iterator[None]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+@contextmanager
+def _words_of_the_command_line(data: Path) -> Iterator[None]:
+    """Errors of an estimator with the names of options for those of parameters, and the file's for X."""
+    try:
+        yield
+    except ValueError as error:
+        text = " ".join(str(error).split())
+        text = re.sub(rf"\b(?:{'|'.join(NAMES.values())})\.(\w+)", lambda m: OPTIONS.get(m[1], m[1]), text)
+        text = re.sub(r"\bn_clusters=", "--clusters ", text)
+        raise SettingError(re.sub(r"\bX\b", lambda _: str(data), text)) from None
+
+
 def fit(
-    data: Annotated[Path, typer.Argument(help="An .npz, .npy, .csv, .parquet or .h5ad file, or a folder of images.")],
-    out: Annotated[Path, typer.Option(help="The folder that the fitted model is written into.")],
+    data: Annotated[Path, typer.Argument(help=DATA_HELP)],
+    out: Annotated[
+        Path, typer.Option(help="The folder to write the fitted model into; it must not exist yet.", show_default=False)
+    ],
     model: Annotated[str, typer.Option(help=MODELS_HELP)] = "gumbel",
-    clusters: Annotated[int | None, typer.Option(help="How many clusters; the model's own number otherwise.")] = None,
-    seeds: Annotated[int, typer.Option(help="How many seeds train; the best by held-out bound is kept.")] = 3,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the rows; the paper's number otherwise.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="A parameter as key=value; may be repeated.")] = None,
-    labels: Annotated[str | None, typer.Option(help="A column, or a file; used for scores only.")] = None,
-    random_state: Annotated[int, typer.Option(help="What the seeds are drawn from.")] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1.")] = "cpu",
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    clusters: Annotated[
+        str | None,
+        typer.Option(
+            help="How many clusters: 7, or several numbers to compare, as 3-8 or 3,5,7. By default 10 (of vlac 50)."
+        ),
+    ] = None,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            help="How often training starts anew, each time from other random numbers. The best is kept; whether all "
+            "agree says how far to trust it."
+        ),
+    ] = 3,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            help="How often training goes through all rows. By default as in the model's paper: 300 for gumbel."
+        ),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Another parameter of the model, such as w_gaussian=2; may be repeated."
+        ),
+    ] = None,
+    labels: Annotated[str | None, typer.Option(help=LABELS_HELP)] = None,
+    random_state: Annotated[
+        int, typer.Option(help="A whole number; the same one gives the same result again, another one another.")
+    ] = 0,
+    device: Annotated[str, typer.Option(help="What computes: cpu, or a graphics card as cuda or cuda:1.")] = "cpu",
+    quiet: Annotated[bool, typer.Option("--quiet", metavar="", help="Show no progress bar.")] = False,
 ) -> None:
     """Train a model on data of your own, and say what was found."""
     with _own_data():
         if out.exists():
             raise SettingError(f"{out} exists already; give another folder to --out, or delete it.")
         given: dict[str, Any] = {"n_init": seeds, "random_state": random_state, "device": device, "verbose": not quiet}
-        given |= {} if clusters is None else {"n_clusters": clusters}
         given |= {} if epochs is None else {"epochs": epochs}
-        estimator = _estimator(model, given, set_ or [])
+        counts = [{}] if clusters is None else [{"n_clusters": K} for K in _numbers(clusters)]
+        models = [_estimator(model, given | count, set_ or []) for count in counts]
         table = read_table(data, labels)
-        with warnings.catch_warnings(record=True) as noted:
-            estimator.fit(_input_of(estimator, table))
-        for warning in noted:
-            print(f"genclust: {warning.message}", file=sys.stderr)
-        saving.save(estimator, out)
-        _report(estimator, table, out)
+        _warn_before(models, table)
+        # The largest number first: if it is too large, that is said before anything is trained.
+        for estimator in reversed(models):
+            with _words_of_the_command_line(data):
+                estimator.fit(_with_names(table))
+            where = out if len(models) == 1 else out / str(estimator.n_clusters)
+            saving.save(estimator, where)
+            if hasattr(estimator, "labels_"):
+                _write_clusters(estimator, table, where)
+        if len(models) == 1:
+            _report(models[0], table, out)
+        else:
+            _compare(models, table, out)
+
+
+def _numbers(text: str) -> list[int]:
+    """The numbers in text such as ``7``, ``3-8`` or ``3,5,7``, in order."""
+    found: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,6})\s*(?:-\s*(\d{1,6})\s*)?", part)
+        numbers = match and range(int(match[1]), int(match[2] or match[1]) + 1)
+        if not numbers:
+            raise SettingError(f"--clusters takes a number, or several such as 3-8 or 3,5,7, not {text!r}.")
+        found |= set(numbers)
+    return sorted(found)
 
 
 def _estimator(model: str, given: dict[str, Any], assignments: list[str]) -> Any:
@@ -107,49 +203,136 @@ def _estimator(model: str, given: dict[str, Any], assignments: list[str]) -> Any
         if name == "n_clusters" and name not in valid:
             raise SettingError(f"The model {model} has no clusters; leave out --clusters, or take one of the others.")
         if name not in valid:
-            raise SettingError(nearest(name, valid, f"parameter of {NAMES[model]} named"))
+            raise SettingError(nearest(name, valid, f"parameter of {model} named"))
     return cls(**given)
 
 
-def _input_of(model: Any, table: Table) -> Any:
-    """Rows with the names of their columns, where the file has them and the model knows any or is to be fitted."""
-    named_columns = "feature_names_in_" in vars(model) or "model_" not in vars(model)
-    return pd.DataFrame(table.x, columns=table.columns) if table.columns and named_columns else table.x
+def _with_names(table: Table) -> Any:
+    """The rows, with the names of their columns where the file has them."""
+    return pd.DataFrame(table.x, columns=table.columns) if table.columns else table.x
+
+
+def _warn_before(models: list[Any], table: Table) -> None:
+    """What can be told without training."""
+    if found := numberings(table):
+        have = _columns_have(found)
+        _note(f"{have} another number in every row, and so probably no feature; leave it out, unless it is one.")
+    K, n = getattr(models[-1], "n_clusters", None), len(table.x)
+    if isinstance(K, int) and n / 10 < K <= n:
+        _note(f"{counted(K, 'cluster')} of {counted(n, 'row')} would hold few rows each, and say little; take fewer.")
+
+
+def _columns_have(names: list[str]) -> str:
+    return f"The columns {_some(names)} have" if len(names) > 1 else f"The column {names[0]!r} has"
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(map(repr, names[:4])) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+def _write_clusters(model: Any, table: Table, out: Path) -> None:
+    """Write the cluster of every row, and a picture of every cluster, beside the model."""
+    X = _with_names(table)
+    report.assignments(model, X, table.names).to_csv(out / "clusters.csv", index=False)
+    style.use()
+    _save(report.picture(model, X, table.columns), out / "clusters.png")
+
+
+def _rows_of(model: Any, table: Table) -> str:
+    """How many rows or images there are, and of what size."""
+    if model.image_shape_ is None:
+        return f"{counted(len(table.x), 'row')} of {counted(model.n_features_in_, 'value')}"
+    return f"{counted(len(table.x), 'image')} of {size(model.image_shape_)}"
+
+
+def _warn_of_outliers(model: Any, table: Table) -> None:
+    if found := report.columns_with_outliers(model, _with_names(table)):
+        _note(
+            f"{_columns_have(found)} values beyond {report.FAR} robust standard deviations, which squeeze the rest of "
+            "the column together; clip them, take the logarithm, or leave such rows out."
+        )
 
 
 def _report(model: Any, table: Table, out: Path) -> None:
-    X = _input_of(model, table)
-    rows = f"{len(table.x):,} rows of {model.n_features_in_:,} values"
-    console.print(f"Fitted {type(model).__name__} on {rows}, {model.n_epochs_} epochs, into {out}")
+    X = _with_names(table)
+    _warn_of_outliers(model, table)
+    for caution in report.cautions(model):
+        _note(caution)
+    name, epochs = type(model).__name__, counted(model.n_epochs_, "epoch")
+    console.print(f"Fitted {name} on {_rows_of(model, table)}, {epochs}, into {out}")
     bounds = ", ".join(f"{bound:.2f}" for bound in model.bounds_)
-    best = f" (of seeds {bounds})" if len(model.bounds_) > 1 else ""
-    console.print(f"Bound on held-out rows: {model.bound_:.2f} nats per row{best}")
+    best = f" (the best of {bounds})" if len(model.bounds_) > 1 else ""
+    console.print(
+        f"{model.bound_in_words} on held-out rows: {model.bound_:.2f} nats per row{best}; comparable only between fits "
+        "of the same rows with the same likelihood"
+    )
     if not hasattr(model, "labels_"):
         console.print(f"Log-likelihood of all rows: {model.score(X):.2f} nats per row")
         return
     if len(model.bounds_) > 1:
         agree = report.seeds_agree(model)
         console.print(
-            f"Agreement between seeds: {np.mean(agree):.2f} (mean adjusted Rand index; 1 is the same clusters, 0 is "
-            "chance)"
+            f"Agreement between seeds: {agree.mean():.2f}, so {report.seeds_in_words(model)} (mean adjusted "
+            f"Rand index, 1 is the same clusters and 0 is chance; below {report.DISAGREE} seeds disagree, above "
+            f"{report.AGREE} they mostly agree; of each seed with the others {', '.join(f'{a:.2f}' for a in agree)})"
         )
     else:
         console.print("Agreement between seeds: one seed cannot tell; --seeds 5 trains five")
-    report.assignments(model, X, table.names).to_csv(out / "clusters.csv", index=False)
-    summary = report.summary(model, X, table.names)
-    printed = Printed(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in summary:
-        printed.add_column(heading, justify="left" if heading == "most typical row" else "right")
-    for _, line in summary.iterrows():
-        printed.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in line))
-    console.print(printed)
-    if empty := model.n_clusters_ - len(summary):
-        console.print(f"{empty} of {model.n_clusters_} clusters are empty.")
+    simple = report.k_means(model, X)
+    console.print(
+        f"Beside it k-means (best of 10 restarts, same input): adjusted Rand index of its clusters and the model's "
+        f"{adjusted_rand_score(simple, model.labels_):.2f}"
+    )
     if table.labels is not None:
-        _print_scores(report.scores(model, X, table.labels), console)
-    style.use()
-    _save(report.picture(model, X, table.columns), out / "clusters.png")
+        _print_scores("Against the labels", report.scores(model, X, table.labels), console)
+        _print_scores("k-means against the labels", report.scores_of_clusters(simple, table.labels), console)
+    summary = report.summary(model, X, table.names)
+    console.print(_printed(summary))
+    console.print("Probability: mean over a cluster's rows of the probability that they are of it; low, it is not one")
+    if empty := model.n_clusters_ - len(summary):
+        console.print(f"{empty} of {counted(model.n_clusters_, 'cluster')} {'is' if empty == 1 else 'are'} empty.")
     console.print(f"Clusters of all rows: {out / 'clusters.csv'}; a picture of every cluster: {out / 'clusters.png'}")
+
+
+def _compare(models: list[Any], table: Table, out: Path) -> None:
+    """Print a table of fits that differ in the number of clusters, and what to choose by."""
+    _warn_of_outliers(models[0], table)
+    for model in models:
+        for caution in report.cautions(model):
+            _note(f"{counted(model.n_clusters, 'cluster')}: {caution}")
+    lines = [
+        {
+            "clusters": model.n_clusters,
+            "agreement of seeds": f"{report.seeds_agree(model).mean():.2f}" if len(model.seeds_) > 1 else "–",
+            "held-out bound (nats)": f"{model.bound_:.2f}",
+            "clusters in use": int((model.cluster_sizes_ > 0).sum()),
+            "smallest cluster": int(model.cluster_sizes_[model.cluster_sizes_ > 0].min()),
+            "mean probability": f"{report.mean_probability(model):.2f}",
+        }
+        for model in models
+    ]
+    if table.labels is not None:
+        title = f"{named('ari').title} with the labels (%)"
+        for line, model in zip(lines, models, strict=True):
+            line[title] = f"{report.scores(model, _with_names(table), table.labels)['ari']:.1f}"
+    name, rows = type(models[0]).__name__, _rows_of(models[0], table)
+    console.print(f"Fitted {name} on {rows} with {len(models)} numbers of clusters, into {out}/NUMBER")
+    console.print(_printed(pd.DataFrame(lines)))
+    console.print(
+        "Among different numbers of clusters the agreement is the better guide, a hint and no proof, and not the "
+        "bound, which compares seeds of one number; look at the pictures as well."
+    )
+    console.print(f"Of each number its model, clusters.csv and clusters.png: {out / str(models[0].n_clusters)}, …")
+
+
+def _printed(lines: pd.DataFrame) -> Printed:
+    """A table for the terminal, with texts to the left and numbers to the right."""
+    printed = Printed(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in lines:
+        printed.add_column(str(heading), justify="left" if str(heading).startswith("typical") else "right")
+    for _, line in lines.iterrows():
+        printed.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in line))
+    return printed
 
 
 def _save(figure: Figure, path: Path) -> None:
@@ -157,37 +340,92 @@ def _save(figure: Figure, path: Path) -> None:
     plt.close(figure)
 
 
-def _print_scores(scores: dict[str, float], where: Console) -> None:
+def _print_scores(what: str, scores: dict[str, float], where: Console) -> None:
     texts = (f"{named(name).title}: {value:.1f} {named(name).unit}" for name, value in scores.items())
-    where.print(f"Against the labels: {'; '.join(texts)}")
+    where.print(f"{what}: {'; '.join(texts)}")
 
 
 def assign(
-    model: Annotated[str, typer.Argument(help="The folder of a fitted model, or a published one's name.")],
+    model: Annotated[str, typer.Argument(help=MODEL_HELP)],
     data: Annotated[Path, typer.Argument(help="New rows, in any of the forms that genclust fit reads.")],
-    labels: Annotated[str | None, typer.Option(help="A column, or a file; scores go to the error stream.")] = None,
+    labels: Annotated[
+        str | None, typer.Option(help=f"{LABELS_HELP} The scores go to the error stream.", show_default=False)
+    ] = None,
 ) -> None:
-    """Print name, cluster and probability of new rows, as CSV."""
+    """Print name, cluster and probability of new rows, as CSV; columns are known by their names."""
     with _own_data():
         fitted: Any = saving.load(model)
         _refuse_without_clusters(fitted)
-        table = read_table(data, labels)
-        X = _input_of(fitted, table)
-        report.assignments(fitted, X, table.names).to_csv(sys.stdout, index=False)
-        if table.labels is not None:
-            _print_scores(report.scores(fitted, X, table.labels), Console(stderr=True, width=140))
+        known = getattr(fitted, "feature_names_in_", None)
+        table = read_table(data, labels, None if known is None else list(known))
+        X = _as_fitted(fitted, table, data)
+        with _words_of_the_command_line(data):
+            report.assignments(fitted, X, table.names).to_csv(sys.stdout, index=False)
+            if table.labels is not None:
+                scores = report.scores(fitted, X, table.labels)
+                _print_scores("Against the labels", scores, Console(stderr=True, width=140))
+
+
+def _as_fitted(fitted: Any, table: Table, path: Path) -> Any:
+    """Rows or images as the model was fitted on them: the columns of its names, in its order.
+
+    Raises:
+        DataError: if columns are missing, or it was fitted on rows or images of another kind.
+    """
+    known = list(getattr(fitted, "feature_names_in_", []))
+    shape, image, D = table.x.shape[1:], fitted.image_shape_, fitted.n_features_in_
+    is_image = len(shape) > 1
+    fits = shape == image if is_image and image is not None else math.prod(shape) == D and not (is_image and known)
+    lacking = [name for name in known if name not in (table.columns or known)]
+    if not is_image and known and table.columns:
+        if len(lacking) == len(known):
+            raise DataError(f"{path} has none of the model's columns {_some(known)}, but {_some(table.columns)}.")
+        if lacking:
+            raise DataError(f"{path} lacks the column{'s' * (len(lacking) > 1)} {_some(lacking)} of the model.")
+        extra = [*table.ignored, *(name for name in table.columns if name not in known)]
+        if extra:
+            _note(f"Ignored of {path}, as the model does not know them: {_some(extra)}.")
+        rows = pd.DataFrame(table.x, columns=table.columns)
+        if table.columns == known:
+            return rows
+        if twice := [name for name in known if table.columns.count(name) > 1]:
+            raise DataError(f"{path} has more than one column {twice[0]!r}; leave out all but one.")
+        return rows[known]
+    if not fits:
+        expected = f"images of {size(image)}" if image else f"a table of {counted(D, 'column')}"
+        expected += f" ({_some(known)})" if known else ""
+        holds = f"holds images of {size(shape)}" if is_image else f"is a table of {counted(shape[0], 'column')}"
+        raise DataError(f"The model expects {expected}, but {path} {holds}.")
+    if known:
+        _note(f"{path} does not name its columns; they are taken in the order of the model's.")
+        return pd.DataFrame(table.x, columns=known)
+    return table.x
 
 
 def sample(
-    model: Annotated[str, typer.Argument(help="The folder of a fitted model, or a published one's name.")],
-    cluster: Annotated[int | None, typer.Option(help="Only from this cluster.")] = None,
+    model: Annotated[str, typer.Argument(help=MODEL_HELP)],
+    cluster: Annotated[
+        int | None, typer.Option(help="Only from the cluster of this number; by default from all.")
+    ] = None,
     n: Annotated[int, typer.Option("--n", help="How many.")] = 16,
-    png: Annotated[bool, typer.Option("--png", help="Images into a file, not values as text.")] = False,
-    random_state: Annotated[int, typer.Option(help="What the samples are drawn from.")] = 0,
+    png: Annotated[
+        bool,
+        typer.Option(
+            "--png",
+            metavar="",
+            help="Of a model of images: draw them into samples.png in this folder (with --cluster 3 into "
+            "samples-cluster-3.png) instead of printing their values.",
+        ),
+    ] = False,
+    random_state: Annotated[
+        int, typer.Option(help="A whole number; the same one gives the same samples again, another one others.")
+    ] = 0,
 ) -> None:
-    """Draw from a fitted model: values as CSV, or images."""
+    """Draw from a fitted model: values as CSV, or images. They are means, without the noise of single values."""
     with _own_data():
         fitted: Any = saving.load(model)
+        if not hasattr(fitted, "sample"):
+            raise SettingError(f"{type(fitted).__name__} does not generate data, so there is nothing to sample.")
         if cluster is not None:
             _refuse_without_clusters(fitted)
         if png and fitted.image_shape_ is None:
@@ -197,8 +435,10 @@ def sample(
         if png:
             name = Path("samples.png" if cluster is None else f"samples-cluster-{cluster}.png")
             _write_images(fitted, drawn, name)
-            console.print(f"{n} samples: {name}")
+            console.print(f"{counted(n, 'sample')}: {name}")
             return
+        if fitted.image_shape_ is None:
+            _note("The samples are means of the decoder; the values of rows scatter around such means.")
         writer = csv.writer(sys.stdout)
         columns = getattr(fitted, "feature_names_in_", [f"x{i}" for i in range(fitted.n_features_in_)])
         writer.writerow(columns)
@@ -206,12 +446,12 @@ def sample(
 
 
 def _write_images(fitted: Any, drawn: np.ndarray, path: Path) -> None:
-    """Write a grid of eight images per row."""
+    """Write a grid of eight images per row; what is left of the last row is white."""
     style.use()
     columns = min(8, len(drawn))
     rows = -(-len(drawn) // columns)
     height, width, colours = (*fitted.image_shape_, 1)[:3]
-    grid = np.zeros((rows * columns, height, width, colours))
+    grid = np.ones((rows * columns, height, width, colours))
     grid[: len(drawn)] = report.as_brightness(fitted, drawn.reshape(-1, height, width, colours))
     figure, ax = plt.subplots(figsize=(columns, rows))
     image_grid(ax, grid.reshape(rows, columns, height, width, colours))
@@ -220,16 +460,36 @@ def _write_images(fitted: Any, drawn: np.ndarray, path: Path) -> None:
 
 def card(
     model: Annotated[
-        str | None, typer.Argument(help="The folder of a fitted model, or a published one's name.")
+        str | None, typer.Argument(help="The folder of a fitted model, or the name of a published one.")
     ] = None,
 ) -> None:
     """Print what a fitted model is: data, parameters, numbers; without a name, list the published ones."""
     with _own_data():
         if model is None:
-            console.print("\n".join(saving.published()) or "No trained model is published.")
+            published = saving.published()
+            lines = pd.DataFrame([_published(name) for name in published])
+            console.print(_printed(lines) if published else "No trained model is published.")
             return
         saving.load(model)  # so that a damaged model is not described
         print(saving.folder_of(model).joinpath(saving.CARD).read_text(encoding="utf8"), end="")
+
+
+def _published(name: str) -> dict[str, str]:
+    """A line on a published model, from its description and its card."""
+    folder = saving.folder_of(name)
+    text = folder.joinpath(saving.CARD).read_text(encoding="utf8")
+    description = json.loads(folder.joinpath(saving.DESCRIPTION).read_text(encoding="utf8"))
+    data = re.search(r"^## Data\n\n(.+?):", text, re.MULTILINE)
+    score = re.search(r"^\|---.*\n\| (.+?) \| (.+?) \|", text, re.MULTILINE)
+    K = description["model"].get("n_clusters", "–")
+    image = description["image_shape"]
+    return {
+        "name": name,
+        "data": data[1] if data else "–",
+        "images": size(image) if image else "–",
+        "clusters": ", ".join(map(str, K)) if isinstance(K, list) else str(K),
+        "main score": f"{score[1].replace(' ()', '')}: {score[2]}" if score else "–",
+    }
 
 
 def _refuse_without_clusters(fitted: Any) -> None:

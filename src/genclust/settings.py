@@ -22,7 +22,7 @@ class SettingError(ValueError):
 def nearest(name: str, valid: Iterable[str], what: str) -> str:
     """Error message for an unknown ``name``, with the nearest valid name."""
     names = sorted(valid)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.65)
     hint = f"did you mean {close[0]!r}?" if close else f"valid are {', '.join(names)}."
     return f"There is no {what} {name!r}; {hint}"
 

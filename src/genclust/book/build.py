@@ -8,24 +8,27 @@ content changed, so that Sphinx rebuilds what changed and no more.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import multiprocessing
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
+import nbformat
 import yaml
 
-from genclust.book import api, notebooks
+from genclust.book import api, markup, notebooks
 
 #: Folders that a notebook's output depends on, besides itself and the lists of papers and data sets.
 WATCHED = ("src", "experiments", "results", "benchmarks")
 IGNORED = {"__pycache__", ".ipynb_checkpoints"}
 PARALLEL = 2  # notebooks at once
+PICTURES = {"image/svg+xml", "image/png"}
 
 
 class BuildError(Exception):
@@ -41,7 +44,9 @@ def build(root: Path, strict: bool = False, verbose: bool = False) -> Path:
         verbose: whether to show the output of Sphinx for every page.
     """
     executed = run_notebooks(root)
-    source = stage(root, executed)
+    from genclust.book.widgets.files import files  # here, as it imports PyTorch
+
+    source = stage(root, executed, files())
     html = root / "_build" / "html"
     if strict:
         shutil.rmtree(html, ignore_errors=True)
@@ -67,6 +72,7 @@ def build(root: Path, strict: bool = False, verbose: bool = False) -> Path:
     if result.returncode or not index.is_file():
         reason = "; in a strict build every warning is an error" if strict else ""
         raise BuildError(f"Jupyter Book failed{reason}. Everything it said: {log}")
+    markup.mend_pages(html)
     return index
 
 
@@ -118,8 +124,7 @@ def run_notebooks(root: Path) -> dict[str, Path]:
         print(f"book: running {len(stale)} of {len(sources)} notebooks", flush=True)
     failures = []
     spawn = multiprocessing.get_context("spawn")
-    threads = max(1, (os.cpu_count() or 1) // PARALLEL)
-    with ProcessPoolExecutor(PARALLEL, spawn, _few_threads, (threads,)) as pool:
+    with ProcessPoolExecutor(PARALLEL, spawn, _one_thread) as pool:
         jobs = {pool.submit(notebooks.execute, sources[name], copies[name], {}): name for name in stale}
         for job in as_completed(jobs):
             name = jobs[job]
@@ -137,19 +142,43 @@ def run_notebooks(root: Path) -> dict[str, Path]:
     return copies
 
 
-def _few_threads(threads: int) -> None:
+def _one_thread() -> None:
+    """Sums over several threads are rounded in another way, and the outputs are compared with those that are stored."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(name, str(threads))
+        os.environ.setdefault(name, "1")
 
 
-def stage(root: Path, executed: dict[str, Path]) -> Path:
-    """Gather prose, executed notebooks, pages of the API and configuration in ``_build/source``."""
+#: Beginning of the tag of a notebook's cell whose picture other pages show, as ``figures/NAME.svg`` or ``.png``.
+FIGURE = "figure:"
+
+
+def key_figures(executed: Iterable[Path]) -> dict[Path, bytes]:
+    """The pictures of cells of executed notebooks that are tagged ``figure:NAME``, by their paths in the book."""
+    found = {}
+    for path in executed:
+        for cell in nbformat.read(path, as_version=4).cells:
+            for tag in cell.metadata.get("tags", []):
+                if tag.startswith(FIGURE):
+                    name = Path("figures", tag.removeprefix(FIGURE))
+                    data = next(output["data"] for output in cell.outputs if PICTURES & output.get("data", {}).keys())
+                    if (svg := data.get("image/svg+xml")) is not None:
+                        found[name.with_suffix(".svg")] = svg.encode()
+                    else:
+                        found[name.with_suffix(".png")] = base64.b64decode(data["image/png"])
+    return found
+
+
+def stage(root: Path, executed: Mapping[str, Path], widgets: Mapping[str, bytes] | None = None) -> Path:
+    """Gather prose, executed notebooks and their key figures, pages of the API, files of widgets and configuration."""
     target = root / "_build" / "source"
     paths = {path.relative_to(root / "book"): path for path in _files(root / "book", "*")}
     paths |= {Path("notebooks") / copy.name: copy for copy in executed.values()}
     paths |= {Path(name): root / name for name in ("_config.yml", "_toc.yml")}
+    paths |= {path.relative_to(root): path for path in root.glob("CITATION.cff")}
     wanted = {relative: path.read_bytes() for relative, path in paths.items()}
     wanted |= {Path("api") / f"{name}.rst": page.encode() for name, page in api.pages(root / "src").items()}
+    wanted |= key_figures(executed.values())
+    wanted |= {Path("widgets") / name: content for name, content in (widgets or {}).items()}
     for relative, content in wanted.items():
         copy = target / relative
         if not copy.is_file() or copy.read_bytes() != content:

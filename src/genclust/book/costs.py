@@ -1,9 +1,11 @@
-"""Costs of the published runs, from their records."""
+"""Costs of the published runs, from their records, and of runs that are still to be made."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -11,7 +13,7 @@ from genclust.experiments import declaration
 from genclust.experiments.configuration import RunConfig
 from genclust.experiments.declaration import PROFILES, Row
 from genclust.experiments.papers import papers
-from genclust.experiments.planning import PROCESSORS, seconds_per_step
+from genclust.experiments.planning import PROCESSORS, pace, seconds_per_step, threads_of
 from genclust.experiments.store import published
 
 #: Columns that group runs into lines, by their headings.
@@ -42,9 +44,8 @@ def runs(experiments: str = "") -> pd.DataFrame:
         if chosen and row.experiment not in chosen:
             continue
         legs = record.provenance.get("training") or [record.provenance]
-        threads = max(leg["threads"] for leg in legs)
+        threads = threads_of(record)
         trained = bool(config.training) and record.failed_at_step is None
-        on_cpu = all(leg["device"] in PROCESSORS for leg in legs)
         lines.append(
             {
                 "paper": papers()[paper].title,
@@ -55,9 +56,9 @@ def runs(experiments: str = "") -> pd.DataFrame:
                 "model": config.model["name"],
                 "data": config.data["name"],
                 "processor": _processor(legs),
-                "threads": threads,
+                "threads": max(leg["threads"] for leg in legs),
                 "seconds": record.seconds,
-                "core_hours": threads * record.seconds / 3600 if on_cpu else math.nan,
+                "core_hours": math.nan if threads is None else threads * record.seconds / 3600,
                 "step_ms": 1000 * seconds_per_step(record) if trained else math.nan,
             }
         )
@@ -72,7 +73,7 @@ def summary(found: pd.DataFrame) -> str:
     row = found.groupby(["row", "profile"], observed=True).core_hours.sum().idxmax()
     first = dearest(found, 1).iloc[0]
     return (
-        f"Training the {len(found):,} published runs took {hours.sum():.1f} core-hours, most of them for "
+        f"Training the {len(found):,} published runs took {hours.sum():.1f} core-hours, the largest part of them for "
         f"{hours.idxmax()} ({hours.max():.1f}). The row that took most is `{row[0]}` at profile `{row[1]}`: "
         f"{first['Core-hours']} core-hours for {first['Seeds']} seeds."
     )
@@ -145,7 +146,7 @@ def _short(value: float) -> str:
 
 
 def machines(found: pd.DataFrame) -> pd.DataFrame:
-    """Table of the wall-clock hours on each kind of processor."""
+    """Table of the hours of training on each kind of processor."""
     table = found.groupby(["processor", "threads"]).agg(runs=("seed", "size"), seconds=("seconds", "sum")).reset_index()
     return pd.DataFrame(
         {
@@ -155,3 +156,76 @@ def machines(found: pd.DataFrame) -> pd.DataFrame:
             "Hours": (table.seconds / 3600).map("{:.2f}".format),
         }
     )
+
+
+# ---- runs that are still to be made
+
+
+@dataclass(frozen=True)
+class Price:
+    """Cost of training some seeds of a configuration, without what evaluations take.
+
+    Attributes:
+        core_hours: of all seeds together.
+        told_by: ``records`` of the same network, or the rate that the ``benchmark`` measured of one of its kind.
+        flop: floating-point operations of the products of all seeds together.
+    """
+
+    core_hours: float
+    told_by: Literal["records", "benchmark"]
+    flop: float
+
+    def minutes_at(self, teraflops: float) -> float:
+        """Minutes of an accelerator that sustains so many 10¹² operations per second: arithmetic, not a measurement."""
+        return self.flop / (teraflops * 1e12) / 60
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What tells the cost of a run.
+
+    Attributes:
+        paces: core-seconds per step of networks that were run, see :func:`~genclust.experiments.planning.paces`.
+        networks: seconds per step and operations of some networks, as the benchmark ``networks`` measured them.
+        products: operations per step of rows at profile ``paper``, as the benchmark ``products`` counted them.
+    """
+
+    paces: Mapping[str, float]
+    networks: Mapping[str, Any]
+    products: Mapping[str, float]
+
+    def price(self, row: Row, config: RunConfig, steps: int) -> Price:
+        """Price of the seeds of a row at profile ``paper``.
+
+        Args:
+            row: the row.
+            config: its configuration, or one with changed settings that leave the size of the network as it is.
+            steps: steps of one seed.
+
+        Raises:
+            KeyError: if the benchmarks know nothing of the row or its model.
+        """
+        seeds, flop = len(row.seeds("paper")), self.products[f"{row.experiment}/{row.name}"]
+        seconds = pace(config, self.paces)
+        core_seconds = flop / self._rate(config, flop) if seconds is None else seconds
+        told_by: Literal["records", "benchmark"] = "benchmark" if seconds is None else "records"
+        return Price(seeds * steps * core_seconds / 3600, told_by, seeds * steps * flop)
+
+    def _rate(self, config: RunConfig, flop: float) -> float:
+        """Operations per second of a core in the measured network of the same model that is nearest in size."""
+        measured = {
+            row: found["variants"]
+            for row, found in self.networks["rows"].items()
+            if _model(row) == config.model["name"]
+        }
+        if not measured:
+            raise KeyError(f"The benchmark has no network of the model {config.model['name']}.")
+        nearest = min(measured.values(), key=lambda variants: abs(math.log(variants["float32"]["flop"] / flop)))
+        precision = config.training["precision"]
+        names = ("float32", "bf16") if precision == "faster" else (precision,)
+        return max(nearest[name]["flop"] / nearest[name]["seconds"]["median"] for name in names)
+
+
+def _model(place: str) -> str:
+    experiment, _, name = place.partition("/")
+    return str(declaration.load(experiment).row(name).config("paper").model["name"])

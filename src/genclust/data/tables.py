@@ -6,7 +6,6 @@ Whatever is wrong with a file is said in one sentence, with what would be right.
 from __future__ import annotations
 
 import csv
-import difflib
 import itertools
 import os
 import re
@@ -14,6 +13,7 @@ import reprlib
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -24,6 +24,7 @@ from PIL import Image
 
 from genclust.data.base import DataError, MissingData
 from genclust.data.files import DAMAGE, MOST_COLOURS
+from genclust.wording import counted, did_you_mean
 
 _T = TypeVar("_T")
 
@@ -55,15 +56,17 @@ class Table:
         labels: int64 or text ``[N]`` as in the file, or None where it has none.
         names: one per row: its path in a folder of images, its text in a column of names, or ``"0"``, ``"1"``, ….
         columns: one per feature, or None for images and for files without a header.
+        ignored: columns that were not asked for.
     """
 
     x: np.ndarray
     labels: np.ndarray | None
     names: list[str]
     columns: list[str] | None
+    ignored: Sequence[str] = ()
 
 
-def read_table(path: Path | str, labels: str | None = None) -> Table:
+def read_table(path: Path | str, labels: str | None = None, only: Sequence[str] | None = None) -> Table:
     """Read a file of rows, or a folder of images.
 
     - ``.npy``: an array with two axes or more.
@@ -82,6 +85,7 @@ def read_table(path: Path | str, labels: str | None = None) -> Table:
         path: of the file or the folder.
         labels: the column (in ``.npz``, the array; in ``.h5ad``, the column of ``obs``) that has the labels and is no
             feature.  Or, if it ends in .csv, .txt or .npy, the path of a file with one label per row.
+        only: names of features; others of a table are ignored, whatever they hold.
 
     Returns:
         The table.
@@ -94,18 +98,18 @@ def read_table(path: Path | str, labels: str | None = None) -> Table:
     """
     path = Path(os.path.expanduser(path))
     if labels is None or Path(labels).suffix.lower() not in LABEL_FILES:
-        return _reading(path, lambda path: _reader(path)(path, labels))
+        return _reading(path, lambda path: _reader(path, only)(path, labels))
     apart = Path(os.path.expanduser(labels))
     given = _reading(apart, _label_file)
-    table = _reading(path, lambda path: _reader(path)(path, None))
+    table = _reading(path, lambda path: _reader(path, only)(path, None))
     n = len(table.x)
     if apart.suffix.lower() != ".npy" and len(given) == n + 1 and given[0] not in given[1:]:
         given = given[1:]  # without the header
     return replace(table, labels=_labels(apart, given, n))
 
 
-def _reader(path: Path) -> Callable[[Path, str | None], Table]:
-    """What reads the file or folder at ``path``, by its ending."""
+def _reader(path: Path, only: Sequence[str] | None) -> Callable[[Path, str | None], Table]:
+    """What reads the file or folder at ``path``, by its ending; of a table of named columns, ``only`` some."""
     suffix = path.suffix.lower()
     if path.is_dir():
         return _images
@@ -114,14 +118,16 @@ def _reader(path: Path) -> Callable[[Path, str | None], Table]:
     if suffix not in READERS:
         ending = f"ends in {suffix}" if suffix else "has no ending"
         raise DataError(f"{path} {ending}; what can be read ends in {', '.join(READERS)}, or is a folder of images.")
-    return READERS[suffix]
+    reader = READERS[suffix]
+    return partial(reader, only=only) if reader in (_csv, _parquet) else reader
 
 
 def _reading(path: Path, read: Callable[[Path], _T]) -> _T:
     """What ``read`` returns for ``path``; whatever goes wrong is a `DataError`."""
     try:
         if not path.exists():
-            raise MissingData(f"There is no file or folder {path}.")
+            beside = (entry.name for entry in path.parent.iterdir()) if path.parent.is_dir() else ()
+            raise MissingData(f"There is no file or folder {path}{did_you_mean(path.name, beside, 0.8)}")
         if path.is_file() and path.stat().st_size == 0:
             raise DataError(f"{path} is empty.")
         with warnings.catch_warnings(), np.errstate(over="ignore"):  # what is too large is refused as infinite
@@ -157,9 +163,7 @@ def _place(path: Path, what: str, known: Sequence[str], name: str) -> int:
         return known.index(name)
     if name in known:
         raise DataError(f"{path} has more than one {what} {name!r}; rename all but the one with the labels.")
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.3)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
-    raise DataError(f"{path} has no {what} {name!r}, only {_some(known) or 'none'}{hint}")
+    raise DataError(f"{path} has no {what} {name!r}, only {_some(known) or 'none'}{did_you_mean(name, known)}")
 
 
 def _numbered(n: int) -> list[str]:
@@ -170,21 +174,33 @@ def _numbered(n: int) -> list[str]:
 # Arrays.
 
 
-def _finite(path: Path, x: np.ndarray, names: Sequence[str], columns: Sequence[str] | None) -> np.ndarray:
+#: The line of a file that a row, counted from 0, stands in.
+Line = Callable[[int], int]
+
+
+def _at(row: int, names: Sequence[str], line: Line | None) -> str:
+    """Where a row is, in words: its name, or its number and line in the file."""
+    what = f"row {row}" if names[row] == str(row) else _quote(names[row])
+    return f"{what}, line {line(row)} of the file" if line else what
+
+
+def _finite(
+    path: Path, x: np.ndarray, names: Sequence[str], columns: Sequence[str] | None, line: Line | None = None
+) -> np.ndarray:
     """``x`` as uint8 images or float32, if all its values are finite."""
     x = np.require(x, np.uint8 if x.dtype == np.uint8 and x.ndim > 2 else np.float32, ["C", "W", "O", "E"])
     if x.dtype == np.uint8 or np.isfinite(x).all():
         return x
     bad = ~np.isfinite(x)
     rows = np.flatnonzero(bad.reshape(len(x), -1).any(1))
-    where = f"{len(rows)} rows (first: {names[rows[0]]!r})"
+    where = f"{counted(len(rows), 'row')} ({'first: ' * (len(rows) > 1)}{_at(rows[0], names, line)})"
     if x.ndim == 2:
         found = np.array(columns or _numbered(x.shape[1]))[bad.any(0)]
-        where = f"the columns {_some(found)} and {where}"
+        where = f"the column{'s' * (len(found) > 1)} {_some(found)} and {where}"
     missing = int(np.isnan(x).sum())
     raise DataError(
         f"{path} has values that are no finite numbers, {missing} missing (NaN) and {bad.sum() - missing} infinite or "
-        f"beyond float32, in {where}; fill them in, or drop those rows or columns."
+        f"beyond float32, in {where}; fill them in, or drop such rows or columns."
     )
 
 
@@ -274,7 +290,7 @@ def _label_file(path: Path) -> np.ndarray:
     return np.array([row[0].strip() for row in rows], dtype=object)
 
 
-def _labels(path: Path, labels: np.ndarray, n: int) -> np.ndarray:
+def _labels(path: Path, labels: np.ndarray, n: int, line: Line | None = None) -> np.ndarray:
     """The labels as whole numbers, int64, if all of them are such, and as text otherwise."""
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
@@ -284,10 +300,12 @@ def _labels(path: Path, labels: np.ndarray, n: int) -> np.ndarray:
             "number per row."
         )
     if len(labels) != n:
-        raise DataError(f"{path} has {len(labels)} labels for {n} rows, but should have one per row.")
+        found = f"{counted(len(labels), 'label')} for {counted(n, 'row')}"
+        raise DataError(f"{path} has {found}, but should have one per row.")
     empty = np.flatnonzero(pd.isna(labels) | [isinstance(label, str) and not label.strip() for label in labels])
     if len(empty):
-        raise DataError(f"{path} has no label in {len(empty)} rows (first: row {empty[0]}); each row needs one.")
+        where = f"{'first: ' * (len(empty) > 1)}{_at(empty[0], _numbered(n), line)}"
+        raise DataError(f"{path} has no label in {counted(len(empty), 'row')} ({where}); each row needs one.")
     if labels.dtype.kind == "f" and (labels != np.rint(labels)).any():
         part = labels[labels != np.rint(labels)][0]
         raise DataError(f"{path} has labels such as {part}, but they should be text or whole numbers.")
@@ -308,6 +326,11 @@ def _text_columns(path: Path, found: dict[str, str]) -> NoReturn:
             f"{path} has numbers with a comma, such as {value!r} in the column {name!r}; write a decimal point, and "
             "nothing between thousands."
         )
+    if len(found) == 1:
+        raise DataError(
+            f"{path} has a column that is not numbers, {_quote(name)} (such as {_quote(value)} in {name!r}); if it has "
+            "the labels, give it as --labels COLUMN, or else drop it or encode it as numbers."
+        )
     raise DataError(
         f"{path} has columns that are not numbers, {_some(found)} (such as {_quote(value)} in {name!r}); give the one "
         "with labels as --labels COLUMN, drop the others or encode them as numbers."
@@ -315,13 +338,21 @@ def _text_columns(path: Path, found: dict[str, str]) -> NoReturn:
 
 
 def _from_frame(
-    path: Path, frame: pd.DataFrame, titles: Sequence[str], label: int | None, name: int | None, header: bool = True
+    path: Path,
+    frame: pd.DataFrame,
+    titles: Sequence[str],
+    label: int | None,
+    name: int | None,
+    only: Sequence[str] | None,
+    header: bool = True,
+    line: Line | None = None,
 ) -> Table:
     """The table of a frame with columns 0, 1, …, of which ``label`` and ``name`` are no features.
 
     Without ``name``, the names are those of the index.
     """
-    features = [i for i in range(len(titles)) if i not in (label, name)]
+    ignored = _ignored(titles, only) - {label, name}
+    features = [i for i in range(len(titles)) if i not in (label, name, *ignored)]
     text = {
         titles[i]: next((value for value in frame[i] if isinstance(value, str)), str(frame[i].iloc[0]))
         for i in features
@@ -333,9 +364,15 @@ def _from_frame(
         raise DataError(f"{path} has no columns of features.")
     columns = [titles[i] for i in features]
     names = [str(value) for value in (frame.index if name is None else frame[name])]
-    x = _finite(path, frame[features].to_numpy(np.float32, na_value=np.nan), names, columns)
-    labels = None if label is None else _labels(path, frame[label].to_numpy(), len(x))
-    return Table(x, labels, names, columns if header else None)
+    x = _finite(path, frame[features].to_numpy(np.float32, na_value=np.nan), names, columns, line)
+    labels = None if label is None else _labels(path, frame[label].to_numpy(), len(x), line)
+    return Table(x, labels, names, columns if header else None, [titles[i] for i in sorted(ignored)])
+
+
+def _ignored(titles: Sequence[str], only: Sequence[str] | None) -> set[int]:
+    """Places of columns that were not asked for; none if none of those asked for is there."""
+    known = set(titles if only is None else only)
+    return {i for i, title in enumerate(titles) if title not in known} if known & set(titles) else set()
 
 
 def _called(titles: Sequence[str], label: int | None) -> Iterator[int]:
@@ -349,7 +386,7 @@ def _are_names(values: Iterable[Any]) -> bool:
     return len(set(values)) == len(values) and all(isinstance(v, str) and not _NUMBER.fullmatch(v) for v in values)
 
 
-def _csv(path: Path, labels: str | None) -> Table:
+def _csv(path: Path, labels: str | None, only: Sequence[str] | None = None) -> Table:
     """The table in a text file, of which the numbers are read into float32 at once."""
     separator, rows = _first_rows(path)
     if not rows:
@@ -366,7 +403,8 @@ def _csv(path: Path, labels: str | None) -> Table:
         _diagnose(path, separator, titles, header, set())
     label = None if labels is None else _place(path, "column", titles, labels)
     name = 0 if not titles[0] else next((i for i in _called(titles, label) if not _NUMBER.fullmatch(body[0][i])), None)
-    text = {i for i in (label, name) if i is not None}
+    needed = {i for i in (label, name) if i is not None}
+    text = needed | (_ignored(titles, only) if header else set())
 
     def read(numbers: type) -> pd.DataFrame:
         return pd.read_csv(
@@ -383,7 +421,7 @@ def _csv(path: Path, labels: str | None) -> Table:
 
     try:
         frame = read(np.float32)
-        sound = all(frame[i].astype(bool).all() for i in text)
+        sound = all(frame[i].astype(bool).all() for i in needed)
     except UnicodeDecodeError:
         raise
     except ValueError:
@@ -395,7 +433,18 @@ def _csv(path: Path, labels: str | None) -> Table:
             frame[i] = pd.to_numeric(frame[i].str.strip().str.lower().replace(TRUTH), errors="coerce")
     if name is not None and titles[name] and not _are_names(frame[name]):
         _text_columns(path, {titles[name]: frame[name].iloc[0]})
-    return _from_frame(path, frame, titles, label, name, header)
+
+    def line(row: int) -> int:
+        return _line(path, separator, row + header)
+
+    return _from_frame(path, frame, titles, label, name, only if header else None, header, line)
+
+
+def _line(path: Path, separator: str, n: int) -> int:
+    """The line, counted from 1, in which the ``n``-th row of a text file ends, counted from 0 and with the header."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        lines = csv.reader(file, delimiter=separator, skipinitialspace=True)
+        return next(itertools.islice((lines.line_num for row in lines if row), n, None))
 
 
 def _first_rows(path: Path) -> tuple[str, list[list[str]]]:
@@ -437,7 +486,8 @@ def _diagnose(path: Path, separator: str, titles: Sequence[str], header: bool, t
         for n, row in enumerate(row for row in lines if row):
             if len(row) != len(titles) and not (header and n == 0):
                 raise DataError(
-                    f"{path} has {len(row)} values in line {lines.line_num}, but {len(titles)} columns; "
+                    f"{path} has {counted(len(row), 'value')} in line {lines.line_num}, but "
+                    f"{counted(len(titles), 'column')}; "
                     "each row needs one value per column."
                 )
             if n or not header:
@@ -449,7 +499,7 @@ def _diagnose(path: Path, separator: str, titles: Sequence[str], header: bool, t
         _text_columns(path, found)
 
 
-def _parquet(path: Path, labels: str | None) -> Table:
+def _parquet(path: Path, labels: str | None, only: Sequence[str] | None = None) -> Table:
     """The table of a ``.parquet`` file."""
     try:
         import pyarrow  # noqa: F401
@@ -462,11 +512,20 @@ def _parquet(path: Path, labels: str | None) -> Table:
     frame.columns = pd.RangeIndex(len(titles))
     label = None if labels is None else _place(path, "column", titles, labels)
     called = _called(titles, label) if isinstance(frame.index, pd.RangeIndex) else ()
-    return _from_frame(path, frame, titles, label, next((i for i in called if _are_names(frame[i])), None))
+    return _from_frame(path, frame, titles, label, next((i for i in called if _are_names(frame[i])), None), only)
 
 
 def _lacking(ending: str, package: str) -> DataError:
     return DataError(f"Reading {ending} needs {package}: pip install 'genclust[tables]'.")
+
+
+def numberings(table: Table) -> list[str]:
+    """Columns that are called id, index or name and have another number in nearly every row: probably no features.
+
+    Nearly, because float32 makes some long numbers one.
+    """
+    titles = table.columns or []
+    return [titles[i] for i in _called(titles, None) if len(np.unique(table.x[:, i])) > 0.9 * len(table.x)]
 
 
 # Single-cell data.

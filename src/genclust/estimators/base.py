@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from scipy import sparse
@@ -27,6 +29,7 @@ from genclust.training.batch_norm import recalibrate_batch_norm
 from genclust.training.device import checked_device
 from genclust.training.loop import Training, TrainingSettings
 from genclust.training.schedules import Schedule
+from genclust.wording import size
 
 #: Rows without which there is nothing to hold out and to normalise by.
 LEAST_ROWS = 5
@@ -58,6 +61,8 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
     #: The name of the model that is trained.
     model_name: ClassVar[str]
+    #: What ``bounds_`` are, in words.
+    bound_in_words: ClassVar[str] = "Bound"
     #: Settings of training that are parameters of the estimator, beside ``learning_rate``.
     training_names: ClassVar[tuple[str, ...]] = ("epochs", "batch_size", "precision")
     #: Settings of training, and of the model, that are not parameters.
@@ -116,8 +121,9 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         known = self._known_classes(labels, rows.shape[0])
         rng = check_random_state(self.random_state)
         x = torch.cat(list(self.scaling_.chunks(rows)))
-        seeds = [int(seed) for seed in rng.randint(2**31 - 1, size=general.n_init)]
+        # The rows first, so that they are the same whatever the number of seeds:
         order = rng.permutation(len(x))
+        seeds = [int(seed) for seed in rng.randint(2**31 - 1, size=general.n_init)]
         if known is not None:  # to train on rather than to hold out
             order = order[np.argsort(known[order] >= 0, kind="stable")]
         n_held_out = _held_out(len(x), general.validation_fraction)
@@ -200,7 +206,7 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         of_layers = given.get("n_clusters")
         for K in of_layers if isinstance(of_layers, (tuple, list)) else (of_layers,):
             if isinstance(K, int) and n < K:
-                raise ValueError(f"n_clusters={K} is more than the {n} rows of X; take {n} clusters or fewer.")
+                raise ValueError(f"n_clusters={K} is more than the {n} rows of X; a cluster should hold many rows.")
         if rows.max() == rows.min():
             raise ValueError(f"All values of X are {rows.max():g}; there is nothing to learn from.")
         module, settings_type = MODELS[self.model_name]
@@ -208,7 +214,7 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         declared |= {**self.model_constants, **self._derived(rows, image)}
         settings: Any = read(settings_type, declared, name)
         pixels = image is not None or given.get("image_shape") is not None
-        self.scaling_ = Scaling.fitted(rows, general.scale, _bits(module, settings), pixels)
+        self.scaling_ = Scaling.fitted(rows, general.scale, _needs_unit_interval(module, settings), pixels)
         module(1, rows.shape[1], settings)  # settings that do not fit each other are refused here
         return settings, self._training_settings(), general
 
@@ -279,42 +285,10 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         """The first representation that the model names."""
         return next(iter(self.model_.embed(x).values()))
 
-    def reconstruct(self, X: Any) -> Float[np.ndarray, "N ..."]:
-        """Means of p(x|·) at what the model infers from each row, in the shape and units of X (grey levels in [0, 1]).
-
-        Parameters
-        ----------
-        X : as in :meth:`fit`
-            Rows.
-
-        Returns
-        -------
-        ndarray of the shape of X
-            Reconstructions.
-        """
-        return self._shaped(self._outputs(X, lambda x: cast(Any, self.model_).reconstruct(x)))
-
-    @torch.no_grad()
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> Float[np.ndarray, "n ..."]:
-        """Draw from the model: means of p(x|·) for draws of the latent variables from their prior.
-
-        Parameters
-        ----------
-        n_samples : int
-            How many to draw.
-        random_state : int, RandomState instance or None
-            What they are drawn from; None draws others at every call.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, ...)
-            In the shape and units of X (grey levels in [0, 1]).
-        """
-        noise = self._noise_of(n_samples, random_state)
-        return self._shaped(cast(Any, self.model_).sample(n_samples, noise)[0])
-
     def score(self, X: Any, y: Any = None) -> float:
-        """Mean evidence lower bound per row, in nats, of the rows as the model sees them (scaled, or as bits).
+        """Mean bound per row, in nats, of the rows as the model sees them (scaled, or as bits).
+
+        It is the evidence lower bound, except where the estimator says otherwise.
 
         Parameters
         ----------
@@ -351,7 +325,14 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         """Finite rows of as many columns as were fitted, and the shape of an image where X holds images."""
         rows, image = as_rows(X)
         kinds = [np.float64, np.float32, np.uint8]  # the first is what all others, and lists, become
-        rows = validate_data(self, rows, reset=reset, accept_sparse="csr", dtype=kinds, ensure_all_finite=False)
+        try:
+            rows = validate_data(self, rows, reset=reset, accept_sparse="csr", dtype=kinds, ensure_all_finite=False)
+        except ValueError as error:
+            if (text := re.match("could not convert string to float: (.*)", str(error))) is None:
+                raise
+            raise ValueError(
+                f"X holds text, such as {text[1]}{_text_columns(X)}; encode it as numbers, or leave it out."
+            ) from None
         if rows.dtype != np.uint8 and (place := _not_finite(rows)):
             raise ValueError(
                 f"X holds NaN or infinity, first in row {place[0]}, column {place[1]}; leave out such rows, or fill "
@@ -360,41 +341,37 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         if reset:
             self.image_shape_ = image
         elif image is not None and self.image_shape_ is not None and image != self.image_shape_:
-            raise ValueError(f"Images of {image} cannot be shown to a model of images of {self.image_shape_}.")
+            sizes = f"Images of {size(image)} cannot be shown to a model of images of {size(self.image_shape_)}"
+            raise ValueError(f"{sizes}.")
         if rows.dtype == np.float64 and max(rows.max(), -rows.min()) > np.finfo(np.float32).max:
             raise ValueError("X holds values that are too large for float32; scale its columns.")
         if not reset:
-            self.scaling_.refuse_other_units(rows, _bits(type(self.model_), self.model_.settings))
+            self.scaling_.refuse_other_units(rows, _needs_unit_interval(type(self.model_), self.model_.settings))
         return rows, image
-
-    def _shaped(self, x: Tensor | np.ndarray) -> np.ndarray:
-        """Rows as the model gives them, in the shape and units of X."""
-        values = self.scaling_.restore(torch.as_tensor(x))
-        return values if self.image_shape_ is None else values.reshape(*values.shape[:-1], *self.image_shape_)
-
-    def _noise_of(self, n_samples: int, random_state: Any) -> Noise:
-        check_is_fitted(self)
-        if isinstance(n_samples, bool) or not isinstance(n_samples, (int, np.integer)) or n_samples < 1:
-            raise ValueError(f"n_samples must be a whole number of 1 or more, not {n_samples!r}.")
-        seed = int(check_random_state(random_state).randint(2**31 - 1))
-        return noise_on(next(self.model_.parameters()).device, [seed], "samples of an estimator")
 
     # ---- saving
 
-    def save(self, path: Path | str, half: bool = False) -> None:
+    def save(self, path: Path | str, half: bool = False, overwrite: bool = False) -> None:
         """Write the fitted estimator into a folder; see :mod:`genclust.estimators.saving`.
 
         Parameters
         ----------
         path : path or str
-            The folder; one that holds a saved estimator is replaced.
+            The folder, which does not exist yet or is empty.
         half : bool
             Whether weights are written in half precision.
+        overwrite : bool
+            Whether a saved estimator that lies there is replaced.  Nothing else ever is.
+
+        Raises
+        ------
+        ModelError
+            If the folder holds something, unless it is a saved estimator that may be replaced.
         """
         from genclust.estimators.saving import save
 
         check_is_fitted(self)
-        save(self, Path(path), half)
+        save(self, Path(path), half, overwrite=overwrite)
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -430,6 +407,56 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         return tags
 
 
+class GenerativeEstimator(DeepEstimator):
+    """Base class of the estimators of models that generate data."""
+
+    def reconstruct(self, X: Any) -> Float[np.ndarray, "N ..."]:
+        """Means of p(x|·) at what the model infers from each row, in the shape and units of X (grey levels in [0, 1]).
+
+        Parameters
+        ----------
+        X : as in :meth:`fit`
+            Rows.
+
+        Returns
+        -------
+        ndarray of the shape of X
+            Reconstructions.
+        """
+        return self._shaped(self._outputs(X, lambda x: cast(Any, self.model_).reconstruct(x)))
+
+    @torch.no_grad()
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> Float[np.ndarray, "n ..."]:
+        """Draw from the model: means of p(x|·) for draws of the latent variables from their prior.
+
+        Parameters
+        ----------
+        n_samples : int
+            How many to draw.
+        random_state : int, RandomState instance or None
+            What they are drawn from; None draws others at every call.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, ...)
+            In the shape and units of X (grey levels in [0, 1]).
+        """
+        noise = self._noise_of(n_samples, random_state)
+        return self._shaped(cast(Any, self.model_).sample(n_samples, noise)[0])
+
+    def _shaped(self, x: Tensor | np.ndarray) -> np.ndarray:
+        """Rows as the model gives them, in the shape and units of X."""
+        values = self.scaling_.restore(torch.as_tensor(x))
+        return values if self.image_shape_ is None else values.reshape(*values.shape[:-1], *self.image_shape_)
+
+    def _noise_of(self, n_samples: int, random_state: Any) -> Noise:
+        check_is_fitted(self)
+        if isinstance(n_samples, bool) or not isinstance(n_samples, (int, np.integer)) or n_samples < 1:
+            raise ValueError(f"n_samples must be a whole number of 1 or more, not {n_samples!r}.")
+        seed = int(check_random_state(random_state).randint(2**31 - 1))
+        return noise_on(next(self.model_.parameters()).device, [seed], "samples of an estimator")
+
+
 @dataclass(frozen=True)
 class GeneralSettings:
     """Parameters that all estimators have and no model, with their ranges."""
@@ -457,14 +484,14 @@ class HeldOut:
         """The mean bound (``bound``) and the mean of every term of the loss, in nats, for each replica."""
         terms = self._terms(epoch)
         means = {name: term.mean(1).tolist() for name, term in terms.items()}
-        bounds = self.model.elbo(terms).mean(1).tolist()
+        bounds = self.model.criterion(terms).mean(1).tolist()
         return [
             {"bound": bound, **{name: values[r] for name, values in means.items()}} for r, bound in enumerate(bounds)
         ]
 
     def bounds(self, epoch: int) -> Float[np.ndarray, " R"]:
         """The mean bound of every replica, in nats; minus infinity where it is no number."""
-        means = self.model.elbo(self._terms(epoch)).double().mean(1).numpy()
+        means = self.model.criterion(self._terms(epoch)).double().mean(1).numpy()
         return np.where(np.isnan(means), -np.inf, means)
 
     @torch.no_grad()
@@ -504,9 +531,10 @@ def _mixed(words: np.ndarray) -> np.ndarray:
     return words ^ (words >> np.uint64(31))
 
 
-def _bits(module: type[Model], settings: Any) -> bool:
-    """Whether a model of these settings needs values in [0, 1]."""
-    return module.unit_interval or getattr(settings, "likelihood", None) == "bernoulli"
+def _needs_unit_interval(module: type[Model], settings: Any) -> bool:
+    """Whether a model of these settings needs values in [0, 1]: of bits, or of images."""
+    images = getattr(settings, "height", 0) > 0
+    return module.unit_interval or images or getattr(settings, "likelihood", None) == "bernoulli"
 
 
 def _not_finite(rows: Any) -> tuple[int, int] | None:
@@ -516,6 +544,14 @@ def _not_finite(rows: Any) -> tuple[int, int] | None:
     coordinates = sparse.coo_array(rows)
     at = int(np.flatnonzero(~np.isfinite(coordinates.data))[0])
     return int(coordinates.row[at]), int(coordinates.col[at])
+
+
+def _text_columns(X: Any) -> str:
+    """The columns of a pandas table that hold no numbers, in words; nothing for other forms of X."""
+    if not isinstance(X, pd.DataFrame):
+        return ""
+    columns = [str(name) for name, kind in X.dtypes.items() if kind.kind not in "biuf"]
+    return f" in the column{'s' * (len(columns) > 1)} {', '.join(map(repr, columns))}" if columns else ""
 
 
 def _held_out(n: int, fraction: float) -> int:

@@ -11,7 +11,7 @@ from sklearn.base import ClusterMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from genclust.estimators.base import DeepEstimator, encoder_input
+from genclust.estimators.base import DeepEstimator, GenerativeEstimator, encoder_input
 from genclust.estimators.density import DensityEstimator
 from genclust.estimators.inputs import CHUNK, in_unit_interval
 from genclust.models import Model
@@ -19,6 +19,7 @@ from genclust.models.inference import in_chunks
 from genclust.settings import SettingError
 from genclust.streams import Noise
 from genclust.training.schedules import Schedule
+from genclust.wording import counted
 
 
 class ClusterEstimator(ClusterMixin, DeepEstimator):
@@ -32,6 +33,8 @@ class ClusterEstimator(ClusterMixin, DeepEstimator):
         The same of every seed.
     cluster_sizes_ : ndarray of shape (n_clusters,)
         Rows in each cluster.
+    mean_probabilities_ : ndarray of shape (n_clusters,)
+        Mean probability of the cluster that a row was put into, over the rows of each; NaN where there are none.
     bounds_, seeds_, histories_, best_ : of every seed
         Its bound on held-out rows in nats, its seed, its learning curve; and which one was kept.
     """
@@ -39,6 +42,7 @@ class ClusterEstimator(ClusterMixin, DeepEstimator):
     labels_: Int[np.ndarray, " N"]
     all_labels_: Int[np.ndarray, "R N"]
     cluster_sizes_: Int[np.ndarray, " K"]
+    mean_probabilities_: Float[np.ndarray, " K"]
 
     @property
     def n_clusters_(self) -> int:
@@ -79,6 +83,25 @@ class ClusterEstimator(ClusterMixin, DeepEstimator):
         return self._outputs(X, lambda x: cast(Any, self.model_).cluster_posterior(x).exp())
 
     @torch.no_grad()
+    def _describe_rows(self, model: Model, x: Float[Tensor, "N D"]) -> None:
+        device, posterior = next(model.parameters()).device, cast(Any, model).cluster_posterior
+        chunks = [
+            in_chunks(posterior, encoder_input(model, rows.to(device)), model.replicas) for rows in x.split(CHUNK)
+        ]
+        log_probability, most_probable = torch.cat([chunk.nan_to_num(-np.inf) for chunk in chunks], 1).max(-1)
+        self.all_labels_ = most_probable.numpy().astype(np.int32)
+        self.labels_ = self.all_labels_[self.best_]
+        K = chunks[0].shape[-1]
+        self.cluster_sizes_ = np.bincount(self.labels_, minlength=K)
+        probability = log_probability[self.best_].double().exp().numpy()
+        with np.errstate(invalid="ignore"):
+            self.mean_probabilities_ = np.bincount(self.labels_, probability, minlength=K) / self.cluster_sizes_
+
+
+class GenerativeClusterEstimator(GenerativeEstimator, ClusterEstimator):
+    """Base class of the estimators that cluster, of models that generate data."""
+
+    @torch.no_grad()
     def sample(
         self, n_samples: int = 1, random_state: Any = None, cluster: int | None = None
     ) -> Float[np.ndarray, "n ..."]:
@@ -110,17 +133,6 @@ class ClusterEstimator(ClusterMixin, DeepEstimator):
         """Means of p(x|·) for ``n`` draws of the latent variables given a cluster."""
         return cast(Any, self.model_).sample_clusters(n, noise)[0, cluster]
 
-    @torch.no_grad()
-    def _describe_rows(self, model: Model, x: Float[Tensor, "N D"]) -> None:
-        device, posterior = next(model.parameters()).device, cast(Any, model).cluster_posterior
-        chunks = [
-            in_chunks(posterior, encoder_input(model, rows.to(device)), model.replicas) for rows in x.split(CHUNK)
-        ]
-        most_probable = [chunk.nan_to_num(-np.inf).argmax(-1).numpy() for chunk in chunks]
-        self.all_labels_ = np.concatenate(most_probable, axis=1).astype(np.int32)
-        self.labels_ = self.all_labels_[self.best_]
-        self.cluster_sizes_ = np.bincount(self.labels_, minlength=chunks[0].shape[-1])
-
     def _likelihood(self, rows: Any, likelihood: Any) -> dict[str, Any]:
         """``auto`` is Bernoulli for values in [0, 1] and grey levels, unless they are standardised; else Gaussian."""
         if likelihood != "auto":
@@ -129,7 +141,7 @@ class ClusterEstimator(ClusterMixin, DeepEstimator):
         return {"likelihood": "bernoulli" if inside and self.scale != "standard" else "gaussian"}
 
 
-class GumbelClustering(ClusterEstimator):
+class GumbelClustering(GenerativeClusterEstimator):
     """Clustering with Gumbel-softmax clusters and a Gaussian style ("Is Simple Better?").
 
     The model of Arias Figueroa and Ramírez Rivera (2017), :class:`genclust.models.gumbel.GumbelClustering`.
@@ -138,7 +150,7 @@ class GumbelClustering(ClusterEstimator):
     Parameters
     ----------
     n_clusters : int
-        K.
+        Number of clusters, K.
     latent_dim : int
         Dimension of the style z.
     feature_dim : int
@@ -233,7 +245,7 @@ class GumbelClustering(ClusterEstimator):
         return {"temperature": self._schedule("temperature", "exponential", 1 / 3)}
 
 
-class GMVAE(ClusterEstimator):
+class GMVAE(GenerativeClusterEstimator):
     """Gaussian mixture variational autoencoder with the consistency violation (version 1 of its paper).
 
     The model of Dilokthanakul et al. (2016), :class:`genclust.models.gmvae.GMVAE`, with the authors' dense network.
@@ -242,7 +254,7 @@ class GMVAE(ClusterEstimator):
     Parameters
     ----------
     n_clusters : int
-        K.
+        Number of clusters, K.
     x_dim, w_dim : int
         Dimensions of the latent x (which :meth:`transform` returns) and w.
     hidden : int
@@ -324,9 +336,9 @@ class GMVAE(ClusterEstimator):
                            for part in (rows.min(axis=0), rows.max(axis=0)))  # fmt: skip
             if constant := np.flatnonzero(least == most).tolist():
                 raise ValueError(
-                    f"{len(constant)} columns of X hold one value only (first: column {constant[0]}), and a Gaussian "
-                    "with learned variance would explain them without end; leave them out, with scikit-learn's "
-                    "VarianceThreshold for example."
+                    f"{counted(len(constant), 'column')} of X with one value only (first: column {constant[0]}) would "
+                    "be explained without end by a Gaussian with learned variance; leave out such columns, with "
+                    "scikit-learn's VarianceThreshold for example."
                 )
         return derived
 
@@ -337,7 +349,7 @@ class GMVAE(ClusterEstimator):
         return model.decode(p_x.draw(noise.normal(n, s.x_dim)))[0]
 
 
-class CaGeM(ClusterEstimator, DensityEstimator):
+class CaGeM(GenerativeClusterEstimator, DensityEstimator):
     """Cluster-aware generative model of bits: a likelihood, and clusters that some labels may name.
 
     The model of Maaløe, Fraccaro and Winther (2017), :class:`genclust.models.cagem.CaGeM`.  Rows are grey values in
@@ -346,7 +358,7 @@ class CaGeM(ClusterEstimator, DensityEstimator):
     Parameters
     ----------
     n_clusters : int
-        K.
+        Number of clusters, K.
     z1_dim, z2_dim : int
         Dimensions of the two latent layers; :meth:`transform` returns the lower one.
     hidden : int
@@ -452,7 +464,7 @@ class CaGeM(ClusterEstimator, DensityEstimator):
         return self._warm_up()
 
 
-class VLAC(ClusterEstimator):
+class VLAC(GenerativeClusterEstimator):
     """Variational ladder autoencoder for clustering: clusters at several layers, of images.
 
     The model of Willetts, Roberts and Holmes (2019), :class:`genclust.models.vlac.VLAC`.  Defaults are the paper's
@@ -563,9 +575,8 @@ class VLAC(ClusterEstimator):
         for name in ("z_dims", "channels"):
             if not isinstance(value := getattr(self, name), (tuple, list)):
                 raise SettingError(f"VLAC.{name} must be a list of one number for each layer, not {value!r}.")
-        shape = (image or (1, rows.shape[1])) if self.image_shape is None else self._given()["image_shape"]
-        if not isinstance(shape, (tuple, list)) or len(shape) not in (2, 3):
-            raise SettingError(f"VLAC.image_shape must be height, width and colours, not {shape!r}.")
+        given = self._given()["image_shape"]
+        shape = (image or (1, rows.shape[1])) if given is None else _image_shape("VLAC", given)
         height, width, colours = (*shape, 1)[:3]
         derived: dict[str, Any] = {"height": height, "width": width, "colours": colours}
         if isinstance(K := self._given()["n_clusters"], int):
@@ -575,3 +586,101 @@ class VLAC(ClusterEstimator):
 
     def _schedules(self) -> dict[str, Schedule]:
         return {"temperature": self._schedule("temperature", "exponential", 1 / 3)} | self._warm_up("saturating")
+
+
+class SplitMerge(ClusterEstimator):
+    """Many small clusters that pairs of similar rows share, merged into few.
+
+    The model of this book's last chapter, :class:`genclust.models.splitmerge.SplitMerge`.  A pair is two random views
+    (turned, shifted, scaled, sheared) of an image and of a near neighbour of it; rows that are no images are paired
+    with near neighbours as they are.  The model does not generate data, and so there is nothing to sample or to
+    reconstruct.  What stands for the bound, in :meth:`score` and in ``bounds_``, is the mutual information of the
+    sub-clusters of pairs, in nats; :meth:`score` pairs views without neighbours, since a fitted model keeps no rows.
+
+    Parameters
+    ----------
+    n_clusters : int
+        Number of clusters, K.
+    heads : int
+        H, independent splits into sub-clusters.
+    subclusters : int
+        S, sub-clusters of every head.
+    hidden : tuple of int
+        Widths of the encoder's hidden layers; :meth:`transform` returns the last.
+    augmentation : float
+        How much views of images change, relative to 15 degrees, a tenth of the side, a fifth of the size; 0 for not at
+        all.  Images in which this would make one thing another need a smaller number.
+    neighbours : bool
+        Whether the second of a pair comes from a near neighbour.
+    image_shape : tuple of int or None
+        Height, width and colours, where X holds rows; None takes the shape of X's images.
+    epochs, batch_size, learning_rate, precision, scale, n_init, validation_fraction, random_state, device, verbose
+        As of :class:`GumbelClustering`; ``scale='auto'`` brings images to [0, 1].
+
+    Examples
+    --------
+    >>> from genclust import SplitMerge
+    >>> from sklearn.datasets import load_digits
+    >>> X = load_digits().images[:500] / 16
+    >>> model = SplitMerge(10, subclusters=20, hidden=(64, 64), epochs=5, random_state=0).fit(X)
+    >>> model.predict(X).shape, model.transform(X).shape
+    ((500,), (500, 64))
+    """
+
+    model_name = "splitmerge"
+    bound_in_words = "Information that the clusters of pairs share"
+
+    def __init__(
+        self,
+        n_clusters: int = 10,
+        *,
+        heads: int = 2,
+        subclusters: int = 50,
+        hidden: tuple[int, ...] = (512, 512),
+        augmentation: float = 1.0,
+        neighbours: bool = True,
+        image_shape: tuple[int, ...] | None = None,
+        epochs: int = 30,
+        batch_size: int = 300,
+        learning_rate: Any = 0.001,
+        precision: str = "float32",
+        scale: str = "auto",
+        n_init: int = 1,
+        validation_fraction: float = 0.1,
+        random_state: Any = None,
+        device: str = "cpu",
+        verbose: int = 0,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.heads = heads
+        self.subclusters = subclusters
+        self.hidden = hidden
+        self.augmentation = augmentation
+        self.neighbours = neighbours
+        self.image_shape = image_shape
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.precision = precision
+        self.scale = scale
+        self.n_init = n_init
+        self.validation_fraction = validation_fraction
+        self.random_state = random_state
+        self.device = device
+        self.verbose = verbose
+
+    def _derived(self, rows: Any, image: tuple[int, ...] | None) -> dict[str, Any]:
+        shape = image if self.image_shape is None else _image_shape("SplitMerge", self._given()["image_shape"])
+        if self.neighbours is False and (shape is None or self.augmentation == 0):
+            raise SettingError(
+                "SplitMerge has nothing to pair a row with: let neighbours be True, or give images and an augmentation."
+            )
+        height, width, colours = (*(shape or (0, 0)), 1)[:3]
+        return {"height": height, "width": width, "colours": colours}
+
+
+def _image_shape(name: str, shape: Any) -> tuple[int, ...]:
+    """A shape that was given by a parameter, once it is one."""
+    if not isinstance(shape, (tuple, list)) or len(shape) not in (2, 3):
+        raise SettingError(f"{name}.image_shape must be height, width and colours, not {shape!r}.")
+    return tuple(shape)

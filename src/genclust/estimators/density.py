@@ -10,7 +10,7 @@ from jaxtyping import Float
 from sklearn.base import DensityMixin
 from torch import Tensor
 
-from genclust.estimators.base import SEED_OF_USE, DeepEstimator
+from genclust.estimators.base import SEED_OF_USE, GenerativeEstimator
 from genclust.kernels import LogMeanExp
 from genclust.streams import Noise, noise_on
 from genclust.training.schedules import Schedule
@@ -36,7 +36,7 @@ class SharedNoise(Noise):
         return self.noise.normal(shape[0], 1, *shape[2:]).expand(-1, *shape)
 
 
-class DensityEstimator(DensityMixin, DeepEstimator):
+class DensityEstimator(DensityMixin, GenerativeEstimator):
     """Base class of the estimators of a density of bits.
 
     Attributes

@@ -1,7 +1,10 @@
-"""What a fit found: typical rows of every cluster, a table, a picture, and scores where labels are known."""
+"""What a fit found: typical rows of every cluster, a table, a picture, what to be wary of, and scores where labels are
+known."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,9 +12,11 @@ import pandas as pd
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 from scipy import sparse
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
 
 from genclust.estimators.base import DeepEstimator
-from genclust.estimators.clustering import ClusterEstimator
+from genclust.estimators.clustering import ClusterEstimator, GenerativeClusterEstimator
 from genclust.estimators.inputs import as_rows
 from genclust.evaluation.agreement import agreement
 from genclust.evaluation.clustering import clustering_scores
@@ -21,6 +26,14 @@ from genclust.figures.clusters import cluster_images, cluster_table
 MOST_CLUSTERS, IMAGES = 30, 6
 #: Scores against labels that are printed.
 SCORES = ("acc_hungarian", "acc_many_to_one", "nmi_arithmetic", "ari")
+#: Agreement below which seeds disagree, and above which they mostly agree.
+DISAGREE, AGREE = 0.5, 0.8
+#: Robust standard deviations from the median beyond which a value squeezes the rest of its column.
+FAR = 20
+#: Divergence of the style on held-out rows, in nats per row, below which the style says nothing of a row.
+UNUSED = 0.05
+#: Rise of the held-out bound over the last tenth of the epochs, in nats per row, from which on training was not done.
+RISING = 0.1
 
 
 def assignments(model: ClusterEstimator, X: Any, names: list[str]) -> pd.DataFrame:
@@ -55,12 +68,100 @@ def seeds_agree(model: ClusterEstimator) -> Float[np.ndarray, " R"]:
     return agreement(model.all_labels_)
 
 
+def agreement_in_words(mean: float) -> str:
+    """What a mean agreement between seeds says of the clusters."""
+    if mean < DISAGREE:
+        return "the seeds disagree, and the clusters depend on chance"
+    if mean <= AGREE:
+        return "the seeds agree in part: some clusters come out again, others do not"
+    return "the seeds mostly agree"
+
+
+def seeds_in_words(model: ClusterEstimator) -> str:
+    """What the seeds of a model say together: how far they agree, or that all of them found a single cluster."""
+    if all(len(np.unique(labels)) == 1 for labels in model.all_labels_):
+        return "every seed has put all rows into one cluster, and so has found nothing"
+    return agreement_in_words(seeds_agree(model).mean())
+
+
 def scores(model: ClusterEstimator, X: Any, labels: np.ndarray) -> dict[str, float]:
     """Accuracies, normalised mutual information and adjusted Rand index against labels of any kind, in per cent."""
+    return _scores(model.predict_proba(X), labels)
+
+
+def scores_of_clusters(clusters: Int[np.ndarray, " N"], labels: np.ndarray) -> dict[str, float]:
+    """The same of clusters without probabilities."""
+    return _scores(np.eye(clusters.max() + 1)[clusters], labels)
+
+
+def _scores(probabilities: Float[np.ndarray, "N K"], labels: np.ndarray) -> dict[str, float]:
     _, classes = np.unique(labels, return_inverse=True)
     with np.errstate(divide="ignore"):
-        all_scores = clustering_scores(classes, np.log(model.predict_proba(X)))
+        all_scores = clustering_scores(classes, np.log(probabilities))
     return {name: all_scores[name] for name in SCORES}
+
+
+def k_means(model: ClusterEstimator, X: Any) -> Int[np.ndarray, " N"]:
+    """Clusters of scikit-learn's k-means, as many as the model has and the best of ten restarts, on the same input."""
+    x = np.concatenate([chunk.numpy() for chunk in model.scaling_.chunks(as_rows(_values(X))[0])])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # where there are fewer different rows than clusters
+        return KMeans(model.n_clusters_, n_init=10, random_state=0).fit_predict(x)
+
+
+def _values(X: Any) -> Any:
+    return X.to_numpy() if isinstance(X, pd.DataFrame) else X
+
+
+def mean_probability(model: ClusterEstimator) -> float:
+    """Mean probability of the cluster that a fitted row was put into."""
+    return float(np.nansum(model.mean_probabilities_ * model.cluster_sizes_) / model.cluster_sizes_.sum())
+
+
+def cautions(model: DeepEstimator) -> list[str]:
+    """A sentence for each thing that a fit should make its user wary of; none if all is well."""
+    found = []
+    if model.get_params(deep=False).get("w_gaussian", 0) > 0 and model.history_[-1]["kl_z"] < UNUSED:
+        found.append(
+            f"The style is unused (it holds {model.history_[-1]['kl_z']:.2f} nats of a row), so samples of a cluster "
+            f"will look alike; for more variety lower w_gaussian, which is {model.get_params()['w_gaussian']:g}."
+        )
+    if (rise := still_rising(model.history_)) > 0:
+        found.append(
+            f"Training was still improving at its end (the held-out bound rose by {rise:.1f} nats per row in the last "
+            "tenth of the epochs); give more --epochs."
+        )
+    return found
+
+
+def still_rising(history: Sequence[Mapping[str, float]]) -> float:
+    """How much the held-out bound rose in the last tenth of the epochs, in nats per row; 0 unless it did clearly.
+
+    It is the rise of a straight line, and clear if it is a tenth of a nat and larger than what lies beside the line.
+    """
+    bounds = np.array([point["bound"] for point in history[-max(2, -(-len(history) // 10)) :]])
+    if len(bounds) < 2 or not np.isfinite(bounds).all():
+        return 0.0
+    at = np.arange(len(bounds))
+    line = np.polynomial.Polynomial.fit(at, bounds, 1)
+    rise = float(line(at[-1]) - line(0))
+    return rise if rise > max(RISING, 2 * float(np.std(bounds - line(at)))) else 0.0
+
+
+def columns_with_outliers(model: DeepEstimator, X: Any) -> list[str]:
+    """Columns, of those that were scaled one by one, with values far beyond their quartiles; see :data:`FAR`.
+
+    A robust standard deviation is what the quartiles of a Gaussian tell.  Columns with equal quartiles have none, and
+    are left out.
+    """
+    rows, image = as_rows(_values(X))
+    if image is not None or model.scaling_.kind not in ("minmax", "standard") or sparse.issparse(rows):
+        return []
+    low, middle, high = np.percentile(rows, (25, 50, 75), axis=0)
+    deviation = (high - low) / 1.349  # a Gaussian's
+    far = (deviation > 0) & (np.abs(rows - middle).max(0) > FAR * deviation)
+    names = list(X.columns) if isinstance(X, pd.DataFrame) else [str(i) for i in range(rows.shape[1])]
+    return [str(names[i]) for i in np.flatnonzero(far)]
 
 
 def summary(model: ClusterEstimator, X: Any, names: list[str]) -> pd.DataFrame:
@@ -75,13 +176,13 @@ def summary(model: ClusterEstimator, X: Any, names: list[str]) -> pd.DataFrame:
             "rows": sizes[used],
             "share (%)": (100 * sizes[used] / len(found)).round(1),
             "probability": found.groupby("cluster").probability.mean()[used].round(2).to_numpy(),
-            "most typical row": [names[row] for row in medoids[used]],
+            f"typical {'row' if model.image_shape_ is None else 'image'}": [names[row] for row in medoids[used]],
         }
     )
 
 
 def picture(model: ClusterEstimator, X: Any, columns: list[str] | None = None) -> Figure:
-    """The clusters in use, the largest first: typical rows and samples of images, or medoids of a table."""
+    """The clusters in use, the largest first: typical images and samples, if there are any; medoids of a table."""
     sizes = np.bincount(model.predict(X), minlength=model.n_clusters_)
     clusters = [int(k) for k in np.argsort(-sizes, kind="stable")[:MOST_CLUSTERS] if sizes[k]]
     names = [f"{k} ({sizes[k]:,})" for k in clusters]
@@ -93,7 +194,9 @@ def picture(model: ClusterEstimator, X: Any, columns: list[str] | None = None) -
         return cluster_table(standard[typical[:, 0]], names, columns or [f"x{i}" for i in range(dense.shape[1])])
     shape = (*image, 1)[:3]
     shown = model.scaling_.to_unit(model.scaling_.apply(rows[typical.clip(0).ravel()]))
-    shown = shown.reshape(*typical.shape, *shape) * (typical >= 0)[..., None, None, None]
+    shown = np.where((typical >= 0)[..., None, None, None], shown.reshape(*typical.shape, *shape), 1)  # else white
+    if not isinstance(model, GenerativeClusterEstimator):
+        return cluster_images(shown, None, names)
     samples = np.stack([model.sample(IMAGES, random_state=0, cluster=k) for k in clusters])
     return cluster_images(shown, as_brightness(model, samples.reshape(len(clusters), IMAGES, *shape)), names)
 

@@ -12,7 +12,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -23,12 +22,15 @@ from safetensors.torch import load as read_tensors
 from safetensors.torch import save as tensors_as_bytes
 from torch import Tensor
 
+from genclust import __version__
 from genclust.estimators import clustering, density
 from genclust.estimators.base import DeepEstimator
 from genclust.estimators.inputs import Scaling
+from genclust.evaluation.agreement import agreement
 from genclust.models import MODELS
 from genclust.paths import root
-from genclust.settings import SettingError, nearest
+from genclust.settings import SettingError
+from genclust.wording import counted, did_you_mean, size
 
 E = TypeVar("E", bound=DeepEstimator)
 
@@ -36,7 +38,7 @@ E = TypeVar("E", bound=DeepEstimator)
 FORMAT = 1
 WEIGHTS, DESCRIPTION, CARD = "weights.safetensors", "estimator.json", "card.md"
 #: Fitted attributes that are arrays, and those that are plain values.
-ARRAYS = ("labels_", "all_labels_", "cluster_sizes_", "bounds_")
+ARRAYS = ("labels_", "all_labels_", "cluster_sizes_", "mean_probabilities_", "bounds_")
 PLAIN = ("seeds_", "best_", "bound_", "history_", "histories_", "n_epochs_", "n_features_in_", "_n_features_out")
 #: Every estimator by its name.
 ESTIMATORS: dict[str, type[DeepEstimator]] = {
@@ -51,21 +53,22 @@ class ModelError(ValueError):
     """A saved estimator cannot be read or written; says why, and what would be right."""
 
 
-def save(estimator: DeepEstimator, path: Path, half: bool = False, card: str = "") -> None:
+def save(estimator: DeepEstimator, path: Path, half: bool = False, card: str = "", overwrite: bool = False) -> None:
     """Write a fitted estimator into a folder, whole or not at all.
 
     Args:
         estimator: fitted.
-        path: the folder; one that holds a saved estimator is replaced.
+        path: the folder, which does not exist yet or is empty.
         half: whether weights are written in half precision, except those that do not fit its range.
         card: text for people; by default what the estimator knows of itself.
+        overwrite: whether a saved estimator that lies there is replaced.
 
     Raises:
-        ModelError: if the folder holds something else.
+        ModelError: if the folder holds something, unless it is a saved estimator that may be replaced.
         OSError: if it cannot be written.
     """
     path = path.expanduser().resolve()
-    refuse_to_replace(path)
+    refuse_to_replace(path, overwrite)
     fitted = vars(estimator)
     weights = {f"model.{name}": tensor.cpu() for name, tensor in estimator.model_.state_dict().items()}
     if half:
@@ -82,9 +85,10 @@ def save(estimator: DeepEstimator, path: Path, half: bool = False, card: str = "
         "feature_names": None if "feature_names_in_" not in fitted else list(estimator.feature_names_in_),
         "scaling": estimator.scaling_.kind,
         "fitted": {name: fitted[name] for name in PLAIN},
+        **({"clusters": clusters_of(estimator)} if "labels_" in fitted else {}),
         "half_precision": half,
         "sha256": hashlib.sha256(content).hexdigest(),
-        "genclust": version("genclust"),
+        "genclust": __version__,
     }
     text = json.dumps(description, indent=1, default=_as_plain)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -111,8 +115,29 @@ def _replace(path: Path, new: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def refuse_to_replace(path: Path) -> None:
-    """Refuse a path that holds anything except a saved estimator.
+def clusters_of(estimator: DeepEstimator) -> dict[str, Any]:
+    """What is known of the clusters without labels, for people and other programs; unknown numbers are None.
+
+    Returns:
+        ``agreement``, the mean of ``agreement_of_seeds``, which are adjusted Rand indices with the other seeds; and for
+        each cluster its ``rows`` and their mean probability, ``mean_probabilities``.
+    """
+    fitted = vars(estimator)
+    of_seeds = agreement(fitted["all_labels_"])
+    known = {
+        "agreement": [of_seeds.mean()],
+        "agreement_of_seeds": of_seeds,
+        "mean_probabilities": fitted.get("mean_probabilities_", [np.nan]),  # which older models lack
+    }
+    rounded = {
+        name: [None if np.isnan(value) else round(float(value), 4) for value in values]
+        for name, values in known.items()
+    }
+    return {**rounded, "agreement": rounded["agreement"][0], "rows": fitted["cluster_sizes_"]}
+
+
+def refuse_to_replace(path: Path, overwrite: bool = False) -> None:
+    """Refuse a path that holds anything, except a saved estimator that may be overwritten.
 
     Raises:
         ModelError: if so.
@@ -122,6 +147,8 @@ def refuse_to_replace(path: Path) -> None:
     held = {entry.name for entry in path.iterdir()} if path.is_dir() else {""}
     if held and DESCRIPTION not in held:
         raise ModelError(f"{path} exists and holds no saved model; give a folder that does not exist yet.")
+    if held and not overwrite:
+        raise ModelError(f"{path} holds a saved model already; give another folder, or overwrite=True to replace it.")
     if others := sorted(held - {WEIGHTS, DESCRIPTION, CARD}):
         raise ModelError(f"{path} holds {others[0]!r} beside a saved model; give another folder, or move it away.")
 
@@ -130,7 +157,7 @@ def load(path: Path | str, kind: type[E] = DeepEstimator) -> E:
     """Read a saved estimator, or a published one by its name.
 
     Args:
-        path: a folder that ``save`` wrote, or an experiment's row such as ``simple-table1/proposed-mnist``, whose
+        path: a folder that ``save`` wrote, or an experiment's row such as ``simple-table1/proposed-usps``, whose
             trained model is published in ``models/``.
         kind: the class that it must be of.
 
@@ -184,7 +211,12 @@ def folder_of(path: Path | str) -> Path:
         names = []
     if str(path) in names:
         return root() / "models" / str(path)
-    hint = f"; {nearest(str(path), names, 'published model')}" if names else "."
+    beside = [entry.name for entry in folder.parent.iterdir() if entry.is_dir()] if folder.parent.is_dir() else []
+    hint = did_you_mean(folder.name, beside, 0.8)
+    if hint == ".":
+        hint = did_you_mean(str(path), names)
+    if names and hint == ".":
+        hint = ", and no published model is called so; genclust card lists those."
     raise ModelError(f"There is no folder {folder}{hint}")
 
 
@@ -237,22 +269,34 @@ def settings_of(estimator: DeepEstimator) -> dict[str, Any]:
 def describe(estimator: DeepEstimator) -> str:
     """A card for people, in Markdown: what was fitted on what, and how well."""
     sizes = getattr(estimator, "cluster_sizes_", None)
-    n = "" if sizes is None else f"{int(sizes.sum()):,} rows of "
+    image, n = estimator.image_shape_, None if sizes is None else int(sizes.sum())
+    columns = f"images of {size(image)}" if image else counted(estimator.n_features_in_, "column")
+    if n is not None:
+        columns = f"{n:,} {columns}" if image else f"{counted(n, 'row')} of {columns}"
     lines = [
         f"# {type(estimator).__name__}",
         "",
-        f"Fitted on {n}{estimator.n_features_in_:,} columns"
-        + (f" (images of {' × '.join(map(str, estimator.image_shape_))})" if estimator.image_shape_ else "")
-        + f", for {estimator.n_epochs_} epochs, with {len(estimator.seeds_)} "
-        + ("seeds." if len(estimator.seeds_) > 1 else "seed."),
+        f"Fitted on {columns}, for {counted(estimator.n_epochs_, 'epoch')}, "
+        f"with {counted(len(estimator.seeds_), 'seed')}.",
         "",
         f"- Columns: {SCALED[estimator.scaling_.kind]}",
-        f"- Bound on held-out rows: {estimator.bound_:.2f} nats per row (seed {estimator.seeds_[estimator.best_]})",
+        f"- {estimator.bound_in_words} on held-out rows: {estimator.bound_:.2f} nats per row "
+        f"(seed {estimator.seeds_[estimator.best_]}); comparable only between fits of the same rows with the same "
+        "likelihood",
     ]
     if len(estimator.seeds_) > 1:
         lines.append(f"- Bounds of all seeds: {', '.join(f'{bound:.2f}' for bound in estimator.bounds_)} nats per row")
     if sizes is not None:
-        lines.append(f"- Rows per cluster: {', '.join(str(size) for size in sizes)}")
+        known = clusters_of(estimator)
+        if known["agreement"] is not None:
+            of_seeds = ", ".join(f"{value:.2f}" for value in known["agreement_of_seeds"])
+            lines.append(
+                f"- Agreement between seeds: {known['agreement']:.2f} (of each with the others: {of_seeds}; adjusted "
+                "Rand index, 1 is the same clusters, 0 is chance)"
+            )
+        probabilities = ("–" if p is None else f"{p:.2f}" for p in known["mean_probabilities"])
+        lines.append(f"- Rows per cluster: {', '.join(map(str, sizes))}")
+        lines.append(f"- Mean probability per cluster: {', '.join(probabilities)}")
     given = {k: v for k, v in estimator.get_params(deep=False).items() if k != "verbose"}
     lines += ["", "| parameter | value |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in given.items()]

@@ -18,8 +18,10 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.fft import next_fast_len
 from scipy.optimize import linear_sum_assignment
 from scipy.special import logsumexp
+from scipy.stats import poisson
 
 Normaliser = Literal["geometric", "arithmetic"]
 
@@ -155,6 +157,40 @@ def chance_level(
     """
     rng = np.random.default_rng(0)
     return float(np.mean([score(rng.permutation(labels), clusters) for _ in range(permutations)]))
+
+
+def majority_by_chance(points: int, classes: int) -> float:
+    r"""Share of the most frequent class, in per cent, to expect of points drawn from equally frequent classes.
+
+    It is the many-to-one accuracy of clusters of so many points each that know nothing of the classes.  Exact: with M
+    the number of points of the most frequent class,
+
+    .. math::
+
+        \Pr(M \le m) = \frac{n!}{T^n} [x^n] \Big(\sum_{j \le m} \frac{x^j}{j!}\Big)^T, \quad
+        \mathbb E[M] = \sum_{m < n} \big(1 - \Pr(M \le m)\big).
+
+    Args:
+        points: number n of points in a cluster.
+        classes: number T of classes.
+
+    Example:
+        >>> round(majority_by_chance(32, 10))
+        19
+    """
+    # Numbers of points of the classes are Poisson variables, given their sum.
+    counts = np.arange(points + 1)
+    mass = poisson.pmf(counts, points / classes)
+    length = next_fast_len(classes * points + 1)  # enough for all sums, so that the cyclic convolution is none
+    least = -(-points // classes)  # points that the most frequent class has at least
+    expected = float(least)
+    for m in range(least, points):
+        of_all = np.fft.irfft(np.fft.rfft(np.where(counts <= m, mass, 0), length) ** classes, length)
+        more = 1 - of_all[points] / poisson.pmf(points, points)
+        if more < 1e-12:  # and less for all that follow
+            break
+        expected += more
+    return 100 * float(expected) / points
 
 
 def clustering_scores(labels: Int[np.ndarray, " N"], log_posterior: Float[np.ndarray, "N K"]) -> dict[str, float]:

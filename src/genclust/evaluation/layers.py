@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Int
 from torch import Tensor
 
+from genclust.baselines import KMeansSettings
 from genclust.data import DataSet, Split
 from genclust.evaluation.clustering import chance_level, many_to_one_accuracy, nmi
 from genclust.evaluation.results import Results, as_small_integers
-from genclust.models.baselines import KMeansSettings
 from genclust.models.inference import in_chunks
 
 #: An attribute leads a layer if the layer's clusters have more mutual information with it than with any other,

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from genclust.baselines import BASELINES
 from genclust.data import DataSet
 from genclust.evaluation import layers, measures, pictures
 from genclust.evaluation.capabilities import (
@@ -28,7 +29,7 @@ from genclust.evaluation.capabilities import (
 )
 from genclust.evaluation.results import Results
 from genclust.evaluation.trained import Trained
-from genclust.models import BASELINES, MODELS, Model
+from genclust.models import MODELS, Model
 from genclust.models.inference import in_chunks
 from genclust.settings import SettingError, nearest
 

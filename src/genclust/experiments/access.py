@@ -10,13 +10,14 @@ from typing import Any, Literal
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import Markdown, display
 
+from genclust.baselines import BASELINES, MissingLibrary
 from genclust.data import DataError
+from genclust.experiments.baselines import refuse_missing
 from genclust.experiments.declaration import PROFILES, Profile, Row, load, parse_profile, parse_seeds
 from genclust.experiments.execution import Task, check, run, task_for
 from genclust.experiments.naming import as_run, changes_in_words, data_title, told_apart
 from genclust.experiments.store import Record, in_repository, own
 from genclust.experiments.verdicts import published_records
-from genclust.models import BASELINES
 from genclust.settings import SettingError, merge
 
 
@@ -182,7 +183,7 @@ class Asked:
             try:
                 tasks[name] = self._checked(row, profile)
             except (DataError, SettingError) as error:
-                if not self.data.get("name"):
+                if not (self.data.get("name") or isinstance(error, MissingLibrary)):
                     raise
                 unsuited[name] = error
         if unsuited and not tasks:
@@ -205,10 +206,11 @@ class Asked:
         return Rows(experiment, found, {name: other for name, other in shown_by.items() if name != other})
 
     def _checked(self, row: Row, profile: Profile) -> Task:
-        """Task of a row; of data other than the declared, all is checked that training would stumble over."""
+        """Task of a row whose libraries are there; of other data than declared, all is checked that training needs."""
         changes = _given({"data": self.data, "model": self.model, "training": self.training})
         changes = merge(changes, _given(self.only_for.get((row.settings or {})["model"]["name"], {})))
         task = _task(row, profile, self.seeds, changes)
+        refuse_missing(task.config)
         if self.data.get("name"):
             data, name = check(task), data_title(task.config.data["name"])
             if self.needs == "images" and (data.image_shape is None or data.image_shape[2] not in (1, 3)):

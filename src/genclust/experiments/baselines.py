@@ -1,4 +1,4 @@
-"""Fitting of the scikit-learn baselines, which need neither checkpoints nor a training loop."""
+"""Fitting of the baselines, which need neither checkpoints nor a training loop."""
 
 from __future__ import annotations
 
@@ -9,13 +9,30 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from genclust import baselines
+from genclust.baselines import BASELINES
 from genclust.data import DataSet
 from genclust.evaluation import measures
 from genclust.evaluation.results import Results
 from genclust.experiments.configuration import RunConfig
+from genclust.experiments.training_run import fitted_rows
 from genclust.experiments.workers import Unfinished
-from genclust.models import BASELINES
 from genclust.settings import read
+from genclust.timing import clock
+
+
+def libraries(config: RunConfig) -> tuple[str, ...]:
+    """Names of the packages that the model of a configuration needs beyond those of the library itself."""
+    return baselines.packages(BASELINES.get(config.model["name"], object))
+
+
+def refuse_missing(config: RunConfig) -> None:
+    """Raise an error if a library that the model of a configuration needs is not installed.
+
+    Raises:
+        MissingLibrary: with the command that installs it.
+    """
+    baselines.refuse_missing(BASELINES.get(config.model["name"], object), config.model["name"])
 
 
 def fit_seeds(
@@ -23,24 +40,34 @@ def fit_seeds(
 ) -> Iterator[tuple[int, Results, float]]:
     """Fit a baseline with each seed in turn; yield the seed, its scores and its time in seconds.
 
+    The time includes that of an autoencoder which an earlier fit has trained and kept.
+
     Raises:
         Unfinished: if the deadline, a time of the monotonic clock, passed between two seeds.
     """
     for seed in tqdm(seeds, disable=not progress, desc=f"{config.model['name']} on {data.name}", unit="seed"):
         if deadline is not None and time.monotonic() > deadline:
             raise Unfinished("The time is up between two seeds; the same command goes on.")
-        began = time.perf_counter()
-        scores = fit(config, data, seed)
-        yield seed, scores, time.perf_counter() - began
+        began = clock("cpu")
+        scores, saved_seconds = fit(config, data, seed)
+        yield seed, scores, clock("cpu") - began + saved_seconds
 
 
-def fit(config: RunConfig, data: DataSet, seed: int) -> Results:
-    """Fit a baseline to the training split and return its clustering scores on all splits."""
-    parts = {
-        name: split.x.astype(np.float32) / 255 if split.x.dtype == np.uint8 else split.x
-        for name, split in data.splits.items()
-    }
+def fit(config: RunConfig, data: DataSet, seed: int) -> tuple[Results, float]:
+    """Fit a baseline; returns its clustering scores on all splits, and the seconds that what was kept has saved."""
     settings = {key: value for key, value in config.model.items() if key != "name"}
     baseline: Any = read(BASELINES[config.model["name"]], settings, "model")
-    fitted = baseline.fit(parts["train"], seed)
-    return measures.clustering(data, {name: fitted.cluster_posterior(x) for name, x in parts.items()})
+    rows = _as_float(fitted_rows(config, data))
+    fitted = baseline.fit(rows, seed)
+    # Together, as they were fitted: UMAP gives them the places of the fit, and others new ones.
+    ends = np.cumsum([len(data.splits[name]) for name in config.fitted_splits])
+    known = dict(zip(config.fitted_splits, np.split(fitted.cluster_posterior(rows), ends[:-1]), strict=True))
+    posteriors = {
+        name: known[name] if name in known else fitted.cluster_posterior(_as_float(split.x))
+        for name, split in data.splits.items()
+    }
+    return measures.clustering(data, posteriors), getattr(fitted, "saved_seconds", 0.0)
+
+
+def _as_float(x: np.ndarray) -> np.ndarray:
+    return x.astype(np.float32) / 255 if x.dtype == np.uint8 else x

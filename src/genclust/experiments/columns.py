@@ -203,7 +203,7 @@ def each_divergence(start: str = "kl_", named: bool = False) -> Column:
     def column(runs: Runs) -> str:
         point = last_point(runs)
         names = sorted(name for name in point if name.startswith(start))
-        return ", ".join(f"{name.removeprefix('kl_')}: " * named + f"{point[name]:.1f}" for name in names)
+        return ", ".join(f"{name.removeprefix('kl_')}: " * named + signed(point[name], 1) for name in names)
 
     return column
 

@@ -9,10 +9,11 @@ import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from genclust.baselines import BASELINES
 from genclust.experiments import papers
-from genclust.models import BASELINES, MODELS
+from genclust.models import MODELS
 from genclust.settings import SettingError, added_later, configured, later, nearest, read, within
 from genclust.training.loop import TrainingSettings
 from genclust.training.schedules import Schedule
@@ -22,10 +23,11 @@ SECTIONS = ("data", "model", "training")
 
 @dataclass(frozen=True)
 class DataSettings:
-    """Settings of the data: the data set, held-out fractions, a further training split and the number of labels.
+    """Settings of the data: the data set, held-out fractions, what is fitted, and the number of labels.
 
     ``also_train_on`` names a split that joins the training split (SVHN's extra), ``n_labels`` how many labels of the
-    training split a model sees.
+    training split a model sees.  With ``fit_on: all`` a model is fitted to the rows that it is scored on as well, which
+    was the habit of papers on clustering; scores are of the same splits either way.
     """
 
     name: str
@@ -34,6 +36,7 @@ class DataSettings:
     split_seed: int = within(0, 2**31, default=0)
     also_train_on: str = later("")
     n_labels: int = later(0, 0, 2**31)
+    fit_on: Literal["train", "all"] = later("train")
     digest: str = later("")  # of a user's own file, so that a changed file is another run
 
 
@@ -50,6 +53,11 @@ class RunConfig:
         """Hash of twelve hexadecimal digits that addresses the configuration in a store."""
         canonical = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+    @property
+    def fitted_splits(self) -> tuple[str, ...]:
+        """Names of the splits that the model is fitted to: the training split, or all that are scored."""
+        return ("train", "validation", "test") if self.data.get("fit_on") == "all" else ("train",)
 
     @property
     def address(self) -> str:
@@ -77,6 +85,8 @@ def resolve(settings: Mapping[str, Any]) -> RunConfig:
     """
     check_sections(settings)
     data = configured(read(DataSettings, settings.get("data", {}), "data"))
+    if "n_labels" in data and "fit_on" in data:
+        raise SettingError("With data.fit_on = all nothing is held out to score labels by; leave data.n_labels at 0.")
     model = dict(settings.get("model", {}))
     if "name" not in model:
         raise SettingError("The setting model.name is missing.")

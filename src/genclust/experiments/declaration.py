@@ -11,11 +11,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from genclust.baselines import BASELINES
 from genclust.evaluation.registry import check_name
 from genclust.experiments import papers
 from genclust.experiments.configuration import RunConfig, changeable, check_sections, resolve
-from genclust.metrics import named
-from genclust.models import BASELINES
+from genclust.metrics import BEST, named
 from genclust.paths import root
 from genclust.settings import SettingError, merge, nearest, read, within
 from genclust.strict_yaml import parse
@@ -30,22 +30,29 @@ MOST_SEEDS = 10_000
 PARTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "experiment": (
         {"paper": str, "table": str, "title": str, "rows": dict},
-        {"settings": dict, "evaluate": list, "profiles": dict, "choices": list},
+        {"settings": dict, "evaluate": list, "profiles": dict, "choices": list, "claims": dict},
     ),
     "row": (
         {"label": str, "dataset": str},
-        {"settings": dict, "same_run_as": str, "quoted": bool, "evaluate": list, "profiles": dict, "reported": list},
+        {
+            **{"settings": dict, "same_run_as": str, "quoted": bool, "evaluate": list, "profiles": dict},
+            **{"reported": list, "gap": dict, "second_reading": bool},
+        },
     ),
     "profile": ({}, {"seeds": (str, int), "evaluate": list, "settings": dict, "judged": bool}),
     "choice": ({"setting": str, "taken": (str, int, float), "why": str}, {}),
+    "claim": ({"claim": str, "where": str, "holds_if": list}, {}),
+    "gap": ({"profile": str, "causes": list, "experiment": str}, {"row": str, "settings": dict}),
+    "cause": ({"cause": str, "support": str}, {}),
 }
+#: Most causes that a gap names; more of them would say that nobody knows.
+MOST_CAUSES = 2
 
 
 @dataclass(frozen=True)
 class Reported:
-    """Number that the paper reports, or a claim of it as our bound: a number stays ``below`` or ``above``.
+    """Number that the paper reports, or where it gives none a bound of ours that a mean stays ``below`` or ``above``.
 
-    With ``over``, another row of the experiment, the claim is about the difference of the two means.
     ``sd`` is None where the paper gives none; ``tolerance`` is what counts as reproduced, declared
     before the runs.
     """
@@ -57,14 +64,85 @@ class Reported:
     tolerance: float | None = within(0, default=None)
     below: float | None = within(default=None)
     above: float | None = within(default=None)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One thing that has to be so for a claim to hold: a mean lies ``above`` or ``below`` a bound of ours.
+
+    With ``over``, it is the difference of the means of two rows.  A row is named as in its experiment, one of another
+    experiment as ``experiment/row``.
+
+    Attributes:
+        row: the row whose metric is looked at.
+        metric: full name of the metric, such as ``test.ari``.
+        above: the bound that has to be exceeded, in the metric's unit.
+        below: the bound that must not be reached, in the metric's unit.
+        over: the row that is subtracted.
+        instead: further pairs of such rows, as those on data that stand in for the paper's; the first pair that was run
+            alike counts.
+    """
+
+    row: str
+    metric: str
+    above: float | None = within(default=None)
+    below: float | None = within(default=None)
     over: str = ""
+    instead: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """The row and the one that is subtracted, the paper's own first."""
+        return [(self.row, self.over), *self.instead.items()]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A likely cause of a missed number, and what in the records or the paper speaks for it.
+
+    Both texts may hold a published number, as ``{measured}`experiment/row/metric/statistic```.
+    """
+
+    cause: str
+    support: str
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Why a number of the paper is missed, as we judge it: no rule follows from the records here.
+
+    Attributes:
+        profile: profile of the runs that it speaks of; of other runs it says nothing.
+        causes: the likeliest one or two.
+        experiment: the experiment that would tell them apart.
+        row: the row of the same declaration to run at the paper's size; empty if it is the row itself.
+        settings: settings that this run has in place of the declared ones.
+    """
+
+    profile: Profile
+    causes: tuple[Cause, ...]
+    experiment: str
+    row: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a paper says in words: our paraphrase, where it says so, and all that has to be so for it to hold."""
+
+    name: str
+    text: str
+    where: str
+    conditions: tuple[Condition, ...]
 
 
 @dataclass(frozen=True)
 class Row:
     """One row of a table or one line of a figure.
 
-    ``run_of`` names the row, as ``experiment/row``, whose runs it shows; it is empty if the runs are its own.
+    ``run_of`` names the row, as ``experiment/row``, whose runs it shows; it is empty if the runs are its own.  ``gap``
+    is None where nothing is said of a missed number.  A ``second_reading`` judges numbers that another row has as well,
+    by a less likely reading of the paper; it has verdicts, and is not counted among the numbers of the papers.
     """
 
     experiment: str
@@ -77,6 +155,8 @@ class Row:
     evaluated: tuple[str, ...]
     run_of: str
     profiles: Mapping[str, Mapping[str, Any]] = field(repr=False)
+    gap: Gap | None = None
+    second_reading: bool = False
 
     def seeds(self, profile: Profile) -> list[int]:
         """Seeds that are declared for the profile."""
@@ -123,6 +203,7 @@ class Experiment:
     title: str
     choices: tuple[Mapping[str, str], ...]
     rows: Mapping[str, Row]
+    claims: tuple[Claim, ...] = ()
 
     def row(self, name: str) -> Row:
         if name not in self.rows:
@@ -163,13 +244,24 @@ def _load(path: Path) -> Experiment:
                 rows[name] = _row(path.stem, name, row | decides, of_run)
             else:
                 rows[name] = _row(path.stem, name, row, declared)
+    claims = []
+    for name, claim in declared.get("claims", {}).items():
+        with _place(f"{path.name}, claim {name}"):
+            conditions = tuple(read(Condition, entry, "a condition") for entry in claim["holds_if"])
+            for row in (row for condition in conditions for pair in condition.pairs for row in pair if row):
+                _check_named(path, row)
+            claims.append(Claim(name, claim["claim"], claim["where"], conditions))
     experiment = Experiment(
-        path.stem, declared["paper"], declared["table"], declared["title"], tuple(declared.get("choices", ())), rows
+        *(path.stem, declared["paper"], declared["table"], declared["title"]),
+        *(tuple(declared.get("choices", ())), rows, tuple(claims)),
     )
     for one in experiment.runnable:
         for profile in one.profiles:
             with _place(f"{path.name}, row {one.name}, profile {profile}"):
                 one.config(parse_profile(profile))
+        if one.gap:
+            with _place(f"{path.name}, row {one.name}, gap"):
+                experiment.row(one.gap.row or one.name).config("paper", one.gap.settings)
     return experiment
 
 
@@ -189,6 +281,16 @@ def _row(experiment: str, name: str, row: Mapping[str, Any], declared: Mapping[s
         evaluate,
         row.get("same_run_as", ""),
         profiles,
+        _gap(row["gap"]) if "gap" in row else None,
+        row.get("second_reading", False),
+    )
+
+
+def _gap(gap: Mapping[str, Any]) -> Gap:
+    return Gap(
+        parse_profile(gap["profile"]),
+        tuple(Cause(**cause) for cause in gap["causes"]),
+        *(gap["experiment"], gap.get("row", ""), gap.get("settings", {})),
     )
 
 
@@ -204,6 +306,20 @@ def _run_of(path: Path, place: str) -> tuple[Mapping[str, Any], Mapping[str, Any
     if "settings" not in declared["rows"][name]:
         raise SettingError(f"The row {place}, named by same_run_as, has no settings of its own; name one that has.")
     return declared, declared["rows"][name]
+
+
+def _check_named(path: Path, place: str) -> None:
+    """Check that a row is there, as ``row`` of this declaration or as ``experiment/row``."""
+    experiment, _, name = place.rpartition("/")
+    experiments = {other.stem for other in path.parent.glob("*.yaml")}
+    if experiment and experiment not in experiments:
+        raise SettingError(nearest(experiment, experiments, "experiment, named by a condition,"))
+    experiment = experiment or path.stem
+    rows = _declared(path.with_name(f"{experiment}.yaml"))["rows"]
+    if name not in rows:
+        raise SettingError(nearest(name, rows, f"row of {experiment}, named by a condition,"))
+    if rows[name].get("quoted", False):
+        raise SettingError(f"The row {place} is quoted and never measured; write its number as the bound.")
 
 
 @cache
@@ -224,7 +340,10 @@ def _declared(path: Path) -> Mapping[str, Any]:
             _part(choice, "choice")
     for name, row in declared["rows"].items():
         with _place(f"{path.name}, row {name}"):
-            _check_row(row, declared["rows"])
+            _check_row(row)
+    for name, claim in declared.get("claims", {}).items():
+        with _place(f"{path.name}, claim {name}"):
+            _check_claim(claim)
     return declared
 
 
@@ -259,7 +378,26 @@ def _part(part: Any, name: str) -> None:
             raise SettingError(f"{key} must be {right}, not {reprlib.repr(value)}.")
 
 
-def _check_row(row: Any, rows: Mapping[str, Any]) -> None:
+def _check_claim(claim: Any) -> None:
+    _part(claim, "claim")
+    if not claim["holds_if"]:
+        raise SettingError("holds_if must hold a condition.")
+    for number, entry in enumerate(claim["holds_if"], 1):
+        with _place(f"condition number {number}"):
+            if not isinstance(entry, dict):
+                raise SettingError(f"There should be a row, a metric and a bound here, not {reprlib.repr(entry)}.")
+            condition = read(Condition, entry, "a condition")
+            named(condition.metric)
+            if condition.metric.endswith(BEST):
+                mean = condition.metric.removesuffix(BEST)
+                raise SettingError(f"The best of several runs has no interval; name {mean}.")
+            if (condition.above is None) is (condition.below is None):
+                raise SettingError("It must have one of above and below.")
+            if condition.instead and not condition.over:
+                raise SettingError("instead names pairs of rows, and so needs over.")
+
+
+def _check_row(row: Any) -> None:
     _part(row, "row")
     if ("settings" in row) + ("same_run_as" in row) + row.get("quoted", False) != 1:
         raise SettingError("It must have settings or same_run_as, or be quoted: true, and only one of the three.")
@@ -275,8 +413,23 @@ def _check_row(row: Any, rows: Mapping[str, Any]) -> None:
             named(reported.metric)
             if [reported.mean, reported.below, reported.above].count(None) != 2:
                 raise SettingError("It must have one of mean, below and above.")
-            if reported.over and reported.over not in rows:
-                raise SettingError(nearest(reported.over, rows, "row, named by over,"))
+    if "gap" in row:
+        with _place("gap"):
+            _check_gap(row)
+
+
+def _check_gap(row: Mapping[str, Any]) -> None:
+    if row.get("quoted", False):
+        raise SettingError("A quoted row is never measured, and so has no gap.")
+    gap = row["gap"]
+    _part(gap, "gap")
+    parse_profile(gap["profile"])
+    check_sections(gap.get("settings", {}))
+    if not 1 <= len(gap["causes"]) <= MOST_CAUSES:
+        raise SettingError(f"causes must hold one or, at most, {MOST_CAUSES}.")
+    for number, cause in enumerate(gap["causes"], 1):
+        with _place(f"cause number {number}"):
+            _part(cause, "cause")
 
 
 def _check_run(part: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from genclust import data as datasets
+from genclust.baselines import BASELINES
 from genclust.data import DataError, DataSet
 from genclust.estimators import saving
 from genclust.estimators.from_run import from_trained, kind_of
@@ -22,8 +23,15 @@ from genclust.experiments.configuration import RunConfig
 from genclust.experiments.declaration import Profile, Row
 from genclust.experiments.provenance import is_committed, provenance, source_revision
 from genclust.experiments.store import Record, Store, find
-from genclust.experiments.training_run import TrainingRun, build, checkpoint_path, total_steps
-from genclust.models import BASELINES, MODELS
+from genclust.experiments.training_run import (
+    RECORDED,
+    TrainingRun,
+    build,
+    checkpoint_path,
+    fitted_rows,
+    total_steps,
+)
+from genclust.models import MODELS
 from genclust.paths import cache_folder, probe_folder
 from genclust.settings import SettingError
 from genclust.training import checkpoints
@@ -99,6 +107,7 @@ def check(task: Task) -> DataSet:
         SettingError: if settings do not fit each other or the data.
     """
     registry.refuse_unsuited(task.evaluations, task.config)
+    baselines.refuse_missing(task.config)
     data, _ = prepare(task.config)
     if task.config.model["name"] not in BASELINES:
         build(task.config, 1, data.splits["train"].x.shape[1])
@@ -113,10 +122,12 @@ def run(
     minutes: float | None = None,
     progress: bool = True,
     also_look_in: Sequence[Store] = (),
+    anew: bool = False,
 ) -> list[Record]:
     """Records of all seeds of the task, in their order; seeds without a record are trained and evaluated first.
 
-    Where the task keeps weights, so are seeds whose record has none beside it.
+    Where the task keeps weights, so are seeds whose record has none beside it.  Run anew, so are all seeds, except
+    those whose record in the store is of the present commit and libraries; what the present code has begun goes on.
 
     Args:
         task: configuration, seeds and evaluations.
@@ -125,26 +136,33 @@ def run(
         minutes: time limit, after which training stops with checkpoints; the same call then goes on.
         progress: whether to show a progress bar.
         also_look_in: further stores whose records need not be made again.
+        anew: whether to make records again that other code or other libraries made.
 
     Raises:
         DataError: before anything is computed, if the data set is unfit, or is another than that of records found.
-        SettingError: likewise, if an evaluation cannot be made of the model, or the store takes no record.
+        SettingError: likewise, if an evaluation cannot be made of the model, a library that it needs is not installed,
+            or the store takes no record.
         OSError: likewise, if nothing can be written where records or checkpoints go.
         Held: before anything is computed, or before the seeds that are begun later, if another process runs a seed.
         Unfinished: if the budget or a signal ended training or evaluation; nothing is lost.
     """
     registry.refuse_unsuited(task.evaluations, task.config)
     records = find(task.config, task.seeds, [*also_look_in, store], registry.revisions(task.evaluations))
+    if anew:
+        records = {seed: record for seed, record in records.items() if _is_of_present_code(task, record, device)}
     if task.keep_weights:
         kind_of(task.config)
         records = {seed: record for seed, record in records.items() if weights_of(record).is_dir()}
     missing = [seed for seed in task.seeds if seed not in records]
     if missing:
+        baselines.refuse_missing(task.config)
         task = _with_former_evaluations(task, missing, store)
         device = checked_device(device)
         data, digest = prepare(task.config)
         _refuse_other_data(records.values(), digest)
         _refuse_unwritable(store)
+        if anew and task.config.model["name"] not in BASELINES:
+            _discard_former_trainings([checkpoint_path(task.config, seed) for seed in missing])
         deadline = None if minutes is None else time.monotonic() + 60 * minutes
         about = {
             "name": task.config.data["name"],
@@ -157,8 +175,27 @@ def run(
             for seed, result, replica in zip(seeds, results, trained, strict=True):
                 records[seed] = store.write(_record(task, seed, result, replica, about, device), result.arrays)
                 if task.keep_weights:
-                    saving.save(replica["estimator"], weights_of(records[seed]))
+                    saving.save(replica["estimator"], weights_of(records[seed]), overwrite=True)
+                if (checkpoint := checkpoint_path(task.config, seed)).exists():
+                    checkpoint.with_suffix(RECORDED).touch()
     return [records[seed] for seed in task.seeds]
+
+
+def _is_of_present_code(task: Task, record: Record, device: str) -> bool:
+    """Whether a record was made by the present commit, without changes, and with the present versions of libraries."""
+    made, present = record.provenance, provenance(device, baselines.libraries(task.config))
+    return is_committed(present["source"]) and all(made.get(part) == present[part] for part in ("source", "versions"))
+
+
+def _discard_former_trainings(paths: Sequence[Path]) -> None:
+    """Remove the checkpoints of trainings that are recorded already, or that another source revision began."""
+    with locks.hold(paths):
+        checkpoints.recover(*paths)
+        for path in filter(Path.exists, paths):
+            sources = {leg["source"] for leg in checkpoints.load(path).get("legs", [])}
+            if path.with_suffix(RECORDED).exists() or sources != {source_revision()}:
+                path.unlink()
+                path.with_suffix(RECORDED).unlink(missing_ok=True)
 
 
 def weights_of(record: Record) -> Path:
@@ -203,7 +240,7 @@ def _record(
         evaluations=registry.revisions(task.evaluations),
         failed_at_step=replica["failed_at_step"],
         data=about,
-        provenance=provenance(device) | {"training": replica["legs"]},
+        provenance=provenance(device, baselines.libraries(task.config)) | {"training": replica["legs"]},
         seconds=round(replica["seconds"], 1),
     )
 
@@ -236,7 +273,7 @@ def _train_and_evaluate(
 ) -> Finished:
     papers.register_models()  # this may be a process of its own
     paths = [checkpoint_path(task.config, seed) for seed in seeds]
-    with locks.hold(paths, total_steps(task.config, len(data.splits["train"]))):
+    with locks.hold(paths, total_steps(task.config, len(fitted_rows(task.config, data)))):
         run = TrainingRun(task.config, seeds, data, watch, device, deadline)
         model = run.train()
         states = run.states()
@@ -245,7 +282,7 @@ def _train_and_evaluate(
             "their training is kept, and the same command evaluates them anew."
         ):
             if model.recalibrates_batch_norm:
-                train_x = torch.from_numpy(data.splits["train"].x).to(device)
+                train_x = torch.from_numpy(fitted_rows(task.config, data)).to(device)
                 recalibrate_batch_norm(model, train_x, seeds, task.config.training["batch_size"])
             # Checkpoints of before do not say which was used, but then only the declared one could be.
             precision = states[0]["legs"][-1].get("precision", task.config.training["precision"])

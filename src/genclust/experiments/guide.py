@@ -23,6 +23,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy.stats import rankdata
 
+from genclust.baselines import BASELINES
 from genclust.data import DataError, sources
 from genclust.evaluation.agreement import agreement, consensus
 from genclust.evaluation.clustering import hungarian_accuracy
@@ -34,7 +35,6 @@ from genclust.experiments.published_models import bound_of
 from genclust.experiments.store import Record, published
 from genclust.experiments.tables import signed
 from genclust.experiments.verdicts import Summary, data_of, published_records
-from genclust.models import BASELINES
 
 #: What is known of a seed without any label; of each, the seed with the most is kept.  This list and that rule were
 #: written down before any of them was held against an accuracy, and neither was changed afterwards.
@@ -106,8 +106,8 @@ def n_clusters(record: Record) -> int:
 
 
 def configurations() -> list[Configuration]:
-    """Every configuration of ours with several clusters that learned without labels, of which three or more seeds and
-    their accuracies are published.
+    """Every configuration of ours with several clusters that learned without labels and without what it is scored on,
+    of which three or more seeds and their accuracies are published.
 
     What several rows or profiles share is there once, in the order of declaration.
     """
@@ -115,10 +115,12 @@ def configurations() -> list[Configuration]:
     for experiment in map(declaration.load, declaration.names()):
         for row in experiment.runnable:
             for profile in PROFILES:
-                if profile not in row.profiles:
+                if profile not in row.profiles or row.run_of:  # which its own row shows
                     continue
                 config = row.config(profile)
-                if config.model["name"] in BASELINES or "n_labels" in config.data or config.address in found:
+                if config.model["name"] in BASELINES or {"n_labels", "fit_on"} & config.data.keys():
+                    continue
+                if config.address in found:
                     continue
                 _, records = published_records(row, profile)
                 if len(records) < LEAST_SEEDS or any(ACCURACY not in record.metrics for record in records):
@@ -155,6 +157,21 @@ def chosen(figure: Float[np.ndarray, " R"], accuracies: Float[np.ndarray, " R"])
     if np.isnan(figure).all():
         return math.nan
     return float(accuracies[figure == np.nanmax(figure)].mean())
+
+
+def chosen_among(figure: Float[np.ndarray, " R"], accuracies: Float[np.ndarray, " R"]) -> Float[np.ndarray, " R"]:
+    """Expected accuracy of the seed that is chosen among n seeds by a figure, the highest one, for n from 1 to R.
+
+    Exact: the mean over all choices of n of the R seeds, of which ``C(i - 1, n - 1)`` have the seed with the i-th least
+    of the figure as the one with the most.  Of seeds with equally much each is as likely; one without the figure ranks
+    below all others.  At n = 1 this is the mean over seeds, and at n = R what `chosen` gives.
+    """
+    ranks = rankdata(np.nan_to_num(figure, nan=-np.inf, neginf=-np.inf), method="dense")
+    in_order = np.array([accuracies[ranks == rank].mean() for rank in np.sort(ranks)])
+    R = len(accuracies)
+    return np.array(
+        [sum(math.comb(i, n - 1) * in_order[i] for i in range(R)) / math.comb(R, n) for n in range(1, R + 1)]
+    )
 
 
 def choices(found: Iterable[Configuration]) -> pd.DataFrame:
@@ -301,23 +318,25 @@ def _the(figure: str) -> str:
 # ---- choosing between settings
 
 
+def alike(found: Iterable[Configuration]) -> list[list[Configuration]]:
+    """Groups of three or more configurations whose bounds are of the same data, likelihood and number of clusters."""
+    groups: dict[str, list[Configuration]] = {}
+    for one in found:
+        model = one.records[0].config["model"]
+        shared = [one.records[0].data["digest"], *(model.get(name) for name in ("name", "n_clusters", *OF_LIKELIHOOD))]
+        groups.setdefault(json.dumps(shared), []).append(one)
+    return [group for group in groups.values() if len(group) >= LEAST_SEEDS]
+
+
 def settings(found: Iterable[Configuration]) -> pd.DataFrame:
-    """What choosing the settings by a figure's mean over seeds gives: one line for each group of three or more
-    configurations whose bounds are of the same data, likelihood and number of clusters, and for each figure that all
-    have.
+    """What choosing the settings by a figure's mean over seeds gives: one line for each group of `alike`
+    configurations, and for each figure that all have.
 
     In per cent, the mean accuracy over seeds of the configuration with the most of the figure, beside the mean over
     configurations and the best of them.  If they have equally much of it, their mean.
     """
-    groups: dict[str, list[Configuration]] = {}
-    for one in found:
-        model = one.records[0].config["model"]
-        alike = [one.records[0].data["digest"], *(model.get(name) for name in ("name", "n_clusters", *OF_LIKELIHOOD))]
-        groups.setdefault(json.dumps(alike), []).append(one)
     lines = []
-    for group in groups.values():
-        if len(group) < LEAST_SEEDS:
-            continue
+    for group in alike(found):
         accuracies = np.array([one.accuracies.mean() for one in group])
         model = group[0].records[0].config["model"]
         likelihood = model.get("likelihood", "")

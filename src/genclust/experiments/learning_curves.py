@@ -47,11 +47,16 @@ def accuracies(found: Mapping[str, Sequence[Record]]) -> tuple[str, Curves]:
     curves = learning_curves(found, "acc_hungarian")
     if curves[0]:
         return "Validation accuracy (Hungarian, %)", curves
-    bounds = {
+    return "Bound on validation data (nats)", bounds(found)
+
+
+def bounds(found: Mapping[str, Sequence[Record]]) -> Curves:
+    """Learning curves of the bound on validation data, in nats; NaN for a model that has none."""
+    with_bounds = {
         name: [replace(run, curve=[point | {"bound": bound_of(run, point)} for point in run.curve]) for run in runs]
         for name, runs in found.items()
     }
-    return "Bound on validation data (nats)", learning_curves(bounds, "bound")
+    return learning_curves(with_bounds, "bound")
 
 
 def until(found: Mapping[str, Runs], epoch: float) -> dict[str, Runs]:

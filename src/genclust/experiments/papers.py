@@ -24,11 +24,13 @@ class Paper:
         models: the Python module that registers its models (:func:`genclust.models.register`), beside ``papers.yaml``
             or installed; empty if the library has them.
         datasets: titles in tables of data sets that it reports on and that have no source, by the name in declarations.
+        own_models: names of the models that it proposes; other models in its tables are those that it compares with.
     """
 
     title: str
     models: str = ""
     datasets: Mapping[str, str] = field(default_factory=dict)
+    own_models: tuple[str, ...] = ()
 
 
 def papers() -> Mapping[str, Paper]:

@@ -22,7 +22,7 @@ from genclust.experiments.declaration import PROFILES, Profile, Row
 from genclust.experiments.execution import prepare, task_for
 from genclust.experiments.status import glance
 from genclust.experiments.store import Record, find, in_repository, own
-from genclust.experiments.training_run import build, checkpoint_path, labelled_rows, total_steps
+from genclust.experiments.training_run import build, checkpoint_path, fitted_rows, labelled_rows, total_steps
 from genclust.paths import cache_folder
 from genclust.training.loop import Training
 from genclust.training.precision import Precision, time_steps
@@ -145,9 +145,11 @@ def _without_reported_mean(row: Row) -> bool:
 
 
 def training_rows(config: RunConfig, source: Source) -> int:
-    """Number of training examples of a run, from the declared sizes of the splits, without reading the data."""
+    """Number of examples that a run is fitted to, from the declared sizes of the splits, without reading the data."""
     splits, settings = source.splits, config.data
     n = splits["train"] + splits.get(settings.get("also_train_on", ""), 0)
+    if len(config.fitted_splits) > 1:  # what is held out counts too; a new validation split replaces an old one
+        return n + splits.get("test", 0) + (0 if settings["validation_fraction"] else splits.get("validation", 0))
     for new in ("test", "validation"):
         if new == "validation" or new not in splits:
             n -= round(settings[f"{new}_fraction"] * n)
@@ -157,16 +159,25 @@ def training_rows(config: RunConfig, source: Source) -> int:
 def _shape(config: RunConfig) -> str:
     """Key of runs whose steps take equally long: data set, batch size, precision and settings of the model.
 
-    Settings that are floats are left out: they weigh terms of an objective and do not change the size of a step.
+    Settings that are floats are left out: they weigh terms of an objective and do not change the size of a step.  The
+    fit of a baseline, which has no steps, takes longer on more splits.
     """
     model = {name: value for name, value in config.model.items() if not isinstance(value, float)}
     training = {name: config.training.get(name) for name in ("batch_size", "precision")}
-    return json.dumps([config.data["name"], model, training], sort_keys=True)
+    shape = [config.data["name"], model, training] + ([] if config.training else [config.fitted_splits])
+    return json.dumps(shape, sort_keys=True)
 
 
 def seconds_per_step(record: Record) -> float:
-    """Wall-clock seconds per training step of one seed; per fit for a baseline without steps."""
-    return record.seconds / (total_steps(RunConfig(**record.config), record.data["sizes"]["train"]) or 1)
+    """Seconds per training step of one seed; per fit for a baseline without steps."""
+    config, sizes = RunConfig(**record.config), record.data["sizes"]
+    return record.seconds / (total_steps(config, sum(sizes[name] for name in config.fitted_splits)) or 1)
+
+
+def threads_of(record: Record) -> int | None:
+    """Number of threads that a run was trained with, the most of all its legs; None on a GPU."""
+    legs = record.provenance.get("training") or [record.provenance]
+    return max(leg["threads"] for leg in legs) if all(leg["device"] in PROCESSORS for leg in legs) else None
 
 
 def paces(records: Iterable[Record]) -> dict[str, float]:
@@ -174,11 +185,15 @@ def paces(records: Iterable[Record]) -> dict[str, float]:
     measured: dict[str, list[float]] = {}
     for record in records:
         config = RunConfig(**record.config)
-        legs = record.provenance.get("training") or [record.provenance]
-        if record.failed_at_step is None and all(leg["device"] in PROCESSORS for leg in legs):
-            threads = max(leg["threads"] for leg in legs)
+        threads = threads_of(record)
+        if record.failed_at_step is None and threads is not None:
             measured.setdefault(_shape(config), []).append(threads * seconds_per_step(record))
     return {shape: median(values) for shape, values in measured.items()}
+
+
+def pace(config: RunConfig, known: Mapping[str, float]) -> float | None:
+    """Core-seconds per step of a configuration by the :func:`paces` of records; None if they hold no such network."""
+    return known.get(_shape(config))
 
 
 def measure(units: Iterable[Unit]) -> None:
@@ -207,7 +222,7 @@ def trainings_of(config: RunConfig, seed: int) -> list[Training]:
     """A seed's training before its first step, in the declared precision, or in each if ``faster`` is declared."""
     data, _ = prepare(config)
     settings = training_settings(config.model["name"], config.training)
-    x, labelled = torch.from_numpy(data.splits["train"].x), labelled_rows(config, data, [seed])
+    x, labelled = torch.from_numpy(fitted_rows(config, data)), labelled_rows(config, data, [seed])
     precisions: tuple[Precision, ...] = ("float32", "bf16")
     return [
         Training(build(config, 1, x.shape[1]), [seed], x, replace(settings, precision=precision), labelled=labelled)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -20,15 +21,15 @@ from genclust.settings import SettingError
 CHANGED = "+changes"
 
 
-def provenance(device: str) -> dict[str, Any]:
-    """Provenance of a computation on a device, with the versions of libraries, the source revision and the date."""
+def provenance(device: str, packages: Sequence[str] = ()) -> dict[str, Any]:
+    """Provenance of a computation on a device: versions of libraries and more packages, source revision and date."""
     return {
         "device": torch.cuda.get_device_name(device) if device != "cpu" else platform.machine(),
         "processor": processor(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("torch", "numpy", "scipy", "scikit-learn")},
+        | {name: version(name) for name in ("torch", "numpy", "scipy", "scikit-learn", *packages)},
         "source": source_revision(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }

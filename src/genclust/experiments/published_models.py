@@ -59,7 +59,7 @@ def publish_weights(row: Row, profile: Profile, store: Store) -> Path:
             f"With the {size / 1e6:.1f} MB of this model all in models/ would take "
             f"{(before + size) / 1e6:.1f} MB, and {MOST_BYTES / 1e6:g} MB are the most."
         )
-    saving.save(estimator, folder, half=True, card=card(row, profile, kept, records))
+    saving.save(estimator, folder, half=True, card=card(row, profile, kept, records), overwrite=True)
     return folder
 
 
@@ -113,7 +113,7 @@ def card(row: Row, profile: Profile, kept: Record, records: Mapping[int, Record]
     ]
     for reported in row.reported:
         metric = reported.metric.removesuffix(BEST)
-        if reported.over or metric not in kept.metrics:
+        if metric not in kept.metrics:
             continue
         summary, about = summarise(list(records.values()), metric), named(metric)
         spread = "–" if summary is None else f"{summary.mean:.2f} ± {summary.sd:.2f}"

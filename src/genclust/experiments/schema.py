@@ -12,10 +12,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from genclust.baselines import BASELINES
 from genclust.evaluation.registry import EVALUATIONS, NUMBER
 from genclust.experiments.configuration import DataSettings
-from genclust.experiments.declaration import PARTS, PROFILES, SEED, Reported
-from genclust.models import BASELINES, MODELS
+from genclust.experiments.declaration import MOST_CAUSES, PARTS, PROFILES, SEED, Condition, Reported
+from genclust.metrics import BEST
+from genclust.models import MODELS
 from genclust.settings import json_schema
 from genclust.training.loop import TrainingSettings
 from genclust.training.schedules import Schedule
@@ -61,6 +63,7 @@ def schema() -> dict[str, Any]:
             | {
                 "rows": {"type": "object", "minProperties": 1, "additionalProperties": _reference("row")},
                 "choices": {"type": "array", "items": _part("choice")},
+                "claims": {"type": "object", "additionalProperties": _claim()},
             },
         ),
         "definitions": {
@@ -92,10 +95,27 @@ def _row(common: dict[str, Any]) -> dict[str, Any]:
     numbers = [{"required": [name], "properties": {name: {"type": "number"}}} for name in ("mean", "below", "above")]
     reported = {"type": "array", "items": json_schema(Reported) | {"oneOf": numbers}}
     quoted = {"required": ["quoted"], "properties": {"quoted": {"const": True}}}
-    return _part("row", common | {"reported": reported}) | {
+    return _part("row", common | {"reported": reported, "gap": _gap(common)}) | {
         "oneOf": [{"required": ["settings"]}, {"required": ["same_run_as"]}, quoted],
-        "dependencies": {"same_run_as": {"properties": {"evaluate": False, "profiles": False}}},
+        "dependencies": {
+            "same_run_as": {"properties": {"evaluate": False, "profiles": False}},
+            "quoted": {"anyOf": [{"properties": {"quoted": {"const": False}}}, {"properties": {"gap": False}}]},
+        },
     }
+
+
+def _gap(common: dict[str, Any]) -> dict[str, Any]:
+    """Schema of the causes of a missed number."""
+    causes = {"type": "array", "minItems": 1, "maxItems": MOST_CAUSES, "items": _part("cause")}
+    return _part("gap", {"profile": {"enum": [*PROFILES]}, "causes": causes, "settings": common["settings"]})
+
+
+def _claim() -> dict[str, Any]:
+    """Schema of a claim: each condition has a bound on one side, and pairs of rows in its place only if it has one."""
+    bounds = [{"required": [name], "properties": {name: {"type": "number"}}} for name in ("above", "below")]
+    condition = json_schema(Condition) | {"oneOf": bounds, "dependencies": {"instead": ["over"]}}
+    condition["properties"]["metric"]["not"] = {"pattern": f"{BEST}$"}
+    return _part("claim", {"holds_if": {"type": "array", "minItems": 1, "items": condition}})
 
 
 def _seeds() -> dict[str, Any]:

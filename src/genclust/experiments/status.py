@@ -11,6 +11,7 @@ import torch
 
 from genclust.experiments import locks
 from genclust.experiments.store import own
+from genclust.experiments.training_run import RECORDED
 from genclust.paths import cache_folder
 
 
@@ -31,7 +32,7 @@ class Running:
         state: ``running``; ``gone``, if its process was killed; or ``resting``, if it stopped in good order.
         step: step of its last checkpoint; 0 if there is none.
         steps: total number of steps; 0 if unknown.
-        seconds: wall-clock seconds per step, None before the first checkpoint.
+        seconds: seconds per step (:func:`genclust.timing.clock`), None before the first checkpoint.
         done: expected end of the training in seconds since 1970; None if unknown or not running.
         holder: process that holds its lock; None for a run that is resting.
     """
@@ -46,13 +47,14 @@ class Running:
 
 
 def status() -> list[Running]:
-    """Runs in progress, then killed ones, then stopped ones without a record in the user's own store."""
+    """Runs in progress, then killed ones, then stopped ones without a record."""
     runs = []
     begun = [*(cache_folder() / "runs").glob("*/seed-*.ckpt"), *(cache_folder() / "runs").glob("*/seed-*.lock")]
     for path in sorted({path.with_suffix(".ckpt") for path in begun}):
         lock, address = path.with_suffix(locks.SUFFIX), path.parent.name
         holder = locks.holder(lock)
-        if holder is None and (own().folder / address / f"{path.stem}.json").exists():
+        recorded = path.with_suffix(RECORDED).exists() or (own().folder / address / f"{path.stem}.json").exists()
+        if holder is None and recorded:
             continue
         state = "resting" if holder is None else "running" if locks.is_alive(lock, holder) else "gone"
         checkpoint = glance(path)

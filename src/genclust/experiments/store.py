@@ -46,7 +46,8 @@ class Record:
             records lack that size.
         provenance: device, processor and its instruction set, threads, library versions, source revision and date of
             the evaluation; and of the training, leg by leg, the same and the seeds that trained side by side.
-        seconds: wall-clock seconds of training.
+        seconds: seconds of training by :func:`genclust.timing.clock`; in records of revisions without it those of
+            the wall clock.
         arrays_digest: SHA-256 of the file of arrays; empty if there is none.
         path: path of the JSON file, or None.
     """

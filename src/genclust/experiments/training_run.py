@@ -29,6 +29,8 @@ from genclust.training.loop import Training, TrainingSettings
 from genclust.training.precision import Precision, faster_precision
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
+#: Suffix of the empty file beside the checkpoint of a finished training whose record is written.
+RECORDED = ".recorded"
 
 
 def build(config: RunConfig, replicas: int, x_dim: int) -> Model:
@@ -36,6 +38,12 @@ def build(config: RunConfig, replicas: int, x_dim: int) -> Model:
     module, settings = MODELS[config.model["name"]]
     declared = {key: value for key, value in config.model.items() if key not in ("name", "revision")}
     return module(replicas, x_dim, read(settings, declared, "model"))
+
+
+def fitted_rows(config: RunConfig, data: DataSet) -> np.ndarray:
+    """Rows ``[N, D]`` that the model of a configuration is fitted to, in the order of the splits."""
+    parts = [data.splits[name].x for name in config.fitted_splits]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def total_steps(config: RunConfig, n: int) -> int:
@@ -138,7 +146,7 @@ class TrainingRun:
     ) -> None:
         self.config, self.seeds, self.watch, self.device, self.deadline = config, list(seeds), watch, device, deadline
         self.settings = training_settings(config.model["name"], config.training)
-        self._train_x = torch.from_numpy(data.splits["train"].x)
+        self._train_x = torch.from_numpy(fitted_rows(config, data))
         self._labelled = labelled_rows(config, data, seeds)
         self.paths = [checkpoint_path(config, seed) for seed in seeds]
         saved = [checkpoints.load(path) for path in self.paths] if all(path.exists() for path in self.paths) else []

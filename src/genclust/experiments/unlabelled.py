@@ -8,17 +8,15 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Int
 
+from genclust.estimators.from_run import bound
 from genclust.experiments.store import Record
 from genclust.models import MODELS
-
-#: What a learning curve holds besides the terms of the objective.
-NO_TERMS = ("epoch", "acc_hungarian", "confidence")
 
 
 def held_out_bound(record: Record) -> float:
     """Lower bound on log p(x) of validation data at the end of training, in nats, by the rule of `Model.elbo`.
 
-    NaN for a seed that failed, and for a model without a bound, such as k-means.
+    NaN for a seed that failed, and for a model without a bound, such as k-means or IMSAT.
     """
     if record.failed_at_step is not None or not record.curve:
         return math.nan
@@ -26,9 +24,9 @@ def held_out_bound(record: Record) -> float:
 
 
 def bound_of(record: Record, point: dict[str, float]) -> float:
-    """Bound at one point of the learning curve of a record: minus the sum of the terms that are no penalties."""
-    apart = (*NO_TERMS, *MODELS[record.config["model"]["name"]][0].penalties)
-    return -sum(value for name, value in point.items() if name not in apart)
+    """Bound at one point of the learning curve of a record, in nats."""
+    module, _ = MODELS[record.config["model"]["name"]]
+    return bound(module, [point])
 
 
 def confidence(record: Record) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +15,15 @@ from scipy import stats
 from genclust.data import Fidelity, sources
 from genclust.experiments import declaration
 from genclust.experiments.declaration import Profile, Reported, Row
+from genclust.experiments.papers import paper
 from genclust.experiments.store import Record, StoreError, find, published
 from genclust.metrics import BEST, named
 from genclust.settings import SettingError, nearest
 
 #: Assumed number of runs of a reported standard deviation where the paper does not state it.
 ASSUMED_REPORTED_SEEDS = 5
+#: Tolerance of a reported number that declares none, in its unit.
+TOLERANCE = 1.0
 
 #: Profiles from the most faithful on, without ``demo``, which runs on other data than the paper.
 WITHOUT_DEMO: tuple[Profile, ...] = ("paper", "long", "quick")
@@ -28,6 +32,7 @@ COLUMNS = [
     *("paper", "table", "row", "label", "dataset", "metric", "name", "reported_mean", "reported_sd", "below", "above"),
     *("measured_mean", "measured_sd", "measured_median", "measured_best", "n_seeds", "ci_low", "ci_high"),
     *("profile", "fidelity", "stand_in", "quoted", "tolerance", "verdict"),
+    *("own", "second_reading", "seeds", "anchor"),
 ]
 
 #: Verdicts on data where a measured number is shown beside the paper's, and not compared with it.
@@ -36,7 +41,12 @@ NOT_COMPARED: dict[Fidelity, str] = {"surrogate": "surrogate data", "subset": "s
 
 @dataclass(frozen=True)
 class Summary:
-    """Statistics of a metric over seeds; ``sd`` and the 95 % interval of the mean need two seeds."""
+    """Statistics of a metric over seeds; ``sd`` and the 95 % interval of the mean need two seeds.
+
+    Example:
+        >>> Summary.of([80.0, 84.0, 92.0]).median
+        84.0
+    """
 
     mean: float
     sd: float | None
@@ -76,11 +86,16 @@ def _values(records: Sequence[Record], metric: str) -> list[float]:
 
 
 def exceeding(records: Sequence[Record], others: Sequence[Record], metric: str) -> Summary:
-    """Difference of the means of two groups of records, with Welch's 95 % interval if both have two seeds."""
+    """Difference of the means of two groups of records, with Welch's 95 % interval if both have two seeds.
+
+    Where no seed differs from the others of its group, the interval is the difference itself.
+    """
     values, base = _values(records, metric), _values(others, metric)
     apart = float(np.mean(values) - np.mean(base))
     interval = None
-    if min(len(values), len(base)) > 1:
+    if np.ptp(values) == np.ptp(base) == 0 and min(len(values), len(base)) > 1:
+        interval = apart, apart
+    elif min(len(values), len(base)) > 1:
         low, high = stats.ttest_ind(values, base, equal_var=False).confidence_interval()
         interval = float(low), float(high)
     return Summary(apart, None, apart, apart, min(len(values), len(base)), interval)
@@ -89,20 +104,16 @@ def exceeding(records: Sequence[Record], others: Sequence[Record], metric: str) 
 def judge(reported: Reported, measured: Summary) -> str:
     """Verdict of one reported number: ``reproduced``, ``partly`` or ``not reproduced``.
 
-    Reproduced: the means differ by no more than the declared tolerance (1 without one).
+    Reproduced: the means differ by no more than the declared tolerance (``TOLERANCE`` without one).
     Partly: they differ by more, but Welch's 95 % interval of their difference holds zero.
-    A claim that the mean stays below or above a bound holds or does not; one about the difference of two means holds
-    only partly where the interval of the difference holds zero.
+    Where a bound of ours stands in for a number, the mean alone decides, by the side of it that it lies on.
     """
     if reported.mean is None:
         low = -math.inf if reported.above is None else reported.above
         high = math.inf if reported.below is None else reported.below
-        if not low < measured.mean < high:
-            return "not reproduced"
-        scattered = reported.over and measured.interval and measured.interval[0] <= 0 <= measured.interval[1]
-        return "partly" if scattered else "reproduced"
+        return "reproduced" if low < measured.mean < high else "not reproduced"
     difference = measured.mean - reported.mean
-    if abs(difference) <= (1.0 if reported.tolerance is None else reported.tolerance):
+    if abs(difference) <= (TOLERANCE if reported.tolerance is None else reported.tolerance):
         return "reproduced"
     if reported.sd is None or measured.sd is None:
         inside = measured.interval is not None and measured.interval[0] <= reported.mean <= measured.interval[1]
@@ -133,6 +144,12 @@ def published_records(row: Row, profile: Profile | None = None) -> tuple[Profile
     return None, []
 
 
+def whole_row(row: Row, profile: Profile) -> list[Record]:
+    """Published records of a row at a profile, one of every declared seed; none if a seed is missing."""
+    _, records = published_records(row, profile)
+    return records if records and len(records) == len(row.seeds(profile)) else []
+
+
 def verdicts() -> pd.DataFrame:
     """Table with one line per reported number of every declared experiment, in the order of declaration."""
     lines = []
@@ -140,25 +157,8 @@ def verdicts() -> pd.DataFrame:
         experiment = declaration.load(name)
         for row in experiment.rows.values():
             profile, records = published_records(row)
-            for reported in row.reported:
-                shown = profile, records
-                if reported.over:
-                    shown = _both_published(row, experiment.row(reported.over)) or shown
-                lines.append(_line(experiment, row, reported, *shown))
+            lines += [_line(experiment, row, reported, profile, records) for reported in row.reported]
     return pd.DataFrame(lines, columns=COLUMNS)
-
-
-def _both_published(row: Row, other: Row) -> tuple[Profile, list[Record]] | None:
-    """Most faithful profile at which both rows are complete, and the records of the first; None without.
-
-    ``demo`` does not count, see :func:`published_records`.
-    """
-    for profile in WITHOUT_DEMO:
-        if profile in row.profiles and profile in other.profiles:
-            records, others = (published_records(one, profile)[1] for one in (row, other))
-            if len(records) == len(row.seeds(profile)) and len(others) == len(other.seeds(profile)):
-                return profile, records
-    return None
 
 
 def as_plain(lines: pd.DataFrame) -> list[dict[str, Any]]:
@@ -171,9 +171,6 @@ def _line(
     experiment: declaration.Experiment, row: Row, reported: Reported, profile: Profile | None, records: list[Record]
 ) -> dict[str, object]:
     measured = summarise(records, reported.metric) if records else None
-    if measured and reported.over:
-        _, others = published_records(experiment.row(reported.over), profile)
-        measured = exceeding(records, others, reported.metric) if others else None
     fidelity, stand_in = data_of(row, records[0]) if records else (None, None)
     if row.quoted:
         verdict = "quoted"
@@ -211,7 +208,22 @@ def _line(
         "quoted": row.quoted,
         "tolerance": reported.tolerance,
         "verdict": verdict,
+        "own": is_own(experiment, row),
+        "second_reading": row.second_reading,
+        "seeds": [record.metrics[reported.metric.removesuffix(BEST)] for record in records],
+        "anchor": anchor(row, reported),
     }
+
+
+def is_own(experiment: declaration.Experiment, row: Row) -> bool:
+    """Whether a row is of the paper's own model, and not of one that it compares with."""
+    models = paper(experiment.paper).own_models
+    return row.settings is not None and row.settings.get("model", {}).get("name") in models
+
+
+def anchor(row: Row, reported: Reported) -> str:
+    """Name of the place of a reported number on the page of verdicts, such as ``vlac-table1-gm-dgm-test-ari``."""
+    return re.sub(r"[^a-z0-9]+", "-", f"{row.experiment} {row.name} {reported.metric}".lower())
 
 
 def data_of(row: Row, record: Record) -> tuple[Fidelity, str | None]:
@@ -235,7 +247,7 @@ def remark(line: Mapping[str, Any]) -> str:
 
 
 MINUS = "\N{MINUS SIGN}"
-STATISTICS = ("mean", "mean±sd", "median", "best", "n", "seeds", "reported")
+STATISTICS = ("mean", "mean±sd", "median", "best", "worst", "n", "seeds", "reported")
 
 
 def number(key: str) -> str:
@@ -243,7 +255,7 @@ def number(key: str) -> str:
 
     Args:
         key: such as ``simple-table1/proposed-mnist/test.acc_hungarian/mean``; statistics are mean,
-            mean±sd, median, best, n (how many seeds), seeds (all values), and reported (by the paper).
+            mean±sd, median, best, worst, n (how many seeds), seeds (all values), and reported (by the paper).
 
     Raises:
         KeyError: if any part is unknown or nothing is published for it.
@@ -271,11 +283,13 @@ def number(key: str) -> str:
     if statistic == "mean±sd" and summary.sd is None:
         raise KeyError(f"A single seed has no standard deviation: {key!r}.")
     digits = named(metric).decimals
+    worst = Summary.of(_values(records, metric), lower_is_better=named(metric).direction != "lower").best
     return {
         "mean": f"{summary.mean:.{digits}f}",
         "mean±sd": f"{summary.mean:.{digits}f} ± {summary.sd or 0:.{digits}f}",
         "median": f"{summary.median:.{digits}f}",
         "best": f"{summary.best:.{digits}f}",
+        "worst": f"{worst:.{digits}f}",
         "n": str(summary.n),
         "seeds": ", ".join(f"{record.metrics[metric]:.{digits}f}" for record in records),
     }[statistic].replace("-", MINUS)

@@ -18,21 +18,24 @@ MOST_COLUMNS = 12
 
 
 def cluster_images(
-    typical: Float[np.ndarray, "K m H W C"], samples: Float[np.ndarray, "K n H W C"], names: Sequence[str]
+    typical: Float[np.ndarray, "K m H W C"], samples: Float[np.ndarray, "K n H W C"] | None, names: Sequence[str]
 ) -> Figure:
     """Typical rows and samples of every cluster, a row of images for each.
 
     Args:
         typical: rows of the data, from 0 (black) to 1.
-        samples: draws from the model.
+        samples: draws from the model; None if it cannot be drawn from.
         names: of the clusters.
     """
-    m, n = typical.shape[1], samples.shape[1]
-    figure, axes = plt.subplots(1, 2, figsize=(PAGE_WIDTH, PAGE_WIDTH * len(names) / (m + n)), width_ratios=(m, n))
-    image_grid(axes[0], typical, row_labels=names)
-    image_grid(axes[1], samples)
-    axes[0].set_title("typical rows")
-    axes[1].set_title("samples")
+    halves = {"typical rows": typical} | ({} if samples is None else {"samples": samples})
+    widths = [images.shape[1] for images in halves.values()]
+    width = PAGE_WIDTH * len(halves) / 2
+    figure, axes = plt.subplots(
+        1, len(halves), figsize=(width, width * len(names) / sum(widths)), width_ratios=widths, squeeze=False
+    )
+    for ax, (title, images) in zip(axes[0], halves.items(), strict=True):
+        image_grid(ax, images, row_labels=names if images is typical else None)
+        ax.set_title(title)
     return figure
 
 

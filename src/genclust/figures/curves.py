@@ -23,7 +23,7 @@ def accuracy_curves(
     """Draw learning curves: the mean of the seeds as a line, their range as a band, each seed as a thin line.
 
     The band is minimum to maximum: it hides no collapsed seed and assumes no distribution. The
-    curves are named at their right ends.
+    curves are named on the right, in the order of their ends.
 
     Args:
         ax: axes to draw on.
@@ -55,7 +55,7 @@ def accuracy_curves(
     ax.set_title(f"mean and range of {count}", loc="left", fontsize="small")
     ax.set(xlabel="Epoch", ylabel=ylabel)
     ax.margins(x=0)
-    _name_at_ends(ax, list(curves), ends, float(epochs[-1]))
+    _name_at_ends(ax, list(curves), ends)
 
 
 def curve_panels(
@@ -79,32 +79,28 @@ def curve_panels(
             ax.xaxis.set_major_formatter("{x:g}")
 
 
-def _name_at_ends(ax: Axes, names: list[str], ends: list[float], x: float) -> None:
-    """Write each name to the right of its curve's end, moved up where two names would overlap."""
+def _name_at_ends(ax: Axes, names: list[str], ends: list[float]) -> None:
+    """Write each name to the right of its curve's end, or as near as other names allow, after a dash in its colour.
+
+    Lines from the ends to the names would cross where several curves end at one height.
+    """
     low, high = ax.get_ylim()
-    ax.set_ylim(low, high)  # the names must not move the limits that they are placed by
     line_height = 1.3 * mpl.rcParams["font.size"] / 72 / (ax.bbox.height / ax.figure.dpi)
-    gap = line_height * (high - low)
-    heights = np.array(ends)
+    heights = (np.array(ends) - low) / (high - low)
     order = np.argsort(heights, kind="stable")
     for below, above in pairwise(order):
-        heights[above] = max(heights[above], heights[below] + gap)
-    heights -= max(0.0, heights.max() - high)  # a tall stack of names ends at the top of the axes
-    for i, (name, end, height) in enumerate(zip(names, ends, heights, strict=True)):
+        heights[above] = max(heights[above], heights[below] + line_height)
+    heights[order[-1]] = min(heights[order[-1]], 1)  # a tall stack of names ends at the top of the axes
+    for above, below in pairwise(order[::-1]):
+        heights[below] = min(heights[below], heights[above] - line_height)
+    for i, (name, height) in enumerate(zip(names, heights, strict=True)):
         ax.annotate(
             name,
-            xy=(x, end),
-            xytext=(1.04, (height - low) / (high - low)),
+            xy=(1.015, height),
+            xytext=(1.06, height),
+            xycoords="axes fraction",
             textcoords="axes fraction",
             va="center",
             annotation_clip=False,
-            # grey text is readable on both backgrounds where some line colours are not
-            arrowprops={
-                "arrowstyle": "-",
-                "color": f"C{i}",
-                "linewidth": 1.6,
-                "relpos": (0, 0.5),
-                "shrinkA": 2,
-                "shrinkB": 0,
-            },
+            arrowprops={"arrowstyle": "-", "color": f"C{i}", "linewidth": 3, "shrinkA": 4, "shrinkB": 0},
         )

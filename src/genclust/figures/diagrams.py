@@ -1,6 +1,6 @@
 """Diagrams of models and architectures: Figures 1 and 2 of "Is Simple Better?", Figure 1 of GMVAE, CaGeM and VLAC.
 
-Filled shapes carry white text, so that they read alike on light and dark pages; the rest is in the page's ink.
+Shapes in a colour carry white text, so that they read alike on light and dark pages; the rest is in ink.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Patch, Wedge
 
-from genclust.figures.style import INK
+from genclust.figures.style import INK, PAPER
 
 # Both have a contrast of at least 3 to 1 against white and #121212, and 5 to 1 against their white text.
 STOCHASTIC = "#c2410c"
@@ -206,7 +206,8 @@ def _canvas(ax: Axes, width: float, height: float) -> None:
 def _node(ax: Axes, x: float, y: float, text: str, *, radius: float = 0.36, fill: str = "none") -> Shape:
     patch = Circle((x, y), radius, facecolor=fill, edgecolor=INK if fill == "none" else fill, linewidth=1.4)
     ax.add_patch(patch)
-    ax.text(x, y, text, ha="center", va="center_baseline", color=INK if fill == "none" else "white", size="large")
+    ink = {"none": INK, INK: PAPER}.get(fill, "white")
+    ax.text(x, y, text, ha="center", va="center_baseline", color=ink, size="large")
     return Shape(x, y, patch)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,6 +10,9 @@ from jaxtyping import Float, Num
 from matplotlib.axes import Axes
 
 from genclust.figures.style import PAGE_WIDTH
+
+#: Height of a small title with the space around it, in inches.
+TITLE = 0.35
 
 
 def image_grid(
@@ -44,7 +47,7 @@ def image_grid(
         if labels is not None and len(labels) != expected:
             raise ValueError(f"{name} must be {expected} names, not {len(labels)}")
 
-    gap = max(1, W // 14)
+    gap = _gap(W)
     tops = np.arange(rows) * (H + gap)
     lefts = np.arange(cols) * (W + gap)
     lefts[1:] += first_column_is_input * W // 2
@@ -63,20 +66,32 @@ def image_grid(
 
 
 def grid_figure(
-    images: Num[np.ndarray, "rows cols D"], title: str, width: float = 0.75, shape: tuple[int, int, int] | None = None
+    grids: Mapping[str, Float[np.ndarray, "rows cols H W C"]], width: float = 0.7, most_columns: int = 0
 ) -> None:
-    """Figure with one grid of images, such as one row of samples for each component.
+    """Figure with grids of images below one another, such as the samples of several models, a row for each component.
 
     Args:
-        images: flattened, 0 … 255; see `as_pictures`.
-        title: title above the grid.
-        width: width of the figure, as a fraction of the page's.
-        shape: height, width and colours of an image; by default it is square.
+        grids: images as for `image_grid`, by the title above them.
+        width: width of the figure, as a fraction of the page's; at 0.7 a phone shows all of it.
+        most_columns: the columns that fill this width; by default those that a grid has.
     """
     inches = width * PAGE_WIDTH
-    _, ax = plt.subplots(figsize=(inches, inches * len(images) / images.shape[1]))
-    image_grid(ax, as_pictures(images, shape))
-    ax.set_title(title)
+    extents = []  # of each grid, or of a wider one where it has fewer columns, in pixels of its images
+    for rows, cols, H, W, _ in map(np.shape, grids.values()):
+        gap = _gap(W)
+        extents.append(((most_columns or cols) * (W + gap) - gap, rows * (H + gap) - gap))
+    heights = [inches * down / across for across, down in extents]
+    size = inches, sum(heights) + TITLE * len(grids)
+    _, axes = plt.subplots(len(grids), 1, figsize=size, height_ratios=heights, squeeze=False)
+    for ax, (title, images), (across, _) in zip(axes.flat, grids.items(), extents, strict=True):
+        image_grid(ax, images)
+        ax.set_xlim(-0.5, across - 0.5)
+        ax.set_title(title, loc="left", fontsize="small")
+
+
+def _gap(width: int) -> int:
+    """Pixels between images of this width."""
+    return max(1, width // 14)
 
 
 def as_images(

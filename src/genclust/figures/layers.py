@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from genclust.figures.images import as_images, image_grid
-from genclust.figures.style import PAGE_WIDTH
+from genclust.figures.images import as_images, grid_figure, image_grid
 
-#: Number of clusters side by side in one figure.
+#: Number of clusters side by side in one line.
 COLUMNS = 25
 #: Height, width and number of colours of an image.
 Size = tuple[int, int, int]
@@ -41,19 +39,17 @@ def layers_drawn_anew(
 
 
 def clusters_of_layers(arrays: Mapping[str, np.ndarray], size: Size, title: str) -> None:
-    """Figures 3 and 4 of VLAC: samples of each cluster of a layer, one column per cluster, ``COLUMNS`` per figure.
+    """Figures 3 and 4 of VLAC: samples of each cluster of every layer, one column per cluster, ``COLUMNS`` per line.
 
     Args:
         arrays: arrays of a record: ``components_y1`` and so on, shape [K, draws, D].
         size: size of the images; D is its product.
-        title: title above each figure, with ``{}`` for the layer.
+        title: title above each line, with ``{}`` for the layer.
     """
+    lines = {}
     for layer, drawn in layers_of(arrays, "components_y").items():
         images = as_images(drawn.swapaxes(0, 1), *size)
         for start in range(0, images.shape[1], COLUMNS):
             part = images[:, start : start + COLUMNS]
-            width = PAGE_WIDTH * max(part.shape[1], 8) / max(COLUMNS, 8)
-            _, ax = plt.subplots(figsize=(width, 0.35 + width * len(part) / part.shape[1]))
-            image_grid(ax, part)
-            clusters = f"clusters {start + 1} to {start + part.shape[1]}"
-            ax.set_title(f"{title.format(layer)}, {clusters}", fontsize="small")
+            lines[f"{title.format(layer)}, clusters {start + 1} to {start + part.shape[1]}"] = part
+    grid_figure(lines, width=1, most_columns=max(8, *(line.shape[1] for line in lines.values())))

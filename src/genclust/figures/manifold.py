@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from genclust.figures.images import as_pictures, image_grid
+from genclust.figures.images import as_pictures, grid_figure
 from genclust.figures.latent import box
 from genclust.figures.scatter import coloured_scatter
 from genclust.figures.style import PAGE_WIDTH
@@ -31,9 +31,7 @@ def manifold(decoded: Num[np.ndarray, "N D"], title: str, shape: Shape = None) -
         title: title above the figure.
         shape: size of an image; square by default.
     """
-    _, ax = plt.subplots(figsize=(0.6 * PAGE_WIDTH, 0.62 * PAGE_WIDTH))
-    image_grid(ax, as_grid(decoded, shape))
-    ax.set_title(title)
+    grid_figure({title: as_grid(decoded, shape)}, width=1)
 
 
 def latent_map(
@@ -47,25 +45,19 @@ def latent_map(
         grid: the points that are decoded.
         title: title above the figure.
     """
-    _, ax = plt.subplots(figsize=(0.75 * PAGE_WIDTH, 0.7 * PAGE_WIDTH))
+    _, ax = plt.subplots(figsize=(0.7 * PAGE_WIDTH, 0.7 * PAGE_WIDTH))
     coloured_scatter(ax, z, labels)
     box(ax, grid)
     ax.set_title(title)
 
 
-def class_manifolds(decoded: Num[np.ndarray, "K N D"], columns: int = 5, shape: Shape = None) -> None:
-    """Figure with the images decoded from the same grid of latent points, one panel for each of K classes.
+def class_manifolds(decoded: Num[np.ndarray, "K N D"], shape: Shape = None) -> None:
+    """Figure with the images decoded from the same grid of latent points, one grid as wide as the page per class.
+
+    Every second row of the grid is left out, so that K of them below one another are not too high.
 
     Args:
         decoded: flattened images, 0 … 255, grey or in colours.
-        columns: number of classes side by side.
         shape: size of an image; square by default.
     """
-    rows = -(-len(decoded) // columns)
-    _, axes = plt.subplots(rows, columns, figsize=(PAGE_WIDTH, 1.6 * rows), squeeze=False)
-    for k, ax in enumerate(axes.flat):
-        if k < len(decoded):
-            image_grid(ax, as_grid(decoded[k], shape))
-            ax.set_title(f"y = {k}", fontsize="small")
-        else:
-            ax.axis("off")
+    grid_figure({f"y = {k}": as_grid(images, shape)[::2] for k, images in enumerate(decoded)}, width=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,11 +14,15 @@ from matplotlib.lines import Line2D
 
 from genclust.figures.style import CLASSES, PAGE_WIDTH
 
+#: Width of a class's name and its circle, as a share of a panel of half the page's width.
+NAME = 0.085
+
 
 def class_scatter(
     ax: Axes, xy: Float[np.ndarray, "N 2"], labels: Int[np.ndarray, " N"], class_names: Sequence[str]
 ) -> None:
-    """Draw small points coloured by class; short names stand at the classes' medians, others in a legend below.
+    """Draw small points coloured by class; short names stand at the classes' medians, or beside them where two would
+    collide, others in a legend below.
 
     Args:
         ax: axes to draw on; its ticks are removed, since projections have no unit.
@@ -51,11 +56,12 @@ def class_scatter(
     ax.spines[:].set_visible(False)
 
     if all(len(name) <= 2 for name in class_names):
-        for t in np.unique(labels):
-            x_median, y_median = np.median(xy[labels == t], axis=0)
+        shown = np.unique(labels)
+        medians = np.stack([np.median(xy[labels == t], axis=0) for t in shown])
+        for t, place in zip(shown, _apart(medians, NAME * np.ptp(xy, axis=0).max()), strict=True):
             ax.text(
-                x_median,
-                y_median,
+                place[0],
+                place[1],
                 class_names[t],
                 ha="center",
                 va="center",
@@ -99,6 +105,20 @@ def scatter_panels(panels: Mapping[str, Float[np.ndarray, "N 2"]], labels: Int[n
     for ax, (title, xy) in zip(axes.flat, panels.items(), strict=False):
         coloured_scatter(ax, xy, labels)
         ax.set_title(title)
+
+
+def _apart(places: Float[np.ndarray, "T 2"], least: float) -> Float[np.ndarray, "T 2"]:
+    """The places, of which any two that are nearer than ``least`` are moved away from each other."""
+    places = places.astype(float)
+    for _ in range(100):
+        for i, j in combinations(range(len(places)), 2):
+            between = places[j] - places[i]
+            distance = float(np.hypot(*between))
+            if distance < least:
+                direction = between / distance if distance else np.array([1.0, 0.0])
+                places[i] -= direction * (least - distance) / 2
+                places[j] += direction * (least - distance) / 2
+    return places
 
 
 def _luminance(rgb: Float[np.ndarray, " 3"]) -> float:

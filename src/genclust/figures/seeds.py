@@ -8,8 +8,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
-from genclust.figures.style import INK, PAGE_WIDTH
+from genclust.figures.style import INK, PAGE_WIDTH, PHONE_WIDTH
 
 
 def seed_rows(ax: Axes, measured: Mapping[str, Sequence[float]], xlabel: str) -> None:
@@ -50,6 +51,26 @@ def row_panels(panels: Mapping[str, Mapping[str, Sequence[float]]], xlabel: str,
         ax.set_title(title)
 
 
+def stacked_rows(panels: Mapping[str, Mapping[str, Sequence[float]]], xlabel: str, differences: bool = False) -> None:
+    """A figure with one panel below the other, each with a row of dots per name of its own.
+
+    Args:
+        panels: by title the values of each name, as for `seed_rows`.
+        xlabel: what the values are, with their unit.
+        differences: whether the values are differences, so that there is a line at zero; their sizes may differ from
+            panel to panel, so each has an axis of its own.
+    """
+    rows = [len(measured) for measured in panels.values()]
+    size = PHONE_WIDTH, 0.34 * sum(rows) + (0.75 if differences else 0.5) * len(panels) + 0.3
+    _, axes = plt.subplots(len(panels), 1, figsize=size, sharex=not differences, squeeze=False, height_ratios=rows)
+    for ax, (title, measured) in zip(axes.flat, panels.items(), strict=True):
+        if differences:
+            ax.axvline(0, color=INK, linewidth=1)
+        seed_rows(ax, measured, xlabel if ax is axes.flat[-1] else "")
+        ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10]))
+        ax.set_title(title, loc="left")
+
+
 def seeds_against_paper(
     ax: Axes,
     measured: Mapping[str, Sequence[float]],
@@ -84,3 +105,4 @@ def seeds_against_paper(
         ax.plot([], [], "D", color="C1", label="paper, mean ± sd")
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, labelcolor=INK)  # above, where no seed lies
     ax.margins(x=0.02)
+    ax.tick_params(axis="x", labelsize="small")  # so that the names of six scores have room

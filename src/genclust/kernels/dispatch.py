@@ -7,7 +7,7 @@ form otherwise; ``implementation`` overrides that for debugging:
 Example:
     >>> from genclust import kernels
     >>> with kernels.implementation("reference"):
-    ...     ...
+    ...     _ = kernels.gaussian_kl(torch.zeros(3, 2), torch.zeros(3, 2))
 
 Triton's interpreter (``TRITON_INTERPRET=1`` before the first import) runs the same kernels on
 CPU tensors, slowly, which is how they are tested without a GPU.

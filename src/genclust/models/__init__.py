@@ -1,4 +1,4 @@
-"""Registry of all models and baselines, by the names that experiment declarations use."""
+"""Registry of all models, by the names that experiment declarations use."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections.abc import Callable
 from dataclasses import is_dataclass
 from typing import TypeVar
 
+from genclust.baselines import BASELINES
 from genclust.models.auxiliary import ADGM, AVAE, ADGMSettings, AVAESettings
 from genclust.models.base import BernoulliModel, Labelled, Model, Terms
-from genclust.models.baselines import GaussianMixtureSettings, KMeansSettings
 from genclust.models.cagem import CaGeM, CaGeMSettings
 from genclust.models.explicit import ExplicitGMVAE, ExplicitSettings
 from genclust.models.gmvae import GMVAE, GMVAESettings
 from genclust.models.gumbel import GumbelClustering, GumbelSettings
+from genclust.models.imsat import IMSAT, IMSATSettings
 from genclust.models.iwae import IWAE, IWAESettings
 from genclust.models.ladder import LVAE, LVAESettings
+from genclust.models.splitmerge import SplitMerge, SplitMergeSettings
 from genclust.models.vlac import GMDGM, VLAC, VLAE, GMDGMSettings, VLACSettings, VLAESettings
 from genclust.settings import SettingError
 
@@ -33,10 +35,9 @@ MODELS: dict[str, tuple[type[Model], type]] = {
     "vlac": (VLAC, VLACSettings),
     "vlae": (VLAE, VLAESettings),
     "gmdgm": (GMDGM, GMDGMSettings),
+    "imsat": (IMSAT, IMSATSettings),
+    "splitmerge": (SplitMerge, SplitMergeSettings),
 }
-
-#: Baselines that scikit-learn fits, by name, each as the class of its settings.
-BASELINES: dict[str, type] = {"kmeans": KMeansSettings, "gmm": GaussianMixtureSettings}
 
 
 def register(name: str, settings: type) -> Callable[[M], M]:
@@ -71,4 +72,4 @@ def _fault(model: type, settings: type) -> str:
     return f"{model.__name__} does not define {', '.join(lacking)}" if lacking else ""
 
 
-__all__ = ["BASELINES", "MODELS", "BernoulliModel", "Labelled", "Model", "Terms", "register"]
+__all__ = ["MODELS", "BernoulliModel", "Labelled", "Model", "Terms", "register"]

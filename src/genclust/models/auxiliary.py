@@ -87,6 +87,12 @@ class AVAE(ContinuousModel):
         replicas: number R of independently seeded copies.
         x_dim: dimension D of the data: grey values in [0, 1], binarised at random anew in every training step.
         settings: hyper-parameters.
+
+    Example:
+        >>> model = AVAE(2, 784, AVAESettings(hidden=64))  # two replicas
+        >>> model.initialise([torch.Generator().manual_seed(seed) for seed in (0, 1)])
+        >>> model.eval().sample(3, Noise([0, 1], "an example")).shape
+        torch.Size([2, 3, 784])
     """
 
     schedules = ("warm_up",)
@@ -187,6 +193,12 @@ class ADGM(SumsOverClasses):
         replicas: number R of independently seeded copies.
         x_dim: dimension D of the data: grey values in [0, 1], binarised at random anew in every training step.
         settings: hyper-parameters.
+
+    Example:
+        >>> model = ADGM(2, 784, ADGMSettings(n_clusters=10, hidden=64))  # two replicas
+        >>> model.initialise([torch.Generator().manual_seed(seed) for seed in (0, 1)])
+        >>> model.eval().cluster_posterior(torch.rand(2, 5, 784)).shape
+        torch.Size([2, 5, 10])
     """
 
     schedules = ("warm_up",)

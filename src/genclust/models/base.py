@@ -83,8 +83,16 @@ class Model(nn.Module):
         """
 
     def elbo(self, terms: Mapping[str, Float[Tensor, "R B"]]) -> Float[Tensor, "R B"]:
-        """Evidence lower bound (ELBO) of every example, in nats, from the unweighted terms of :meth:`loss`."""
-        return -torch.stack([term for name, term in terms.items() if name not in self.penalties]).sum(0)
+        """Evidence lower bound (ELBO) of every example, in nats, from the unweighted terms of :meth:`loss`.
+
+        NaN for a model that has none, all of whose terms are ``penalties``.
+        """
+        of_bound = [term for name, term in terms.items() if name not in self.penalties]
+        return -torch.stack(of_bound).sum(0) if of_bound else torch.full_like(next(iter(terms.values())), torch.nan)
+
+    def criterion(self, terms: Mapping[str, Float[Tensor, "R B"]]) -> Float[Tensor, "R B"]:
+        """What tells which of several seeds is best on held-out examples, in nats: the evidence lower bound."""
+        return self.elbo(terms)
 
     @abstractmethod
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:

@@ -96,6 +96,12 @@ class CaGeM(SumsOverClasses):
         replicas: number R of independently seeded copies.
         x_dim: dimension D of the data: grey values in [0, 1], binarised at random anew in every training step.
         settings: hyper-parameters.
+
+    Example:
+        >>> model = CaGeM(2, 784, CaGeMSettings(n_clusters=10, hidden=64))  # two replicas
+        >>> model.initialise([torch.Generator().manual_seed(seed) for seed in (0, 1)])
+        >>> model.eval().cluster_posterior(torch.rand(2, 5, 784)).shape
+        torch.Size([2, 5, 10])
     """
 
     schedules = ("warm_up",)

@@ -23,6 +23,11 @@ class Gaussian:
         mean: mean vectors, ``[*B, Z]``.
         variance: variances, in the shape of the mean.
         log_var: logarithm of the variances, if these are not given.
+
+    Example:
+        >>> q = Gaussian(torch.zeros(3, 2), torch.ones(3, 2))
+        >>> q.kl()  # from N(0, I)
+        tensor([0., 0., 0.])
     """
 
     def __init__(

@@ -53,6 +53,12 @@ class ExplicitGMVAE(Model):
         replicas: number R of independently seeded copies.
         x_dim: dimension D of the data.
         settings: hyper-parameters.
+
+    Example:
+        >>> model = ExplicitGMVAE(2, 784, ExplicitSettings(n_clusters=10))  # two replicas
+        >>> model.initialise([torch.Generator().manual_seed(seed) for seed in (0, 1)])
+        >>> model.eval().cluster_posterior(torch.rand(2, 5, 784)).shape
+        torch.Size([2, 5, 10])
     """
 
     def __init__(self, replicas: int, x_dim: int, settings: ExplicitSettings) -> None:

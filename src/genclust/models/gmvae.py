@@ -150,6 +150,12 @@ class GMVAE(Model):
 
     Raises:
         SettingError: if a convolutional network does not suit D or the likelihood.
+
+    Example:
+        >>> model = GMVAE(2, 784, GMVAESettings(n_clusters=10, network="dense"))  # two replicas
+        >>> model.initialise([torch.Generator().manual_seed(seed) for seed in (0, 1)])
+        >>> model.eval().cluster_posterior(torch.rand(2, 5, 784)).shape
+        torch.Size([2, 5, 10])
     """
 
     penalties = ("consistency_violation",)

@@ -63,6 +63,12 @@ class GumbelClustering(Model):
         replicas: number R of independently seeded copies.
         x_dim: dimension D of the data.
         settings: hyper-parameters.
+
+    Example:
+        >>> model = GumbelClustering(2, 784, GumbelSettings(n_clusters=10, latent_dim=50))  # two replicas
+        >>> model.initialise([torch.Generator().manual_seed(seed) for seed in (0, 1)])
+        >>> model.eval().cluster_posterior(torch.rand(2, 5, 784)).shape
+        torch.Size([2, 5, 10])
     """
 
     schedules = ("temperature",)

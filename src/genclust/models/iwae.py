@@ -75,6 +75,12 @@ class IWAE(ContinuousModel):
 
     Raises:
         SettingError: if there is no layer, or if ``hidden`` does not have one width per layer.
+
+    Example:
+        >>> model = IWAE(2, 784, IWAESettings())  # two replicas
+        >>> model.initialise([torch.Generator().manual_seed(seed) for seed in (0, 1)])
+        >>> model.eval().sample(3, Noise([0, 1], "an example")).shape
+        torch.Size([2, 3, 784])
     """
 
     def __init__(self, replicas: int, x_dim: int, settings: IWAESettings) -> None:

@@ -83,6 +83,12 @@ class LVAE(ContinuousModel):
 
     Raises:
         SettingError: if there is no layer, or if ``hidden`` does not have one width per layer.
+
+    Example:
+        >>> model = LVAE(2, 784, LVAESettings())  # two replicas
+        >>> model.initialise([torch.Generator().manual_seed(seed) for seed in (0, 1)])
+        >>> model.eval().sample(3, Noise([0, 1], "an example")).shape
+        torch.Size([2, 3, 784])
     """
 
     schedules = ("warm_up",)

@@ -418,7 +418,15 @@ def _refuse(x_dim: int, s: VLACSettings) -> None:
 
 
 class VLAC(VariationalLadder):
-    """Variational ladder autoencoder for clustering (VLAC): a ladder with clusters at some or all layers."""
+    """Variational ladder autoencoder for clustering (VLAC): a ladder with clusters at some or all layers.
+
+    Example:
+        >>> settings = VLACSettings(n_clusters=(1, 5), z_dims=(2, 2), channels=(4, 8), height=8, width=8, colours=1)
+        >>> model = VLAC(2, 64, settings)  # two replicas
+        >>> model.initialise([torch.Generator().manual_seed(seed) for seed in (0, 1)])
+        >>> model.eval().cluster_posterior(torch.rand(2, 5, 64)).shape
+        torch.Size([2, 5, 5])
+    """
 
     schedules = ("temperature", "warm_up")
 
@@ -439,7 +447,15 @@ class VLAC(VariationalLadder):
 
 
 class VLAE(VariationalLadder):
-    """Variational ladder autoencoder (VLAE), in which no layer has clusters."""
+    """Variational ladder autoencoder (VLAE), in which no layer has clusters.
+
+    Example:
+        >>> settings = VLAESettings(z_dims=(2, 2), channels=(4, 8), height=8, width=8, colours=1)
+        >>> model = VLAE(2, 64, settings)  # two replicas
+        >>> model.initialise([torch.Generator().manual_seed(seed) for seed in (0, 1)])
+        >>> model.eval().sample(3, Noise([0, 1], "an example")).shape
+        torch.Size([2, 3, 64])
+    """
 
     schedules = ("warm_up",)
 
@@ -456,6 +472,13 @@ class GMDGM(VLAC):
 
     It is the ladder whose top layer alone has z and y, with as many layers as levels of convolutions: three for
     the third layer of VLAC.  Terms and embeddings carry that layer's number.
+
+    Example:
+        >>> settings = GMDGMSettings(n_clusters=5, channels=(4, 8), height=8, width=8, colours=1)
+        >>> model = GMDGM(2, 64, settings)  # two replicas
+        >>> model.initialise([torch.Generator().manual_seed(seed) for seed in (0, 1)])
+        >>> model.eval().cluster_posterior(torch.rand(2, 5, 64)).shape
+        torch.Size([2, 5, 5])
     """
 
     def __init__(self, replicas: int, x_dim: int, settings: GMDGMSettings) -> None:

@@ -7,7 +7,6 @@ an epoch.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -20,6 +19,7 @@ from genclust.models.base import Labelled, Model
 from genclust.models.inference import as_float
 from genclust.settings import SettingError, later, within
 from genclust.streams import Noise, noise_on
+from genclust.timing import clock
 from genclust.training.capture import CapturedStep
 from genclust.training.schedules import Schedule
 
@@ -152,14 +152,14 @@ class Training:
         """
         self.model.train()
         while not self.finished and not stop():
-            began, first = time.perf_counter(), self.step
+            began, first = clock(self.device.type), self.step
             objective = self._captured_epoch(self._captured) if self._captured else self._one_step()
             if self.step % self.steps_per_epoch == 0 and self.epoch in measured_epochs:
                 self.model.eval()
                 for progress, point in zip(self.progress, measure(self.epoch), strict=True):
                     progress.curve.append({"epoch": self.epoch, **point})
                 self.model.train()
-            elapsed = time.perf_counter() - began
+            elapsed = clock(self.device.type) - began
             for progress in self.progress:
                 progress.seconds += elapsed / len(self.seeds)
             report(float(objective[objective.isfinite()].mean()), self.step - first)

@@ -24,6 +24,11 @@ class Schedule:
     with every step.  ``stages`` are
     eight constant values, equally spaced on the logarithm from ``start`` to ``end``, each held three
     times as long as the one before; in their paper ``epochs`` is 3,280.
+
+    Example:
+        >>> temperature = Schedule("exponential", 1.0, 0.5, epochs=100)
+        >>> temperature(0), round(temperature(50), 3), temperature(300)
+        (1.0, 0.707, 0.5)
     """
 
     shape: Literal["constant", "linear", "exponential", "saturating", "stages"]

@@ -1,0 +1,567 @@
+"""What the papers do not say and the records do: each finding with its central number and the data of its figure.
+
+A finding is a heading on a page of the book.  Its numbers are worked out here from published records whenever the page
+is made; whether the records still bear the heading out, its ``holds`` says, which a test asks of each.
+
+"Accuracy" without more is the Hungarian one on test data, in per cent.  Every seed counts.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+from typing import Any
+
+import numpy as np
+
+from genclust.evaluation.clustering import majority_by_chance
+from genclust.experiments import guide, ladder, phases
+from genclust.experiments.access import Asked, Runs
+from genclust.experiments.columns import short, values
+from genclust.experiments.declaration import load, parse_profile
+from genclust.experiments.house_numbers import TABLE
+from genclust.experiments.likelihoods import LOG_LIKELIHOOD
+from genclust.experiments.naming import data_title, profile_of
+from genclust.experiments.tables import signed
+from genclust.experiments.unlabelled import held_out_bound
+from genclust.experiments.verdicts import (
+    ASSUMED_REPORTED_SEEDS,
+    WITHOUT_DEMO,
+    Summary,
+    data_of,
+    exceeding,
+    published_records,
+    summarise,
+)
+
+HUNGARIAN, VALIDATION = "test.acc_hungarian", "validation.acc_hungarian"
+MANY_TO_ONE, BY_CHANCE = "test.acc_many_to_one", "test.chance_many_to_one_y3_identity"
+#: Accuracies of one assignment, by their names in the figure.
+KINDS = {"Hungarian": HUNGARIAN, "many-to-one": MANY_TO_ONE, "exemplar": "test.acc_exemplar"}
+#: Tables of the papers whose rows on MNIST are scored in all kinds.
+ON_MNIST = ("simple-table1", "gmvae-table1")
+#: Rows of Table 1 of VLAC on the smaller house numbers.
+CROPS = ("vlac-one-crops", "vlac-two-crops", "gm-dgm-crops")
+#: Rows in which a seed is chosen, by the title of their data.
+CHOSEN = {"MNIST": "simple-table1/proposed-mnist", "USPS": "simple-table1/proposed-usps"}
+#: By what it is chosen, as in the figure.
+BY_LABELS, BY_BOUND = "by validation accuracy, with labels", "by the bound, without"
+#: Pairs of weights of the arcs, rows of Figure 2 of GMVAE.
+ARCS = ("eta0-alpha0", "eta1-alpha0", "eta1-alpha2", "eta1-alpha2-bn", "eta0.5-alpha2-bn")
+#: Rows of Table 1 of CaGeM that show what its clusters add, by their names in the figure.
+CONTROL = {
+    "VAE, two layers": "iwae-k1",
+    "CaGeM, one cluster": "cagem-k1",
+    "CaGeM, ten clusters": "cagem-0-k10",
+    "LVAE, five layers": "lvae-iw1",
+}
+#: CaGeM-0 with ten clusters, and what is changed of it; all at one profile.
+BASE, BASE_PROFILE = "cagem-table1/cagem-0-k10", "quick"
+CHANGES = {
+    "grey values over 256": "cagem-protocol/divisor-256",
+    "products in float32": "cagem-protocol/float32",
+    "one class summed, one drawn": "cagem-table1-sums/cagem-1",
+    "one cluster": "cagem-others/cagem-k1",
+}
+DIVISOR, PRECISION, SUMS, _ = CHANGES
+#: Weight at which all objectives with labels were run on both data sets, as labels of rows end.
+WEIGHT = ", α = 0.1"
+#: Methods that need little, of which the first that has been run is taken; a deep model; what is shown beside them.
+SIMPLE, DEEP = ("umap-gmm", "kmeans"), "proposed"
+SHOWN = ("kmeans", "umap-gmm", DEEP, "gmvae-k10-m1", "cagem-0-k10", "split-merge")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A finding with what its page shows.
+
+    Attributes:
+        name: the target of its heading is ``finding-`` and this.
+        subject, line: beginning and rest of its line in the list at the head of the page, with the central number.
+        told: what was measured, as a paragraph.
+        drawn: what its figure takes.
+        holds: whether the records bear the heading out.
+    """
+
+    name: str
+    subject: str
+    line: str
+    told: str
+    drawn: Any
+    holds: bool
+
+
+def every(n_classes: int = 10) -> dict[str, Finding]:
+    """All findings by name, in the order of the page.
+
+    Args:
+        n_classes: number of classes of the curve by chance.
+    """
+    of_numbers = [accuracy(), points(), chance(n_classes)]
+    of_seeds = [selection(), indicators(), arcs()]
+    of_models = [control(), nats(), labels(), today()]
+    return {finding.name: finding for finding in [*of_numbers, *of_seeds, *of_models]}
+
+
+def listed(found: Iterable[Finding]) -> str:
+    """The list at the head of the page in Markdown, of which each line leads to its finding."""
+    return "\n".join(f"1. [{finding.subject}](#finding-{finding.name}) {finding.line}" for finding in found)
+
+
+# ---- numbers that do not compare
+
+
+def accuracy() -> Finding:
+    """What the kind of accuracy does to the same clusters, of methods on MNIST and USPS."""
+    of_papers = [Runs(row, published_records(row)[1]) for name in ON_MNIST for row in load(name).rows.values()]
+    panels = {
+        "MNIST": [runs for runs in of_papers if runs and runs.row.dataset == "mnist"],
+        "USPS": [rung.fitted for rung in ladder.rungs("usps") if rung.fitted],
+    }
+    drawn = {title: {_called(runs): _scores(runs) for runs in of_data} for title, of_data in panels.items()}
+    apart = {
+        f"{name} on {title}": max(scores.values()) - min(scores.values())
+        for title, methods in drawn.items()
+        for name, scores in methods.items()
+    }
+    widest = max(apart, key=apart.__getitem__)
+    pairs = [
+        (one, other)
+        for of_data in panels.values()
+        for one, other in combinations(of_data, 2)
+        if guide.n_clusters(one[0]) == guide.n_clusters(other[0])
+    ]
+    turned = [turn for pair in pairs if (turn := _turn(*pair))]
+    _, clearest = max(turned, default=(0.0, ""))
+    told = (
+        f"The test clusters of {len(apart)} methods, each scored in three ways; means over all seeds. The highest and "
+        f"the lowest accuracy of a method lie {np.median(list(apart.values())):.1f} points apart in the median, and "
+        f"{apart[widest]:.1f} at most ({widest}). Of {len(pairs)} pairs of methods with the same data and as many "
+        f"clusters, {len(turned)} change their order with the kind of accuracy. {clearest}"
+    )
+    line = (
+        f"moves the same clusters by up to **{apart[widest]:.1f} points**, and turns {len(turned)} of {len(pairs)} "
+        "comparisons of methods around."
+    )
+    return Finding("accuracy", "The kind of accuracy", line, told, drawn, holds=len(turned) >= 2)
+
+
+def _scores(runs: Runs) -> dict[str, float]:
+    return {kind: _mean(runs, metric) for kind, metric in KINDS.items()}
+
+
+def _turn(one: Runs, other: Runs) -> tuple[float, str] | None:
+    """By how much two methods lead each other at least, where kinds of accuracy disagree on their order, and in words.
+
+    None if all kinds agree.
+    """
+    of_one, of_other = _scores(one), _scores(other)
+    lead = {kind: of_one[kind] - of_other[kind] for kind in KINDS}
+    most, least = max(lead, key=lead.__getitem__), min(lead, key=lead.__getitem__)
+    if not lead[least] < 0 < lead[most]:
+        return None
+    words = (
+        f"The clearest case: {_called(one)} is {lead[most]:.1f} points above {_called(other)} by {most} accuracy, and "
+        f"{-lead[least]:.1f} below it by {least}."
+    )
+    return min(lead[most], -lead[least]), words
+
+
+def points() -> Finding:
+    """What other points that are scored, and more that are fitted, do to the accuracy of every method."""
+    ladders = {name: [rung for rung in ladder.rungs(name) if rung.fitted] for name in ladder.DATA}
+    same = {name: [_of_all(rung.fitted) - rung.accuracy for rung in found] for name, found in ladders.items()}
+    more = {
+        name: [_of_all(rung.on_all) - rung.accuracy for rung in found if rung.on_all] for name, found in ladders.items()
+    }
+    drawn = {
+        title: {_data(ladders[name][0].fitted): by_method for name, by_method in of.items() if by_method}
+        for title, of in (("same fit, all points scored", same), ("all points fitted and scored", more))
+    }
+    usps, mnist, fitted = same["usps"], same["mnist"], more["usps"]
+    told = (
+        "The accuracy on all points minus that on the test split, of the same fits to the training split: on USPS it "
+        f"lies between {_number(min(usps))} and {_number(max(usps))} points for {len(usps)} methods, on MNIST between "
+        f"{_number(min(mnist))} and {_number(max(mnist))} for {len(mnist)}. No cluster differs, only the points that "
+        "count: the test split of USPS is harder than the rest. Where all points are fitted as well, the difference "
+        f"is {_number(float(np.mean(fitted)))} points in the mean of the {len(fitted)} methods that were run both ways "
+        f"on USPS, from {_number(min(fitted))} to {_number(max(fitted))}."
+    )
+    line = (
+        f"score **{_number(min(usps))} to {_number(max(usps))} points** higher on all points than on the test split, "
+        f"for each of {len(usps)} methods."
+    )
+    holds = min(usps) > 1 and max(map(abs, mnist)) < min(usps)
+    return Finding("points", "The same clusters of USPS", line, told, drawn, holds)
+
+
+def _of_all(runs: Runs) -> float:
+    return _mean(runs, ladder.ALL)
+
+
+def chance(n_classes: int = 10) -> Finding:
+    """What clusters that know nothing score many-to-one, beside those of VLAC's Table 1."""
+    found = [runs for row in load(TABLE).runnable if (runs := Runs(row, published_records(row)[1]))]
+    measured, by_chance = [], []
+    for runs in found:
+        scores, levels = values(runs, MANY_TO_ONE), values(runs, BY_CHANCE)
+        sizes = [run.data["sizes"]["test"] / run.metric("test.clusters_used_y3") for run in runs]
+        measured += list(zip(sizes, scores, strict=True))
+        by_chance += list(zip(sizes, levels, strict=True))
+    at = np.unique(np.geomspace(10, math.ceil(max(size for size, _ in measured)), 20).round().astype(int))
+    drawn = {
+        f"by chance, {n_classes} equal classes": [(float(n), majority_by_chance(int(n), n_classes)) for n in at],
+        "by chance, labels permuted": by_chance,
+        "measured": measured,
+    }
+    vlac, *others = [_runs(f"{TABLE}/{name}") for name in CROPS]
+    gain = _above_chance(vlac)
+    score, floor = _mean(vlac, MANY_TO_ONE), _mean(vlac, "test.floor_identity")
+    level = _mean(vlac, BY_CHANCE)
+    told = (
+        f"{_size(vlac)}, on {vlac[0].data['sizes']['test']:,} test images of {_data(vlac)}: VLAC's fifty clusters "
+        f"score {score:.1f} % many-to-one. A single cluster scores {floor:.1f} %, and clusters of the same sizes under "
+        f"permuted labels {level:.1f} %, which leaves VLAC {_interval(gain)} points. The other models of the table lie "
+        f"{' and '.join(_interval(_above_chance(runs)) for runs in others)} points above chance."
+    )
+    line = (
+        f"score {level:.1f} % many-to-one on {_data(vlac)}, and VLAC {score:.1f} %: **{_interval(gain)} points** more "
+        f"({_profile(vlac)})."
+    )
+    holds = level > floor + 1 and gain.mean < (level - 10) / 2
+    return Finding("chance", "Random clusters", line, told, drawn, holds)
+
+
+def _above_chance(runs: Runs) -> Summary:
+    return Summary.of(np.subtract(values(runs, MANY_TO_ONE), values(runs, BY_CHANCE)).tolist())
+
+
+# ---- seeds
+
+
+def selection() -> Finding:
+    """What keeping the best of several seeds does to the mean accuracy of "Is Simple Better?"."""
+    drawn = {}
+    for title, place in CHOSEN.items():
+        runs = _runs(place)
+        accuracies, stated = np.array(values(runs, HUNGARIAN)), runs.row.reported[0]
+        curves = {BY_LABELS: guide.chosen_among(np.array(values(runs, VALIDATION)), accuracies)}
+        curves[BY_BOUND] = guide.chosen_among(np.array([held_out_bound(run) for run in runs]), accuracies)
+        drawn[title] = curves, (stated.mean or math.nan, stated.sd or math.nan)
+    runs, (curves, (mean, sd)) = _runs(CHOSEN["MNIST"]), drawn["MNIST"]
+    accuracies, validation = np.array(values(runs, HUNGARIAN)), np.array(values(runs, VALIDATION))
+    n, n_by_bound = (_first(curve, mean) for curve in curves.values())
+    best = curves[BY_LABELS][n - 1]
+    spread = math.sqrt(guide.chosen_among(validation, accuracies**2)[n - 1] - best**2)
+    on_usps, (mean_of_usps, _) = drawn["USPS"]
+    told = (
+        f"{_size(runs)}, MNIST: from {accuracies.min():.1f} to {accuracies.max():.1f} %, with a mean of "
+        f"{accuracies.mean():.1f}. The paper reports {mean:.2f} ± {sd:g}. Of {n} seeds, the one with the best "
+        f"validation accuracy has {best:.1f} ± {spread:.1f} % on the test split, over all choices of {n} of the "
+        f"{len(runs)}; by the bound, which needs no label, it takes {n_by_bound} seeds to come as high. The "
+        f"{ASSUMED_REPORTED_SEEDS} best seeds together have a mean of "
+        f"{np.sort(accuracies)[-ASSUMED_REPORTED_SEEDS:].mean():.1f} %. On USPS the best of {n} has "
+        f"{on_usps[BY_LABELS][n - 1]:.1f} %, all seeds have {on_usps[BY_LABELS][0]:.1f} and the paper "
+        f"{mean_of_usps:.2f}."
+    )
+    line = (
+        f"would do on MNIST: all have a mean of {accuracies.mean():.1f} %, the paper {mean:.2f}, and the **best of "
+        f"{n}** {best:.1f}."
+    )
+    holds = accuracies.mean() < mean - 5 and n <= 4
+    return Finding("selection", "What a selection among seeds", line, told, drawn, holds)
+
+
+def _first(curve: Iterable[float], least: float) -> int:
+    """The first number of seeds, from 1, at which a curve has reached a value; all of them if it never does."""
+    known = list(curve)
+    return next((n for n, value in enumerate(known, start=1) if value >= least), len(known))
+
+
+def indicators() -> Finding:
+    """What choosing a seed without labels, or letting all vote, gains over the mean of the seeds."""
+    found = guide.configurations()
+    lines, voted = guide.choices(found), guide.consensuses(found)
+    of_bound = lines[lines.figure == "bound"]
+    once = guide.means_of_data_sets(of_bound)
+    settings = [
+        (np.array([one.figures["bound"].mean() for one in group]), np.array([one.accuracies.mean() for one in group]))
+        for group in guide.alike(found)
+    ]
+    told_apart = [(bounds, reached) for bounds, reached in settings if not np.isnan(bounds).any()]
+    worst = sum(guide.chosen(bounds, reached) == reached.min() for bounds, reached in told_apart)
+    drawn = {
+        title: {str(data): gains.tolist() for data, gains in of.groupby("data", sort=False).gain}
+        for title, of in (("the highest bound", of_bound), ("the consensus", voted))
+    }
+    gain = Summary.of(of_bound.gain.tolist())
+    told = (
+        f"In {len(of_bound)} configurations, each of three or more seeds, the seed with the highest bound on "
+        f"validation data is {_interval(gain)} points more accurate than the mean of its seeds; with each of the "
+        f"{len(once)} data sets counted once, {guide.interval_of(once.gain)}. It gained in {(of_bound.gain > 0).sum()} "
+        f"and lost in {(of_bound.gain < 0).sum()}. The consensus of all seeds gains {guide.interval_of(voted.gain)} "
+        f"points, in the {len(voted)} configurations whose records keep the clusters. Between settings the bound is no "
+        f"guide: in {worst} of {len(told_apart)} groups of settings it chose the one with the lowest accuracy."
+    )
+    line = (
+        f"gains **{_interval(gain)} points** over {len(of_bound)} configurations ({guide.interval_of(once.gain)} with "
+        f"each data set counted once); between settings it took the worst in {worst} of {len(told_apart)} groups."
+    )
+    holds = gain.mean > 0 and _clear(gain) and 3 * worst >= len(told_apart)
+    return Finding("indicators", "Keeping the seed with the highest bound", line, told, drawn, holds)
+
+
+def arcs() -> Finding:
+    """How often GMVAE finds the arcs, by weights, seed and batch normalisation."""
+    rows = {name: _runs(f"gmvae-figure2/{name}") for name in ARCS}
+    drawn = {
+        short(runs).replace("with batch normalisation", "BN").replace(", ", "\n"): values(runs, phases.ARI)
+        for runs in rows.values()
+    }
+    plain, normalised = values(rows["eta1-alpha2"], phases.ARI), values(rows["eta1-alpha2-bn"], phases.ARI)
+    reach = sum(value >= phases.FOUND for value in plain)
+    planes = phases.planes(Asked(), "plain,bn")
+    indices = {kind: {pair: values(runs, phases.ARI) for pair, runs in of.items()} for kind, of in planes.items()}
+    some = {kind: {pair for pair, of in cells.items() if max(of) >= phases.FOUND} for kind, cells in indices.items()}
+    medians = {
+        pair: (float(np.median(of)), float(np.median(indices["bn"][pair])))
+        for pair, of in indices["plain"].items()
+        if pair in indices["bn"]
+    }
+    eta, alpha = max(medians, key=lambda pair: medians[pair][1] - medians[pair][0])
+    before, after = medians[eta, alpha]
+    told = (
+        f"{_size(rows['eta1-alpha2'])}, for pairs of weights in and around the paper's figure. With η = 1 and α = 2 "
+        f"the adjusted Rand index lies between {min(plain):.0f} and {max(plain):.0f}, and {reach} of {len(plain)} "
+        f"seeds find the arcs (an index of {phases.FOUND} at least). Batch normalisation (BN) in the recognition "
+        f"network lifts the median from {np.median(plain):.0f} to {np.median(normalised):.0f}. On the map of "
+        f"{len(medians)} pairs ({_size(planes['plain'][eta, alpha])} each) any seed finds the arcs at "
+        f"{len(some['plain'])} pairs without it, at {len(some['bn'])} with it, and at "
+        f"{len(some['plain'] & some['bn']) or 'none'} both ways. At η = {eta:g}, α = {alpha:g} it takes the median "
+        f"from {before:.0f} to {after:.0f}."
+    )
+    line = (
+        f"find the arcs with the paper's networks and weights, at indices from {min(plain):.0f} to {max(plain):.0f}; "
+        f"batch normalisation lifts their median from {np.median(plain):.0f} to {np.median(normalised):.0f}."
+    )
+    holds = 0 < reach < len(plain) / 2 and after - before > 50 and len(some["plain"] & some["bn"]) < len(some["plain"])
+    return Finding("arcs", f"**{reach} of {len(plain)}** seeds of GMVAE", line, told, drawn, holds)
+
+
+# ---- models
+
+
+def control() -> Finding:
+    """What CaGeM's clusters add to the likelihood, and what everything else does."""
+    vae, one, ten, lvae = CONTROL
+    panels: dict[str, dict[str, Runs]] = {}
+    for profile in reversed(WITHOUT_DEMO):
+        found = {name: _runs(f"cagem-table1/{row}@{profile}") for name, row in CONTROL.items()}
+        panels[profile] = {name: runs for name, runs in found.items() if runs}
+    gains = {
+        profile: exceeding(found[ten], found[one], LOG_LIKELIHOOD)
+        for profile, found in panels.items()
+        if found.keys() >= {one, ten}
+    }
+    largest, beside_vae = list(gains)[-1], [profile for profile in gains if vae in panels[profile]][-1]
+    rest = exceeding(panels[beside_vae][one], panels[beside_vae][vae], LOG_LIKELIHOOD)
+    lead = exceeding(panels[beside_vae][ten], panels[beside_vae][vae], LOG_LIKELIHOOD)
+    level = exceeding(panels[largest][ten], panels[largest][lvae], LOG_LIKELIHOOD)
+    told = (
+        "CaGeM with one cluster has the same networks and the same training, and its cluster says nothing. Ten "
+        "clusters are above it by "
+        f"{' and '.join(f'{_interval(gain, 2)} nats at profile `{name}`' for name, gain in gains.items())} "
+        f"({len(panels[largest][ten])} seeds each, Welch's 95 % intervals). The two-layer VAE of the poster's table "
+        f"has networks and training of its own. At profile `{beside_vae}` it lies {_interval(lead, 2)} nats below ten "
+        f"clusters, and {_interval(rest, 2)} below one. From LVAE, which has no clusters, ten clusters differ by "
+        f"{_interval(level, 2)} nats (`{largest}`)."
+    )
+    line = (
+        f"add **{_interval(gains[largest], 2)} nats** (`{largest}`); of the {lead.mean:.2f} by which the model leads a "
+        f"VAE, {rest.mean:.2f} are there with one cluster (`{beside_vae}`)."
+    )
+    drawn = {
+        f"profile {profile}": {name: values(runs, LOG_LIKELIHOOD) for name, runs in found.items()}
+        for profile, found in panels.items()
+        if found
+    }
+    holds = _clear(gains[largest]) and gains[largest].mean > 0 and rest.mean > lead.mean / 2
+    return Finding("control", "CaGeM's clusters", line, told, drawn, holds)
+
+
+def nats() -> Finding:
+    """What changes of protocol, precision and training do to the likelihood of CaGeM, beside a change of the model."""
+    base = _runs(f"{BASE}@{BASE_PROFILE}")
+    found = {name: _runs(f"{place}@{BASE_PROFILE}") for name, place in CHANGES.items()}
+    pairs = {name: paired(runs, base, LOG_LIKELIHOOD) for name, runs in found.items()}
+    unpaired = {name: exceeding(runs, base, LOG_LIKELIHOOD) for name, runs in found.items()}
+    drawn = {
+        name: (_differences(runs, base), _ends(pairs[name]), _ends(unpaired[name])) for name, runs in found.items()
+    }
+    printed = [row.reported[0].mean for row in load("cagem-table1").rows.values() if row.reported]
+    gaps = [above - below for below, above in pairwise(sorted(mean for mean in printed if mean is not None))]
+    cost = paired(base, found[DIVISOR], LOG_LIKELIHOOD)
+    smaller = sum(gap < cost.mean for gap in gaps)
+    sharper = np.ptp(_ends(unpaired[DIVISOR])) / np.ptp(_ends(cost))
+    told = (
+        f"{_size(base)}, CaGeM-0 with ten clusters on MNIST. Trained and tested on grey values over 256 in place of "
+        f"255 it loses {_interval(cost, 2)} nats, more than separates {smaller} of {len(gaps)} pairs of neighbouring "
+        f"numbers in the poster's Table 1. Products in float32 change it by {_interval(pairs[PRECISION], 2)}, and "
+        f"training with one class summed and one drawn, in place of all ten, by {_interval(pairs[SUMS], 2)}. The "
+        f"intervals are of pairs with the same seed. Of unpaired seeds (Welch's) that of the divisor is {sharper:.1f} "
+        f"times as wide, {_interval(exceeding(base, found[DIVISOR], LOG_LIKELIHOOD), 2)}."
+    )
+    line = (
+        f"cost CaGeM **{_interval(cost, 2)} nats** (`{BASE_PROFILE}`), more than separates {smaller} of {len(gaps)} "
+        "neighbours in its Table 1."
+    )
+    small = all(abs(pairs[name].mean) < 0.1 and not _clear(pairs[name]) for name in (PRECISION, SUMS))
+    holds = _clear(cost) and cost.mean > 0 and 2 * smaller > len(gaps) and small and sharper > 2
+    return Finding("nats", "Grey values over 256 in place of 255", line, told, drawn, holds)
+
+
+def paired(runs: Runs, others: Runs, metric: str) -> Summary:
+    """Difference of two rows, seed by seed: its mean with the 95 % interval of pairs.
+
+    Runs with the same seed share initial weights, the order of the images and noise as far as their networks are alike,
+    so a part of what seeds differ in cancels.
+
+    Raises:
+        ValueError: if the two do not have the same seeds.
+    """
+    if [run.seed for run in runs] != [run.seed for run in others]:
+        raise ValueError(f"{runs.row.label} and {others.row.label} have other seeds, so they cannot be paired.")
+    return Summary.of(np.subtract(values(runs, metric), values(others, metric)).tolist())
+
+
+def labels() -> Finding:
+    """What each way to let labels in does to the likelihood of CaGeM-100."""
+    drawn, means = {}, {}
+    for profile in ("quick", "demo"):
+        base = _runs(f"{BASE}@{profile}")
+        rows = {
+            row.label.removesuffix(WEIGHT): _runs(f"{row.experiment}/{row.name}@{profile}")
+            for row in load("cagem-labels").runnable
+            if row.label.endswith(WEIGHT)
+        }
+        drawn[f"{data_title(base[0].data['name'])}, profile {profile}"] = {
+            re.sub("cross-entrop(y|ies) of ", "", name): _differences(runs, base) for name, runs in rows.items()
+        }
+        means[profile] = {name: paired(runs, base, LOG_LIKELIHOOD) for name, runs in rows.items()}
+    on_mnist, on_digits = means["quick"], means["demo"]
+    best, worst = (choice(on_mnist, key=lambda name: on_mnist[name].mean) for choice in (max, min))
+    table = load("cagem-table1")
+    with_labels, without = (table.row(name).reported[0].mean or math.nan for name in ("cagem-100", "cagem-0-k10"))
+    told = (
+        f"{_size(_runs(f'{BASE}@quick'))}, with the same hundred labels of MNIST. Against the model without labels, "
+        f"seed by seed, the four objectives lie between {_interval(on_mnist[best], 2)} nats ({best}) and "
+        f"{_interval(on_mnist[worst], 2)} ({worst}). In the poster a hundred labels gain {with_labels - without:.2f}. "
+        f"On the small digits (profile `demo`) all four gain, between {min(of.mean for of in on_digits.values()):.2f} "
+        f"and {max(of.mean for of in on_digits.values()):.2f} nats; what is worst on MNIST gains "
+        f"{_interval(on_digits[worst], 2)} there."
+    )
+    apart = on_mnist[best].mean - on_mnist[worst].mean
+    line = (
+        f"end **{apart:.1f} nats** apart, from {_number(on_mnist[best].mean, 2)} to {_number(on_mnist[worst].mean, 2)} "
+        "against the model without labels (`quick`)."
+    )
+    ends = (on_mnist[best], on_mnist[worst], on_digits[worst])
+    holds = all(map(_clear, ends)) and [of.mean > 0 for of in ends] == [True, False, True]
+    return Finding("labels", "Four ways to use the same hundred labels", line, told, drawn, holds)
+
+
+def today() -> Finding:
+    """The model of "Is Simple Better?" beside k-means, or a projection with a mixture where that has been run."""
+    ladders = {name: {rung.method: rung for rung in ladder.rungs(name) if rung.fitted} for name in ladder.DATA}
+    drawn, told, said, wins = {}, [], [], set()
+    for name, found in ladders.items():
+        deep, simple = found[DEEP], next(found[method] for method in SIMPLE if method in found)
+        title, gap = _data(deep.fitted), exceeding(simple.fitted, deep.fitted, HUNGARIAN)
+        shown = [found[method].fitted for method in SHOWN if method in found]
+        drawn[title] = {_called(runs): values(runs, HUNGARIAN) for runs in shown}
+        side = "above" if gap.mean > 0 else "below"
+        said.append((gap.mean, f"{simple.label} {abs(gap.mean):.1f} {side} on {title}"))
+        told.append(
+            f"On {title} {simple.label} reaches {simple.accuracy:.1f} % for {_minutes(simple)} core-minutes per seed, "
+            f"and the deep model {deep.accuracy:.1f} % for {_minutes(deep)}: {_interval(gap)} points."
+        )
+        if _clear(gap) and gap.mean > 0:
+            wins.add(name)
+    text = (
+        "UMAP and a mixture of Gaussians, or k-means where that has not been run, beside the model of *Is Simple "
+        f"Better?*, fitted on the training split and scored on the test split, with {len(deep.fitted)} seeds (Welch's "
+        f"95 % intervals). {' '.join(told)}"
+    )
+    first, *others = [words for _, words in sorted(said, reverse=True)]
+    line = f"against the deep model, in points of accuracy: **{first}**, {', '.join(others)}."
+    return Finding("today", "Simple methods", line, text, drawn, holds=wins >= ladders.keys() - {"mnist"})
+
+
+def _minutes(rung: ladder.Rung) -> str:
+    return f"{np.median(rung.minutes):.2g}"
+
+
+# ---- records and numbers
+
+
+def _runs(place: str) -> Runs:
+    """Published records of an ``experiment/row`` or ``experiment/row@profile``; none if it was not run."""
+    experiment, _, name = place.partition("/")
+    name, _, profile = name.partition("@")
+    row = load(experiment).row(name)
+    return Runs(row, published_records(row, parse_profile(profile) if profile else None)[1])
+
+
+def _called(runs: Runs) -> str:
+    """Label of a row, with the profile of its records unless it is ``paper``."""
+    profile = profile_of(runs.row, runs[0].config)
+    return short(runs) if profile == "paper" else f"{short(runs)} ({profile})"
+
+
+def _profile(runs: Runs) -> str:
+    return f"`{profile_of(runs.row, runs[0].config)}`"
+
+
+def _size(runs: Runs) -> str:
+    """How many seeds, and at which profile."""
+    return f"{len(runs)} seeds at profile {_profile(runs)}"
+
+
+def _data(runs: Runs) -> str:
+    """Title of the data of records; surrogate data are called so."""
+    surrogate = data_of(runs.row, runs[0])[0] == "surrogate"
+    return data_title(runs[0].data["name"]) + guide.SURROGATE * surrogate
+
+
+def _mean(runs: Runs, metric: str) -> float:
+    return summarise(runs, metric).mean
+
+
+def _differences(runs: Runs, base: Runs) -> list[float]:
+    """What each seed's log-likelihood lies above that of the same seed of another row, in nats."""
+    return [float(apart) for apart in np.subtract(values(runs, LOG_LIKELIHOOD), values(base, LOG_LIKELIHOOD))]
+
+
+def _ends(summary: Summary) -> tuple[float, float]:
+    """Ends of an interval, which are the mean itself where there is none."""
+    return summary.interval or (summary.mean, summary.mean)
+
+
+def _interval(summary: Summary, digits: int = 1) -> str:
+    """A mean with its interval, as in ``0.5 [−0.2, 1.3]``."""
+    if summary.interval is None:
+        return _number(summary.mean, digits)
+    low, high = summary.interval
+    return f"{_number(summary.mean, digits)} [{_number(low, digits)}, {_number(high, digits)}]"
+
+
+def _number(value: float, digits: int = 1) -> str:
+    return signed(round(value, digits) + 0.0, digits)  # -0.0 + 0.0 is 0.0
+
+
+def _clear(summary: Summary) -> bool:
+    """Whether the interval excludes zero."""
+    return summary.interval is not None and bool(summary.interval[0] * summary.interval[1] > 0)

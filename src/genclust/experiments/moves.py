@@ -1,0 +1,185 @@
+"""What moved: the numbers of a store beside the published ones, and by how much seeds alone would move them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from genclust.experiments import declaration
+from genclust.experiments.configuration import RunConfig
+from genclust.experiments.declaration import PROFILES, Row
+from genclust.experiments.store import Record, Store, StoreError, find, published
+from genclust.experiments.verdicts import as_plain
+from genclust.metrics import BEST
+
+#: Probability that any number is called moved where nothing changed, over all lines of a comparison.
+FALSE_ALARM = 0.05
+#: Metrics that are shown and compared where a row has no reported number.
+UNREPORTED = (
+    *("test.acc_hungarian", "test.nmi_geometric", "test.ari", "test.log_likelihood"),
+    *("test.leading_y", "test.leading_z"),
+)
+
+
+@dataclass(frozen=True)
+class Move:
+    """A number before and after.
+
+    Attributes:
+        row: the row with its experiment and profile.
+        metric: what was measured, in per cent or nats.
+        old, new: means over seeds; or any two values that should be equal.
+        seeds: how many seeds each has.
+        tolerance: greatest difference that counts as none; None where nothing tells it.
+    """
+
+    row: str
+    metric: str
+    old: float | str | None
+    new: float | str | None
+    seeds: tuple[int, int] | None = None
+    tolerance: float | None = 0.0
+
+    @property
+    def difference(self) -> float | None:
+        """The new number minus the old one; None unless both are numbers."""
+        both = isinstance(self.old, (int, float)) and isinstance(self.new, (int, float))
+        return self.new - self.old if both else None  # type: ignore[operator]
+
+    @property
+    def moved(self) -> bool:
+        """Whether it differs by more than the tolerance."""
+        if self.difference is None:
+            return self.old != self.new
+        return self.tolerance is not None and not abs(self.difference) <= self.tolerance
+
+
+def table(moves: Sequence[Move]) -> pd.DataFrame:
+    """Lines to print: row, metric, old, new, difference, tolerance, seeds, and whether the number moved."""
+    lines = [
+        {
+            "row": move.row,
+            "metric": move.metric,
+            "old": _shown(move.old),
+            "new": _shown(move.new),
+            "difference": "–" if move.difference is None else f"{move.difference:+.2f}",
+            "tolerance": "not known" if move.tolerance is None else f"{move.tolerance:.2f}",
+            "seeds": "–" if move.seeds is None else " and ".join(map(str, move.seeds)),
+            "": "moved" if move.moved else "",
+        }
+        for move in moves
+    ]
+    return pd.DataFrame(lines, columns=["row", "metric", "old", "new", "difference", "tolerance", "seeds", ""])
+
+
+def _shown(value: float | str | None) -> str:
+    return "–" if value is None else f"{value:.2f}" if isinstance(value, (int, float)) else value
+
+
+def compare(store: Store, experiments: Sequence[str] = ()) -> list[Move]:
+    """Compare the records of a store with the published ones, for all rows that both have.
+
+    The tolerance is the half-width of the interval of the difference of means of as many seeds, wide enough that no
+    line is called moved by chance with a probability of 95 % (Bonferroni).  One seed is set against the spread of the
+    other side, a single one on both sides against the tolerance that the row declares.
+
+    Args:
+        store: own records.
+        experiments: only these; by default all.
+
+    Raises:
+        SettingError: for an unknown experiment.
+        StoreError: if a record cannot be read, or the store has no record of a published row.
+    """
+    pairs: dict[tuple[str, str], tuple[Row, str, str, list[Record], list[Record]]] = {}  # a run of several rows once
+    for name in experiments or declaration.names():
+        for row in declaration.load(name).runnable:
+            for profile in (p for p in PROFILES if p in row.profiles):
+                config = row.config(profile)
+                own = _records(store, config)
+                known = _records(published(), config) if own else []
+                for metric in _metrics(row) if known else ():
+                    if all(metric in record.metrics for record in own + known):
+                        pairs.setdefault((config.address, metric), (row, profile, metric, known, own))
+    if not pairs:
+        raise StoreError(
+            f"{store.folder} holds no record of a published row; name the folder that --store or GENCLUST_CACHE named "
+            "when you ran one (there it is called results)."
+        )
+    level = 1 - FALSE_ALARM / len(pairs)
+    return [_move(*pair, level) for pair in pairs.values()]
+
+
+def _records(store: Store, config: RunConfig) -> list[Record]:
+    """All records of a configuration."""
+    seeds = sorted(int(path.stem.removeprefix("seed-")) for path in (store.folder / config.address).glob("seed-*.json"))
+    return list(find(config, seeds, [store]).values())
+
+
+def _metrics(row: Row) -> list[str]:
+    """The metrics that are reported of a row, each once, or those that every clustering and density has."""
+    named = [reported.metric.removesuffix(BEST) for reported in row.reported]
+    return list(dict.fromkeys(named)) or list(UNREPORTED)
+
+
+def _move(row: Row, profile: str, metric: str, known: list[Record], own: list[Record], level: float) -> Move:
+    old, new = (np.array([record.metrics[metric] for record in records]) for records in (known, own))
+    tolerance = _tolerance(old, new, level)
+    if tolerance is None:
+        declared = [r.tolerance for r in row.reported if r.metric == metric and r.tolerance is not None]
+        tolerance = declared[0] if declared else None
+    place = f"{row.experiment}/{row.name}, {profile}"
+    return Move(place, metric, float(old.mean()), float(new.mean()), (len(old), len(new)), tolerance)
+
+
+def _tolerance(old: np.ndarray, new: np.ndarray, level: float) -> float | None:
+    """Half-width of the interval of the difference of means; None for a single seed on both sides.
+
+    Welch's where both sides have two seeds; otherwise Student's, with the spread of the side that has one.
+    """
+    if np.ptp(old) == np.ptp(new) == 0 and min(len(old), len(new)) > 1:
+        return 0.0
+    if min(len(old), len(new)) > 1:
+        low, high = stats.ttest_ind(old, new, equal_var=False).confidence_interval(level)
+        return float(high - low) / 2
+    several = max(old, new, key=len)
+    if len(several) == 1:
+        return None
+    quantile = stats.t.ppf((1 + level) / 2, len(several) - 1)
+    return float(quantile * several.std(ddof=1) * math.sqrt(1 / len(old) + 1 / len(new)))
+
+
+#: What is pinned of a verdict and compared as it is, beside the measured mean.
+PINNED = ("reported_mean", "measured_sd", "n_seeds", "profile", "fidelity", "stand_in", "verdict")
+
+
+def between(before: Sequence[dict[str, object]], after: pd.DataFrame | Sequence[dict[str, object]]) -> list[Move]:
+    """What differs between two lists of verdicts, such as a stored and a present one; nothing may.
+
+    Args:
+        before: lines with row, metric, name and any of the columns of :func:`genclust.experiments.verdicts.verdicts`.
+        after: the same, or the table itself.
+    """
+    lines = as_plain(after) if isinstance(after, pd.DataFrame) else after
+    old, new = ({(line["row"], line["metric"], line["name"]): line for line in side} for side in (before, lines))
+    moves = []
+    for key in dict.fromkeys([*old, *new]):
+        a, b = old.get(key), new.get(key)
+        row, metric = str(key[0]), f"{key[1]} ({key[2]})"
+        if a is None or b is None:
+            moves.append(Move(row, metric, "there" if a else "not there", "there" if b else "not there"))
+            continue
+        for name in ("measured_mean", *PINNED):
+            if a.get(name) != b.get(name):
+                what = metric if name == "measured_mean" else f"{metric}: {name.replace('_', ' ')}"
+                moves.append(Move(row, what, _plain(a.get(name)), _plain(b.get(name))))
+    return moves
+
+
+def _plain(value: object) -> float | str | None:
+    return value if value is None or isinstance(value, (int, float)) else str(value)

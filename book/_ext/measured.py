@@ -2,7 +2,10 @@
 
 - ``{measured}`simple-table1/proposed-mnist/test.acc_hungarian/mean``` puts a measured number into a sentence;
 - ``{choices} simple-table1`` lists what a paper leaves open, what was taken, and why;
-- ``{verdict-table} simple`` sets what a paper reported beside what was measured (``all``: every paper).
+- ``{verdict-table} simple`` sets what a paper reported beside what was measured; ``all`` is one table of every paper,
+  which a script sorts and filters.
+- ``{claims} simple`` lists what a paper claims in words, with the verdict that follows from the records;
+- ``{gaps} simple`` lists the likeliest causes of its missed numbers, and what would tell them apart.
 
 A page that uses one of them is rebuilt whenever a declaration or a record is changed, added or removed. A key
 without a number is a warning, and so an error in a strict build.
@@ -11,20 +14,17 @@ without a number is a warning, and so an error in a strict build.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterable
-from html import escape
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import pandas as pd
 import yaml
 from docutils import nodes
-from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
+from verdict_html import by_table, claims_table, searchable
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +38,10 @@ def repository(env: BuildEnvironment) -> Path:
 
 
 def digest(env: BuildEnvironment) -> str:
-    """What all measured pages depend on: declarations, records, the code that reads them, and names."""
+    """What all measured pages depend on: declarations, records, the code that reads and shows them, and names."""
     root, result = repository(env), hashlib.sha256()
-    library = "src/genclust/metrics.py", "src/genclust/data/sources.yaml"
-    for part in ("experiments", "papers.yaml", "results", "src/genclust/experiments", *library):
+    library = "src/genclust/metrics.py", "src/genclust/data/sources.yaml", "src/genclust/book/gaps.py"
+    for part in ("experiments", "papers.yaml", "results", "src/genclust/experiments", "book/_ext", *library):
         for path in [root / part, *sorted((root / part).rglob("*"))]:
             if path.is_file() and path.suffix in (".yaml", ".json", ".py"):
                 result.update(str(path.relative_to(root)).encode())
@@ -119,14 +119,10 @@ class Choices(SphinxDirective):
 
 
 class VerdictTable(SphinxDirective):
-    """Reported numbers beside measured ones, a table a table of the paper.
-
-    ``:table: Table 1`` takes one of them, ``:own:`` leaves out the rows quoted from others.
-    """
+    """Reported numbers beside measured ones: a table per table of a paper, or one of ``all`` papers to search in."""
 
     required_arguments = 1
     final_argument_whitespace = True
-    option_spec: ClassVar = {"table": directives.unchanged, "own": directives.flag}
 
     def run(self) -> list[nodes.Node]:
         from genclust.experiments import verdicts
@@ -136,99 +132,50 @@ class VerdictTable(SphinxDirective):
         paper = self.arguments[0]
         if paper != "all":
             frame = frame[frame["paper"] == paper]
-        if "table" in self.options:
-            frame = frame[frame["table"] == self.options["table"]]
-        if "own" in self.options:
-            frame = frame[~frame["quoted"].astype(bool)]
         if frame.empty:
             logger.warning("no verdicts for %s", paper, location=self.get_location(), type="measured")
-        return [nodes.raw("", verdict_tables(frame, paper), format="html")]
+        lines = frame.to_dict("records")
+        quoted = [line for line in lines if line["quoted"]]
+        own = [line for line in lines if not line["quoted"]]
+        show = searchable if paper == "all" else by_table
+        html = show(own)
+        if quoted:
+            html += f"<details><summary>{len(quoted)} numbers of other methods, as the papers quote them</summary>"
+            html += f"{by_table(quoted, with_paper=paper == 'all')}</details>"
+        return [nodes.raw("", html, format="html")]
 
 
-def verdict_tables(frame: pd.DataFrame, paper: str) -> str:
-    """The tables of one paper or, each under the paper's title and in the order of the book, of ``all``."""
-    from genclust.experiments.papers import papers
+class Claims(SphinxDirective):
+    """What a paper claims in words, or what ``all`` do, each with what was measured and the verdict that follows."""
 
-    groups = list(frame.groupby(["paper", "table"], sort=False))
-    if paper == "all":
-        order = list(papers())
-        groups.sort(key=lambda group: order.index(group[0][0]))
-    return "\n".join(
-        verdict_table(f"{papers()[name].title}, {table}" if paper == "all" else str(table), rows.to_dict("records"))
-        for (name, table), rows in groups
-    )
+    required_arguments = 1
 
+    def run(self) -> list[nodes.Node]:
+        from genclust.experiments.claims import judged_claims
 
-def verdict_table(title: str, rows: Iterable[dict[str, Any]]) -> str:
-    """One table as HTML; every cell names its column, so that a narrow screen can show it as a card."""
-    from genclust.experiments.verdicts import remark
-    from genclust.metrics import title as metric
-
-    head = "".join(f"<th>{name}</th>" for name in ("Row", "Data", "Metric", "Paper", "Measured", "Verdict"))
-    lines = [
-        '<div class="verdicts"><table class="verdict-table">',
-        f"<caption>{escape(title)}</caption><thead><tr>{head}</tr></thead><tbody>",
-    ]
-    for row in rows:
-        verdict = str(row["verdict"])
-        badge = f'<span class="verdict {verdict.replace(" ", "-")}">{escape(verdict)}</span>'
-        if remark(row):
-            badge = f'<span>{badge} <small class="stand-in">{remark(row)}</small></span>'
-        cells = {
-            "Row": escape(text(row, "label") or text(row, "row")),
-            "Data": data(row),
-            "Metric": escape(metric(text(row, "metric"))),
-            "Paper": spread(row, "reported") or "–",
-            "Measured": measured(row),
-            "Verdict": badge,
-        }
-        lines.append("<tr>" + "".join(f'<td data-label="{key}">{cell}</td>' for key, cell in cells.items()) + "</tr>")
-    lines.append("</tbody></table></div>")
-    return "\n".join(lines)
+        note(self.env)
+        paper = self.arguments[0]
+        found = judged_claims(None if paper == "all" else paper)
+        if not found:
+            logger.warning("no claims of %s", paper, location=self.get_location(), type="measured")
+        with_anchors = paper == "all"
+        return [nodes.raw("", claims_table(found, with_anchors), format="html")]
 
 
-def text(row: dict[str, Any], key: str) -> str:
-    value = row.get(key)
-    return "" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value)
+class Gaps(SphinxDirective):
+    """Likeliest causes of the missed numbers of a paper's own model, as its declarations state them."""
 
+    required_arguments = 1
 
-def data(row: dict[str, Any]) -> str:
-    from genclust.experiments.papers import dataset_title
+    def run(self) -> list[nodes.Node]:
+        from genclust.book.gaps import causes
+        from genclust.experiments.gaps import missed
 
-    shown = escape(dataset_title(text(row, "dataset")))
-    if stand_in := text(row, "stand_in"):
-        relation = "of" if row["fidelity"] == "subset" else "for"
-        measured_on = escape(dataset_title(stand_in))
-        return f'<span>{measured_on} <small class="stand-in">{relation} {shown}</small></span>'
-    return shown
-
-
-def spread(row: dict[str, Any], which: str) -> str:
-    mean, sd = row.get(f"{which}_mean"), row.get(f"{which}_sd")
-    if which == "reported" and text(row, "below"):
-        return f"{escape(text(row, 'name'))} <small>(below {row['below']:g})</small>"
-    if which == "reported" and text(row, "above"):
-        return f"{escape(text(row, 'name'))} <small>(above {row['above']:g})</small>"
-    if mean is None or math.isnan(mean):
-        return ""
-    shown = f"{mean:.2f}".replace("-", "−")
-    if sd is not None and not math.isnan(sd):
-        shown += f" <small>± {sd:.2f}</small>"
-    return f'<span class="number">{shown}</span>'
-
-
-def measured(row: dict[str, Any]) -> str:
-    shown = spread(row, "measured")
-    if not shown:
-        return "–"
-    details = []
-    count = row.get("n_seeds")
-    if count is not None and not math.isnan(count) and count > 1:
-        details.append(f"{int(count)} seeds")
-    profile = text(row, "profile")
-    if profile and profile != "paper":
-        details.append(f"profile {escape(profile)}")
-    return f'<span>{shown} <small class="seeds">{", ".join(details)}</small></span>' if details else shown
+        note(self.env)
+        found = [one for one in missed() if one.paper == self.arguments[0]]
+        if not found:
+            logger.warning("no gaps of %s", self.arguments[0], location=self.get_location(), type="measured")
+        return self.parse_text_to_nodes(causes(found))
 
 
 def outdated(app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]) -> set[str]:
@@ -250,6 +197,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_role("measured", Measured())
     app.add_directive("choices", Choices)
     app.add_directive("verdict-table", VerdictTable)
+    app.add_directive("claims", Claims)
+    app.add_directive("gaps", Gaps)
     app.connect("env-get-outdated", outdated)
     app.connect("env-purge-doc", purge)
     app.connect("env-merge-info", merge)

@@ -1,32 +1,22 @@
 """The built book: opens from disk without a network, with every link whole and no error in a notebook.
 
-The book is ``_build/html`` of this repository, or what ``GENCLUST_BOOK`` names. The first tests read its files as a
-browser would; the last one loads every page in a headless Chromium where there is one.
+The first tests read its files as a browser would; the last ones load every page in a headless Chromium where there is
+one.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
 from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
+import chromium
 import pytest
-from bs4 import BeautifulSoup
+from built import BOOK, PAGES, ROOT, needs_the_book, of_pages, parsed
 
-ROOT = Path(__file__).resolve().parents[2]
-BOOK = Path(os.environ.get("GENCLUST_BOOK", ROOT / "_build" / "html"))
-PAGES = [page for page in sorted(BOOK.rglob("*.html")) if "_static" not in page.relative_to(BOOK).parts]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not PAGES, reason=f"no book in {BOOK}: run `make book` first"),
-]
-every_page = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(BOOK)) for page in PAGES])
+pytestmark = needs_the_book
+every_page = of_pages(PAGES)
 
 #: Attributes that make a browser fetch something. Links that only a reader follows are not among them.
 FETCHED = {
@@ -44,11 +34,6 @@ FETCHED = {
 #: Relations of a <link> that only say where something is.
 NOT_FETCHED = {"canonical", "author", "index", "search", "next", "prev", "license", "alternate", "help", "top", "up"}
 CSS_URL = re.compile(r"url\(\s*['\"]?([^'\")]+)|@import\s+['\"]([^'\"]+)")
-
-
-@cache
-def parsed(page: Path) -> BeautifulSoup:
-    return BeautifulSoup(page.read_text(encoding="utf8"), "html.parser")
 
 
 @cache
@@ -150,40 +135,19 @@ def test_every_output_of_a_notebook_is_stored() -> None:
     assert {path.name: found for path in executed if (found := problems(path))} == {}
 
 
-in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+in_a_browser = pytest.mark.skipif(chromium.PROGRAM is None, reason="no Chromium on this machine")
 
 #: What the theme's scripts say of themselves at every start.
-CHATTER = ('"[PST]: ', '"[togglebutton]: Adding toggle buttons')
-#: An address on the network that a page from disk asked for; what the browser asks for itself has another site.
-ASKED_BY_PAGE = re.compile(
-    r'SiteForCookies: \{site=file://[^"]*",(?:"upload_id":"\d+",)?"url":"((?:https?|wss?)://[^"]+)"'
-)
-
-
-def load(page: Path, folder: Path) -> tuple[str, list[str], list[str]]:
-    """Load a page with every network name unknown: its elements, the console, and addresses asked for."""
-    netlog = folder / "net.json"
-    command = [
-        str(CHROMIUM),
-        *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-        *("--disable-background-networking", "--disable-component-update", "--disable-extensions"),
-        *("--disable-dev-shm-usage", "--no-proxy-server", "--host-resolver-rules=MAP * ~NOTFOUND"),
-        *("--enable-logging=stderr", "--virtual-time-budget=4000", "--dump-dom"),
-        *(f"--log-net-log={netlog}", f"--user-data-dir={folder / 'profile'}", page.as_uri()),
-    ]
-    result = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=300, check=True)
-    console = [line for line in result.stderr.splitlines() if "CONSOLE" in line]
-    asked = ASKED_BY_PAGE.findall(netlog.read_text(encoding="utf8", errors="replace"))
-    return result.stdout, [line for line in console if not any(words in line for words in CHATTER)], asked
+CHATTER = ("[PST]: ", "[togglebutton]: Adding toggle buttons")
 
 
 @in_a_browser
 @every_page
-def test_loads_in_a_browser_without_a_word_on_the_console(page: Path, tmp_path: Path) -> None:
+def test_loads_in_a_browser_without_a_word_on_the_console(page: Path, browser: chromium.Browser) -> None:
     if page.name == "index.html" and "http-equiv" in page.read_text(encoding="utf8"):
         pytest.skip("only leads on to the introduction")
-    elements, console, asked = load(page, tmp_path)
-    assert console == []
+    elements, console, asked = browser.load(page)
+    assert [words for words in console if not words.startswith(CHATTER)] == []
     assert asked == []
     if "math notranslate" in page.read_text(encoding="utf8"):
         assert "mjx-container" in elements, "the formulas were not drawn"
@@ -193,7 +157,28 @@ def test_loads_in_a_browser_without_a_word_on_the_console(page: Path, tmp_path: 
 @in_a_browser
 def test_a_page_that_asks_the_network_would_be_noticed(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
-    page.write_text('<script src="https://cdn.example.org/x.js"></script><script>console.error("no")</script>')
-    _, console, asked = load(page, tmp_path)
-    assert set(asked) == {"https://cdn.example.org/x.js"}
-    assert any('"no"' in line for line in console)
+    page.write_text(
+        '<script src="https://cdn.example.org/x.js"></script>'
+        '<script>console.error("no"); new WebSocket("wss://live.example.org/x"); unknown()</script>'
+    )
+    (tmp_path / "silent.html").write_text("<p>Nothing.</p>")
+    with chromium.Browser(tmp_path) as browser:
+        _, console, asked = browser.load(page)
+        assert browser.load(tmp_path / "silent.html")[1:] == ([], [])
+    assert set(asked) == {"https://cdn.example.org/x.js", "wss://live.example.org/x"} == set(browser.asked_of_network())
+    assert "no" in console and any("unknown is not defined" in words for words in console)
+    assert any("ERR_NAME_NOT_RESOLVED https://cdn.example.org/x.js" in words for words in console)
+
+
+@in_a_browser
+def test_the_page_of_a_rerun_draws_its_formulas_without_a_network(browser: chromium.Browser, tmp_path: Path) -> None:
+    from nbformat import v4
+
+    from genclust.book.page import as_html
+
+    cells = [v4.new_markdown_cell(r"Of $w_G < w_C$ and $$\mathbb{E}_q \log p(x)$$")]
+    (tmp_path / "rerun.html").write_text(as_html(v4.new_notebook(cells=cells), "title"), encoding="utf8")
+    elements, console, asked = browser.load(tmp_path / "rerun.html")
+    assert console == asked == []
+    body = elements.rpartition("</head>")[2]  # MathJax itself stands in the head
+    assert body.count("<mjx-container") == 2 and "data-mjx-error" not in body

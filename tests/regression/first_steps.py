@@ -37,6 +37,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genclust.baselines import BASELINES
 from genclust.data import DataSet, MissingData
 from genclust.evaluation.capabilities import HasClusters
 from genclust.evaluation.likelihood import log_likelihood
@@ -44,7 +45,7 @@ from genclust.evaluation.trained import encoder_input
 from genclust.experiments import declaration, execution, training_run
 from genclust.experiments.configuration import RunConfig, training_settings
 from genclust.experiments.declaration import Profile
-from genclust.models import BASELINES, BernoulliModel
+from genclust.models import BernoulliModel
 from genclust.models.inference import as_float
 from genclust.streams import Noise
 from genclust.training.batch_norm import recalibrate_batch_norm
@@ -62,8 +63,17 @@ EMBEDDED_OR_DRAWN = {"arcs", "arcs_5000", "coloured_mnist"}
 #: where rounding grows faster, by 2e-7 and 9e-5; and everything in double precision by 3e-14.
 DENSE = (2e-6, 2e-5, 2e-5, 2e-5, 2e-5)
 CONVOLUTIONS = (2e-6, 5e-4)
-#: The ladder VAE begins with divergences of thousands of nats, in which rounding grows as in convolutions.
-LADDER = (2e-6, 2e-5, 2e-5)
+#: The ladder VAE begins with divergences of thousands of nats: rounding grows faster than in other dense networks.
+LADDERS = (2e-6, 2e-5, 2e-5)
+#: IMSAT divides by the length of a small gradient: variants differ by 1e-4 in the second step on real data.
+ADVERSARIAL = (2e-6, 5e-4)
+#: The objective of split and merge is an information that begins at zero, as a sum of logarithms of some nats that
+#: cancel: in single precision variants differ by up to 1e-7 nats.  Such a deviation is set against this, in nats, if
+#: the objective is smaller; in double precision it is relative as everywhere.  So variants differ by 7e-5 in the third
+#: step on real data, and by 5e-4 in the fourth.
+INFORMATION, LEAST_INFORMATION = (2e-6, 2e-5, 3e-4), 0.1
+#: By the model's name, where it is not ``DENSE``.
+OF_MODELS = {"lvae": LADDERS, "cagem": LADDERS, "imsat": ADVERSARIAL, "splitmerge": INFORMATION}
 DOUBLE = 1e-10
 #: The same of what the initial weights give, and in absolute numbers, of small terms that are sums of larger ones.  The
 #: most that variants differ by is 2.1e-6, in the entropy of a mixture whose log-densities are hundreds of nats.
@@ -152,14 +162,12 @@ def convolutional(config: RunConfig) -> bool:
 
 def tolerances(config: RunConfig) -> tuple[float, ...]:
     """Of every step that is compared in float32."""
-    if convolutional(config):
-        return CONVOLUTIONS
-    return LADDER if config.model["name"] in ("lvae", "cagem") else DENSE
+    return CONVOLUTIONS if convolutional(config) else OF_MODELS.get(config.model["name"], DENSE)
 
 
 def training_of(config: RunConfig, data: DataSet, double: bool = False) -> Training:
     """The training of a configuration, as :func:`genclust.experiments.execution.train` builds it."""
-    x = torch.from_numpy(data.splits["train"].x)
+    x = torch.from_numpy(training_run.fitted_rows(config, data))
     model = training_run.build(config, 1, x.shape[1])
     if double:
         model, x = model.double(), as_float(x).double()
@@ -253,8 +261,9 @@ def comparisons(config: RunConfig, old: dict[str, Any], new: dict[str, Any]) -> 
     for precision in ("float32", "float64"):
         pairs = zip(old.get(precision, ()), new.get(precision, ()), tolerances(config), strict=precision in old)
         for step, (before, after, tolerance) in enumerate(pairs, start=1):
-            allowed = tolerance if precision == "float32" else DOUBLE
-            yield Comparison(f"{precision} step {step}", before, after, allowed)
+            single = precision == "float32"
+            least = LEAST_INFORMATION * tolerance if single and config.model["name"] == "splitmerge" else 0.0
+            yield Comparison(f"{precision} step {step}", before, after, tolerance if single else DOUBLE, least)
 
 
 def everything(profiles: tuple[Profile, ...], kept: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from genclust.models import MODELS, Model
+from genclust.models.inference import as_float
 from genclust.streams import Noise
 from genclust.training.loop import Training, TrainingSettings
 from genclust.training.schedules import Schedule
@@ -35,6 +36,7 @@ class Example:
     def initialised(self, seeds: Sequence[int]) -> Model:
         model = self.model(len(seeds))
         model.initialise(Noise(seeds, "example").generators)
+        model.initialise_from_data(as_float(self.batch(20)))
         return model
 
     def batch(self, n: int) -> torch.Tensor:
@@ -84,4 +86,7 @@ EXAMPLES = {
     "gmdgm, marginalised": Example(
         "gmdgm", _IMAGES | {"channels": (3, 4), "n_clusters": 4, "z_dim": 2, "marginalise": True}, 48
     ),
+    "imsat": Example("imsat", {"n_clusters": 4, "hidden": (8, 8)}),
+    "splitmerge": Example("splitmerge", {"n_clusters": 4, "subclusters": 5, "hidden": (8, 8)}),
+    "splitmerge, images": Example("splitmerge", _IMAGES | {"n_clusters": 4, "subclusters": 5, "hidden": (8, 8)}, 48),
 }

@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the benchmarks a
 from benchmarks import estimators, machine, timing
 from benchmarks.__main__ import measure
 from benchmarks.kernel_cases import Case, cases
+from benchmarks.networks import _counted, _training, own_rows, step_products
 from benchmarks.runs import whole_batches
 from benchmarks.steps import group_of
 
@@ -297,3 +298,26 @@ def test_the_figures_hold_what_they_are_given() -> None:
 def test_rates_on_a_gpu_are_curves_over_the_number_of_replicas():
     graphs = {"1": {"variants": {"one by one": {"median": 2e6}}}, "10": {"variants": {"one by one": {"median": 5e6}}}}
     assert page.by_replicas(graphs, 1e6) == {"one by one": {1: 2.0, 10: 5.0}}
+
+
+# ---- products of the papers' networks
+
+
+@pytest.mark.parametrize(
+    "row", ["gmvae-figure2/eta1-alpha2", "simple-table1/proposed-usps", "gmvae-table1/gmvae-k10-m1"]
+)
+def test_products_of_small_batches_give_those_of_the_whole_one(row: str) -> None:
+    assert step_products(row) == _counted(_training(row, "float32", {}))
+
+
+def test_products_on_record_are_those_of_the_declared_networks() -> None:
+    products = page.read("benchmarks/results", "products")["measurements"]["products"]
+    measured = page.read("benchmarks/results", "networks")["measurements"]["networks"]["rows"]
+    for row in ("gmvae-figure2/eta1-alpha2", "simple-table1/proposed-mnist", "gmvae-table1/gmvae-k10-m10"):
+        assert products[row] == step_products(row), (
+            "run: python -m benchmarks cpu --only products --out …/products.json"
+        )
+    assert list(products) == own_rows()
+    both = products.keys() & measured.keys()
+    assert len(both) >= 4
+    assert {row: products[row] for row in both} == {row: measured[row]["variants"]["float32"]["flop"] for row in both}

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from genclust import __version__
 from genclust.cli import app
 
 MISTAKES = {
@@ -93,6 +94,10 @@ def test_a_budget_says_how_to_go_on(invoke):
     assert "the same command goes on" in result.stderr
 
 
+def test_the_version_is_that_of_the_library(invoke):
+    assert invoke("--version").stdout == f"genclust {__version__}\n"
+
+
 def test_list_names_every_experiment(invoke):
     output = invoke("list").stdout
     for name in ("simple-table1", "proposed-mnist", "cagem-table1"):
@@ -128,6 +133,14 @@ def test_verdicts_as_a_table(invoke):
     assert result.exit_code == 0
     assert "simple-table1" in result.stdout
     assert "proposed-mnist" in result.stdout
+
+
+def test_claims_as_a_table_and_as_json(invoke):
+    table, lines = invoke("claims").stdout, json.loads(invoke("claims", "--json").stdout)
+    assert {line["paper"] for line in lines} == {"simple", "gmvae", "cagem", "vlac"}
+    assert all(line["evidence"] and line["where"] for line in lines)
+    holds = next(line for line in lines if line["anchor"] == "claim-cagem-table1-clusters")
+    assert "The more labels, the better the likelihood." in table and holds["evidence"][0]["profile"] == "long"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from joblib.externals.loky import get_reusable_executor
 from typer.testing import CliRunner
 
 from genclust.book.build import pages
@@ -186,7 +187,7 @@ def test_its_table_and_verdicts(folder):
 
 def test_its_place_on_the_verdict_page(folder, monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "book" / "_ext"))
-    page = import_module("measured").verdict_tables(verdicts(), "all")
+    page = import_module("verdict_html").by_table(verdicts().to_dict("records"), with_paper=True)
     assert "<caption>Spheres, Table 1</caption>" in page and '<td data-label="Data">Two corners</td>' in page
     assert "accuracy, one-to-one (%)" in page
 
@@ -195,6 +196,7 @@ def test_its_place_on_the_verdict_page(folder, monkeypatch):
 def test_its_seeds_train_in_processes_of_their_own(folder, monkeypatch):
     monkeypatch.setattr(workers, "count", lambda jobs: min(jobs, 2))
     monkeypatch.setattr(execution, "SMALL_NETWORK", 0)
+    get_reusable_executor().shutdown(wait=True)  # its processes may be of other tests, and look in another folder
     found = records("fifth-table1", "spheres", "demo", "0-1")
     assert [record.metrics["test.acc_hungarian"] for record in found] == [100, 100]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import sys
 import tomllib
@@ -14,6 +15,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+
+import genclust
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -116,3 +119,26 @@ def test_the_library_imports_nothing_undeclared(declared: dict) -> None:
         name for name in foreign if not {canonicalize_name(o) for o in owners.get(name, [name])} & set(declared)
     }
     assert {name for name in undeclared if canonicalize_name(name) not in COME_ALONG} == set()
+
+
+def test_version_and_licence_are_said_alike(project: dict) -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf8"))
+    assert citation["version"] == genclust.__version__ and citation["license"] == project["license"]
+    assert json.loads((ROOT / ".zenodo.json").read_text(encoding="utf8"))["title"] == citation["title"]
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf8")
+    released = re.findall(r"^## (\d\S+?)(?:, (\S+))?$", changes, re.MULTILINE)
+    assert released[0] == (genclust.__version__, str(citation["date-released"]))
+    assert (ROOT / "LICENSE").read_text(encoding="utf8").startswith("MIT License")
+
+
+def test_workflows_call_commands_that_are_there() -> None:
+    for path in (ROOT / ".github" / "workflows").glob("*.yml"):
+        steps = [step for job in yaml.safe_load(path.read_text())["jobs"].values() for step in job["steps"]]
+        commands = [line for step in steps for line in step.get("run", "").splitlines()]
+        targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        for command in commands:
+            words = command.split()
+            if words[0] == "make":
+                assert words[1] in targets, command
+            elif words[0] not in ("for", "done"):
+                assert words[0] in (".ci/run", ".venv/bin/genclust"), command

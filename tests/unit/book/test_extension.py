@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -132,3 +133,19 @@ def test_a_number_that_is_not_there_is_a_warning(book: Book, monkeypatch: pytest
     page, warnings, _ = book.build()
     assert "nothing is published for toy/row/test.acc/mean" in warnings and "index.md:3" in warnings
     assert "[no number: toy/row/test.acc/mean]" in page
+
+
+def test_causes_of_missed_numbers_are_those_of_the_paper(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    from genclust.book import gaps as page
+    from genclust.experiments import gaps
+
+    rows = [SimpleNamespace(paper="toy", name="ours"), SimpleNamespace(paper="other", name="theirs")]
+    monkeypatch.setattr(gaps, "missed", lambda: rows)
+    monkeypatch.setattr(page, "causes", lambda found: "\n".join(f"1. *It was short:* {one.name}." for one in found))
+    (book.source / "index.md").write_text("# Page\n\n```{gaps} toy\n```\n")
+    shown, warnings, _ = book.build()
+    assert (
+        "<li><p><em>It was short:</em> ours.</p></li>" in shown and "theirs" not in shown and "no gaps" not in warnings
+    )
+    (book.source / "index.md").write_text("# Page\n\n```{gaps} toi\n```\n")
+    assert "no gaps of toi" in book.build()[1]

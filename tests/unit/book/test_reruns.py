@@ -8,6 +8,7 @@ import nbformat
 import numpy as np
 import papermill
 import pytest
+from bs4 import BeautifulSoup
 from nbformat import v4
 
 from genclust.book import notebooks, parameters
@@ -59,13 +60,49 @@ def test_a_page_has_text_parameters_and_results_without_code_or_roles() -> None:
         v4.new_markdown_cell("```{choices} simple-table1\n```"),
         v4.new_code_cell(DECLARED, metadata={"tags": ["parameters"]}),
         v4.new_code_cell("secret()", outputs=[v4.new_output("stream", text="said <once>"), table, drawing]),
+        v4.new_code_cell(
+            "draw()",
+            outputs=[drawing],
+            metadata={"mystnb": {"image": {"alt": "Two < three."}, "figure": {"caption": "Of **all** $K$."}}},
+        ),
     ]
     page = as_html(v4.new_notebook(cells=cells), "a <page>")
-    assert "<h1>Title</h1>" in page and "$w_G * 2 &lt; w_C$, see the scores and key." in page
-    assert "experiments/simple-table1.yaml" in page and "{" not in page.split("<body>")[1]
+    assert "<h1>Title</h1>" in page
+    assert '<span class="formula">$w_G * 2 &lt; w_C$</span>, see the scores and key.' in page
+    assert "experiments/simple-table1.yaml" in page and "{" not in page.split("<body>")[-1]
     assert "n_clusters: int" in page and "secret" not in page
     assert "said &lt;once&gt;" in page and "<table></table>" in page
-    assert "data:image/svg+xml;base64," in page and "<title>a &lt;page&gt;</title>" in page
+    assert '<figure><img alt="Two &lt; three." src="data:image/svg+xml;base64,' in page
+    assert '<figcaption><p>Of <strong>all</strong> <span class="formula">$K$</span>.</p>' in page
+    assert page.count("data:image/svg+xml;base64,") == 2 and "<title>a &lt;page&gt;</title>" in page
+
+
+def test_a_link_of_a_page_leads_to_its_target() -> None:
+    cells = [
+        v4.new_markdown_cell("1. [One **2** [3, 4].](#of-one)"),
+        v4.new_markdown_cell("(of-one)=\n## One\n\nOf one."),
+    ]
+    soup = BeautifulSoup(as_html(v4.new_notebook(cells=cells), "title"), "html.parser")
+    (link,) = soup.find_all("a")
+    target = soup.find(id=link["href"].removeprefix("#"))
+    assert target is not None and target.find_next("h2").get_text() == "One"
+    assert soup.body.get_text(" ", strip=True) == "One 2 [3, 4]. One Of one."
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_page_asks_no_network_for_what_draws_its_formulas(installed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is in the page, where the book's packages are installed; the formulas are in the page as they were written."""
+    if installed:
+        pytest.importorskip("sphinx-mathjax-offline")
+    else:
+        monkeypatch.setattr("genclust.book.page.find_spec", lambda name: None)
+    page = as_html(v4.new_notebook(cells=[v4.new_markdown_cell(r"Of $\alpha < 1$.")]), "title")
+    soup = BeautifulSoup(page, "html.parser")
+    assert [tag for tag in soup.find_all(["script", "link", "img"]) if tag.get("src") or tag.get("href")] == []
+    assert bool(soup.find_all("script")) == installed
+    assert soup.body.get_text().strip() == r"Of $\alpha < 1$."
+    plain = as_html(v4.new_notebook(cells=[v4.new_markdown_cell("Of one.")]), "title")
+    assert "<script" not in plain
 
 
 # ---- files of one's own

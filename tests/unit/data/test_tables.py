@@ -18,7 +18,7 @@ import scipy.sparse
 from PIL import Image
 
 from genclust.data import DataError, MissingData
-from genclust.data.tables import read_table
+from genclust.data.tables import numberings, read_table
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((30, 4)).astype(np.float32)
@@ -149,7 +149,7 @@ def test_values_that_are_not_finite_are_counted(tmp_path: Path) -> None:
     np.save(tmp_path / "mine.npy", x)
     message = refused(tmp_path / "mine.npy")
     assert "2 missing (NaN) and 2 infinite or beyond float32" in message
-    assert "in the columns '1', '2' and 3 rows (first: '3')" in message
+    assert "in the columns '1', '2' and 3 rows (first: row 3)" in message
     np.save(tmp_path / "mine.npy", np.where(GREY > 250, np.nan, GREY))
     assert f"{(GREY > 250).sum()} missing (NaN) and 0 infinite or beyond float32, in " in refused(tmp_path / "mine.npy")
 
@@ -220,7 +220,7 @@ def test_names_of_rows(write: Write) -> None:
     assert table.names == ["NA", "b"] and table.columns == ["x", "y"] and table.x.tolist() == [[1, 2], [3, 4]]
     table = read_table(write("id,x\n7,1\n8,3\n"))  # a number may be a feature
     assert table.names == ["0", "1"] and table.columns == ["id", "x"]
-    assert "columns that are not numbers, 'id' (such as 'a' in 'id')" in refused(write("id,x\na,1\na,3\n"))
+    assert "a column that is not numbers, 'id' (such as 'a' in 'id')" in refused(write("id,x\na,1\na,3\n"))
     table = read_table(write("id,name,x\n7,a,1\n8,b,3\n"))
     assert table.names == ["a", "b"] and table.columns == ["id", "x"]
     table = read_table(write("name,x\na,1\nb,3\n"), "name")
@@ -255,25 +255,44 @@ def test_labels_are_as_they_stand_in_the_file(tmp_path: Path, found: list[str], 
         ("a,b,b\n1,2,3\n", "b", "more than one column 'b'"),
         ("a,b\n1,x\n2,y\n", "b", None),
         ("b\nx\ny\n", "b", "no columns of features"),
-        ("a,city,b\n1,Rome,2\n2,Oslo,3\n", None, r"columns that are not numbers, 'city' \(such as 'Rome' in 'city'\)"),
-        ("a,city,b\n1,Rome,2\n2,Oslo,3\n", None, "--labels COLUMN, drop the others or encode them as numbers"),
+        (
+            "a,city,b\n1,Rome,2\n2,Oslo,3\n",
+            None,
+            r"has a column that is not numbers, 'city' \(such as 'Rome' in 'city'\)",
+        ),
+        ("a,city,b\n1,Rome,2\n2,Oslo,3\n", None, "if it has the labels, give it as --labels COLUMN, or else drop it"),
         ("1,2\n3,4\n5,oops\n", None, r"not numbers, '1' \(such as 'oops' in '1'\)"),
         ("a,b\n1,yes\n2,no\n", None, r"not numbers, 'b' \(such as 'yes' in 'b'\)"),
-        ("a,b\n1,True\n,False\n", None, r"1 missing \(NaN\) and 0 infinite or beyond float32, in the columns 'a' and"),
+        (
+            "a,b\n1,True\n,False\n",
+            None,
+            r"1 missing \(NaN\) and 0 infinite or beyond float32, in the column 'a' and 1 row \(row 1, line 3 of",
+        ),
         ("a,b\n1,0x10\n2,1_0\n", None, r"not numbers, 'b' \(such as '0x10' in 'b'\)"),
         ("a;b\n1,5;2\n3,5;4\n", None, "numbers with a comma, such as '1,5' in the column 'a'"),
         ("1,5;2,5\n3,5;4,5\n", None, "numbers with a comma, such as"),
         ('a,b\n"1,5",2\n"3,5",4\n', None, "numbers with a comma, such as '1,5' in the column 'a'"),
-        ("a,b\n1,2\n3\n", None, "has 1 values in line 3, but 2 columns"),
+        ("a,b\n1,2\n3\n", None, "has 1 value in line 3, but 2 columns"),
         ("a,b\n1,2\n3,4,5\n", None, "has 3 values in line 3, but 2 columns"),
         ("a,b\n1,2,3,4\n3,4,5,6\n", None, "has 4 values in line 2, but 2 columns"),
         ("a,b,c,d\n1,2,3\n", None, "has 3 values in line 2, but 4 columns"),
-        ("a,kind\n1,x\n3\n", "kind", "has 1 values in line 3, but 2 columns"),
-        ("a,kind\n1,x\n3,\n", "kind", r"no label in 1 rows \(first: row 1\)"),
-        ("a,b\n1,2\n,4\n5,nan\nNA,?\n", None, r"4 missing \(NaN\) and 0 infinite .* columns 'a', 'b' and 3 rows"),
-        ("a,b\n1,2\n3,inf\n", None, r"0 missing \(NaN\) and 1 infinite or beyond float32, in the columns 'b'"),
+        ("a,kind\n1,x\n3\n", "kind", "has 1 value in line 3, but 2 columns"),
+        ("a,kind\n1,x\n3,\n", "kind", r"no label in 1 row \(row 1, line 3 of the file\)"),
+        (
+            "a,city,b\n1,Rome,x\n2,Oslo,3\n",
+            None,
+            "columns that are not numbers, 'city', 'b' .* drop the others or encode",
+        ),
+        ("a,b\n\n1,2\n\n3,\n", None, r"column 'b' and 1 row \(row 1, line 5 of the file\)"),
+        ("1.5,2\n3,4\n5,\n", None, r"column '1' and 1 row \(row 2, line 3 of the file\)"),
+        (
+            "a,b\n1,2\n,4\n5,nan\nNA,?\n",
+            None,
+            r"4 missing \(NaN\) and 0 infinite .* columns 'a', 'b' and 3 rows \(first: row 1, line 3 of",
+        ),
+        ("a,b\n1,2\n3,inf\n", None, r"0 missing \(NaN\) and 1 infinite or beyond float32, in the column 'b' and"),
         ("a,b\n1,2\n3,1e300\n", None, r"0 missing \(NaN\) and 1 infinite"),
-        (",b,c\nfirst,1,2\nsecond,,4\n", None, r"1 missing .* columns 'b' and 1 rows \(first: 'second'\)"),
+        (",b,c\nfirst,1,2\nsecond,,4\n", None, r"1 missing .* column 'b' and 1 row \('second', line 3 of the file\)"),
         ("a;b\n1.000,5;2\n", None, "'1.000,5' in the column 'a'; write a decimal point, and nothing between thousands"),
         (b"a,b\n1,2\n3,\xff4\n", None, "is not text in UTF-8; save it so"),
         ("a,b\n1,2\n".encode("utf-16"), None, "is not text in UTF-8"),
@@ -326,7 +345,7 @@ def test_unfit_files_of_labels_are_refused(tmp_path: Path, write: Write) -> None
 
     assert "29 labels for 30 rows" in fault("a\n" * 29)
     assert "31 labels for 30 rows" in fault("a\n" * 31)  # no header: others are the same
-    assert "no label in 1 rows (first: row 4)" in fault("a\n" * 4 + "\n" + "a\n" * 25)
+    assert "no label in 1 row (row 4)" in fault("a\n" * 4 + "\n" + "a\n" * 25)
     assert "2 values in a row, 'a', 'b', but should have one label per row" in fault("a,b\n" * 30, "y.csv")
     assert "is empty" in fault("")
     np.save(tmp_path / "y.npy", np.arange(31))
@@ -336,7 +355,45 @@ def test_unfit_files_of_labels_are_refused(tmp_path: Path, write: Write) -> None
     assert "no columns with names; give the labels as a file that ends in .csv, .txt or .npy" in refused(path, "kind")
 
 
+# Only some columns.
+
+
+def test_columns_that_are_not_asked_for_may_hold_anything(tmp_path: Path) -> None:
+    lines = [[1, "red", 3, ""], [4, "blue", 6, 7]]
+    for path in (rows(tmp_path / "mine.csv", ["a", "colour", "b", "c"], *lines), tmp_path / "mine.parquet"):
+        if path.suffix == ".parquet":
+            pytest.importorskip("pyarrow")
+            pd.read_csv(tmp_path / "mine.csv").to_parquet(path)
+        table = read_table(path, only=["b", "a", "d"])
+        assert table.columns == ["a", "b"] and list(table.ignored) == ["colour", "c"]
+        assert table.x.tolist() == [[1, 3], [4, 6]]
+        labelled = read_table(path, "colour", ["a"])
+        assert labelled.columns == ["a"] and list(labelled.ignored) == ["b", "c"]
+        assert labelled.labels is not None and labelled.labels.tolist() == ["red", "blue"]
+        assert "not numbers, 'colour'" in refused_columns(path)
+
+
+def refused_columns(path: Path) -> str:
+    """What is said where none of the columns asked for is there."""
+    with pytest.raises(DataError) as caught:
+        read_table(path, only=["d"])
+    return str(caught.value)
+
+
+def test_a_column_that_numbers_the_rows_is_noticed(tmp_path: Path) -> None:
+    lines = [[i, 7, i, i / 7] for i in range(30)]
+    table = read_table(rows(tmp_path / "mine.csv", ["ID", "index", "count", "size"], *lines))
+    assert numberings(table) == ["ID"]
+    assert numberings(read_table(rows(tmp_path / "no.csv", ["a", "b", "c", "d"], *lines))) == []
+
+
 # Files as such.
+
+
+def test_a_file_of_nearly_the_same_name_is_proposed(tmp_path: Path, write: Write) -> None:
+    write("a,b\n1,2\n", "mine.csv")
+    assert refused(tmp_path / "mnie.csv", kind=MissingData).endswith("mnie.csv; did you mean 'mine.csv'?")
+    assert refused(tmp_path / "yours.csv", kind=MissingData).endswith("yours.csv.")
 
 
 def test_what_is_not_there_or_of_another_kind(tmp_path: Path, write: Write) -> None:

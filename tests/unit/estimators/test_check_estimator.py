@@ -6,7 +6,7 @@ from scipy import sparse
 from sklearn.utils.estimator_checks import check_clustering, parametrize_with_checks
 
 from estimators.tiny import CLUSTERERS, NAMES, rows, tiny
-from genclust import GMVAE, VLAC, GumbelClustering
+from genclust import GMVAE, VLAC, GumbelClustering, SplitMerge
 
 _BROKEN_CHECK = (
     "scikit-learn 1.9 asks classifier_tags of everything that has predict_proba, and clusterers have none; sparse "
@@ -68,7 +68,7 @@ def test_neither_the_order_of_rows_nor_what_stands_beside_them_matters(name):
             np.testing.assert_allclose(function(X[i : i + 1])[0], whole[i], rtol=1e-5, atol=1e-5)
 
 
-_LONGER = {"epochs": 100, "batch_size": 45, "learning_rate": 0.02, "n_init": 2}
+_LONGER = {"epochs": 100, "batch_size": 45, "learning_rate": 0.02, "n_init": 5}
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,8 @@ _LONGER = {"epochs": 100, "batch_size": 45, "learning_rate": 0.02, "n_init": 2}
     [
         GumbelClustering(3, hidden=(16, 8), feature_dim=8, latent_dim=2, **_LONGER),
         GMVAE(3, hidden=16, x_dim=2, w_dim=2, alpha=1, **_LONGER),
-        VLAC(3, z_dims=(2,), channels=(4,), sigma=0.1, **(_LONGER | {"n_init": 1})),
+        VLAC(3, z_dims=(2,), channels=(4,), sigma=0.1, **_LONGER),
+        SplitMerge(3, hidden=(16, 16), subclusters=5, **_LONGER),
     ],
     ids=lambda estimator: type(estimator).__name__,
 )

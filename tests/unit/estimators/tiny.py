@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.datasets import load_digits
 
-from genclust import GMVAE, IWAE, LVAE, VAE, VLAC, CaGeM, GumbelClustering
+from genclust import GMVAE, IWAE, LVAE, VAE, VLAC, CaGeM, GumbelClustering, SplitMerge
 from genclust.estimators.base import DeepEstimator
 
 _TRAINING = {"epochs": 2, "batch_size": 128}
@@ -16,12 +16,14 @@ TINY: dict[str, tuple[type[DeepEstimator], dict[str, Any]]] = {
     "GMVAE": (GMVAE, {"n_clusters": 3, "hidden": 8, "x_dim": 2, "w_dim": 2}),
     "CaGeM": (CaGeM, {"n_clusters": 3, "hidden": 8, "z1_dim": 2, "z2_dim": 2}),
     "VLAC": (VLAC, {"n_clusters": 3, "z_dims": (2, 2), "channels": (2, 2), "dense": 4}),
+    "SplitMerge": (SplitMerge, {"n_clusters": 3, "subclusters": 4, "hidden": (8, 8)}),
     "VAE": (VAE, {"z_dims": (2,), "hidden": (8,)}),
     "IWAE": (IWAE, {"z_dims": (2,), "hidden": (8,), "samples": 3}),
     "LVAE": (LVAE, {"z_dims": (2, 2), "hidden": (8, 8)}),
 }
 NAMES = list(TINY)
-CLUSTERERS = ["GumbelClustering", "GMVAE", "CaGeM", "VLAC"]
+CLUSTERERS = ["GumbelClustering", "GMVAE", "CaGeM", "VLAC", "SplitMerge"]
+GENERATIVE = [name for name in NAMES if name != "SplitMerge"]
 DENSITIES = ["CaGeM", "VAE", "IWAE", "LVAE"]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from genclust.evaluation.clustering import (
     exemplar_accuracy,
     hungarian_accuracy,
     hungarian_mapping,
+    majority_by_chance,
     many_to_one_accuracy,
     nmi,
 )
@@ -209,6 +210,19 @@ def test_the_chance_level_of_many_clusters_is_far_above_the_floor():
     bits = chance_level(lambda t, k: nmi(t, k, "arithmetic"), labels, clusters)
     expected = 100 * (49 * 9 / 3200) / ((np.log(50) + np.log(10)) / 2)
     assert bits == pytest.approx(expected, rel=0.1)
+
+
+@pytest.mark.parametrize(("points", "classes"), [(1, 3), (2, 3), (4, 3), (5, 2), (6, 4), (3, 1), (2, 10)])
+def test_the_majority_by_chance_is_the_mean_over_all_labellings(points: int, classes: int) -> None:
+    every = product(range(classes), repeat=points)
+    by_hand = np.mean([np.bincount(labels).max() / points for labels in every])
+    assert majority_by_chance(points, classes) == pytest.approx(100 * by_hand)
+
+
+def test_the_majority_by_chance_is_what_random_clusters_of_equal_size_score() -> None:
+    rng = np.random.default_rng(0)
+    labels, clusters = rng.integers(10, size=200_000), np.arange(200_000) // 200
+    assert majority_by_chance(200, 10) == pytest.approx(many_to_one_accuracy(labels, clusters), abs=0.1)
 
 
 def test_the_chance_level_does_not_depend_on_how_good_the_clusters_are():

@@ -94,6 +94,7 @@ def test_what_a_curve_ends_in_is_the_mean_over_seeds() -> None:
     assert columns.each_at_end("kl_z1")(runs) == "1.0, 2.0"
     assert columns.each_divergence()(runs) == "1.5, 0.2"
     assert columns.each_divergence("kl_z2", named=True)(runs) == "z2: 0.2"
+    assert columns.each_divergence("loss", named=True)(runs) == "loss: −3.5"
     assert columns.divergences([runs]) == ["kl_z1", "kl_z2"]
     assert columns.minutes()(runs) == "1.5" and columns.dataset(runs) == "coloured digits"
 

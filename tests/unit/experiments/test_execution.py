@@ -142,6 +142,68 @@ def test_termination_writes_a_checkpoint(cache, tmp_path):
     assert not (tmp_path / "records").exists()
 
 
+@pytest.fixture
+def commit(monkeypatch):
+    """Function that says of which source revision the code is from now on."""
+
+    def say(revision):
+        for module in ("execution", "provenance"):
+            monkeypatch.setattr(f"genclust.experiments.{module}.source_revision", lambda: revision)
+
+    return say
+
+
+def altered(seed):
+    """Alter the curve in the checkpoint of a finished training, to tell later whether it was used."""
+    path = training_run.checkpoint_path(short_task([seed]).config, seed)
+    state = training_run.checkpoints.load(path)
+    state["curve"][0]["epoch"] = 99
+    training_run.checkpoints.save({path: state})
+
+
+def is_altered(records):
+    return [record.curve[0]["epoch"] == 99 for record in records]
+
+
+def test_a_run_anew_uses_no_training_that_was_recorded(cache, tmp_path, commit):
+    commit("0123456789ab")
+    first = run(short_task([0]), Store(tmp_path / "first"), progress=False)
+    altered(0)
+    assert is_altered(run(short_task([0]), Store(tmp_path / "second"), progress=False)) == [True]
+    again = run(short_task([0]), Store(tmp_path / "third"), progress=False, anew=True)
+    assert is_altered(again) == [False] and again[0].metrics == first[0].metrics
+
+
+@pytest.mark.parametrize("revision", ["ba9876543210", "0123456789ab+changes", ""])
+def test_a_run_anew_replaces_records_and_trainings_of_other_code(cache, tmp_path, commit, revision):
+    records = Store(tmp_path / "records")
+    commit("0123456789ab")
+    (first,) = run(short_task([0]), records, progress=False)
+    (same,) = run(short_task([0]), records, progress=False, anew=True)
+    assert same.provenance["date"] == first.provenance["date"], "it is of the present code"
+    commit(revision)
+    (new,) = run(short_task([0]), records, progress=False, anew=True)
+    assert new.provenance["source"] == new.provenance["training"][0]["source"] == revision
+    assert new.provenance["training"][0]["from_step"] == 0
+
+
+@pytest.mark.parametrize("revision", ["0123456789ab", "0123456789ab+changes", ""])
+def test_a_run_anew_goes_on_from_what_the_same_code_began(cache, tmp_path, commit, revision):
+    commit(revision)
+    task = short_task([0], training={"epochs": 3000})
+    path = training_run.checkpoint_path(task.config, 0)
+    steps = []
+    for _ in range(2):
+        with pytest.raises(Unfinished):
+            run(task, Store(tmp_path / "records"), minutes=0.01, progress=False, anew=True)
+        steps.append(training_run.checkpoints.load(path)["step"])
+    assert 0 < steps[0] < steps[1]
+    commit("ba9876543210")
+    with pytest.raises(Unfinished):
+        run(task, Store(tmp_path / "records"), minutes=0.01, progress=False, anew=True)
+    assert [leg["source"] for leg in training_run.checkpoints.load(path)["legs"]] == ["ba9876543210"]
+
+
 def test_a_failed_seed_is_recorded_and_counted(cache, tmp_path):
     """A learning rate that blows up every seed: the records say when, and carry the scores all the same."""
     task = short_task([0, 1], training={"epochs": 6, "learning_rate": 1e30})
@@ -352,6 +414,17 @@ def test_devices_are_named_plainly():
     assert checked_device("cpu:0") == "cpu"
     with pytest.raises(SettingError, match="all cores together"):
         checked_device("cpu:1")
+
+
+@pytest.mark.parametrize(
+    ("present", "device"), [(0, "cuda"), (0, "cuda:1"), (2, "cuda:2"), (0, "mps"), (0, "gpu"), (0, "cpu:1")]
+)
+def test_a_device_that_is_missing_is_told_with_what_to_give_instead(monkeypatch, present, device):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: present > 0)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: present)
+    with pytest.raises(SettingError, match="--device cpu"):
+        checked_device(device)
+    assert checked_device("cpu") == "cpu"
 
 
 def test_the_published_store_takes_no_record_of_changed_code(cache, tmp_path, monkeypatch):

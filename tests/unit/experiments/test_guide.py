@@ -3,9 +3,11 @@
 import json
 import math
 from dataclasses import asdict
+from itertools import combinations
 
 import numpy as np
 import pytest
+import torch
 from examples import EXAMPLES
 
 from genclust.data import DataError
@@ -14,6 +16,7 @@ from genclust.experiments import declaration, guide
 from genclust.experiments.execution import prepare
 from genclust.experiments.guide import Configuration
 from genclust.experiments.store import Record, Store, published
+from genclust.models import MODELS
 from genclust.streams import Noise
 
 NAN = math.nan
@@ -104,6 +107,25 @@ def test_when_every_seed_failed_nothing_is_chosen(tmp_path):
     assert np.isnan(guide.chosen(np.full(3, NAN), np.ones(3)))
 
 
+@pytest.mark.parametrize(
+    "figure",
+    [[3.0, 1.0, 4.0, 1.5, 9.0], [2.0, 2.0, 1.0, 2.0, 1.0], [NAN, 1.0, 3.0, NAN, 3.0], [NAN] * 5, [7.0] * 5],
+    ids=["all different", "ties", "two failed", "none has it", "all alike"],
+)
+def test_the_seed_chosen_among_n_is_the_mean_over_all_choices_of_n(figure):
+    accuracies = np.array([10.0, 20.0, 40.0, 80.0, 60.0])
+    ranked = np.nan_to_num(np.array(figure), nan=-1)
+
+    def reached(seeds):
+        most = ranked[list(seeds)].max()
+        return np.mean([accuracies[seed] for seed in seeds if ranked[seed] == most])
+
+    by_hand = [np.mean([reached(seeds) for seeds in combinations(range(5), n)]) for n in range(1, 6)]
+    assert guide.chosen_among(np.array(figure), accuracies) == pytest.approx(by_hand)
+    if not np.isnan(figure).all():
+        assert by_hand[-1] == pytest.approx(guide.chosen(np.array(figure), accuracies))
+
+
 def test_what_some_records_do_not_keep_is_not_measured(tmp_path, three):
     mixed = Configuration("t/r@demo", "digits", (*three.records[:2], record(tmp_path / "other", 3, 40.0, bound=-1)))
     assert mixed.clusters is None
@@ -117,7 +139,7 @@ def test_the_bound_of_a_learning_curve_is_that_of_the_models_terms(name):
     terms = model.loss(EXAMPLES[name].batch(3)[None] / 255.0, scheduled, Noise([0], "test")).terms
     point = {term: float(values.detach().mean()) for term, values in terms.items()}
     point |= {"epoch": 3, "acc_hungarian": 50.0, "confidence": 0.5}
-    assert bound(model, [point]) == pytest.approx(float(model.elbo(terms).detach().mean()), rel=1e-5)
+    assert bound(model, [point]) == pytest.approx(float(model.elbo(terms).detach().mean()), rel=1e-5, nan_ok=True)
 
 
 def test_layers_count_by_the_one_with_most_clusters(tmp_path):
@@ -337,3 +359,11 @@ def test_every_configuration_of_ours_counts_once(repository):
 
 def test_without_anything_published_there_is_nothing(repository):
     assert guide.configurations() == [] and guide.choices([]).empty
+
+
+@pytest.mark.parametrize("model", ["imsat", "splitmerge"])
+def test_a_model_that_generates_nothing_has_no_bound(model):
+    module, _ = MODELS[model]
+    example = next(one for one in EXAMPLES.values() if one.name == model)
+    terms = example.initialised([0]).loss(torch.rand(1, 7, example.x_dim), {}, Noise([0], "test")).terms
+    assert math.isnan(bound(module, [{"epoch": 1, **{name: term.mean().item() for name, term in terms.items()}}]))

@@ -94,29 +94,6 @@ def test_the_most_faithful_profile_without_a_missing_seed_is_shown(tmp_path, mon
     assert (profile, [r.seed for r in found]) == ("paper", paper)
 
 
-def test_a_difference_is_judged_at_the_most_faithful_profile_of_both_rows(tmp_path, monkeypatch):
-    """One row at profile long beside another at quick is no pair."""
-    store = Store(tmp_path)
-    monkeypatch.setattr(verdicts, "published", lambda: store)
-    experiment = declaration.load("cagem-table1")
-    row, other = experiment.row("cagem-0-k10"), experiment.row("cagem-k1")
-
-    def write(of, profile):
-        for seed in of.seeds(profile):
-            one = record(seed, 0.0)
-            store.write(replace(one, config=asdict(of.config(profile))), {})
-
-    for of, profile, expected in (
-        (row, "quick", None),
-        (row, "long", None),
-        (other, "quick", "quick"),
-        (other, "long", "long"),
-    ):
-        write(of, profile)
-        both = verdicts._both_published(row, other)
-        assert both == (expected and (expected, verdicts.published_records(row, expected)[1]))
-
-
 def test_a_row_at_long_is_shown_with_others_when_all_have_it(tmp_path, monkeypatch):
     """What was trained longer than the rows beside it would be taken for the better model."""
     store = Store(tmp_path)

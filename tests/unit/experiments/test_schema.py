@@ -14,10 +14,11 @@ import yaml
 from jsonschema import Draft7Validator
 from typer.testing import CliRunner
 
+from genclust.baselines import BASELINES
 from genclust.cli import app
 from genclust.experiments import declaration, schema
 from genclust.experiments.configuration import DataSettings
-from genclust.models import BASELINES, MODELS
+from genclust.models import MODELS
 from genclust.settings import SettingError, json_schema, read
 from genclust.strict_yaml import parse
 from genclust.training.loop import TrainingSettings
@@ -31,6 +32,7 @@ SETTINGS = {
     "data": DataSettings,
     "training": TrainingSettings,
     "reported": declaration.Reported,
+    "condition": declaration.Condition,
 }
 TOY: dict[str, Any] = {
     "paper": "simple",
@@ -49,12 +51,28 @@ TOY: dict[str, Any] = {
     },
     "profiles": {"demo": {"seeds": "0-2"}, "paper": {"settings": {"model": {"hidden": [64, 32]}}}},
     "choices": [{"setting": "latent_dim", "taken": 5, "why": "The paper is silent."}],
+    "claims": {
+        "more": {
+            "claim": "The mean is high.",
+            "where": "Section 1",
+            "holds_if": [
+                {"row": "ours", "metric": "test.ari", "above": 50},
+                {"row": "ours", "over": "again", "metric": "test.ari", "below": 3, "instead": {"again": "toy/ours"}},
+            ],
+        }
+    },
     "rows": {
         "ours": {
             "label": "Ours",
             "dataset": "mnist",
             "settings": {},
             "reported": [{"name": "ACC", "metric": "test.acc_hungarian", "mean": 80}],
+            "gap": {
+                "profile": "demo",
+                "causes": [{"cause": "It was short.", "support": "The curve rises."}],
+                "experiment": "A longer run.",
+                "settings": {"model": {"w_gaussian": 3}},
+            },
         },
         "again": {"label": "Ours, again", "dataset": "mnist", "same_run_as": "toy/ours"},
         "theirs": {"label": "Theirs", "dataset": "mnist", "quoted": True},
@@ -112,6 +130,34 @@ MISTAKES = [
     ("rows again evaluate", ["clustering"], "With same_run_as, evaluate is that of the run; leave it out."),
     ("rows ours reported 0 above", 3, "It must have one of mean, below and above."),
     ("rows ours reported 0 tolerance", -1, "reported.tolerance must lie between 0 and 1.79769e+308, not -1."),
+    ("claims more wher", "Section 1", "There is no entry called 'wher'; did you mean 'where'?"),
+    ("claims more holds_if", [], "holds_if must hold a condition."),
+    ("claims more holds_if 0", 3, "There should be a row, a metric and a bound here, not 3."),
+    ("claims more holds_if 0 below", 3, "It must have one of above and below."),
+    ("claims more holds_if 0 metric", "test.ari_best", "The best of several runs has no interval; name test.ari."),
+    ("claims more holds_if 0 instead", {"again": "ours"}, "instead names pairs of rows, and so needs over."),
+    ("claims more holds_if 1 instead again", 3, "a condition.instead.again must be text, not 3."),
+    ("rows ours gap profile", "demi", "There is no profile 'demi'; did you mean 'demo'?"),
+    ("rows ours gap profiles", "demo", "There is no entry called 'profiles'; did you mean 'profile'?"),
+    ("rows ours gap causes", [], "causes must hold one or, at most, 2."),
+    ("rows ours gap causes 0 suport", "None.", "There is no entry called 'suport'; did you mean 'support'?"),
+    ("rows ours gap causes 0 cause", 3, "cause must be text, not 3."),
+    (
+        "rows ours gap causes 0",
+        "It was short.",
+        "There should be entries such as cause, support here, not 'It was short.'.",
+    ),
+    ("rows ours gap experiment", "", "experiment must be text, not ''."),
+    (
+        "rows ours gap settings model w_gausian",
+        3,
+        "There is no setting of model named 'w_gausian'; did you mean 'w_gaussian'?",
+    ),
+    (
+        "rows theirs gap",
+        {"profile": "demo", "causes": [{"cause": "a", "support": "b"}], "experiment": "c"},
+        "A quoted row is never measured, and so has no gap.",
+    ),
     ("choices 0 wy", "Why not.", "There is no entry called 'wy'; did you mean 'why'?"),
 ]
 

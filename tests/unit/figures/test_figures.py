@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from itertools import combinations, pairwise
 
@@ -29,10 +30,12 @@ from genclust.figures.diagrams import (
     graphical_model,
     vlac_graphical_model,
 )
+from genclust.figures.findings import chance_curve, change_rows, score_panels, selection_panels
 from genclust.figures.heat import heat_map, map_grid, stacked_maps
-from genclust.figures.images import as_images, as_pictures, grid_figure, image_grid
+from genclust.figures.images import TITLE, as_images, as_pictures, grid_figure, image_grid
 from genclust.figures.scatter import class_scatter, scatter_panels
-from genclust.figures.seeds import row_panels, seed_rows, seeds_against_paper
+from genclust.figures.seeds import row_panels, seed_rows, seeds_against_paper, stacked_rows
+from genclust.figures.tails import TailPanel, prediction_figure, tail_panels
 
 
 @pytest.fixture
@@ -98,8 +101,29 @@ def oklab(rgb: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_ink_and_classes_stand_out_on_light_and_dark_pages(page: str) -> None:
-    assert contrast(style.INK, page) > 4.3
+    ink, paper = (color if page == PAGES[0] else style.ON_DARK[color] for color in (style.INK, style.PAPER))
+    assert min(contrast(ink, page), contrast(ink, paper)) > 7
     assert min(contrast(color, page) for color in style.CLASSES) > 2.2
+
+
+def test_every_text_is_rendered_in_the_ink_of_a_dark_page_and_areas_keep_their_colours() -> None:
+    with mpl.rc_context():
+        style.use()
+        figure, ax = plt.subplots()
+        ax.bar([0], [1], color=style.CLASSES[0])
+        ax.text(0, 0, "on ink", color=style.PAPER)
+        drawn = io.StringIO()
+        figure.savefig(drawn, format="svg")
+        plt.close(figure)
+    light, dark = drawn.getvalue(), style.on_dark(drawn.getvalue())
+    assert light.count(style.INK) > 10 and light.count(style.PAPER) == 1
+    assert style.INK not in dark and style.PAPER not in dark
+    assert dark.count(style.CLASSES[0]) == light.count(style.CLASSES[0])
+
+
+def test_small_text_has_nine_pixels_on_a_phone(ax: Axes) -> None:
+    small = ax.text(0, 0, "small", fontsize="small").get_fontsize()
+    assert small / 72 * 96 * style.SHRINKS >= 9
 
 
 @pytest.mark.parametrize("sight", SIGHT)
@@ -112,6 +136,25 @@ def test_classes_can_be_told_apart(sight: str) -> None:
 def test_filled_shapes_carry_white_text_on_both_pages(fill: str) -> None:
     assert contrast(fill, "white") > 5
     assert min(contrast(fill, page) for page in PAGES) > 3
+
+
+def test_observed_variables_are_written_in_the_colour_of_the_page(ax: Axes) -> None:
+    gmvae_graphical_model(ax, ax.figure.add_subplot())
+    circles = [patch for patch in ax.patches if isinstance(patch, Circle)]
+    filled = {patch.center for patch in circles if to_hex(patch.get_facecolor(), keep_alpha=True) == style.INK + "ff"}
+    on_ink = {text.get_position() for text in ax.texts if text.get_color() == style.PAPER}
+    assert filled == on_ink != set()
+
+
+@pytest.mark.parametrize("at", np.linspace(0, 1, 21))
+def test_numbers_on_a_heat_map_can_be_read(ax: Axes, at: float) -> None:
+    heat_map(ax, np.array([[at]]), ["row"], ["column"], (0, 1))
+    assert contrast(to_hex(mpl.colormaps["cividis"](at)), ax.texts[0].get_color()) >= 4.5
+
+
+def test_negative_numbers_have_a_true_minus_sign(ax: Axes) -> None:
+    heat_map(ax, np.array([[-1.25]]), ["row"], ["column"], (-2, 2), decimals=1)
+    assert ax.texts[0].get_text() == "−1.2"
 
 
 def test_use_makes_figures_transparent(ax: Axes) -> None:
@@ -159,17 +202,24 @@ def test_curves_show_mean_range_and_every_seed(ax: Axes) -> None:
 
 
 @pytest.mark.parametrize("height", [2.5, 5])
-def test_names_of_curves_neither_overlap_nor_cover_data(ax: Axes, height: float) -> None:
+@pytest.mark.parametrize("start", [80, 0])
+def test_names_of_curves_neither_overlap_nor_cover_data_nor_cross(ax: Axes, height: float, start: float) -> None:
     ax.figure.set_size_inches(5, height)
-    curves = {f"curve {i}": np.array([[0.0, 80 + 0.1 * (-1) ** i * i]]) for i in range(6)}
-    accuracy_curves(ax, curves, np.array([0, 1]))
+    curves = {f"curve {i}": np.array([[0.0, start + 0.1 * (-1) ** i * i]]) for i in range(6)}
+    accuracy_curves(ax, curves | {"far": np.array([[0.0, 40.0]])}, np.array([0, 1]))
     ax.figure.canvas.draw()
-    # an annotation's own extent includes its line
+    # an annotation's own extent includes its dash
     boxes = {text.get_text(): Text.get_window_extent(text) for text in ax.texts}
+    alone = boxes.pop("far")
     in_order = sorted(boxes, key=lambda name: boxes[name].y0)
     assert in_order == sorted(curves, key=lambda name: curves[name][0, -1])
     assert all(boxes[below].y1 <= boxes[above].y0 for below, above in pairwise(in_order))
     assert min(box.x0 for box in boxes.values()) > ax.get_window_extent().x1
+    if height == 5:  # what has room stands at the end of its curve
+        assert alone.y0 < ax.transData.transform((1, 40))[1] < alone.y1
+    for text in ax.texts:  # the dash is level with its name, and right of the axes
+        (x, y), end = text.xy, text.get_position()
+        assert y == end[1] and 1 < x < end[0]
 
 
 @pytest.mark.parametrize(
@@ -241,6 +291,19 @@ def test_scatter_colours_points_by_class_and_names_medians(ax: Axes) -> None:
     for t, text in enumerate(ax.texts):
         np.testing.assert_allclose(text.get_position(), np.median(xy[labels == t], axis=0))
     assert ax.get_legend() is None
+
+
+def test_names_of_classes_do_not_cover_each_other(ax: Axes) -> None:
+    """Four classes share a median; the name of a fifth, which has room, stays where it is."""
+    ax.figure.set_size_inches(3.5, 3.5)
+    labels = np.arange(100) % 5
+    xy = np.random.default_rng(0).normal(size=(100, 2)) * 0.01 + np.where(labels == 4, 10, 0)[:, None]
+    class_scatter(ax, xy, labels, ["0", "1", "2", "3", "4"])
+    ax.figure.canvas.draw()
+    circles = [text.get_bbox_patch().get_window_extent() for text in ax.texts]
+    for a, b in combinations(circles, 2):
+        assert np.hypot(a.x0 - b.x0, a.y0 - b.y0) > a.width
+    assert ax.texts[4].get_position() == pytest.approx(tuple(np.median(xy[labels == 4], axis=0)))
 
 
 def test_scatter_has_a_legend_outside_for_long_names(ax: Axes) -> None:
@@ -408,6 +471,57 @@ def test_rows_in_panels_share_their_names_and_have_a_line_at_zero() -> None:
     assert [tick.get_text() for tick in third.get_yticklabels()] == ["a", "b"]
 
 
+@pytest.mark.parametrize("differences", [False, True])
+def test_stacked_rows_have_names_of_their_own_and_differences_a_line_at_zero(differences: bool) -> None:
+    stacked_rows({"one": {"a": [1.0, 3.0], "b": [2.0]}, "two": {"c": [50.0]}}, "points", differences)
+    one, two = plt.gcf().axes
+    assert [[tick.get_text() for tick in ax.get_yticklabels()] for ax in (one, two)] == [["a", "b"], ["c"]]
+    assert [ax.get_title(loc="left") for ax in (one, two)] == ["one", "two"]
+    assert (one.get_xlabel(), two.get_xlabel()) == ("", "points")
+    lines = [list(line.get_xdata()) for line in one.get_lines()]
+    assert lines == [[0, 0]] * differences + [[1, 3], [2]]
+    assert (one.get_xlim() == two.get_xlim()) is not differences
+
+
+def test_scores_of_all_kinds_are_joined_by_a_line() -> None:
+    score_panels({"one": {"a": {"x": 3.0, "y": 1.0}}, "two": {"b": {"x": 5.0, "y": 6.0}, "c": {"x": 0, "y": 0}}}, "%")
+    one, two = plt.gcf().axes
+    assert [[float(line.get_xdata()[0]) for line in ax.get_lines()] for ax in (one, two)] == [[3, 1], [5, 6, 0, 0]]
+    joined = [list(collection.get_segments()[0][:, 0]) for ax in (one, two) for collection in ax.collections]
+    assert joined == [[1, 3], [5, 6], [0, 0]]
+    assert one.get_ylim() == (0.5, -0.5) and [tick.get_text() for tick in two.get_yticklabels()] == ["b", "c"]
+    (legend,) = plt.gcf().legends
+    assert [text.get_text() for text in legend.get_texts()] == ["x", "y"]
+
+
+def test_a_selection_begins_with_one_seed_and_shows_the_paper() -> None:
+    selection_panels({"a": ({"labels": np.array([1.0, 2.0, 3.0])}, (2.5, 0.5)), "b": ({}, (7.0, 1.0))}, "%")
+    one, two = plt.gcf().axes
+    paper, curve = one.get_lines()
+    assert set(paper.get_ydata()) == {2.5} and np.array(curve.get_xydata()).tolist() == [[1, 1], [2, 2], [3, 3]]
+    assert [ax.patches[0].get_extents().height > 0 for ax in (one, two)] == [True, True]
+    assert one.patches[0].get_xy()[1] == 2 and one.patches[0].get_height() == 1
+    assert all(float(tick).is_integer() for tick in one.get_xticks())
+
+
+def test_a_change_has_its_seeds_and_both_intervals() -> None:
+    change_rows({"a": ([1.0, 2.0], (0.5, 2.5), (-1.0, 4.0)), "b": ([0.0], (0.0, 0.0), (0.0, 0.0))}, "nats")
+    (ax,) = plt.gcf().axes
+    zero, wide, narrow, seeds, *_ = ax.get_lines()
+    assert [list(line.get_xdata()) for line in (zero, wide, narrow, seeds)] == [[0, 0], [-1, 4], [0.5, 2.5], [1, 2]]
+    assert set(seeds.get_ydata()) == {0} and wide.get_linewidth() < narrow.get_linewidth()
+    (legend,) = plt.gcf().legends
+    assert [text.get_text() for text in legend.get_texts()] == ["each seed", "pairs, 95 %", "unpaired, 95 %"]
+
+
+def test_chance_is_a_curve_and_all_else_dots(ax: Axes) -> None:
+    chance_curve(ax, {"by chance": [(10, 30.0), (100, 15.0)], "measured": [(32, 20.0)], "other": [(40, 18.0)]}, "%")
+    curve, measured, other = ax.get_lines()
+    assert list(curve.get_ydata()) == [30, 15] and curve.get_linestyle() == "-"
+    assert measured.get_linestyle() == other.get_linestyle() == "None"
+    assert ax.get_xscale() == "log" and list(other.get_xdata()) == [40]
+
+
 def test_contours_are_ellipses_of_two_standard_deviations(ax: Axes) -> None:
     latent.contours(ax, np.array([[1.0, 2.0], [0.0, -1.0]]), np.array([[0.5, 0.25], [1.0, 3.0]]))
     found = [patch for patch in ax.patches if isinstance(patch, Ellipse)]
@@ -508,16 +622,25 @@ def mosaic(ax: Axes) -> np.ndarray:
 
 
 def titles(figure: plt.Figure) -> list[str]:
-    return [ax.get_title() for ax in figure.axes if ax.axison]
+    return [ax.get_title() or ax.get_title(loc="left") for ax in figure.axes if ax.axison]
 
 
 def test_a_grid_figure_is_as_high_as_its_rows_ask_for(figures: list) -> None:
     images = np.zeros((2, 4, 4))
     images[1, 3] = [0, 255, 0, 0]
-    grid_figure(images, "samples", width=0.5)
-    assert figures[0].get_size_inches().tolist() == [0.5 * style.PAGE_WIDTH, 0.25 * style.PAGE_WIDTH]
-    assert titles(figures[0]) == ["samples"]
+    grid_figure({"samples": as_pictures(images), "draws": as_pictures(images[:1])}, width=0.5)
+    width, height = figures[0].get_size_inches()
+    assert (width, height) == pytest.approx((0.5 * style.PAGE_WIDTH, width * (5 + 2) / 11 + 2 * TITLE))
+    assert titles(figures[0]) == ["samples", "draws"]
     assert mosaic(figures[0].axes[0])[3:, 9:].tolist() == [[0, 1], [0, 0]]
+
+
+def test_grids_with_fewer_columns_have_images_of_the_same_size(figures: list) -> None:
+    grid_figure({"four": np.zeros((1, 4, 2, 2, 1)), "two": np.zeros((1, 2, 2, 2, 1))}, most_columns=4)
+    figures[0].canvas.draw()
+    wide, narrow = (ax.get_window_extent() for ax in figures[0].axes)
+    assert [wide.x0, wide.width, wide.height] == pytest.approx([narrow.x0, narrow.width, narrow.height])
+    assert [ax.get_xlim() for ax in figures[0].axes] == [(-0.5, 10.5)] * 2  # four images and three gaps
 
 
 def test_curve_panels_share_logarithmic_epochs(figures: list) -> None:
@@ -594,7 +717,7 @@ def test_points_without_classes_or_with_too_many_are_of_one_colour(figures: list
 
 
 def test_images_need_not_be_square(figures: list) -> None:
-    grid_figure(np.zeros((1, 2, 12)), "samples", shape=(4, 3, 1))
+    grid_figure({"samples": as_pictures(np.zeros((1, 2, 12)), (4, 3, 1))})
     assert mosaic(figures[0].axes[0]).shape == (4, 3 + 1 + 3)
     manifold.manifold(np.zeros((1, 12)), "y drawn", (4, 3, 1))
     manifold.class_manifolds(np.zeros((1, 1, 12)), shape=(4, 3, 1))
@@ -607,8 +730,12 @@ def test_a_manifold_is_decoded_row_by_row(figures: list) -> None:
     manifold.manifold(decoded, "y drawn")
     assert titles(figures[0]) == ["y drawn"]
     assert mosaic(figures[0].axes[0])[:2].tolist() == [[0, 0, 0, 1, 1]] * 2
-    manifold.class_manifolds(np.stack([decoded] * 3), columns=2)
-    assert titles(figures[1]) == ["y = 0", "y = 1", "y = 2"] and len(figures[1].axes) == 4
+    manifold.class_manifolds(np.stack([decoded] * 3))
+    assert titles(figures[1]) == ["y = 0", "y = 1", "y = 2"]
+    for ax in figures[1].axes:  # one grid as wide as the page, with every second row
+        assert mosaic(ax).tolist() == [[0, 0, 0, 1, 1]] * 2
+    figures[1].canvas.draw()
+    assert min(ax.get_window_extent().width for ax in figures[1].axes) > 0.95 * style.PAGE_WIDTH * 96
 
 
 def test_the_latent_map_shows_the_grid_and_the_classes_that_are_known(figures: list) -> None:
@@ -639,6 +766,51 @@ def test_clusters_of_a_layer_are_columns_of_at_most_25(figures: list) -> None:
     drawn = np.zeros((30, 2, 4))
     drawn[25] = 255
     layers.clusters_of_layers({"components_y3": drawn}, (2, 2, 1), "layer {}")
-    assert [titles(figures[i]) for i in (0, 1)] == [["layer 3, clusters 1 to 25"], ["layer 3, clusters 26 to 30"]]
+    assert titles(figures[0]) == ["layer 3, clusters 1 to 25", "layer 3, clusters 26 to 30"]
     assert mosaic(figures[0].axes[0]).max() == 0
-    assert mosaic(figures[1].axes[0])[:, :2].tolist() == [[1, 1], [1, 1], [0, 0], [1, 1], [1, 1]]
+    assert mosaic(figures[0].axes[1])[:, :2].tolist() == [[1, 1], [1, 1], [0, 0], [1, 1], [1, 1]]
+
+
+# ---- tails of learning curves
+
+
+def test_a_panel_holds_seeds_their_mean_the_number_and_the_tail() -> None:
+    epochs = np.array([1.0, 2, 5, 10])
+    values = np.array([[50.0, 60, 70, 74], [50.0, 62, 74, 80]])
+    tail = np.array([5.0, 20]), np.array([72.0, 82])
+    with mpl.rc_context():
+        style.use()
+        panels = {
+            "one": TailPanel(epochs, values, 78.0, 90.0, tail),
+            "two": TailPanel(epochs, values, 78.0, 90.0),
+            "three": TailPanel(epochs, values, 78.0, 40.0),
+        }
+        tail_panels(panels, "Accuracy (%)")
+        figure = plt.gcf()
+        figure.canvas.draw()
+        one, two, three, empty = figure.axes
+        assert [ax.get_title(loc="left") for ax in (one, two, three)] == list(panels) and not empty.axison
+        drawn = [np.asarray(line.get_ydata(), dtype=float) for line in one.lines]
+        assert any(np.array_equal(y, values.mean(0)) for y in drawn)
+        assert all(any(np.array_equal(y, of_seed) for y in drawn) for of_seed in values)
+        assert any(np.array_equal(y, tail[1]) for y in drawn) and [90.0, 90.0] in [list(y) for y in drawn]
+        assert len(two.lines) == len(one.lines) - 1
+        assert one.get_xlim()[1] > 20 > two.get_xlim()[1]
+        assert one.get_ylim()[1] > 90 and three.get_ylim()[0] < 40
+        assert [tick.get_text() for tick in one.get_xticklabels()] == ["1", "2", "5", "10", "20"]
+        labels = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert "fitted tail" in labels and "each seed" in labels
+        plt.close(figure)
+
+
+def test_predictions_lie_on_the_diagonal_where_they_came_true() -> None:
+    with mpl.rc_context():
+        style.use()
+        prediction_figure({"digits": [(1.0, 1.0), (2.0, 3.0)], "MNIST": [(4.0, -1.0)]})
+        ax = plt.gca()
+        assert [line.get_label() for line in ax.lines[:2]] == ["digits", "MNIST"]
+        assert ax.lines[0].get_xydata().tolist() == [[1, 1], [2, 3]]
+        diagonal = ax.lines[2].get_xydata()
+        assert np.array_equal(diagonal[:, 0], diagonal[:, 1]) and diagonal.min() == -1 and diagonal.max() == 4
+        plt.gcf().canvas.draw()
+        plt.close()

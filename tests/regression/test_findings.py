@@ -1,0 +1,89 @@
+"""What the page of findings says in its headings still follows from the published records.
+
+The central numbers are worked out once more from the files of the records, by other code.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from genclust.experiments import findings, load
+from genclust.experiments.findings import Finding
+from genclust.experiments.store import published
+
+NAMES = ["accuracy", "points", "chance", "selection", "indicators", "arcs", "control", "nats", "labels", "today"]
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Finding]:
+    return findings.every()
+
+
+def seeds(place: str, profile: str, metric: str) -> list[float]:
+    """A metric of every seed of a row, read from its files."""
+    experiment, row = place.split("/")
+    folder = published().folder / load(experiment).row(row).config(profile).address
+    return [json.loads(path.read_text())["metrics"][metric] for path in sorted(folder.glob("seed-*.json"))]
+
+
+def test_these_are_all(found: dict[str, Finding]) -> None:
+    assert list(found) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_records_bear_the_heading_out(name: str, found: dict[str, Finding]) -> None:
+    assert found[name].holds, found[name].told
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_said_can_be_read(name: str, found: dict[str, Finding]) -> None:
+    """A line has one central number, no paragraph is too long, and nothing is missing or badly signed."""
+    finding = found[name]
+    assert (finding.subject + finding.line).count("**") == 2 and len(finding.line.split()) <= 35
+    assert len(finding.told.split()) <= 120
+    for text in (finding.line, finding.told):
+        assert "nan" not in text and "None" not in text and not re.search(r"(?<![\w.])-\d", text)
+
+
+def test_the_best_of_three_on_mnist(found: dict[str, Finding]) -> None:
+    place = "simple-table1/proposed-mnist"
+    test, validation = (seeds(place, "paper", f"{split}.acc_hungarian") for split in ("test", "validation"))
+    best = [test[max(three, key=lambda seed: validation[seed])] for three in combinations(range(len(test)), 3)]
+    assert f"all have a mean of {np.mean(test):.1f} %" in found["selection"].line
+    assert f"the **best of 3** {np.mean(best):.1f}." in found["selection"].line
+    assert f"{np.mean(best):.1f} ± {np.std(best):.1f} %" in found["selection"].told
+
+
+def test_what_a_divisor_costs(found: dict[str, Finding]) -> None:
+    base, divided = (
+        seeds(place, "quick", "test.log_likelihood")
+        for place in ("cagem-table1/cagem-0-k10", "cagem-protocol/divisor-256")
+    )
+    apart = np.subtract(base, divided)
+    half = 4.302653 * np.std(apart, ddof=1) / np.sqrt(3)  # Student's t with two degrees of freedom
+    expected = f"**{apart.mean():.2f} [{apart.mean() - half:.2f}, {apart.mean() + half:.2f}] nats**"
+    assert expected in found["nats"].line
+
+
+def test_what_other_points_do_on_usps(found: dict[str, Finding]) -> None:
+    place = "baselines/kmeans-usps"
+    apart = np.mean(seeds(place, "paper", "all.acc_hungarian")) - np.mean(seeds(place, "paper", "test.acc_hungarian"))
+    assert found["points"].drawn["same fit, all points scored"]["USPS"][0] == pytest.approx(apart)
+
+
+def test_how_many_seeds_find_the_arcs(found: dict[str, Finding]) -> None:
+    indices = seeds("gmvae-figure2/eta1-alpha2", "paper", "test.ari")
+    assert found["arcs"].subject == f"**{sum(index >= 95 for index in indices)} of {len(indices)}** seeds of GMVAE"
+
+
+def test_what_simple_methods_lead_by(found: dict[str, Finding]) -> None:
+    simple, deep = (
+        np.mean(seeds(f"{place}-usps", "paper", "test.acc_hungarian"))
+        for place in ("baselines/umap-gmm", "simple-table1/proposed")
+    )
+    assert f"**UMAP + GMM {simple - deep:.1f} above on USPS**" in found["today"].line

@@ -1,0 +1,97 @@
+"""Own records beside the published ones."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+from typer.testing import CliRunner
+
+from genclust.cli import app
+from genclust.experiments import declaration, moves
+from genclust.experiments.store import Store, StoreError, published
+from genclust.experiments.verdicts import published_records
+
+ROW = declaration.load("gmvae-figure2").row("eta1-alpha2")
+_, KNOWN = published_records(ROW)
+
+
+def store_of(folder, shift: float, seeds: int, metric: str = "test.ari") -> Store:
+    """The published records of a row, with a metric that moved by ``shift``."""
+    store = Store(folder)
+    for record in KNOWN[:seeds]:
+        store.write(replace(record, metrics=record.metrics | {metric: record.metrics[metric] + shift}), {})
+    return store
+
+
+def only(found: list[moves.Move], metric: str = "test.ari") -> moves.Move:
+    (move,) = [move for move in found if move.metric == metric]
+    return move
+
+
+def test_the_same_records_do_not_move(tmp_path):
+    found = moves.compare(store_of(tmp_path, 0.0, 10))
+    assert not any(move.moved for move in found) and only(found).difference == 0
+    assert only(found).row == "gmvae-figure2/eta1-alpha2, paper" and only(found).seeds == (10, 10)
+
+
+def test_the_tolerance_is_welchs_interval_over_all_lines(tmp_path):
+    """Checked against the formula: t at 1 - 0.05 / (2 · lines), with Welch's degrees of freedom."""
+    found = moves.compare(store_of(tmp_path, -60.0, 5))
+    old = np.array([record.metrics["test.ari"] for record in KNOWN])
+    new = old[:5] - 60
+    a, b = old.var(ddof=1) / len(old), new.var(ddof=1) / len(new)
+    freedom = (a + b) ** 2 / (a**2 / (len(old) - 1) + b**2 / (len(new) - 1))
+    expected = stats.t.ppf(1 - 0.025 / len(found), freedom) * (a + b) ** 0.5
+    assert only(found).tolerance == pytest.approx(expected, rel=1e-9)
+    assert only(found).moved == (abs(new.mean() - old.mean()) > expected)
+    assert only(found).difference == pytest.approx(new.mean() - old.mean())
+
+
+def test_one_seed_is_held_against_the_spread_of_the_published(tmp_path):
+    found = moves.compare(store_of(tmp_path, 0.0, 1))
+    old = np.array([record.metrics["test.ari"] for record in KNOWN])
+    expected = stats.t.ppf(1 - 0.025 / len(found), 9) * old.std(ddof=1) * (1 + 1 / 10) ** 0.5
+    assert only(found).tolerance == pytest.approx(expected) and not only(found).moved
+
+
+def test_a_number_far_off_moves_and_the_command_says_so(tmp_path):
+    store_of(tmp_path, -75.0, 10)
+    result = CliRunner().invoke(app, ["compare", str(tmp_path), "--json"])
+    assert result.exit_code == 1
+    moved = [line for line in json.loads(result.stdout) if line["moved"]]
+    assert [(line["metric"], line["difference"]) for line in moved] == [("test.ari", pytest.approx(-75))]
+    shown = CliRunner().invoke(app, ["compare", str(tmp_path), "gmvae-figure2"], env={"COLUMNS": "200"})
+    assert shown.exit_code == 1 and "numbers moved: they differ by more than seeds" in " ".join(shown.stdout.split())
+
+
+def test_what_cannot_be_compared(tmp_path):
+    with pytest.raises(StoreError, match="holds no record of a published row"):
+        moves.compare(Store(tmp_path))
+    with pytest.raises(StoreError, match="holds no record of a published row"):
+        moves.compare(store_of(tmp_path / "a", 0.0, 2), ["vlac-sweep"])
+    for arguments, said in (([tmp_path / "none"], "There is no store"), ([tmp_path / "a", "vlac"], "no experiment")):
+        result = CliRunner().invoke(app, ["compare", *map(str, arguments)])
+        assert result.exit_code == 2 and said in result.stderr and len(result.stderr.strip().splitlines()) == 1
+
+
+def test_a_single_seed_on_both_sides_has_the_declared_tolerance_or_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(moves, "published", lambda: store_of(tmp_path / "known", 0.0, 1))
+    found = moves.compare(store_of(tmp_path / "own", 3.0, 1))
+    declared = {reported.metric: reported.tolerance for reported in ROW.reported}
+    assert only(found).tolerance == declared["test.ari"]
+    assert only(found).moved == (declared["test.ari"] is not None and declared["test.ari"] < 3)
+
+
+def test_verdicts_that_differ_are_a_table():
+    line = {"row": "a/b", "metric": "test.ari", "name": "ARI", "measured_mean": 1.0, "verdict": "partly"}
+    other = line | {"measured_mean": 2.5, "verdict": "reproduced"}
+    assert moves.between([line], [line]) == []
+    found = moves.between([line, line | {"row": "a/c"}], [other])
+    assert [(move.old, move.new, move.difference) for move in found] == [
+        (1.0, 2.5, 1.5), ("partly", "reproduced", None), ("there", "not there", None),
+    ]  # fmt: skip
+    text = moves.table(found).to_string(index=False)
+    assert "+1.50" in text and "moved" in text and "not there" in text
+    assert published().folder.name == "results"

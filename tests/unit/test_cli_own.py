@@ -1,0 +1,323 @@
+"""``genclust fit``, ``assign``, ``sample`` and ``card`` as a newcomer meets them, on files of a few rows."""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from io import StringIO
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from estimators.tiny import blobs, rows, tiny
+from PIL import Image
+from sklearn.cluster import KMeans
+from sklearn.datasets import load_digits
+from sklearn.metrics import adjusted_rand_score
+from typer.testing import CliRunner, Result
+
+from genclust.cli import app
+from genclust.estimators import load, report
+
+COLUMNS = ["height", "weight", "age", "income"]
+SMALL = [f"--set={one}" for one in ("hidden=[8,4]", "feature_dim=4", "latent_dim=2", "batch_size=40")]
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
+
+
+def done(*arguments: object) -> Result:
+    result = invoke(*arguments)
+    assert result.exit_code == 0, result.stderr
+    assert str(Path(load.__code__.co_filename).parents[2]) not in result.stderr, "the path of a warning"
+    return result
+
+
+def refused(*arguments: object) -> str:
+    """The one sentence with which a command is refused."""
+    result = invoke(*arguments)
+    assert result.exit_code == 1 and result.stdout == ""
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith("genclust: ") and line[-1] in ".?" and ".." not in line.replace("…", "")
+    return line
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of three groups, and a folder of digits, with a model of each."""
+    folder = tmp_path_factory.mktemp("mine")
+    X, y = blobs(120, d=4)
+    frame = pd.DataFrame(10 * X + 3, columns=COLUMNS).assign(group=np.array(["a", "b", "c"])[y])
+    frame.to_csv(folder / "mine.csv", index=False)
+    (folder / "digits").mkdir()
+    for i, image in enumerate(load_digits().images[:40]):
+        Image.fromarray((image * 255 / 16).astype(np.uint8)).save(folder / "digits" / f"{i:03}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fitted(folder: Path) -> Result:
+    options = ("--labels", "group", "--clusters", 3, "--epochs", 60, "--quiet", *SMALL, "--set=learning_rate=0.01")
+    return done("fit", folder / "mine.csv", "--out", folder / "model", *options)
+
+
+@pytest.fixture(scope="module")
+def of_images(folder: Path) -> Result:
+    options = ("--clusters", 2, "--seeds", 1, "--epochs", 2, "--quiet", *SMALL)
+    return done("fit", folder / "digits", "--out", folder / "images", *options)
+
+
+# ---- fit
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_the_report_says_what_its_numbers_mean(fitted: Result, folder: Path) -> None:
+    said, model = flat(fitted.stdout), load(folder / "model")
+    assert "Fitted GumbelClustering on 120 rows of 4 values, 60 epochs" in said
+    assert "comparable only between fits of the same rows with the same likelihood" in said
+    agree = report.seeds_agree(model)
+    assert len(agree) == 3
+    assert f"Agreement between seeds: {agree.mean():.2f}, so {report.agreement_in_words(agree.mean())}" in said
+    assert f"of each seed with the others {', '.join(f'{a:.2f}' for a in agree)})" in said
+    assert "low, it is not one" in said and "typical row" in said
+    for file in ("clusters.csv", "clusters.png", "card.md", "estimator.json"):
+        assert (folder / "model" / file).stat().st_size > 100
+    known = json.loads((folder / "model" / "estimator.json").read_text())["clusters"]
+    assert known["agreement"] == pytest.approx(agree.mean(), abs=1e-3)
+
+
+def test_k_means_stands_beside_the_model(fitted: Result, folder: Path) -> None:
+    frame = pd.read_csv(folder / "mine.csv")
+    x = frame[COLUMNS].to_numpy(np.float32)
+    simple = KMeans(3, n_init=10, random_state=0).fit_predict((x - x.mean(0)) / x.std(0))
+    assert adjusted_rand_score(simple, frame.group) == 1  # three blobs are easy
+    found = pd.read_csv(folder / "model" / "clusters.csv").cluster
+    said = flat(fitted.stdout)
+    assert f"adjusted Rand index of its clusters and the model's {adjusted_rand_score(simple, found):.2f}" in said
+    of_model, of_simple = re.findall(r"ainst the labels: .*?adjusted Rand index: ([-\d.]+) %", said)
+    assert of_simple == "100.0" and float(of_model) == pytest.approx(
+        100 * adjusted_rand_score(found, frame.group), abs=0.06
+    )
+
+
+def test_the_words_for_agreement_change_where_the_report_says_so() -> None:
+    words = [report.agreement_in_words(value) for value in (0.49, 0.51, 0.79, 0.81)]
+    assert "disagree" in words[0] and words[1] == words[2] and "in part" in words[1] and "mostly agree" in words[3]
+
+
+def test_seeds_that_all_found_one_cluster_do_not_count_as_agreeing() -> None:
+    model = SimpleNamespace(all_labels_=np.array([[3] * 6, [0] * 6]))
+    assert "found nothing" in report.seeds_in_words(model)
+    model.all_labels_[1] = [0, 0, 0, 1, 1, 1]
+    assert report.seeds_in_words(model) == report.agreement_in_words(0)
+
+
+def test_images_are_called_images(of_images: Result, folder: Path) -> None:
+    assert "Fitted GumbelClustering on 40 images of 8 × 8, 2 epochs" in flat(of_images.stdout)
+    assert "typical image" in of_images.stdout and "typical row" not in of_images.stdout
+    assert "Fitted on 40 images of 8 × 8, for 2 epochs, with 1 seed." in done("card", folder / "images").stdout
+    assert "one seed cannot tell" in of_images.stdout
+
+
+def test_a_model_that_generates_nothing_is_fitted_and_not_sampled_from(folder: Path) -> None:
+    small = ("--clusters", 2, "--seeds", 2, "--epochs", 3, "--quiet", "--set=hidden=[8]", "--set=subclusters=4")
+    fitted = done("fit", folder / "digits", "--model", "split-merge", "--out", folder / "merged", *small)
+    assert "Information that the clusters of pairs share on held-out rows: " in flat(fitted.stdout)
+    assert (folder / "merged" / "clusters.png").stat().st_size > 1000
+    told = refused("sample", folder / "merged")
+    assert told == "genclust: SplitMerge does not generate data, so there is nothing to sample."
+
+
+def test_numbers_of_clusters_are_compared_on_the_same_rows(folder: Path) -> None:
+    options = ("--labels", "group", "--epochs", 2, "--seeds", 2, "--quiet", *SMALL)
+    result = done("fit", folder / "mine.csv", "--clusters", "2-3,5", "--out", folder / "several", *options)
+    frame = pd.read_csv(folder / "mine.csv")
+    lines = {line[0]: line for line in map(str.split, result.stdout.splitlines()) if line and line[0].isdigit()}
+    assert list(lines) == ["2", "3", "5"]
+    for K, line in lines.items():
+        model = load(folder / "several" / K)
+        sizes = model.cluster_sizes_[model.cluster_sizes_ > 0]
+        expected = [f"{report.seeds_agree(model).mean():.2f}", f"{model.bound_:.2f}", str(len(sizes)), str(sizes.min())]
+        ari = 100 * adjusted_rand_score(frame.group, model.labels_)
+        assert line[1:-1] == [*expected, f"{report.mean_probability(model):.2f}"] and line[-1] == f"{ari:.1f}"
+        assert model.n_clusters == int(K) and (folder / "several" / K / "clusters.png").is_file()
+        mean = pd.read_csv(folder / "several" / K / "clusters.csv").probability.mean()
+        assert report.mean_probability(model) == pytest.approx(mean, abs=1e-3)
+    assert "the agreement is the better guide, a hint and no proof, and not the bound" in flat(result.stdout)
+
+
+@pytest.mark.parametrize("clusters", ["ten", "8-3", "3,", "-2", "3-4-5", "2.5"])
+def test_what_is_no_number_of_clusters(folder: Path, clusters: str) -> None:
+    said = refused("fit", folder / "mine.csv", f"--clusters={clusters}", "--out", folder / "none")
+    assert said == f"genclust: --clusters takes a number, or several such as 3-8 or 3,5,7, not '{clusters}'."
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--clusters=121"], "--clusters 121 is more than the 120 rows of FILE; a cluster should hold many rows."),
+        (["--clusters=3-121"], "--clusters 121 is more than the 120 rows of FILE; a cluster should hold many rows."),
+        (["--clusters=0"], "--clusters must lie between 1 and 10000, not 0."),
+        (["--seeds=0"], "--seeds must lie between 1 and 10000, not 0."),
+        (["--set=w_gaussian=-1"], "w_gaussian must lie between 0 and 1e+06, not -1."),
+        (["--set=w_gausian=1"], "There is no parameter of gumbel named 'w_gausian'; did you mean 'w_gaussian'?"),
+        (
+            ["--model=kmeans"],
+            "There is no model 'kmeans'; valid are cagem, gmvae, gumbel, iwae, lvae, split-merge, vae, vlac.",
+        ),
+    ],
+)
+def test_mistakes_are_told_in_the_words_of_the_command_line(folder: Path, options: list[str], said: str) -> None:
+    path = folder / "mine.csv"
+    told = refused("fit", path, "--labels", "group", "--out", folder / "none", "--quiet", *options)
+    assert told == f"genclust: {said.replace('FILE', str(path))}"
+    assert not (folder / "none").exists()
+
+
+def test_what_to_be_wary_of(folder: Path) -> None:
+    frame = pd.read_csv(folder / "mine.csv").drop(columns="group").assign(id=range(120))
+    frame.loc[7, "income"] = 1e6
+    frame.to_csv(folder / "odd.csv", index=False)
+    options = ("--clusters", 13, "--seeds", 1, "--epochs", 3, "--quiet", *SMALL, "--set=learning_rate=0.02")
+    said = done("fit", folder / "odd.csv", "--out", folder / "odd", *options).stderr
+    assert "The column 'id' has another number in every row, and so probably no feature" in said
+    assert "13 clusters of 120 rows would hold few rows each" in said
+    assert "The column 'income' has values beyond 20 robust standard deviations, which squeeze" in said
+    assert "The style is unused" in said
+
+
+def test_a_sound_fit_is_warned_of_nothing(fitted: Result) -> None:
+    assert not re.search("column|few rows", fitted.stderr)
+
+
+def test_a_style_that_holds_nothing_is_told() -> None:
+    model = tiny("GumbelClustering", w_gaussian=7.0).fit(rows(60))
+    for held, unused in ((0.01, True), (0.3, False)):
+        model.history_ = [{"bound": -3.0, "kl_z": held}] * 20
+        said = report.cautions(model)
+        assert bool(said) is unused
+    model.history_ = [{"bound": -3.0, "kl_z": 0.01}] * 20
+    (said,) = report.cautions(model)
+    assert "style is unused" in said and "lower w_gaussian, which is 7" in said
+
+
+def test_a_bound_that_still_rises_is_told_from_one_that_shakes() -> None:
+    def history(bounds: np.ndarray) -> list[dict[str, float]]:
+        return [{"bound": float(bound)} for bound in bounds]
+
+    noise = np.random.default_rng(0).normal(0, 0.3, 200)
+    still = report.still_rising
+    assert still(history(np.linspace(-50, -10, 200))) == pytest.approx(40 * 19 / 199)
+    assert still(history(np.linspace(-50, -10, 200) + noise)) > 2
+    assert still(history(-10 - 40 * np.exp(-np.arange(200) / 10))) == 0
+    assert still(history(-10 + noise)) == still(history(np.linspace(-10, -50, 200))) == still(history([-5])) == 0
+    assert still(history([-9, -5])) == pytest.approx(4)
+
+
+def test_outliers_are_those_beyond_twenty_robust_deviations() -> None:
+    model = tiny("GMVAE").fit(blobs(200)[0] * 5 - 2)
+    X = np.random.default_rng(0).normal(0, 3, (1000, 5))
+    X[4, 1], X[5, 2], X[6, 3] = 30, 75, -75
+    X[:, 4] = np.arange(1000) == 3  # mostly equal
+    assert report.columns_with_outliers(model, X) == ["2", "3"]
+    assert report.columns_with_outliers(model, pd.DataFrame(X, columns=list("abcde"))) == ["c", "d"]
+
+
+# ---- assign
+
+
+def assigned(folder: Path, frame: pd.DataFrame, *options: str, header: bool = True) -> tuple[list[int], str]:
+    frame.to_csv(folder / "new.csv", index=False, header=header)
+    result = done("assign", folder / "model", folder / "new.csv", *options)
+    return pd.read_csv(StringIO(result.stdout)).cluster.tolist(), result.stderr
+
+
+def test_columns_are_known_by_name(fitted: Result, folder: Path) -> None:
+    frame = pd.read_csv(folder / "mine.csv")
+    expected = pd.read_csv(folder / "model" / "clusters.csv").cluster.tolist()
+    assert len(set(expected)) > 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert assigned(folder, frame[COLUMNS]) == (expected, "")
+        assert assigned(folder, frame[COLUMNS[::-1]]) == (expected, "")
+    more = frame[["group", *COLUMNS[::-1]]].assign(size=3)
+    clusters, said = assigned(folder, more)
+    assert clusters == expected and said.count("\n") == 1
+    assert said.endswith("new.csv, as the model does not know them: 'group', 'size'.\n")
+    clusters, said = assigned(folder, more, "--labels", "group")
+    assert clusters == expected and "'size'." in said and "'group'" not in said and "Against the labels" in said
+    clusters, said = assigned(folder, frame[COLUMNS], header=False)
+    assert clusters == expected and said.endswith(
+        "does not name its columns; they are taken in the order of the model's.\n"
+    )
+
+
+def test_columns_that_are_missing(fitted: Result, folder: Path) -> None:
+    frame = pd.read_csv(folder / "mine.csv")[COLUMNS]
+    path = folder / "new.csv"
+    for lacking, said in ((["age"], "column 'age'"), (["age", "income"], "columns 'age', 'income'")):
+        frame.drop(columns=lacking).to_csv(path, index=False)
+        assert refused("assign", folder / "model", path) == f"genclust: {path} lacks the {said} of the model."
+    frame.set_axis(list("abcd"), axis=1).to_csv(path, index=False)
+    assert "has none of the model's columns 'height', 'weight', 'age', 'income', but 'a'," in refused(
+        "assign", folder / "model", path
+    )
+    frame.iloc[:, :3].to_csv(path, index=False, header=False)
+    said = refused("assign", folder / "model", path)
+    assert "expects a table of 4 columns ('height', 'weight', 'age', 'income'), but" in said
+    assert said.endswith("new.csv is a table of 3 columns.")
+
+
+def test_tables_and_images_are_told_apart(fitted: Result, of_images: Result, folder: Path) -> None:
+    said = refused("assign", folder / "images", folder / "mine.csv", "--labels", "group")
+    assert said == f"genclust: The model expects images of 8 × 8, but {folder / 'mine.csv'} is a table of 4 columns."
+    said = refused("assign", folder / "model", folder / "digits")
+    assert said.endswith(f"'income'), but {folder / 'digits'} holds images of 8 × 8.")
+    (folder / "large").mkdir()
+    Image.fromarray(np.zeros((9, 7), np.uint8)).save(folder / "large" / "a.png")
+    assert "expects images of 8 × 8, but" in refused("assign", folder / "images", folder / "large")
+    assert len(done("assign", folder / "images", folder / "digits").stdout.splitlines()) == 41
+
+
+def test_paths_that_are_wrong(fitted: Result, folder: Path) -> None:
+    assert refused("assign", folder / "modle", folder / "mine.csv").endswith("modle; did you mean 'model'?")
+    assert refused("assign", folder / "model", folder / "mien.csv").endswith("mien.csv; did you mean 'mine.csv'?")
+    assert refused("fit", folder / "mine.csv", "--out", folder / "model").endswith(
+        "give another folder to --out, or delete it."
+    )
+
+
+# ---- sample and card
+
+
+def test_what_is_left_of_the_last_row_of_samples_is_white(of_images: Result, folder: Path, monkeypatch) -> None:
+    monkeypatch.chdir(folder)
+    done("sample", "images", "--n", 12, "--png")
+    pixels = np.asarray(Image.open("samples.png").convert("L"))
+    height, width = pixels.shape
+    assert (pixels[height * 5 // 8 :, width * 5 // 8 :] == 255).all() and pixels[: height // 2].min() < 100
+
+
+def test_samples_of_a_table_are_called_means(fitted: Result, folder: Path) -> None:
+    result = done("sample", folder / "model", "--n", 5)
+    assert list(pd.read_csv(StringIO(result.stdout))) == COLUMNS and "means of the decoder" in result.stderr
+
+
+def test_published_models_are_listed_with_what_they_are() -> None:
+    (line,) = (line for line in done("card").stdout.splitlines() if "simple-table1/proposed-usps" in line)
+    for known in ("USPS", "16 × 16", " 10 ", "accuracy, one-to-one, test (%): 73.39"):
+        assert known in line
+
+
+def test_help_is_plain() -> None:
+    for command in ("fit", "assign", "sample", "card"):
+        said = flat(done(command, "--help").stdout)
+        assert "bool" not in said and "``" not in said and "drawn from" not in said
+    assert "samples.png in this folder" in flat(re.sub("[│╭╰─]", " ", done("sample", "--help").stdout))

@@ -15,7 +15,7 @@ from benchmarks.estimators import estimators
 from benchmarks.kernel_cases import Case, cases
 from benchmarks.machine import quiet
 from benchmarks.models import VAE
-from benchmarks.networks import networks
+from benchmarks.networks import networks, products
 from benchmarks.runs import Result, Setup, step
 from benchmarks.steps import classes, cost, precision, profile, roofline
 from benchmarks.timing import Variant, repeat
@@ -101,6 +101,11 @@ def paper_networks(setup: Setup) -> Result:
     return networks(setup.rounds, setup.precisions, setup.smoke)
 
 
+def paper_products(setup: Setup) -> Result:
+    """Floating-point operations per training step of the papers' own models, see :mod:`benchmarks.networks`."""
+    return products(setup.smoke)
+
+
 CPU: dict[str, Callable[[Setup], Result]] = {
     "throughput": throughput,
     "replicas": replicas,
@@ -112,6 +117,7 @@ CPU: dict[str, Callable[[Setup], Result]] = {
     "likelihood": likelihood,
     "cost": cost,
     "networks": paper_networks,
+    "products": paper_products,
     "estimators": estimators,
     "errors": errors,
     "unhelpful": unhelpful,

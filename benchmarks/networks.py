@@ -1,4 +1,7 @@
-"""Benchmark of the networks that rows train at profile ``paper``: seconds per step, and the share of products."""
+"""Benchmark of the networks that rows train at profile ``paper``: seconds per step, and the share of products.
+
+Products alone are counted for every row of a paper's own model, and their number depends on no machine.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from benchmarks.timing import compare, repeat
 from genclust.experiments import declaration
 from genclust.experiments.configuration import training_settings
 from genclust.experiments.training_run import build
+from genclust.experiments.verdicts import is_own
+from genclust.settings import merge
 from genclust.training.loop import Training
 
 #: One row of each kind of network, and changed settings that are measured beside its own.
@@ -32,7 +37,10 @@ ROWS: dict[str, dict[str, dict[str, Any]]] = {
     "vlac-table1/gm-dgm": {},
 }
 #: Number of values of an example of each data set.
-DIMENSIONS = {"mnist": 28 * 28, "svhn": 32 * 32 * 3}
+DIMENSIONS = {
+    **{"mnist": 28 * 28, "omniglot": 28 * 28, "usps": 16 * 16, "rcv1_10k": 2000, "arcs": 2, "arcs_5000": 2},
+    **dict.fromkeys(("svhn", "svhn_10k", "house_numbers", "coloured_mnist"), 32 * 32 * 3),
+}
 
 
 def networks(rounds: int, precisions: tuple[str, ...], smoke: bool) -> dict[str, Any]:
@@ -68,11 +76,7 @@ def _row(row: str, rounds: int, precisions: tuple[str, ...], rates: Mapping[str,
     for what, settings in {"": {}, **ROWS[row]}.items():
         for precision in precisions:
             trainings[", ".join(filter(None, (precision, what)))] = _training(row, precision, settings)
-    flop = {}
-    for name, training in trainings.items():
-        with FlopCounterMode(display=False) as counter:
-            training._one_step()
-        flop[name] = counter.get_total_flops()
+    flop = {name: _counted(training) for name, training in trainings.items()}
 
     def a_step(training: Training) -> float:
         training._one_step()
@@ -91,10 +95,42 @@ def _row(row: str, rounds: int, precisions: tuple[str, ...], rates: Mapping[str,
     return {"variants": variants, "batch": next(iter(trainings.values())).settings.batch_size}
 
 
+def products(smoke: bool) -> dict[str, float]:
+    """Floating-point operations of the products in a training step of one seed at profile ``paper``, by row.
+
+    They are counted in batches of two and of four examples: all but those of labelled examples grow with the batch.
+    """
+    return {row: step_products(row) for row in (own_rows()[:1] if smoke else own_rows())}
+
+
+def own_rows() -> list[str]:
+    """Rows of the papers' own models that have a reported number and runs of their own, as ``experiment/row``."""
+    return [
+        f"{row.experiment}/{row.name}"
+        for experiment in map(declaration.load, declaration.names())
+        for row in experiment.runnable
+        if is_own(experiment, row) and row.reported and not row.run_of and "paper" in row.profiles
+    ]
+
+
+def step_products(row: str) -> float:
+    """Floating-point operations of the products in a training step of one seed of a row at profile ``paper``."""
+    two, four = (_counted(_training(row, "float32", {"training": {"batch_size": n}})) for n in (2, 4))
+    experiment, _, name = row.partition("/")
+    batch = declaration.load(experiment).row(name).config("paper").training["batch_size"]
+    return two + (batch - 2) * (four - two) / 2
+
+
+def _counted(training: Training) -> int:
+    with FlopCounterMode(display=False) as counter:
+        training._one_step()
+    return counter.get_total_flops()
+
+
 def _training(row: str, precision: str, settings: Mapping[str, Any]) -> Training:
     """Training of one seed of the row before its first step, on noise instead of its data, which takes as long."""
     experiment, _, name = row.partition("/")
-    overrides = {**settings, "training": {"precision": precision}}
+    overrides = merge(settings, {"training": {"precision": precision}})
     config = declaration.load(experiment).row(name).config("paper", overrides)
     generator = torch.Generator().manual_seed(0)
     n, d = 2 * config.training["batch_size"], DIMENSIONS[config.data["name"]]

@@ -9,11 +9,8 @@ import contextlib
 import importlib.util
 import io
 import logging
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from importlib.machinery import ModuleSpec
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -24,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from benchmarks.machine import version_of
 from benchmarks.timing import Variant
+from genclust.baselines import clustpy
 
 PEERS = ("pythae", "clustpy")
 
@@ -179,50 +177,15 @@ def pythae_likelihood(images: Tensor, samples: int) -> Variant:
 # ---- ClustPy
 
 
-def _stand_in_for_torchvision() -> None:
-    """Insert empty modules with which ClustPy can be imported where torchvision is not installed.
-
-    ClustPy imports torchvision for its data loaders and for pretrained image networks; fully connected VaDE uses
-    neither. The stand-in has the names that importing asks for and nothing behind them, and lives in this process
-    only.
-    """
-    try:
-        import torchvision  # noqa: F401
-    except (ImportError, RuntimeError):  # a torchvision built for another torch fails with RuntimeError
-        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
-            del sys.modules[name]
-        names: dict[str, tuple[str, ...]] = {
-            "torchvision": (),
-            "torchvision.datasets": ("VisionDataset",),
-            "torchvision.transforms": (),
-            "torchvision.models": (),
-            "torchvision.models._api": ("Weights", "WeightsEnum"),
-        }
-        for name, classes in names.items():
-            module = ModuleType(name)
-            module.__spec__ = ModuleSpec(name, None, is_package=True)
-            module.__path__ = []
-            for attribute in classes:
-                setattr(module, attribute, type(attribute, (), {}))
-            sys.modules[name] = module
-            parent, _, child = name.rpartition(".")
-            if parent:
-                setattr(sys.modules[parent], child, module)
-
-
 def clustpy_vade(images: Tensor, batch: int) -> Variant:
     """Epoch of ClustPy's own fitting loop of VaDE after its initialisation, over its own data loader."""
     if importlib.util.find_spec("clustpy") is None:
         raise NotInstalled("ClustPy is not installed; make bench installs it into .venv-bench")
-    _stand_in_for_torchvision()
-    with _silent():
-        from clustpy.deep import get_dataloader
-        from clustpy.deep.vade import _VaDE_Module, _VaDE_VAE
-
-        network = _VaDE_VAE([784, 500, 500, 2000, 10])
+    deep = clustpy.deep()
+    network = deep.vade._VaDE_VAE([784, 500, 500, 2000, 10])
     network.fitted = True  # past the pretraining
-    mixture = _VaDE_Module(n_clusters=10, embedding_size=10)
-    loader = get_dataloader(_as_float(images), batch, True)
+    mixture = deep.vade._VaDE_Module(n_clusters=10, embedding_size=10)
+    loader = deep.get_dataloader(_as_float(images), batch, True)
     optimiser = torch.optim.Adam([*network.parameters(), *mixture.parameters()], lr=1e-4)
     criterion: Callable[..., Tensor] = nn.BCELoss(reduction="sum")
 

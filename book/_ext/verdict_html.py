@@ -8,7 +8,7 @@ from html import escape
 from itertools import groupby
 from typing import Any
 
-from genclust.experiments.claims import bound as required
+from genclust.experiments.claims import in_words
 from genclust.experiments.papers import dataset_title, papers
 from genclust.experiments.verdicts import remark
 from genclust.metrics import named
@@ -46,7 +46,7 @@ def verdict_table(title: str, rows: list[dict[str, Any]], with_paper: bool = Fal
     for of_row, row in shown:
         about = {
             "paper": text(row, "paper"),
-            "data": text(row, "dataset"),
+            "data": dataset_title(text(row, "dataset")),
             "verdict": text(row, "verdict"),
             "profile": text(row, "profile") or "none",
         }
@@ -147,26 +147,15 @@ def claims_table(found: Iterable[Any], with_anchors: bool) -> str:
 
 
 def grounds(evidence: Sequence[Any]) -> str:
-    """By which profiles a claim was judged, and on which data where these are not the paper's."""
-    profiles = [part.profile for part in evidence if part.profile]
+    """By which profiles a claim was judged, and on which data where these are not the paper's; or that none was run."""
+    profiles = [part.profile for part in evidence if part.profile] or ["nothing was run alike yet"]
     data = [f"on {dataset_title(part.stand_in)}" for part in evidence if part.stand_in]
     return ", ".join(dict.fromkeys([*profiles, *data]))
 
 
 def evidence_in_words(part: Any) -> str:
     """A condition of a claim with what was measured for it, as one line of HTML."""
-    rows = part.row.label if part.over is None else f"{part.row.label} over {part.over.label}"
-    metric = named(part.condition.metric)
-    what = f"{escape(rows)}: {escape(metric.title)}"
-    wanted = f"wanted {escape(required(part.condition))}"
-    if part.measured is None:
-        return f"{what}: not run; {wanted}"
-    digits = metric.decimals
-    value = f"{part.measured.mean:.{digits}f}"
-    if part.measured.interval:
-        low, high = part.measured.interval
-        value += f" [{low:.{digits}f}, {high:.{digits}f}]"
-    value = value.replace("-", "−")
-    data = f", on {escape(dataset_title(part.stand_in))}" if part.stand_in else ""
-    unit = f" {metric.unit}" if metric.unit else ""
-    return f'{what} <span class="number">{value}</span>{unit}, {wanted} <small>({part.profile}{data})</small>'
+    what, value, wanted, runs = map(escape, in_words(part))
+    if not runs:
+        return f"{what} {value}, {wanted}"
+    return f'{what} <span class="number">{value}</span>, {wanted} <small>({runs})</small>'

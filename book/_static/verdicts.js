@@ -1,9 +1,11 @@
 // Sorting, filtering and searching of the table of all verdicts. Without scripts the table is whole, and this is absent.
 // The address keeps what is asked for, as in #paper=gmvae&search=best; any other fragment is the place of a row.
+// On a phone the list begins with what was measured: a card for each row that was not run would be all that one sees.
 "use strict";
 
 (() => {
   const KINDS = { paper: "Paper", data: "Data", verdict: "Verdict", profile: "Profile" };
+  const MEASURED = "measured"; // a choice among the verdicts: all except "not run"
 
   function prepare(box) {
     if (box.dataset.prepared) return; // Jupyter Book adds every script twice
@@ -20,6 +22,7 @@
       select.name = kind;
       select.add(new Option("all", ""));
       const texts = new Map(rows.map((row) => [row.dataset[kind], shown(row, kind)]));
+      if (kind === "verdict") select.add(new Option("all that were measured", MEASURED));
       texts.forEach((text, value) => select.add(new Option(text, value)));
       controls.append(labelled(title, select));
       return select;
@@ -37,7 +40,7 @@
       let visible = 0;
       for (const row of rows) {
         const text = row.textContent.toLowerCase();
-        const fits = selects.every((select) => !select.value || row.dataset[select.name] === select.value);
+        const fits = selects.every(({ name, value }) => suits(row, name, value));
         row.hidden = !(fits && words.every((word) => text.includes(word)));
         visible += !row.hidden;
       }
@@ -50,7 +53,9 @@
     });
 
     function follow() {
-      const asked = new URLSearchParams(location.hash.includes("=") ? location.hash.slice(1) : "");
+      const narrow = matchMedia("(max-width: 640px)").matches;
+      const begin = narrow ? `verdict=${MEASURED}` : "";
+      const asked = new URLSearchParams(location.hash.includes("=") ? location.hash.slice(1) : begin);
       for (const control of [...selects, search]) {
         control.value = asked.get(control.name) ?? "";
         if (control.selectedIndex === -1) control.value = ""; // the address asks for what there is not
@@ -64,6 +69,11 @@
     addEventListener("hashchange", follow);
   }
 
+  function suits(row, kind, value) {
+    if (kind === "verdict" && value === MEASURED) return row.dataset.verdict !== "not run";
+    return !value || row.dataset[kind] === value;
+  }
+
   function labelled(title, control) {
     const label = document.createElement("label");
     label.append(`${title} `, control);
@@ -72,7 +82,6 @@
 
   function shown(row, kind) {
     if (kind === "paper") return row.querySelector('[data-label="Row"] small').textContent.split(", ")[0];
-    if (kind === "data") return row.dataset.data.replaceAll("_", " ");
     return row.dataset[kind];
   }
 

@@ -16,6 +16,7 @@ import typer
 import yaml
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from genclust import __version__, cli_book, cli_data, cli_own
@@ -25,7 +26,7 @@ from genclust.experiments import declaration, execution, papers, planning, publi
 from genclust.experiments import moves as moving
 from genclust.experiments import schema as declaration_schema
 from genclust.experiments import status as running
-from genclust.experiments.claims import judged_claims
+from genclust.experiments.claims import in_words, judged_claims
 from genclust.experiments.naming import profile_of
 from genclust.experiments.unlabelled import confidence, held_out_bound, sizes
 from genclust.experiments.verdicts import (
@@ -399,10 +400,15 @@ def verdicts(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")
 
 
 @app.command()
-def claims(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def claims(
+    paper: Annotated[str | None, typer.Argument(help="Only this paper's claims, each with its conditions.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """Judge what the papers claim in words by the published records."""
     with one_sentence():
-        judged = judged_claims()
+        if paper:
+            papers.paper(paper)  # or a sentence that names the nearest
+        judged = judged_claims(paper)
         if as_json:
             print(json.dumps([one.as_plain() for one in judged], indent=1))
             return
@@ -410,6 +416,9 @@ def claims(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         for one in judged:
             runs = dict.fromkeys(part.profile for part in one.evidence if part.profile)
             table.add_row(one.paper, one.claim.text, ", ".join(runs) or "–", one.verdict)
+            for part in one.evidence if paper else ():
+                what, value, wanted, on = in_words(part)
+                table.add_row("", f"  {what} [bold]{escape(value)}[/], {wanted}", on or "–", part.verdict)
         console.print(table)
 
 

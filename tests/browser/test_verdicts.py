@@ -10,6 +10,7 @@ import chromium
 import pytest
 from built import BOOK, needs_the_book, parsed
 
+from genclust.experiments.papers import dataset_title
 from genclust.experiments.verdicts import as_plain, verdicts
 
 pytestmark = needs_the_book
@@ -72,10 +73,24 @@ def test_bounds_of_ours_never_stand_under_paper() -> None:
 @pytest.mark.parametrize(("kind", "column"), [("paper", "paper"), ("verdict", "verdict"), ("data", "dataset")])
 def test_filters_leave_what_they_say(page: chromium.Browser, kind: str, column: str) -> None:
     for value in dict.fromkeys(line[column] for line in OWN):
-        choose(page, kind, value)
+        choose(page, kind, dataset_title(value) if kind == "data" else value)
         shown = answer(page, f"{VISIBLE}.map(row => row.id)")
         assert sorted(shown) == sorted(line["anchor"] for line in OWN if line[column] == value)
     choose(page, kind, "")
+    assert answer(page, f"{VISIBLE}.length") == len(OWN)
+
+
+def test_a_phone_begins_with_what_was_measured(page: chromium.Browser) -> None:
+    measured = [line["anchor"] for line in OWN if line["verdict"] != "not run"]
+    choose(page, "verdict", "measured")
+    assert sorted(answer(page, f"{VISIBLE}.map(row => row.id)")) == sorted(measured)
+    page.ask("Emulation.setDeviceMetricsOverride", page.tab, width=390, height=800, deviceScaleFactor=1, mobile=True)
+    page.load(PAGE)
+    assert sorted(answer(page, f"{VISIBLE}.map(row => row.id)")) == sorted(measured)
+    missing = next(line["anchor"] for line in OWN if line["verdict"] == "not run")
+    follow(page, f"#{missing}")
+    assert missing in answer(page, f"{VISIBLE}.map(row => row.id)"), "a link leads to a row that the list leaves out"
+    choose(page, "verdict", "")
     assert answer(page, f"{VISIBLE}.length") == len(OWN)
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from genclust.data import Fidelity
 from genclust.experiments import declaration
 from genclust.experiments.declaration import Claim, Condition, Experiment, Profile, Row
-from genclust.experiments.papers import papers
+from genclust.experiments.papers import dataset_title, papers
 from genclust.experiments.store import Record
 from genclust.experiments.verdicts import (
     MINUS,
@@ -199,3 +199,23 @@ def bound(condition: Condition) -> str:
     """The bound of a condition as text, such as ``> 0.3``."""
     sign, value = (">", condition.above) if condition.above is not None else ("<", condition.below)
     return f"{sign} {value:g}".replace("-", MINUS)
+
+
+def in_words(part: Evidence) -> tuple[str, str, str, str]:
+    """A condition of a claim in four parts: its rows and metric, what was measured, what is wanted, and on which runs.
+
+    Where nothing was run, the second part says so and the last is empty.
+    """
+    rows = part.row.label if part.over is None else f"{part.row.label} over {part.over.label}"
+    metric = named(part.condition.metric)
+    what, wanted = f"{rows}: {metric.title}", f"wanted {bound(part.condition)}"
+    if part.measured is None:
+        return what, "not run", wanted, ""
+    digits = metric.decimals
+    value = f"{part.measured.mean:.{digits}f}"
+    if part.measured.interval:
+        low, high = part.measured.interval
+        value += f" [{low:.{digits}f}, {high:.{digits}f}]"
+    value += f" {metric.unit}" if metric.unit else ""
+    runs = f"{part.profile}, on {dataset_title(part.stand_in)}" if part.stand_in else f"{part.profile}"
+    return what, value.replace("-", MINUS), wanted, runs

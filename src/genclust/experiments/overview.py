@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from scipy import stats
 
+from genclust.experiments import declaration
 from genclust.experiments.claims import VERDICTS, judged_claims
 from genclust.experiments.papers import papers
 from genclust.experiments.verdicts import ASSUMED_REPORTED_SEEDS, as_plain, verdicts
@@ -100,12 +102,28 @@ def _reported() -> list[dict[str, Any]]:
     return [line for line in as_plain(verdicts()) if line["reported_mean"] is not None and not line["second_reading"]]
 
 
+def _number(line: Mapping[str, Any]) -> Hashable:
+    """What makes two lines the same number of a paper: its value, metric and data set, and the settings of the model."""
+    experiment, _, row = line["row"].partition("/")
+    settings = declaration.load(experiment).row(row).settings or {"model": line["label"]}
+    value = (line["reported_mean"], line["reported_sd"], line["metric"], line["dataset"])
+    return line["paper"], *value, json.dumps(settings["model"], sort_keys=True)
+
+
 def tally_of_numbers() -> Mapping[str, int]:
     """How many numbers of the papers have each verdict, in the order ``OF_NUMBERS``.
 
-    Neither numbers that are only quoted count, nor second readings, nor bounds of ours.
+    Neither numbers that are only quoted count, nor second readings, nor bounds of ours.  A number that several rows
+    declare, for other data in its place or in another table, counts once: by the row that was judged, or else by the one
+    whose verdict comes first in that order.
     """
-    counts = Counter(line["verdict"] for line in _reported())
+    judged = OF_NUMBERS[:3]
+    best: dict[Hashable, str] = {}
+    for line in _reported():
+        verdict, known = line["verdict"], best.setdefault(_number(line), line["verdict"])
+        if known not in judged and verdict in OF_NUMBERS and OF_NUMBERS.index(verdict) < OF_NUMBERS.index(known):
+            best[_number(line)] = verdict
+    counts = Counter(best.values())
     return {verdict: counts[verdict] for verdict in OF_NUMBERS if counts[verdict]}
 
 

@@ -130,8 +130,12 @@ def test_axe_finds_nothing(page: Path, browser: chromium.Browser) -> None:
     evaluate(browser, "document.documentElement.dataset.theme = 'dark'")
     found += [f"dark: {complaint}" for complaint in complaints(browser, excluded, only("color-contrast"))]
     resize(browser, PHONE)
-    evaluate(browser, "new Promise(done => setTimeout(done, 500))")  # the theme looks anew at what scrolls
-    found += [f"phone: {each}" for each in complaints(browser, excluded, only("scrollable-region-focusable"))]
+    for _ in range(6):  # the theme looks anew at what scrolls, later on a busy machine
+        evaluate(browser, "new Promise(done => setTimeout(done, 500))")
+        unreachable = complaints(browser, excluded, only("scrollable-region-focusable"))
+        if not unreachable:
+            break
+    found += [f"phone: {each}" for each in unreachable]
     assert found == []
 
 

@@ -14,7 +14,7 @@ from scipy import stats
 from genclust.experiments import declaration
 from genclust.experiments.claims import VERDICTS, judged_claims
 from genclust.experiments.papers import papers
-from genclust.experiments.verdicts import ASSUMED_REPORTED_SEEDS, as_plain, verdicts
+from genclust.experiments.verdicts import ASSUMED_REPORTED_SEEDS, WITHOUT_DEMO, as_plain, verdicts
 
 #: Verdicts of numbers that were to be measured here, in the order in which they are counted.
 OF_NUMBERS = (
@@ -104,10 +104,12 @@ def _reported() -> list[dict[str, Any]]:
 
 def _number(line: Mapping[str, Any]) -> Hashable:
     """What makes two lines the same number of a paper: its value, metric and data set, and the settings of the model."""
-    experiment, _, row = line["row"].partition("/")
-    settings = declaration.load(experiment).row(row).settings or {"model": line["label"]}
+    experiment, _, name = line["row"].partition("/")
+    row = declaration.load(experiment).row(name)
+    largest = next((profile for profile in WITHOUT_DEMO if profile in row.profiles), None)
+    model = row.config(largest).model if largest and not row.quoted else {"row": line["row"]}
     value = (line["reported_mean"], line["reported_sd"], line["metric"], line["dataset"])
-    return line["paper"], *value, json.dumps(settings["model"], sort_keys=True)
+    return line["paper"], *value, json.dumps(model, sort_keys=True)
 
 
 def tally_of_numbers() -> Mapping[str, int]:

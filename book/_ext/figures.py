@@ -42,6 +42,12 @@ def render_twice(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         image.parent.insert(image.parent.index(image) + 1, dark)
 
 
+def leave_numbers_to_the_papers(app: Sphinx, config: Any) -> None:
+    """Turn off Sphinx's own numbers of figures, which an extension of Jupyter Book turns on whatever is configured."""
+    config.numfig = False
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
+    app.connect("config-inited", leave_numbers_to_the_papers, priority=900)
     app.connect("doctree-resolved", render_twice)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": False}

@@ -44,7 +44,7 @@ PARTS = {"layer": r"[yz]\d+", "kind": "[yz]", "k": r"[1-9]\d*", "features": r"\w
 
 #: All metrics by name without the split; a part in braces stands for the part in which members of a family differ.
 METRICS: dict[str, Metric] = {
-    "acc_hungarian": Metric("accuracy, one-to-one", heading="ACC (Hungarian)"),
+    "acc_hungarian": Metric("accuracy, Hungarian", heading="ACC (Hungarian)"),
     "acc_many_to_one": Metric("accuracy, many-to-one", heading="ACC (many-to-one)"),
     "acc_exemplar": Metric("accuracy, exemplar", heading="ACC (exemplar)", mark="e"),
     "acc_unstated": Metric("accuracy, kind not stated", heading="ACC (kind not stated)", mark="u"),

@@ -312,7 +312,7 @@ def test_samples_of_a_table_are_called_means(fitted: Result, folder: Path) -> No
 
 def test_published_models_are_listed_with_what_they_are() -> None:
     (line,) = (line for line in done("card").stdout.splitlines() if "simple-table1/proposed-usps" in line)
-    for known in ("USPS", "16 × 16", " 10 ", "accuracy, one-to-one, test (%): 73.39"):
+    for known in ("USPS", "16 × 16", " 10 ", "accuracy, Hungarian, test (%): 73.39"):
         assert known in line
 
 

@@ -189,7 +189,7 @@ def test_its_place_on_the_verdict_page(folder, monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "book" / "_ext"))
     page = import_module("verdict_html").by_table(verdicts().to_dict("records"), with_paper=True)
     assert "<caption>Spheres, Table 1</caption>" in page and '<td data-label="Data">Two corners</td>' in page
-    assert "accuracy, one-to-one (%)" in page
+    assert "accuracy, Hungarian (%)" in page
 
 
 @pytest.mark.slow

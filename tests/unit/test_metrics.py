@@ -28,7 +28,7 @@ def test_every_metric_is_in_words_and_a_family_says_what_its_members_differ_in()
 @pytest.mark.parametrize(
     ("name", "in_words", "at_the_head", "decimals", "direction"),
     [
-        ("test.acc_hungarian", "accuracy, one-to-one (%)", "ACC (Hungarian), test", 1, "higher"),
+        ("test.acc_hungarian", "accuracy, Hungarian (%)", "ACC (Hungarian), test", 1, "higher"),
         ("all.nmi_geometric", "NMI, geometric (%), all points", "NMI (geometric), all", 1, "higher"),
         ("test.acc_exemplar_best", "accuracy, exemplar, best run (%)", "best run, ACC (exemplar), test", 1, "higher"),
         ("test.knn_error_x_hat_3", "kNN error, k = 3, on x̂ (%)", "k = 3", 2, "lower"),

@@ -439,6 +439,8 @@ def sample(
             return
         if fitted.image_shape_ is None:
             _note("The samples are means of the decoder; the values of rows scatter around such means.")
+        else:
+            _note("These are the values of the pixels; with --png they are drawn.")
         writer = csv.writer(sys.stdout)
         columns = getattr(fitted, "feature_names_in_", [f"x{i}" for i in range(fitted.n_features_in_)])
         writer.writerow(columns)

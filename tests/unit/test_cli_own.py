@@ -305,6 +305,10 @@ def test_what_is_left_of_the_last_row_of_samples_is_white(of_images: Result, fol
     assert (pixels[height * 5 // 8 :, width * 5 // 8 :] == 255).all() and pixels[: height // 2].min() < 100
 
 
+def test_who_gets_pixels_is_told_how_to_see_them(of_images: Result, folder: Path) -> None:
+    assert "with --png they are drawn" in flat(done("sample", folder / "images", "--n", 2).stderr)
+
+
 def test_samples_of_a_table_are_called_means(fitted: Result, folder: Path) -> None:
     result = done("sample", folder / "model", "--n", 5)
     assert list(pd.read_csv(StringIO(result.stdout))) == COLUMNS and "means of the decoder" in result.stderr

@@ -279,6 +279,8 @@ def plan(
             f"Training {len(told)} of them will take about {_core_hours(told):.1f} core-hours; of {len(untold)} no "
             f"record tells. {sum(not u.has_data for u in units)} lack their data."
         )
+        if not measure and any(unit.has_data and unit.config.training for unit in untold):
+            print("With --measure, some steps of each network without records are timed: up to a minute for each.")
 
 
 def _core_hours(units: list[planning.Unit]) -> float:

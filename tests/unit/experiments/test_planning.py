@@ -237,6 +237,7 @@ def test_the_plan_as_a_table_ends_in_totals(invoke):
     # 300 seconds per step: four hours for each of the five seeds on digits.
     assert "8 seeds of 3 configurations are lacking. Training 5 of them will take about 20.0 core-hours" in printed
     assert "of 3 no record tells. 3 lack their data." in printed
+    assert "--measure" not in printed, "nothing can be timed without data"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from typing import Any
 from genclust.experiments.claims import in_words
 from genclust.experiments.papers import dataset_title, papers
 from genclust.experiments.verdicts import remark
-from genclust.metrics import named
 from genclust.metrics import title as metric_title
 from genclust.wording import counted
 

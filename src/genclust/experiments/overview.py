@@ -103,7 +103,7 @@ def _reported() -> list[dict[str, Any]]:
 
 
 def _number(line: Mapping[str, Any]) -> Hashable:
-    """What makes two lines the same number of a paper: its value, metric and data set, and the settings of the model."""
+    """What makes two lines the same number of a paper: its value, metric and data set, and the model's settings."""
     experiment, _, name = line["row"].partition("/")
     row = declaration.load(experiment).row(name)
     largest = next((profile for profile in WITHOUT_DEMO if profile in row.profiles), None)
@@ -116,8 +116,8 @@ def tally_of_numbers() -> Mapping[str, int]:
     """How many numbers of the papers have each verdict, in the order ``OF_NUMBERS``.
 
     Neither numbers that are only quoted count, nor second readings, nor bounds of ours.  A number that several rows
-    declare, for other data in its place or in another table, counts once: by the row that was judged, or else by the one
-    whose verdict comes first in that order.
+    declare, for other data in its place or in another table, counts once: by the row that was judged, or else by the
+    one whose verdict comes first in that order.
     """
     judged = OF_NUMBERS[:3]
     best: dict[Hashable, str] = {}

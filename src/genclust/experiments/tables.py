@@ -13,9 +13,10 @@ from IPython.display import HTML
 from genclust.experiments.access import Runs
 from genclust.experiments.declaration import Reported, Row
 from genclust.experiments.naming import data_title, is_published_form, profile_of
+from genclust.experiments.papers import dataset_title
 from genclust.experiments.store import Record
 from genclust.experiments.unlabelled import confidence, held_out_bound, sizes
-from genclust.experiments.verdicts import MINUS, exceeding, summarise
+from genclust.experiments.verdicts import MINUS, data_of, exceeding, summarise
 from genclust.metrics import BEST, heading, named
 
 
@@ -75,11 +76,21 @@ def with_content(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_data(found: Mapping[str, Runs]) -> dict[str, dict[str, Runs]]:
-    """Rows of an experiment by the title of their data: that of the paper, or other data that were run instead."""
+    """Rows of an experiment by the title of their data: that of the paper, or other data that were run instead.
+
+    Where something stands in for the paper's data, the title names both.
+    """
     groups: dict[str, dict[str, Runs]] = {}
     for name, runs in found.items():
         groups.setdefault(data_shown(runs), {})[name] = runs
-    return groups
+    return {_with_stand_ins(title, rows.values()): rows for title, rows in groups.items()}
+
+
+def _with_stand_ins(title: str, rows: Iterable[Runs]) -> str:
+    published = [runs for runs in rows if runs and is_published_form(runs.row, runs[0].config)]
+    stand_ins = {data_of(runs.row, runs[0])[1] for runs in published}
+    others = [dataset_title(one) for one in stand_ins if one and dataset_title(one) != title]
+    return f"{title}, measured on {' and '.join(sorted(others))}" if others else title
 
 
 def by_title(found: Iterable[Runs]) -> dict[str, Runs]:

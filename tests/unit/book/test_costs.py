@@ -117,8 +117,8 @@ def test_hours_count_threads_and_leave_out_what_a_gpu_took(found):
         ["later/ours, paper", 2, "0.27"],
     ]
     assert costs.summary(found) == (
-        "Training the 7 published runs took 0.8 core-hours, the largest part of them for Is Simple Better? (0.8). The row that "
-        "took most is `later/ours` at profile `demo`: 0.50 core-hours for 2 seeds."
+        "Training the 7 published runs took 0.8 core-hours, the largest part of them for Is Simple Better? (0.8). The "
+        "row that took most is `later/ours` at profile `demo`: 0.50 core-hours for 2 seeds."
     )
 
 

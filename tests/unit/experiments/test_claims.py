@@ -241,7 +241,11 @@ def test_the_tallies_count_every_claim_and_every_number_of_a_paper_that_is_not_q
     again = [  # in another table, or with other data in place of the paper's
         *("baselines/kmeans-mnist-all", "baselines/kmeans-usps-all", "baselines/kmeans-reuters-all"),
         *("cagem-table1/iwae-k1", "cagem-table1/iwae-k50", "cagem-table2/vae-k50", "cagem-table2/iwae-k50"),
-        *(f"vlac-table1/{row}-{data}" for row in ("vlac-one", "vlac-two", "gm-dgm") for data in ("crops", "10k", "extra")),
+        *(
+            f"vlac-table1/{row}-{data}"
+            for row in ("vlac-one", "vlac-two", "gm-dgm")
+            for data in ("crops", "10k", "extra")
+        ),
     ]
     assert set(again) < set(lines.row)
     once = lines[~(lines.quoted.astype(bool) | second | lines.row.isin(again))]
@@ -252,7 +256,9 @@ def test_the_tallies_count_every_claim_and_every_number_of_a_paper_that_is_not_q
 
 
 def test_a_number_of_two_rows_counts_once_by_the_row_that_was_judged(monkeypatch):
-    kmeans = verdicts.verdicts().set_index("row", drop=False).loc[["baselines/kmeans-usps-all", "simple-table1/kmeans-usps"]]
+    kmeans = (
+        verdicts.verdicts().set_index("row", drop=False).loc[["baselines/kmeans-usps-all", "simple-table1/kmeans-usps"]]
+    )
     for of_rows, counted in (
         (("not run", "reproduced"), "reproduced"),
         (("reproduced", "smaller run"), "reproduced"),

@@ -31,7 +31,7 @@ def test_a_quoted_accuracy_of_another_kind_is_marked():
     assert table["ACC, paper"]["AAE, K = 16"] == "90.45 ± 2.05"  # exemplars, as GMVAE
     assert table["Seeds"]["DEC, K = 10"] == "quoted"
     groups = by_data(Asked().rows("simple-table1"))
-    assert list(groups) == ["MNIST", "USPS", "REUTERS-10K"]
+    assert list(groups) == ["MNIST", "USPS", "REUTERS-10K, measured on RCV1-10k"]
     simple = comparison(groups["MNIST"], {"test.acc_hungarian": "ACC"}).set_index("Method")
     assert simple["ACC, paper"]["GMVAE"] == "82.31 ± 4<sup>e</sup>"
 

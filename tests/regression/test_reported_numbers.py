@@ -22,7 +22,7 @@ from genclust.experiments.verdicts import as_plain
 #: Records from before only code that is committed was taken; there may be fewer, as rows are made anew.
 OF_CHANGED_CODE = 77
 #: The published store travels with the repository.
-MOST_BYTES = 40_000_000
+MOST_BYTES = 44_000_000
 PINNED = Path(__file__).with_name("reported.json")
 ROWS = [row for name in declaration.names() for row in declaration.load(name).runnable]
 

@@ -36,7 +36,7 @@ class BuildError(Exception):
 
 
 def build(root: Path, strict: bool = False, verbose: bool = False) -> Path:
-    """Build the whole book and return the path of its first page.
+    """Build the whole book, unless nothing has changed since it was built, and return the path of its first page.
 
     Args:
         root: folder of the repository.
@@ -47,7 +47,13 @@ def build(root: Path, strict: bool = False, verbose: bool = False) -> Path:
     from genclust.book.widgets.files import files  # here, as it imports PyTorch
 
     source = stage(root, executed, files())
-    html = root / "_build" / "html"
+    html, stamp = root / "_build" / "html", root / "_build" / "book.digest"
+    index = html / "index.html"
+    digest = _digest([*_files(source, "*"), *_watched(root), *root.glob("constraints.txt")])
+    if not strict and index.is_file() and stamp.is_file() and stamp.read_text() == digest:
+        print("book: nothing has changed since it was built", flush=True)
+        return index
+    stamp.unlink(missing_ok=True)
     if strict:
         shutil.rmtree(html, ignore_errors=True)
     jupyter_book = str(Path(sys.executable).parent / "jupyter-book")
@@ -68,11 +74,11 @@ def build(root: Path, strict: bool = False, verbose: bool = False) -> Path:
         lines = [line for line in lines if "WARNING" in line or "ERROR" in line]
     if lines:
         print("\n".join(lines), file=sys.stderr)
-    index = html / "index.html"
     if result.returncode or not index.is_file():
         reason = "; in a strict build every warning is an error" if strict else ""
         raise BuildError(f"Jupyter Book failed{reason}. Everything it said: {log}")
     markup.mend_pages(html)
+    stamp.write_text(digest)
     return index
 
 
@@ -112,7 +118,7 @@ def run_notebooks(root: Path) -> dict[str, Path]:
             sources[path.stem] = path
     folder = root / "_build" / "executed"
     folder.mkdir(parents=True, exist_ok=True)
-    common = _digest([*sorted(root.glob("*.yaml")), *(path for part in WATCHED for path in _files(root / part, "*"))])
+    common = _digest(_watched(root))
     copies, stale = {}, {}
     for name, path in sources.items():
         copies[name] = folder / f"{name}.ipynb"
@@ -188,6 +194,11 @@ def stage(root: Path, executed: Mapping[str, Path], widgets: Mapping[str, bytes]
         if path.relative_to(target) not in wanted:
             path.unlink()
     return target
+
+
+def _watched(root: Path) -> list[Path]:
+    """Files that the output of every notebook, and the numbers in the prose, may depend on."""
+    return [*sorted(root.glob("*.yaml")), *(path for part in WATCHED for path in _files(root / part, "*"))]
 
 
 def _files(folder: Path, *patterns: str) -> Iterator[Path]:

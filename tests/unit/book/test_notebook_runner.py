@@ -196,6 +196,19 @@ class TestStaging:
         build.stage(repository, {})
         assert not (source / "new.md").exists()
 
+    def test_the_book_is_built_again_only_when_something_changed(self, repository: Path, capsys) -> None:
+        def said() -> str:
+            index = build.build(repository)
+            assert index.is_file()
+            return capsys.readouterr().out
+
+        assert "building" in said()
+        assert "building" not in said()
+        (repository / "book" / "intro.md").write_text("# Another toy\n")
+        assert "building" in said() and "Another toy" in (repository / "_build/html/intro.html").read_text()
+        (repository / "_build" / "html" / "index.html").unlink()
+        assert "building" in said()
+
     def test_a_failing_notebook_fails_the_build(self, repository: Path) -> None:
         write(repository / "notebooks", "raise ValueError('no such row')")
         with pytest.raises(build.BuildError, match="no such row"):

@@ -26,9 +26,9 @@ def test_the_highest_bound_chooses_better_than_chance(lines):
     assert guide._clear_of_zero(lines[lines.figure == "bound"]) == "arcs"
 
 
-def test_where_all_four_are_known_confidence_gains_about_half_of_what_the_bound_gains(lines):
+def test_where_all_four_are_known_confidence_gains_less_than_the_bound(lines):
     complete = lines[lines["all"]]
-    assert 0.4 < gain(complete, "confidence").mean() / gain(complete, "bound").mean() < 0.6
+    assert 0 < gain(complete, "confidence").mean() < gain(complete, "bound").mean()
 
 
 @pytest.mark.parametrize("data", ["arcs", "MNIST", "digits (surrogate)"])

@@ -420,7 +420,7 @@ def claims(
             table.add_row(one.paper, one.claim.text, ", ".join(runs) or "–", one.verdict)
             for part in one.evidence if paper else ():
                 what, value, wanted, on = in_words(part)
-                table.add_row("", f"  {what} [bold]{escape(value)}[/], {wanted}", on or "–", part.verdict)
+                table.add_row("", f"  {escape(what)} [bold]{escape(value)}[/], {wanted}", on or "–", part.verdict)
         console.print(table)
 
 

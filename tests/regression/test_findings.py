@@ -79,7 +79,6 @@ def test_what_other_points_do_on_usps(found: dict[str, Finding]) -> None:
 def test_how_many_seeds_find_the_arcs(found: dict[str, Finding]) -> None:
     indices = seeds("gmvae-figure2/eta1-alpha2", "paper", "test.ari")
     assert found["arcs"].subject == f"**{sum(index >= 95 for index in indices)} of {len(indices)}** seeds of GMVAE"
-    assert min(seeds("baselines/kmeans-arcs", "paper", "test.ari")) > 95, "the page says that k-means finds them always"
 
 
 def test_what_simple_methods_lead_by(found: dict[str, Finding]) -> None:

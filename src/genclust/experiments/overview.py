@@ -14,12 +14,12 @@ from scipy import stats
 from genclust.experiments import declaration
 from genclust.experiments.claims import VERDICTS, judged_claims
 from genclust.experiments.papers import papers
-from genclust.experiments.verdicts import ASSUMED_REPORTED_SEEDS, WITHOUT_DEMO, as_plain, verdicts
+from genclust.experiments.verdicts import ASSUMED_REPORTED_SEEDS, COMPARED, WITHOUT_DEMO, as_plain, verdicts
 
 #: Verdicts of numbers that were to be measured here, in the order in which they are counted.
 OF_NUMBERS = (
-    *("reproduced", "partly", "not reproduced", "surrogate data", "subset of the data"),
-    *("smaller run", "not run"),
+    *COMPARED,
+    *("surrogate data", "subset of the data", "smaller run", "not run"),
 )
 #: Page of the book on which every verdict has its place.
 PAGE = "verdicts.html"
@@ -106,8 +106,7 @@ def _number(line: Mapping[str, Any]) -> Hashable:
     """What makes two lines the same number of a paper: its value, metric and data set, and the model's settings."""
     experiment, _, name = line["row"].partition("/")
     row = declaration.load(experiment).row(name)
-    largest = next((profile for profile in WITHOUT_DEMO if profile in row.profiles), None)
-    model = row.config(largest).model if largest and not row.quoted else {"row": line["row"]}
+    model = row.config(next(profile for profile in WITHOUT_DEMO if profile in row.profiles)).model
     value = (line["reported_mean"], line["reported_sd"], line["metric"], line["dataset"])
     return line["paper"], *value, json.dumps(model, sort_keys=True)
 
@@ -116,16 +115,15 @@ def tally_of_numbers() -> Mapping[str, int]:
     """How many numbers of the papers have each verdict, in the order ``OF_NUMBERS``.
 
     Neither numbers that are only quoted count, nor second readings, nor bounds of ours.  A number that several rows
-    declare, for other data in its place or in another table, counts once: by the row that was judged, or else by the
-    one whose verdict comes first in that order.
+    declare, for other data in its place or in another table, counts once: by the first row that was judged, or else by
+    the one whose verdict comes first in that order.
     """
-    judged = OF_NUMBERS[:3]
-    best: dict[Hashable, str] = {}
-    for line in _reported():
-        verdict, known = line["verdict"], best.setdefault(_number(line), line["verdict"])
-        if known not in judged and verdict in OF_NUMBERS and OF_NUMBERS.index(verdict) < OF_NUMBERS.index(known):
-            best[_number(line)] = verdict
-    counts = Counter(best.values())
+    place = {verdict: 0 if verdict in COMPARED else i for i, verdict in enumerate(OF_NUMBERS)}
+    lines = [line for line in _reported() if not line["quoted"]]
+    of_number: dict[Hashable, str] = {}
+    for line in sorted(lines, key=lambda line: place[line["verdict"]]):
+        of_number.setdefault(_number(line), line["verdict"])
+    counts = Counter(of_number.values())
     return {verdict: counts[verdict] for verdict in OF_NUMBERS if counts[verdict]}
 
 

@@ -35,6 +35,8 @@ COLUMNS = [
     *("own", "second_reading", "seeds", "anchor"),
 ]
 
+#: Verdicts of measured numbers that were compared with the paper's.
+COMPARED = ("reproduced", "partly", "not reproduced")
 #: Verdicts on data where a measured number is shown beside the paper's, and not compared with it.
 NOT_COMPARED: dict[Fidelity, str] = {"surrogate": "surrogate data", "subset": "subset of the data"}
 
@@ -242,8 +244,7 @@ def data_of(row: Row, record: Record) -> tuple[Fidelity, str | None]:
 
 def remark(line: Mapping[str, Any]) -> str:
     """Remark beside the verdict of a line: ``rebuilt data`` if a number on such data was compared, otherwise empty."""
-    compared = line["verdict"] in ("reproduced", "partly", "not reproduced")
-    return "rebuilt data" if compared and line["fidelity"] == "rebuilt" else ""
+    return "rebuilt data" if line["verdict"] in COMPARED and line["fidelity"] == "rebuilt" else ""
 
 
 MINUS = "\N{MINUS SIGN}"

@@ -1,0 +1,48 @@
+"""What the pages on the five arcs say in words follows from the records."""
+
+from __future__ import annotations
+
+import pytest
+
+from genclust.experiments import declaration
+from genclust.experiments.store import Record
+from genclust.experiments.verdicts import whole_row
+
+#: KL of q(z|y) from uniform, in nats, below which a seed is in the degenerate state; a sure component has log 8 = 2.08.
+DEGENERATE = 0.01
+
+
+def runs(place: str) -> list[Record]:
+    experiment, _, row = place.partition("/")
+    found = whole_row(declaration.load(experiment).row(row), "paper")
+    assert len(found) == 10
+    return found
+
+
+def leave(place: str) -> int:
+    """How many seeds have left the degenerate state when training ends."""
+    return sum(run.curve[-1]["kl_z"] > DEGENERATE for run in runs(place))
+
+
+def test_under_the_plain_bound_one_seed_leaves_the_degenerate_state() -> None:
+    assert leave("gmvae-figure2/eta1-alpha0") == 1
+
+
+@pytest.mark.parametrize(
+    "place", ["gmvae-figure2/eta1-alpha0-5000", "gmvae-starts/bn-eta1-alpha0", "gmvae-starts/torch7-bn-eta1-alpha0"]
+)
+def test_on_fewer_points_or_with_batch_normalisation_none_does(place: str) -> None:
+    assert leave(place) == 0
+
+
+def test_only_with_batch_normalisation_the_violation_alone_keeps_several_clusters() -> None:
+    def used(place: str) -> set[float]:
+        return {run.metrics["test.clusters_used"] for run in runs(place)}
+
+    assert used("gmvae-figure2/eta0-alpha1") == {1}
+    assert min(used("gmvae-starts/bn-eta0-alpha1") | used("gmvae-starts/torch7-bn-eta0-alpha1")) > 1
+
+
+@pytest.mark.parametrize("method", ["kmeans", "gmm-diag", "gmm-tied", "gmm-full"])
+def test_simple_methods_find_the_arcs_in_every_seed(method: str) -> None:
+    assert min(run.metrics["test.ari"] for run in runs(f"baselines/{method}-arcs")) > 95

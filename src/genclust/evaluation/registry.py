@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -55,6 +55,7 @@ class Evaluation:
         otherwise: reason given where the condition does not hold, such as `` without labels``.
         revision: number that is raised whenever the same model would get other results; records of other revisions do
             not count.
+        pictures: how the names of its arrays begin, if it has no metrics and only draws images.
     """
 
     measure: Callable[[Trained, int], list[Results]]
@@ -63,6 +64,7 @@ class Evaluation:
     condition: Callable[[Configured], bool] = lambda config: True
     otherwise: str = ""
     revision: int = 1
+    pictures: tuple[str, ...] = ()
 
 
 def _clustering(t: Trained, n: int) -> list[Results]:
@@ -94,9 +96,11 @@ def _gradients(t: Trained, n: int) -> list[Results]:
 EVALUATIONS: Mapping[str, Evaluation] = {
     "clustering": Evaluation(_clustering, HasClusters),
     "neighbours": Evaluation(_neighbours, Model),
-    "style": Evaluation(lambda t, n: pictures.style(t), DecodesStyle),
-    "samples": Evaluation(lambda t, n: pictures.cluster_samples(t), SamplesClusters),
-    "walk": Evaluation(lambda t, n: pictures.walk(t), WalksThroughClusters),
+    "style": Evaluation(
+        lambda t, n: pictures.style(t), DecodesStyle, pictures=("style_inputs", "style_transfers", "cluster_samples")
+    ),
+    "samples": Evaluation(lambda t, n: pictures.cluster_samples(t), SamplesClusters, pictures=("component_samples",)),
+    "walk": Evaluation(lambda t, n: pictures.walk(t), WalksThroughClusters, pictures=("component_walk",)),
     "latent": Evaluation(lambda t, n: pictures.latent_map(t), MapsLatentSpace),
     "projection": Evaluation(
         lambda t, n: [measures.projection(s, t.data, seed) for s, seed in zip(t.snapshots, t.seeds, strict=True)],
@@ -116,7 +120,7 @@ EVALUATIONS: Mapping[str, Evaluation] = {
         condition=lambda config: "n_labels" in config.data,
         otherwise=" without labels",
     ),
-    "generation": Evaluation(lambda t, n: pictures.generation(t), Generates),
+    "generation": Evaluation(lambda t, n: pictures.generation(t), Generates, pictures=("generated_",)),
     "gradients": Evaluation(_gradients, SumsOverClasses),
     "map": Evaluation(
         lambda t, n: pictures.two_dimensional_map(t),
@@ -131,7 +135,9 @@ EVALUATIONS: Mapping[str, Evaluation] = {
     "kmeans": Evaluation(
         lambda t, n: layers.kmeans_by_layer(t.model, t.data, t.parts, t.seeds, n), HasLayers, numbered=True
     ),
-    "resampling": Evaluation(lambda t, n: pictures.layers(t), HasLayers),
+    "resampling": Evaluation(
+        lambda t, n: pictures.layers(t), HasLayers, pictures=("layer_inputs", "resampled_z", "components_y")
+    ),
 }
 
 
@@ -169,6 +175,20 @@ def suits(evaluation: str, config: Configured) -> bool:
 def revisions(evaluations: Sequence[str]) -> dict[str, int]:
     """Current revision of each evaluation by name, as records store it."""
     return {name: _named(name)[0].revision for name in evaluations}
+
+
+def without_pictures(evaluations: Iterable[str]) -> list[str]:
+    """Names of the evaluations that do more than draw images.
+
+    The book shows the pictures of a row's first seed, whatever they look like; the published records of its other
+    seeds have none.
+    """
+    return [name for name in evaluations if not _named(name)[0].pictures]
+
+
+def is_picture(array: str) -> bool:
+    """Whether an array of a record, by its name, holds images of an evaluation that only draws them."""
+    return any(array.startswith(known.pictures) for known in EVALUATIONS.values())
 
 
 def refuse_unsuited(evaluations: Sequence[str], config: Configured) -> None:

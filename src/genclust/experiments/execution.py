@@ -52,6 +52,11 @@ class Task:
     evaluations: tuple[str, ...]
     keep_weights: bool = False
 
+    def wanted(self, seed: int) -> dict[str, int]:
+        """Revisions of the evaluations that a record of this seed must have: pictures only of the first seed."""
+        first = seed == self.seeds[0]
+        return registry.revisions(self.evaluations if first else registry.without_pictures(self.evaluations))
+
 
 def prepare(config: RunConfig) -> tuple[DataSet, str]:
     """Data set of a run with all its splits, and the digest of the data set.
@@ -147,7 +152,7 @@ def run(
         Unfinished: if the budget or a signal ended training or evaluation; nothing is lost.
     """
     registry.refuse_unsuited(task.evaluations, task.config)
-    records = find(task.config, task.seeds, [*also_look_in, store], registry.revisions(task.evaluations))
+    records = find(task.config, task.seeds, [*also_look_in, store], task.wanted)
     if anew:
         records = {seed: record for seed, record in records.items() if _is_of_present_code(task, record, device)}
     if task.keep_weights:

@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from genclust.data import catalogue
 from genclust.data.provenance import Source
-from genclust.evaluation.registry import revisions
 from genclust.experiments import declaration
 from genclust.experiments.configuration import RunConfig, training_settings
 from genclust.experiments.declaration import PROFILES, Profile, Row
@@ -97,7 +96,7 @@ def plan(experiments: Sequence[str] = (), profile: Profile | None = None) -> lis
     lacking: dict[tuple[str, int], RunConfig] = {}
     for row, at, task in tasks:
         if row.experiment in chosen and profile in (None, at):
-            recorded = find(task.config, task.seeds, stores, revisions(task.evaluations))
+            recorded = find(task.config, task.seeds, stores, task.wanted)
             lacking |= {(task.config.address, seed): task.config for seed in task.seeds if seed not in recorded}
     wanted: dict[tuple[str, int], tuple[list[str], set[str]]] = {key: ([], set()) for key in lacking}
     for row, at, task in tasks:

@@ -5,8 +5,12 @@ Both take records of committed code only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
+import numpy as np
+
+from genclust.evaluation.registry import is_picture, without_pictures
 from genclust.experiments import declaration
 from genclust.experiments.configuration import RunConfig
 from genclust.experiments.declaration import PROFILES, Profile, Row
@@ -17,6 +21,8 @@ from genclust.settings import SettingError
 
 def publish(row: Row, profile: Profile, sources: Sequence[Store], target: Store) -> list[Record]:
     """Copy a row's records from ``sources`` to the published store, provided that every seed then has one.
+
+    Images that evaluations only draw are copied with the first seed alone.
 
     Args:
         row: row of an experiment.
@@ -47,13 +53,14 @@ def publish(row: Row, profile: Profile, sources: Sequence[Store], target: Store)
     if len({record.data["digest"] for record in whole.values()}) > 1:
         raise SettingError(f"The seeds of {what} are of different data; run the row anew.")
     for seed in sorted(old.keys() & new.keys()):
-        if lost := old[seed].evaluations.keys() - new[seed].evaluations.keys():
+        if lost := _lasting(old[seed]) - _lasting(new[seed]):
             raise SettingError(
                 f"The published record of seed {seed} of {what} also has {', '.join(sorted(lost))}; "
                 "run the rows that ask for it into the same store first."
             )
-    arrays = {seed: record.arrays() for seed, record in new.items()}
-    return [target.write(new[seed], arrays[seed]) for seed in sorted(new)]
+    copies = {seed: (record, record.arrays()) for seed, record in new.items()}
+    copies |= {seed: _without_pictures(*copies[seed]) for seed in new if seed != seeds[0]}
+    return [target.write(*copies[seed]) for seed in sorted(copies)]
 
 
 def keep(source: Store, published: Store, waiting: Store) -> list[Record]:
@@ -83,7 +90,7 @@ def keep(source: Store, published: Store, waiting: Store) -> list[Record]:
     for record in source.every():
         config = RunConfig(**record.config)
         known = published.read(config, record.seed) or waiting.read(config, record.seed)
-        more = known is None or record.evaluations.keys() > known.evaluations.keys()
+        more = known is None or _lasting(record) > _lasting(known)
         if config.address in declared and more and _is_clean(record):
             copies.append(waiting.write(record, record.arrays()))
     return copies
@@ -97,8 +104,18 @@ def release(waiting: Store, published: Store) -> None:
     """
     for record in list(waiting.every()):
         shown = published.read(RunConfig(**record.config), record.seed)
-        if shown is not None and shown.evaluations.keys() >= record.evaluations.keys():
+        if shown is not None and _lasting(shown) >= _lasting(record):
             waiting.delete(record)
+
+
+def _lasting(record: Record) -> set[str]:
+    """Evaluations of a record whose results are published with every seed."""
+    return set(without_pictures(record.evaluations))
+
+
+def _without_pictures(record: Record, arrays: Mapping[str, np.ndarray]) -> tuple[Record, dict[str, np.ndarray]]:
+    evaluations = {name: record.evaluations[name] for name in without_pictures(record.evaluations)}
+    return replace(record, evaluations=evaluations), {k: a for k, a in arrays.items() if not is_picture(k)}
 
 
 def _is_clean(record: Record) -> bool:

@@ -10,7 +10,7 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -184,6 +184,8 @@ class Store:
             if arrays:
                 _atomically(path.with_suffix(".npz"), content.getvalue())
             _atomically(path, text.encode() + b"\n")
+            if not arrays:  # those of a record that stood here before
+                path.with_suffix(".npz").unlink(missing_ok=True)
         return record
 
     def delete(self, record: Record) -> None:
@@ -310,18 +312,20 @@ def own() -> Store:
 
 
 def find(
-    config: RunConfig, seeds: Iterable[int], stores: Sequence[Store], evaluations: Mapping[str, int] | None = None
+    config: RunConfig,
+    seeds: Iterable[int],
+    stores: Sequence[Store],
+    evaluations: Callable[[int], Mapping[str, int]] = lambda seed: {},
 ) -> dict[int, Record]:
-    """Records by seed, each from the first store that has one with these evaluations.
+    """Records by seed, each from the first store that has one with the evaluations that are wanted of this seed.
 
     The evaluations must be of the given revisions; seeds without such a record are left out.
     """
-    wanted = (evaluations or {}).items()
     records: dict[int, Record] = {}
     for seed in seeds:
         for store in stores:
             record = store.read(config, seed)
-            if record is not None and wanted <= record.evaluations.items():
+            if record is not None and evaluations(seed).items() <= record.evaluations.items():
                 records[seed] = record
                 break
     return records

@@ -119,9 +119,9 @@ def test_what_a_store_has_is_not_lacking_until_a_row_asks_for_more_of_it(stores)
     assert found(["table"]) == asked
     published().write(record(config(), 0, ("clustering", "style")), {})
     own().write(record(config("ours"), 1), {})
-    own().write(record(config(), 1), {})
+    own().write(record(config(), 1, ("neighbours",)), {})
     assert found(["table"]) == [(config("ours"), 0), (config(), 1)]
-    own().write(record(config(), 1, ("clustering", "neighbours", "style")), {})
+    own().write(record(config(), 1, ("clustering", "neighbours")), {})  # pictures are of the first seed alone
     assert found(["table"]) == [(config("ours"), 0)]
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from genclust.experiments import declaration
+from genclust.experiments.execution import Task
 from genclust.experiments.publishing import keep, publish, release
-from genclust.experiments.store import Record, Store
+from genclust.experiments.store import Record, Store, find
 from genclust.settings import SettingError
 
 ROW = declaration.load("simple-table1").row("proposed-mnist")
@@ -46,6 +47,31 @@ def test_a_whole_row_is_copied_with_its_arrays_and_replaces_what_was_there(store
         found = published.read(ROW.config("demo"), seed)
         assert found == own.read(ROW.config("demo"), seed)
         assert found.arrays()["clusters_test"].tolist() == [seed] * 3
+
+
+def test_pictures_are_published_of_the_first_seed_alone_and_asked_of_no_other(stores, tmp_path):
+    own, published = stores
+    drawn = {"cluster_samples": np.zeros((2, 3), np.uint8), "style_transfers": np.ones((1, 2), np.uint8)}
+    for seed in SEEDS:
+        with_pictures = replace(record(seed), evaluations={"clustering": 1, "style": 1})
+        own.write(with_pictures, drawn | {"clusters_test": np.full(3, seed)})
+    publish(ROW, "demo", [own], published)
+    first, *others = [published.read(ROW.config("demo"), seed) for seed in SEEDS]
+    assert first.evaluations == {"clustering": 1, "style": 1}
+    assert first.arrays().keys() == {*drawn, "clusters_test"}
+    for one in others:
+        assert one.evaluations == {"clustering": 1}
+        assert one.arrays().keys() == {"clusters_test"}
+    task = Task(ROW.config("demo"), SEEDS, ("clustering", "style"))
+    assert find(task.config, SEEDS, [published], task.wanted).keys() == set(SEEDS)
+    of_the_second = replace(task, seeds=SEEDS[1:2])  # whose pictures are then wanted, and are only in one's own store
+    assert not find(task.config, SEEDS[1:2], [published], of_the_second.wanted)
+    assert find(task.config, SEEDS[1:2], [published, own], of_the_second.wanted)
+    waiting = Store(tmp_path / "waiting")
+    second = own.read(ROW.config("demo"), SEEDS[1])
+    waiting.write(second, second.arrays())
+    release(waiting, published)
+    assert not list(waiting.every())
 
 
 def missing(own):

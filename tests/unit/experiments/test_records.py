@@ -41,9 +41,9 @@ def test_only_records_with_all_evaluations_are_found(tmp_path):
     other.write(record(0, "clustering", "units"), {})
     other.write(record(1, "units"), {})
     one, both = {"clustering": 1}, {"clustering": 1, "units": 1}
-    assert find(CONFIG, [0, 1], [store, other], one)[0].evaluations == one
-    assert find(CONFIG, [0, 1], [store, other], both)[0].evaluations == both
-    assert find(CONFIG, [0, 1], [store, other], one).keys() == {0}
+    assert find(CONFIG, [0, 1], [store, other], lambda seed: one)[0].evaluations == one
+    assert find(CONFIG, [0, 1], [store, other], lambda seed: both)[0].evaluations == both
+    assert find(CONFIG, [0, 1], [store, other], lambda seed: one).keys() == {0}
     assert find(CONFIG, [0, 1], [store, other]).keys() == {0, 1}
 
 

@@ -198,9 +198,17 @@ def test_what_a_killed_write_left_is_removed_by_the_next_one_an_hour_later(tmp_p
 def test_records_of_another_revision_of_an_evaluation_do_not_count(tmp_path):
     store = Store(tmp_path)
     store.write(replace(record(0), evaluations={"clustering": 1, "neighbours": 2}), {})
-    assert set(find(CONFIG, [0], [store], {"clustering": 1, "neighbours": 2})) == {0}
-    assert not find(CONFIG, [0], [store], {"clustering": 2})
-    assert not find(CONFIG, [0], [store], {"units": 1})
+    assert set(find(CONFIG, [0], [store], lambda seed: {"clustering": 1, "neighbours": 2})) == {0}
+    assert not find(CONFIG, [0], [store], lambda seed: {"clustering": 2})
+    assert not find(CONFIG, [0], [store], lambda seed: {"units": 1})
+
+
+def test_no_arrays_of_a_former_record_are_left_beside_one_without(tmp_path):
+    store = Store(tmp_path)
+    path = store.write(record(0), {"clusters_test": np.zeros(3)}).path
+    assert path.with_suffix(".npz").exists()
+    store.write(record(0), {})
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 def test_a_changed_digit_is_noticed(tmp_path):

@@ -154,7 +154,7 @@ def grounds(evidence: Sequence[Any]) -> str:
 
 def evidence_in_words(part: Any) -> str:
     """A condition of a claim with what was measured for it, as one line of HTML."""
-    what, value, wanted, runs = map(escape, in_words(part))
+    what, value, rule, runs = map(escape, in_words(part))
     if not runs:
-        return f"{what} {value}, {wanted}"
-    return f'{what} <span class="number">{value}</span>, {wanted} <small>({runs})</small>'
+        return f"{what} {value}; {rule}"
+    return f'{what} <span class="number">{value}</span>; {rule} <small>({runs})</small>'

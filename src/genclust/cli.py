@@ -419,8 +419,8 @@ def claims(
             runs = dict.fromkeys(part.profile for part in one.evidence if part.profile)
             table.add_row(one.paper, one.claim.text, ", ".join(runs) or "–", one.verdict)
             for part in one.evidence if paper else ():
-                what, value, wanted, on = in_words(part)
-                table.add_row("", f"  {escape(what)} [bold]{escape(value)}[/], {wanted}", on or "–", part.verdict)
+                what, value, rule, on = in_words(part)
+                table.add_row("", f"  {escape(what)} [bold]{escape(value)}[/]; {rule}", on or "–", part.verdict)
         console.print(table)
 
 

@@ -102,7 +102,7 @@ class Gaps:
             text += f": they made {min(parts):.0f} to {max(parts):.0f} % of the steps of a run at the paper's size. "
             text += f"{rising} of them were still rising at their end; the curves of the others do not tell. "
         text += f"**{len(over)} ran at the paper's size and were trained out**"
-        text += f", {names}: what they miss, more of the same training would not bring. " if over else ". "
+        text += f", {names}: more of the same training is not expected to bring what they miss. " if over else ". "
         if rest := len(whole) - len(over):
             text += f"{rest} ran at that size, and their curves do not tell."
         return text.strip()

@@ -46,6 +46,7 @@ class Evidence:
         over: the row that was subtracted from it, or None.
         profile: the profile of the runs, or None without any.
         measured: mean of the metric or of the difference, with its 95 % interval, in the metric's unit; None without.
+        seeds: number of seeds of the row, and of the other one; empty without runs.
         fidelity: how near the data are to the paper's, or None without runs.
         stand_in: what replaced the paper's data, or None.
         verdict: whether the condition holds.
@@ -56,6 +57,7 @@ class Evidence:
     over: Row | None
     profile: Profile | None
     measured: Summary | None
+    seeds: tuple[int, ...]
     fidelity: Fidelity | None
     stand_in: str | None
     verdict: Verdict
@@ -89,6 +91,7 @@ class Judgement:
                 **{"above": one.condition.above, "below": one.condition.below},
                 "mean": one.measured.mean if one.measured else None,
                 "interval": one.measured.interval if one.measured else None,
+                "seeds": list(one.seeds),
                 **{"profile": one.profile, "fidelity": one.fidelity, "stand_in": one.stand_in},
                 "verdict": one.verdict,
             }
@@ -178,16 +181,17 @@ def weigh(experiment: Experiment, condition: Condition) -> Evidence:
                 measured = summarise(records, condition.metric)
                 comparable = row.is_judged(profile) and fidelity not in NOT_COMPARED
                 verdict = side(measured, condition) if comparable else UNKNOWN
-                return Evidence(condition, row, None, profile, measured, fidelity, stand_in, verdict)
+                return Evidence(condition, row, None, profile, measured, (len(records),), fidelity, stand_in, verdict)
             others = whole_row(over, profile)
             if others and alike(records, others, condition.metric):
                 measured = exceeding(records, others, condition.metric)
                 verdict = side(measured, condition)
                 if verdict == FAILS and profile == SMALLEST:
                     verdict = UNKNOWN
-                return Evidence(condition, row, over, profile, measured, fidelity, stand_in, verdict)
+                seeds = len(records), len(others)
+                return Evidence(condition, row, over, profile, measured, seeds, fidelity, stand_in, verdict)
     row, over = _row(experiment, condition.row), _row(experiment, condition.over) if condition.over else None
-    return Evidence(condition, row, over, None, None, None, None, UNKNOWN)
+    return Evidence(condition, row, over, None, None, (), None, None, UNKNOWN)
 
 
 def _row(experiment: Experiment, place: str) -> Row:
@@ -202,20 +206,23 @@ def bound(condition: Condition) -> str:
 
 
 def in_words(part: Evidence) -> tuple[str, str, str, str]:
-    """A condition of a claim in four parts: its rows and metric, what was measured, what is wanted, and on which runs.
+    """A condition of a claim in four parts: its rows, data and metric, the measurement, the rule, and the runs.
 
     Where nothing was run, the second part says so and the last is empty.
     """
     rows = part.row.label if part.over is None else f"{part.row.label} over {part.over.label}"
-    metric = named(part.condition.metric)
-    what, wanted = f"{rows}: {metric.title}", f"wanted {bound(part.condition)}"
+    metric, data = named(part.condition.metric), dataset_title(part.stand_in or part.row.dataset)
+    on = "" if data.lower() in rows.lower() else f" on {data}"
+    what, rule = f"{rows}{on}: {metric.title}", f"holds if {bound(part.condition)}"
     if part.measured is None:
-        return what, "not run", wanted, ""
+        return what, "not run", rule, ""
     digits = metric.decimals
     value = f"{part.measured.mean:.{digits}f}"
     if part.measured.interval:
         low, high = part.measured.interval
         value += f" [{low:.{digits}f}, {high:.{digits}f}]"
-    value += f" {metric.unit}" if metric.unit else ""
-    runs = f"{part.profile}, on {dataset_title(part.stand_in)}" if part.stand_in else f"{part.profile}"
-    return what, value.replace("-", MINUS), wanted, runs
+    unit = "points" if part.over and metric.unit == "%" else metric.unit
+    value += f" {unit}" if unit else ""
+    seeds = " and ".join(map(str, dict.fromkeys(part.seeds)))
+    runs = f"{part.profile}, {seeds} seed{'s' * (seeds != '1')}" + (", surrogate" * (part.fidelity == "surrogate"))
+    return what, value.replace("-", MINUS), rule, runs

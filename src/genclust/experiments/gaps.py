@@ -40,8 +40,9 @@ Kind = Literal["trained out", "still rising", "cannot be told"]
 #: What a learning curve can say, from the most certain to the least.
 KINDS: tuple[Kind, ...] = ("trained out", "still rising", "cannot be told")
 TRAINED_OUT, RISING, UNTOLD = KINDS
-#: Beginnings of metrics that go with the Hungarian accuracy, which learning curves hold.
-LIKE_ACCURACY = ("acc_", "nmi_", "ari")
+#: Beginnings of metrics that go with the Hungarian accuracy, which learning curves hold.  The many-to-one accuracy does
+#: not: with many clusters it can rise where the other falls.
+LIKE_ACCURACY = ("acc_hungarian", "acc_exemplar", "nmi_", "ari")
 #: Part of the predictions that came nearer than the error that is stated beside a prediction.
 TRUSTED = 2 / 3
 #: Predictions from so many times as many or as few steps tell the error of another one; fewer of them tell nothing.

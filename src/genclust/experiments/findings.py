@@ -141,7 +141,8 @@ def accuracy() -> Finding:
         f"the lowest accuracy of a method lie {np.median(list(apart.values())):.1f} points apart in the median, and "
         f"{apart[widest]:.1f} at most ({widest}). Of {len(pairs)} pairs of methods with the same data and as many "
         f"clusters, {len(turned)} change their order with the kind of accuracy, "
-        f"{sum(map(_is_clear_turn, pairs)) or 'none'} of them by two leads that are clear of the spread of seeds. {clearest}"
+        f"{sum(map(_is_clear_turn, pairs)) or 'none'} of them by two leads that are clear of the spread of seeds. "
+        f"{clearest}"
     )
     line = (
         f"moves the same clusters by up to **{apart[widest]:.1f} points**, and turns {len(turned)} of {len(pairs)} "

@@ -347,15 +347,15 @@ def arcs() -> Finding:
     eta, alpha = max(rises, key=rises.__getitem__)
     before, after = medians[eta, alpha]
     told = (
-        f"{_size(rows['eta1-alpha2'])}, for pairs of weights in and around the paper's figure. With η = 1 and α = 2 "
+        f"{_size(rows['eta1-alpha2'])} for each pair of weights. With η = 1 and α = 2 "
         f"the adjusted Rand index lies between {min(plain):.0f} and {max(plain):.0f}, and {reach} of {len(plain)} "
-        f"seeds find the arcs (an index of {phases.FOUND} at least). With batch normalisation (BN) in the recognition "
-        f"network the median rises from {np.median(plain):.0f} to {np.median(normalised):.0f}, and {reach_of_bn} of "
+        f"seeds find the arcs (an index of {phases.FOUND} at least). With batch normalisation (BN) the "
+        f"median rises from {np.median(plain):.0f} to {np.median(normalised):.0f}, and {reach_of_bn} of "
         f"{len(normalised)} seeds find them. On the map of {len(medians)} pairs of weights "
         f"({_size(planes['plain'][eta, alpha])} each) at least one seed finds the arcs at {len(some['plain'])} pairs "
-        f"without BN and at {len(some['bn'])} with it. Of the medians, {sum(rise > 2 for rise in rises.values())} are "
-        f"more than 2 points higher with BN, and {sum(rise < -2 for rise in rises.values())} more than 2 lower; the "
-        f"largest rise of all is from {before:.0f} to {after:.0f}, at η = {eta:g}, α = {alpha:g}."
+        f"without BN and at {len(some['bn'])} with it. BN raises {sum(rise > 2 for rise in rises.values())} of the "
+        f"medians by more than 2 points and lowers {sum(rise < -2 for rise in rises.values())}; the largest rise is "
+        f"from {before:.0f} to {after:.0f}, at η = {eta:g}, α = {alpha:g}."
     )
     line = (
         f"find the arcs with the paper's networks and weights, at indices from {min(plain):.0f} to {max(plain):.0f}; "

@@ -121,7 +121,7 @@ def test_the_finding_counts_what_the_rows_say(small):
     text = small.finding()
     assert text.startswith("4 rows of the papers' own models") and "**2 were too short**" in text
     assert "they made 5 to 5 % of the steps" in text and "1 of them were still rising" in text
-    assert "**1 ran at the paper's size and were trained out**, Is Simple Better? (Proposed, MNIST): what" in text
+    assert "**1 ran at the paper's size and were trained out**, Is Simple Better? (Proposed, MNIST): more of" in text
     assert text.endswith("1 ran at that size, and their curves do not tell.")
 
 

@@ -31,9 +31,11 @@ from genclust.experiments.naming import profile_of
 from genclust.experiments.unlabelled import confidence, held_out_bound, sizes
 from genclust.experiments.verdicts import (
     NOT_COMPARED,
+    LackingMetric,
     Summary,
     as_plain,
     data_of,
+    is_measured,
     published_records,
     remark,
     summarise,
@@ -128,9 +130,10 @@ def _print_records(title: str, row: declaration.Row, records: list[store.Record]
     The paper's numbers, and our bounds, are printed only where data and settings are the paper's.
     """
     first = records[0]
+    notes: list[str] = []
     numbers = {reported.metric: reported for reported in row.reported}
-    measured = [metric for metric in numbers or moving.UNREPORTED if metric.removesuffix(BEST) in first.metrics]
-    metrics = measured or [metric for metric in moving.UNREPORTED if metric in first.metrics]
+    measured = [metric for metric in numbers or moving.UNREPORTED if is_measured(records, metric.removesuffix(BEST))]
+    metrics = measured or [metric for metric in moving.UNREPORTED if is_measured(records, metric)]
     columns: dict[str, list[float]] = {metric: [record.metric(metric) for record in records] for metric in metrics}
     if first.lacks_labels:
         columns = {metric: values for metric, values in columns.items() if metric != "test.clusters_used"}
@@ -143,7 +146,14 @@ def _print_records(title: str, row: declaration.Row, records: list[store.Record]
         cells = [_cell(values[i]) for values in columns.values()]
         table.add_row(f"{record.seed}{failed}", *cells, *([sizes(record)] if first.lacks_labels else []))
     table.add_section()
-    table.add_row("mean ± sd", *(_mean_sd(records, name, values) for name, values in columns.items()))
+    means = []
+    for name, values in columns.items():
+        try:
+            means.append(_mean_sd(records, name, values))
+        except LackingMetric as lacking:
+            means.append("–")
+            notes.append(str(lacking))
+    table.add_row("mean ± sd", *means)
     if _is_the_papers(row, first):
         if any(number.mean is not None for number in numbers.values()):
             table.add_row("paper", *(_with_sd(numbers[name].mean, numbers[name].sd) for name in columns))
@@ -151,6 +161,8 @@ def _print_records(title: str, row: declaration.Row, records: list[store.Record]
             bounds = (_bound(numbers[name].below, numbers[name].above) for name in columns)
             table.add_row("our bound", *(bound or "–" for bound in bounds))
     console.print(table)
+    for note in notes:
+        console.print(note, soft_wrap=True, highlight=False)
     if first.data["name"] != row.dataset:
         console.print(f"Measured on {first.data_name}, not on the paper's {row.dataset}.")
     for record in records:
@@ -172,13 +184,12 @@ def _is_the_papers(row: declaration.Row, record: store.Record) -> bool:
 
 
 def _mean_sd(records: list[store.Record], name: str, values: list[float]) -> str:
-    known = [value for value in values if not math.isnan(value)]
     if name not in WITHOUT_LABELS:
         summary = summarise(records, name)
-    elif known:
-        summary = Summary.of(known)
-    else:
+    elif any(map(math.isnan, values)):  # a mean without the seeds that failed would be too good
         return "–"
+    else:
+        summary = Summary.of(values)
     return f"{_cell(summary.mean)} ± {_cell(summary.sd)}"
 
 

@@ -38,7 +38,8 @@ class Record:
     Attributes:
         config: the resolved configuration (data, model, training).
         seed: seed of the run.
-        metrics: final numbers, ``split.metric`` -> value; scores in per cent, likelihoods in nats.
+        metrics: final numbers, ``split.metric`` -> value; scores in per cent, likelihoods in nats.  Those that are not
+            finite are left out, such as the likelihood of a diverged seed.
         curve: learning curve, one mapping from quantities to values per measured epoch.
         evaluations: revisions of the evaluations that were made, by name.
         failed_at_step: the step at which the objective became non-finite, or None.

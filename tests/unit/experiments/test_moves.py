@@ -95,3 +95,12 @@ def test_verdicts_that_differ_are_a_table():
     text = moves.table(found).to_string(index=False)
     assert "+1.50" in text and "moved" in text and "not there" in text
     assert published().folder.name == "results"
+
+
+def test_a_diverged_seed_is_a_move_and_never_left_out(tmp_path):
+    store = store_of(tmp_path, 0.0, 2)
+    lost = {name: value for name, value in KNOWN[0].metrics.items() if name != "test.ari"}
+    store.write(replace(KNOWN[0], metrics=lost, failed_at_step=3), {})
+    move = only(moves.compare(store))
+    assert (move.new, move.moved) == (f"seed {KNOWN[0].seed} diverged", True)
+    assert move.old == pytest.approx(np.mean([record.metrics["test.ari"] for record in KNOWN]))

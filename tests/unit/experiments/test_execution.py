@@ -305,6 +305,16 @@ def test_own_data_without_labels_can_be_clustered(cache, tmp_path):
     assert record.image_shape is None and not record.is_of_images
 
 
+def test_own_data_with_few_test_rows_and_no_labels_have_as_many_pictures(cache, tmp_path):
+    """Four test rows, less than the ten that a figure shows."""
+    path = tmp_path / "own.npz"
+    rows = np.random.default_rng(0).random((124, 6)).astype(np.float32)
+    np.savez(path, x_train=rows[4:], x_test=rows[:4])
+    (record,) = run(short_task([0], ("style",), data={"name": str(path)}), Store(tmp_path / "records"), progress=False)
+    inputs = record.arrays()["style_inputs"]
+    np.testing.assert_allclose(inputs, 255 * rows[:4], atol=0.5 + 1e-4)
+
+
 def test_a_changed_file_of_ones_own_is_another_run(cache, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     addresses = []

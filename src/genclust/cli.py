@@ -330,18 +330,32 @@ def publish(
         bool, typer.Option("--weights", help="Publish the trained model of the median seed in models/ instead.")
     ] = False,
 ) -> None:
-    """Copy complete rows of committed code into the published store results/, from your own store and waiting/."""
+    """Copy complete rows of committed code into the published store results/, from your own store and waiting/.
+
+    All rows are checked before the first is copied.  Without --row, those that are not complete are skipped.
+    """
     with one_sentence():
         declared = declaration.load(experiment)
         rows = [declared.row(name) for name in row] if row else declared.runnable
         known = declaration.parse_profile(profile)
-        own = store.Store(from_) if from_ else store.own()
-        for one in rows:
-            if weights:
+        own = store.existing(from_) if from_ else store.own()
+        if weights:
+            for one in rows:
                 where = published_models.publish_weights(one, known, own).relative_to(root())
                 console.print(f"{experiment}/{one.name}, {profile}: its median seed to {where}")
-                continue
-            records = publishing.publish(one, known, [own, store.waiting()], store.published())
+            return
+        sources, target = [own, store.waiting()], store.published()
+        complete = []
+        for one in rows:
+            try:
+                publishing.copies(one, known, sources, target)
+                complete.append(one)
+            except publishing.NotWhole as lacking:
+                if row:
+                    raise
+                console.print(f"Skipped {experiment}/{one.name}: {lacking}", soft_wrap=True, highlight=False)
+        for one in complete:
+            records = publishing.publish(one, known, sources, target)
             where = Path("results") / one.config(known).address
             console.print(f"{experiment}/{one.name}, {profile}: copied {len(records)} seeds to {where}")
         publishing.release(store.waiting(), store.published())
@@ -355,7 +369,7 @@ def keep(
 ) -> None:
     """Copy finished seeds, of committed code only, into waiting/, until the rest of their row is finished."""
     with one_sentence():
-        source = store.Store(from_) if from_ else store.own()
+        source = store.existing(from_) if from_ else store.own()
         for record in publishing.keep(source, store.published(), store.waiting()):
             console.print(f"waiting/{record.path.parent.name}/{record.path.stem}" if record.path else "")
 
@@ -368,7 +382,7 @@ def audit(
 ) -> None:
     """Recompute the scores of every record from its arrays by independent code."""
     with one_sentence():
-        audited = list(auditing.audit((store.Store(folder) if folder else store.published()).every()))
+        audited = list(auditing.audit((store.existing(folder) if folder else store.published()).every()))
         table = _table("data set", "model", "records", *get_args(auditing.State))
         kinds: dict[tuple[str, str], list[auditing.Audit]] = {}
         for one in audited:
@@ -445,9 +459,7 @@ def compare(
 ) -> None:
     """Set the numbers of a store against the published ones; the exit status is 1 if one moved, 2 after an error."""
     with one_sentence(status=2):
-        if not folder.is_dir():
-            raise store.StoreError(f"There is no store {folder}; give the folder that --store named in a run.")
-        moves = moving.compare(store.Store(folder), experiments or ())
+        moves = moving.compare(store.existing(folder), experiments or ())
         if as_json:
             lines = [asdict(move) | {"difference": move.difference, "moved": move.moved} for move in moves]
             print(json.dumps(lines, indent=1))

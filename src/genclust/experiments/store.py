@@ -312,6 +312,17 @@ def own() -> Store:
     return Store(cache_folder() / "results")
 
 
+def existing(folder: Path) -> Store:
+    """Store in a folder that a user named.
+
+    Raises:
+        StoreError: if there is no such folder, which would otherwise pass for a store without records.
+    """
+    if not folder.is_dir():
+        raise StoreError(f"There is no store {folder}; give the folder that --store named in a run.")
+    return Store(folder)
+
+
 def find(
     config: RunConfig,
     seeds: Iterable[int],

@@ -71,6 +71,9 @@ def test_what_cannot_be_compared(tmp_path):
         moves.compare(Store(tmp_path))
     with pytest.raises(StoreError, match="holds no record of a published row"):
         moves.compare(store_of(tmp_path / "a", 0.0, 2), ["vlac-sweep"])
+    for command in (["audit"], ["keep"], ["publish", "gmvae-figure2"]):
+        result = CliRunner().invoke(app, [*command, "--store", str(tmp_path / "none")])
+        assert result.exit_code == 1 and "There is no store" in result.stderr and not result.stdout
     for arguments, said in (([tmp_path / "none"], "There is no store"), ([tmp_path / "a", "vlac"], "no experiment")):
         result = CliRunner().invoke(app, ["compare", *map(str, arguments)])
         assert result.exit_code == 2 and said in result.stderr and len(result.stderr.strip().splitlines()) == 1

@@ -150,7 +150,7 @@ def test_verdicts_are_those_of_the_interval_of_the_difference_by_hand():
             rng.normal(50, 4, size=rng.integers(2, 9)).round(rng.integers(0, 3)) if rng.random() < 0.8 else [50.0] * 3
         )
         measured = Summary.of(values)
-        mean, sd = rng.normal(50, 5), rng.choice([0.0, 1.0, 4.0])
+        mean, sd = float(rng.normal(50, 5)), float(rng.choice([0.0, 1.0, 4.0]))
         paper, ours = sd**2 / 5, measured.sd**2 / measured.n
         half = 0.0
         if paper + ours > 0:

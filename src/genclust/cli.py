@@ -31,9 +31,11 @@ from genclust.experiments.naming import profile_of
 from genclust.experiments.unlabelled import confidence, held_out_bound, sizes
 from genclust.experiments.verdicts import (
     NOT_COMPARED,
+    LackingMetric,
     Summary,
     as_plain,
     data_of,
+    is_measured,
     published_records,
     remark,
     summarise,
@@ -128,9 +130,10 @@ def _print_records(title: str, row: declaration.Row, records: list[store.Record]
     The paper's numbers, and our bounds, are printed only where data and settings are the paper's.
     """
     first = records[0]
+    notes: list[str] = []
     numbers = {reported.metric: reported for reported in row.reported}
-    measured = [metric for metric in numbers or moving.UNREPORTED if metric.removesuffix(BEST) in first.metrics]
-    metrics = measured or [metric for metric in moving.UNREPORTED if metric in first.metrics]
+    measured = [metric for metric in numbers or moving.UNREPORTED if is_measured(records, metric.removesuffix(BEST))]
+    metrics = measured or [metric for metric in moving.UNREPORTED if is_measured(records, metric)]
     columns: dict[str, list[float]] = {metric: [record.metric(metric) for record in records] for metric in metrics}
     if first.lacks_labels:
         columns = {metric: values for metric, values in columns.items() if metric != "test.clusters_used"}
@@ -143,7 +146,14 @@ def _print_records(title: str, row: declaration.Row, records: list[store.Record]
         cells = [_cell(values[i]) for values in columns.values()]
         table.add_row(f"{record.seed}{failed}", *cells, *([sizes(record)] if first.lacks_labels else []))
     table.add_section()
-    table.add_row("mean ± sd", *(_mean_sd(records, name, values) for name, values in columns.items()))
+    means = []
+    for name, values in columns.items():
+        try:
+            means.append(_mean_sd(records, name, values))
+        except LackingMetric as lacking:
+            means.append("–")
+            notes.append(str(lacking))
+    table.add_row("mean ± sd", *means)
     if _is_the_papers(row, first):
         if any(number.mean is not None for number in numbers.values()):
             table.add_row("paper", *(_with_sd(numbers[name].mean, numbers[name].sd) for name in columns))
@@ -151,6 +161,8 @@ def _print_records(title: str, row: declaration.Row, records: list[store.Record]
             bounds = (_bound(numbers[name].below, numbers[name].above) for name in columns)
             table.add_row("our bound", *(bound or "–" for bound in bounds))
     console.print(table)
+    for note in notes:
+        console.print(note, soft_wrap=True, highlight=False)
     if first.data["name"] != row.dataset:
         console.print(f"Measured on {first.data_name}, not on the paper's {row.dataset}.")
     for record in records:
@@ -172,13 +184,12 @@ def _is_the_papers(row: declaration.Row, record: store.Record) -> bool:
 
 
 def _mean_sd(records: list[store.Record], name: str, values: list[float]) -> str:
-    known = [value for value in values if not math.isnan(value)]
     if name not in WITHOUT_LABELS:
         summary = summarise(records, name)
-    elif known:
-        summary = Summary.of(known)
-    else:
+    elif any(map(math.isnan, values)):  # a mean without the seeds that failed would be too good
         return "–"
+    else:
+        summary = Summary.of(values)
     return f"{_cell(summary.mean)} ± {_cell(summary.sd)}"
 
 
@@ -319,18 +330,32 @@ def publish(
         bool, typer.Option("--weights", help="Publish the trained model of the median seed in models/ instead.")
     ] = False,
 ) -> None:
-    """Copy complete rows of committed code into the published store results/, from your own store and waiting/."""
+    """Copy complete rows of committed code into the published store results/, from your own store and waiting/.
+
+    All rows are checked before the first is copied.  Without --row, those that are not complete are skipped.
+    """
     with one_sentence():
         declared = declaration.load(experiment)
         rows = [declared.row(name) for name in row] if row else declared.runnable
         known = declaration.parse_profile(profile)
-        own = store.Store(from_) if from_ else store.own()
-        for one in rows:
-            if weights:
+        own = store.existing(from_) if from_ else store.own()
+        if weights:
+            for one in rows:
                 where = published_models.publish_weights(one, known, own).relative_to(root())
                 console.print(f"{experiment}/{one.name}, {profile}: its median seed to {where}")
-                continue
-            records = publishing.publish(one, known, [own, store.waiting()], store.published())
+            return
+        sources, target = [own, store.waiting()], store.published()
+        complete = []
+        for one in rows:
+            try:
+                publishing.copies(one, known, sources, target)
+                complete.append(one)
+            except publishing.NotWhole as lacking:
+                if row:
+                    raise
+                console.print(f"Skipped {experiment}/{one.name}: {lacking}", soft_wrap=True, highlight=False)
+        for one in complete:
+            records = publishing.publish(one, known, sources, target)
             where = Path("results") / one.config(known).address
             console.print(f"{experiment}/{one.name}, {profile}: copied {len(records)} seeds to {where}")
         publishing.release(store.waiting(), store.published())
@@ -344,7 +369,7 @@ def keep(
 ) -> None:
     """Copy finished seeds, of committed code only, into waiting/, until the rest of their row is finished."""
     with one_sentence():
-        source = store.Store(from_) if from_ else store.own()
+        source = store.existing(from_) if from_ else store.own()
         for record in publishing.keep(source, store.published(), store.waiting()):
             console.print(f"waiting/{record.path.parent.name}/{record.path.stem}" if record.path else "")
 
@@ -357,7 +382,7 @@ def audit(
 ) -> None:
     """Recompute the scores of every record from its arrays by independent code."""
     with one_sentence():
-        audited = list(auditing.audit((store.Store(folder) if folder else store.published()).every()))
+        audited = list(auditing.audit((store.existing(folder) if folder else store.published()).every()))
         table = _table("data set", "model", "records", *get_args(auditing.State))
         kinds: dict[tuple[str, str], list[auditing.Audit]] = {}
         for one in audited:
@@ -434,9 +459,7 @@ def compare(
 ) -> None:
     """Set the numbers of a store against the published ones; the exit status is 1 if one moved, 2 after an error."""
     with one_sentence(status=2):
-        if not folder.is_dir():
-            raise store.StoreError(f"There is no store {folder}; give the folder that --store named in a run.")
-        moves = moving.compare(store.Store(folder), experiments or ())
+        moves = moving.compare(store.existing(folder), experiments or ())
         if as_json:
             lines = [asdict(move) | {"difference": move.difference, "moved": move.moved} for move in moves]
             print(json.dumps(lines, indent=1))

@@ -5,13 +5,17 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
-from genclust import __version__
+from genclust import __version__, cli
 from genclust.cli import app
+from genclust.experiments import declaration
+from genclust.experiments.verdicts import published_records
 
 MISTAKES = {
     ("run", "simple-tabel1"): "did you mean 'simple-table1'",
@@ -78,6 +82,19 @@ def test_of_data_without_labels_is_printed_what_is_known(invoke, tmp_path):
         assert known in result.stdout
     assert "85.75" not in result.stdout and "acc_hungarian" not in result.stdout
     assert "Measured on mine.npz, not on the paper's mnist." in result.stdout
+
+
+def test_seeds_of_which_one_diverged_are_printed_without_a_mean(capsys, monkeypatch):
+    """A published row of which one seed lost its likelihood: the others are shown, and a sentence says why no mean."""
+    row = declaration.load("cagem-table1").row("cagem-100")
+    _, (first, *others) = published_records(row)
+    metrics = {name: value for name, value in first.metrics.items() if name != "test.log_likelihood"}
+    monkeypatch.setattr(cli, "console", Console(width=200))
+    cli._print_records("a row", row, [replace(first, metrics=metrics, failed_at_step=3), *others])
+    shown = capsys.readouterr().out
+    assert f"{others[0].metrics['test.log_likelihood']:.2f}" in shown
+    assert f"Seed {first.seed} diverged at step 3 and has no test.log_likelihood, so its row has no mean" in shown
+    assert re.search(r"mean ± sd\W+–", shown)
 
 
 def test_the_papers_numbers_are_printed_beside_its_data_and_settings_alone(invoke):

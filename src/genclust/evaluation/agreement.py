@@ -57,7 +57,11 @@ def agreement(labels: Int[np.ndarray, "R N"]) -> Float[np.ndarray, " R"]:
     return pairs.sum(axis=1) / (R - 1)
 
 
-def consensus(labels: Int[np.ndarray, "R N"], n_clusters: int, max_rounds: int = 100) -> Labels:
+#: Largest number of rounds of votes, if they do not settle before.
+MOST_ROUNDS = 100
+
+
+def consensus(labels: Int[np.ndarray, "R N"], n_clusters: int) -> Labels:
     """Consensus clustering of all seeds: their clusters are matched, and every seed votes on every point.
 
     The reference is at first the seed that agrees best with the others (:func:`agreement`).  In each round the clusters
@@ -71,7 +75,6 @@ def consensus(labels: Int[np.ndarray, "R N"], n_clusters: int, max_rounds: int =
     Args:
         labels: clusters 0 … K-1 of each of N points for each of R seeds.
         n_clusters: number K of clusters of every seed.
-        max_rounds: largest number of rounds, if the votes do not settle before.
 
     Returns:
         A cluster 0 … K-1 for each point, numbered as the first reference numbers them.
@@ -84,7 +87,7 @@ def consensus(labels: Int[np.ndarray, "R N"], n_clusters: int, max_rounds: int =
         raise ValueError(f"labels must lie between 0 and {n_clusters - 1}, but hold {labels.max()}")
     points = np.arange(labels.shape[1])
     reference = labels[0] if len(labels) == 1 else labels[np.argmax(agreement(labels))]
-    for _ in range(max_rounds):
+    for _ in range(MOST_ROUNDS):
         votes = np.zeros((labels.shape[1], n_clusters))
         for of_seed in labels:
             votes[points, _renumbered(of_seed, reference, n_clusters)] += 1

@@ -26,25 +26,6 @@ from scipy.stats import poisson
 Normaliser = Literal["geometric", "arithmetic"]
 
 
-def hungarian_mapping(labels: Int[np.ndarray, " N"], clusters: Int[np.ndarray, " N"]) -> Int[np.ndarray, " K"]:
-    """Class of each cluster under the best one-to-one assignment of clusters to classes.
-
-    Args:
-        labels: classes 0 … T-1.
-        clusters: clusters 0 … K-1, where K is the highest number that occurs plus one.
-
-    Returns:
-        The class of each cluster, or -1 for a cluster that gets none of its points right: because no
-        class is left for it, or because it is empty and any class would do.
-
-    Raises:
-        ValueError: for arrays that are not non-negative integers of one length.
-    """
-    counts, mapping = _hungarian(labels, clusters)
-    matched = counts[np.arange(len(mapping)), mapping] > 0
-    return np.where(matched, mapping, -1)[: np.max(clusters) + 1]
-
-
 def hungarian_accuracy(labels: Int[np.ndarray, " N"], clusters: Int[np.ndarray, " N"]) -> float:
     """Accuracy in per cent under the best one-to-one assignment of clusters to classes.
 

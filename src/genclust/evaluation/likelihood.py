@@ -36,12 +36,10 @@ class LogLikelihood:
     Attributes:
         log_prob: log-mean-exp of all weights, a lower bound on log p(x) in expectation, ``[R, N]``.
         elbo: mean of all log-weights, the one-sample bound, ``[R, N]``.
-        n_samples: number of samples S.
     """
 
     log_prob: Float[Tensor, "R N"]
     elbo: Float[Tensor, "R N"]
-    n_samples: int
 
     def mean(self) -> Float[Tensor, " R"]:
         """Mean log-likelihood of each replica over the images, in nats."""
@@ -91,7 +89,7 @@ def log_likelihood(
             elbo = elbo.to(log_w) + log_w.sum(0)
         log_probs.append(log_prob.result().cpu())
         elbos.append((elbo / n_samples).cpu())
-    return LogLikelihood(torch.cat(log_probs, 1), torch.cat(elbos, 1), n_samples)
+    return LogLikelihood(torch.cat(log_probs, 1), torch.cat(elbos, 1))
 
 
 @torch.no_grad()

@@ -72,7 +72,8 @@ def neighbours(data: DataSet, embeddings: Mapping[str, Mapping[str, np.ndarray]]
     """kNN error in per cent on the test split, with all other splits as neighbours (Table 2), and predicted classes.
 
     Args:
-        data: data set; the result is empty unless every split is labelled.
+        data: data set; the result is empty unless every split is labelled.  Numbers of neighbours that are larger than
+            the other splits together are left out, and features that are not finite, as those of a diverged seed.
         embeddings: representations by kind, such as ``x_hat``, and by split, ``[N, F]``.
     """
     labels = {name: split.y for name, split in data.splits.items() if split.y is not None}
@@ -82,7 +83,10 @@ def neighbours(data: DataSet, embeddings: Mapping[str, Mapping[str, np.ndarray]]
     test_labels = labels.pop("test")
     for name, parts in embeddings.items():
         features = np.concatenate([parts[other] for other in labels])
-        voted = knn_classes(features, np.concatenate(list(labels.values())), parts["test"], NEIGHBOURS)
+        ks = [k for k in NEIGHBOURS if k <= len(features)]
+        if not ks or not (np.isfinite(features).all() and np.isfinite(parts["test"]).all()):
+            continue
+        voted = knn_classes(features, np.concatenate(list(labels.values())), parts["test"], ks)
         for k, classes in voted.items():
             results.metrics[f"test.knn_error_{name}_{k}"] = 100 * float(np.mean(classes != test_labels))
         results.arrays[f"votes_{name}"] = as_small_integers(np.stack(list(voted.values())))
@@ -90,14 +94,23 @@ def neighbours(data: DataSet, embeddings: Mapping[str, Mapping[str, np.ndarray]]
 
 
 def projection(snapshots: Mapping[str, Tensor], data: DataSet, seed: int) -> Results:
-    """Two-dimensional t-SNE of every snapshot of the features (Figure 5); empty if there are too few points."""
-    if any(len(features) <= PERPLEXITY for features in snapshots.values()):
+    """Two-dimensional t-SNE of every snapshot of the features ``[N, F]`` (Figure 5).
+
+    Without the snapshots that have none: of too few points or features, or not finite, as those of a diverged seed.
+    Empty if none is left.
+    """
+    suited = {name: features.float().numpy() for name, features in snapshots.items() if _has_tsne(features)}
+    if not suited:
         return Results({}, {})
     labels = data.splits["test"].y
-    arrays = {f"tsne_{name}": tsne(features.float().numpy(), seed) for name, features in snapshots.items()}
+    arrays = {f"tsne_{name}": tsne(features, seed) for name, features in suited.items()}
     if labels is not None:
         arrays["tsne_labels"] = labels[snapshot_rows(data)].astype(np.int16)
     return Results({}, arrays)
+
+
+def _has_tsne(features: Tensor) -> bool:
+    return len(features) > PERPLEXITY and features.shape[1] > 1 and bool(features.isfinite().all())
 
 
 def likelihood(model: Any, bits: Tensor, seeds: list[int], n_samples: int, precision: Any) -> list[Results]:

@@ -11,27 +11,6 @@ from jaxtyping import Float, Int
 NEIGHBOURS = (3, 5, 10)
 
 
-def knn_errors(
-    train_features: Float[np.ndarray, "N F"],
-    train_labels: Int[np.ndarray, " N"],
-    test_features: Float[np.ndarray, "M F"],
-    test_labels: Int[np.ndarray, " M"],
-    ks: Sequence[int] = NEIGHBOURS,
-) -> dict[int, float]:
-    """Test error in per cent of k-nearest-neighbour classification, for each k.
-
-    Args:
-        train_features, train_labels, test_features, ks: as for :func:`knn_classes`.
-        test_labels: true classes of the test points.
-
-    Raises:
-        ValueError: as :func:`knn_classes`, and for test labels that are not one integer per point.
-    """
-    test_features, test_labels = _points("test", test_features, test_labels)
-    voted = knn_classes(train_features, train_labels, test_features, ks)
-    return {k: 100 * float(np.mean(classes != test_labels)) for k, classes in voted.items()}
-
-
 def knn_classes(
     train_features: Float[np.ndarray, "N F"],
     train_labels: Int[np.ndarray, " N"],

@@ -26,7 +26,7 @@ RESAMPLED_IMAGES, RESAMPLED_DRAWS, COMPONENT_IMAGES = 3, 7, 4
 def style(t: Trained) -> list[Results]:
     """Styles of test images decoded under every cluster, and cluster samples (Figure 4 of *Is Simple Better?*)."""
     test = t.data.splits["test"]
-    x = torch.from_numpy(test.x[one_of_each_class(test.y)]).to(t.device)
+    x = torch.from_numpy(test.x[one_of_each_class(test)]).to(t.device)
     z = in_chunks(t.model.embed, x, t.model.replicas)["z_mean"].to(t.device)
     noise = noise_on(t.device, t.seeds, "style samples").normal(SAMPLES_PER_CLUSTER, z.shape[-1])
     transfers, samples = (as_bytes(t.model.decode_every_cluster(styles)) for styles in (z, noise))
@@ -98,7 +98,7 @@ def generation(t: Trained) -> list[Results]:
 def layers(t: Trained) -> list[Results]:
     """Test images with one layer drawn anew, and images from every cluster of a layer (Figures 2 and 3 of VLAC)."""
     test = t.data.splits["test"]
-    shown = test.x[one_of_each_class(test.y)[:RESAMPLED_IMAGES]]
+    shown = test.x[one_of_each_class(test)[:RESAMPLED_IMAGES]]
     x = as_float(torch.from_numpy(shown).to(t.device)).expand(t.model.replicas, *shown.shape)
     noise = noise_on(t.device, t.seeds, "layer samples")
     pictures = t.model.layer_pictures(x, RESAMPLED_DRAWS, COMPONENT_IMAGES, noise)

@@ -214,7 +214,7 @@ def _votes(arrays: Mapping[str, np.ndarray], data: DataSet) -> Scores:
         f"test.knn_error_{name.removeprefix('votes_')}_{k}": 100 * float(np.mean(classes != y))
         for name, votes in arrays.items()
         if name.startswith("votes_")
-        for k, classes in zip((3, 5, 10), votes, strict=True)
+        for k, classes in zip((3, 5, 10), votes, strict=False)  # of few points only the smaller numbers fit
     }
 
 

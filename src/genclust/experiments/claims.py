@@ -23,6 +23,7 @@ from genclust.experiments.verdicts import (
     Summary,
     data_of,
     exceeding,
+    is_measured,
     summarise,
     whole_row,
 )
@@ -143,7 +144,7 @@ def side(measured: Summary, condition: Condition) -> Verdict:
 
 
 def alike(records: Sequence[Record], others: Sequence[Record], metric: str) -> bool:
-    """Whether two groups of records have a metric on the same data, and measured in the same way.
+    """Whether a metric of two groups of records is on the same data, and measured in the same way.
 
     A log-likelihood is, if images were turned into bits by the same draw and divisor and it is of as many samples.
     """
@@ -157,7 +158,8 @@ def alike(records: Sequence[Record], others: Sequence[Record], metric: str) -> b
         return *data, *bits, record.metrics.get(f"{split}.log_likelihood_samples")
 
     group = [*records, *others]
-    return all(metric in record.metrics and protocol(record) == protocol(group[0]) for record in group)
+    known = is_measured(records, metric) and is_measured(others, metric)
+    return known and all(protocol(record) == protocol(group[0]) for record in group)
 
 
 def weigh(experiment: Experiment, condition: Condition) -> Evidence:
@@ -174,7 +176,7 @@ def weigh(experiment: Experiment, condition: Condition) -> Evidence:
             if profile not in row.profiles or (over and profile not in over.profiles):
                 continue
             records = whole_row(row, profile)
-            if not records or condition.metric not in records[0].metrics:
+            if not is_measured(records, condition.metric):
                 continue
             fidelity, stand_in = data_of(row, records[0])
             if over is None:

@@ -7,6 +7,7 @@ A column is a function from the records of a row to the content of its cell; a t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -81,12 +82,17 @@ def mean_sd(metric: str, digits: int = 2) -> Column:
 
 def mean(metric: str, digits: int = 2) -> Column:
     """Column with the mean of a metric over the seeds, without the standard deviation."""
-    return lambda runs: signed(float(np.mean([run.metrics[metric] for run in runs])), digits) if runs else "–"
+    return lambda runs: measured(runs, metric, digits).split(" ± ")[0]
 
 
 def median(metric: str, digits: int = 1) -> Column:
     """Column with the median of a metric over the seeds."""
-    return lambda runs: signed(float(np.median(values(runs, metric))), digits) if runs else "–"
+
+    def column(runs: Runs) -> str:
+        middle = float(np.median(values(runs, metric))) if runs else math.nan
+        return "–" if math.isnan(middle) else signed(middle, digits)
+
+    return column
 
 
 def each_seed(metric: str, digits: int = 0, in_order: bool = False) -> Column:
@@ -161,8 +167,12 @@ def values(runs: Sequence[Record], metric: str) -> list[float]:
 
 
 def last_point(runs: Sequence[Record]) -> dict[str, float]:
-    """Last point of the learning curves, averaged over the seeds, by quantity."""
-    return {str(name): value for name, value in pd.DataFrame([run.curve[-1] for run in runs]).mean().items()}
+    """Last point of the learning curves, averaged over the seeds, by quantity.
+
+    Without the quantities that a seed lacks, as a diverged one does: a mean of the others would be too good.
+    """
+    means = pd.DataFrame([run.curve[-1] for run in runs]).mean(skipna=False).dropna()
+    return {str(name): value for name, value in means.items()}
 
 
 def at_end(term: str, digits: int = 2, or_else: str = "") -> Column:

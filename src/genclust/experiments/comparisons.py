@@ -11,6 +11,7 @@ from genclust.experiments.access import Runs
 from genclust.experiments.columns import each_seed, label, mean_sd, table, values
 from genclust.experiments.naming import is_published_form
 from genclust.experiments.tables import difference, measured, reported, signed, with_content
+from genclust.experiments.verdicts import is_measured
 
 
 def differences(
@@ -104,7 +105,7 @@ def seeds_and_paper(found: Mapping[str, Runs], metric: str = "") -> tuple[Seen, 
     for name, runs in found.items():
         for number in (runs.row.reported[:1] if metric else runs.row.reported) if runs else ():
             place = name if metric else f"{name}\n{number.name}"
-            if number.below is number.above is None and (metric or number.metric) in runs[0].metrics:
+            if number.below is number.above is None and is_measured(runs, metric or number.metric):
                 seen[place] = values(runs, metric or number.metric)
                 if number.mean is not None:
                     stated[place] = number.mean, number.sd

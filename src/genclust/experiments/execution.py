@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -236,11 +237,15 @@ def _refuse_unwritable(store: Store) -> None:
 def _record(
     task: Task, seed: int, result: Results, replica: Mapping[str, Any], about: dict[str, Any], device: str
 ) -> Record:
-    """Record of a seed from its results, the state of its training, and the description of its data."""
+    """Record of a seed from its results, the state of its training, and the description of its data.
+
+    Metrics that are not finite are left out, as JSON has no number for them: the likelihood of a diverged seed, or the
+    standard error of a single image.
+    """
     return Record(
         config=asdict(task.config),
         seed=seed,
-        metrics=result.metrics,
+        metrics={name: value for name, value in result.metrics.items() if math.isfinite(value)},
         curve=replica["curve"],
         evaluations=registry.revisions(task.evaluations),
         failed_at_step=replica["failed_at_step"],

@@ -14,7 +14,7 @@ from genclust.experiments import declaration
 from genclust.experiments.configuration import RunConfig
 from genclust.experiments.declaration import PROFILES, Row
 from genclust.experiments.store import Record, Store, StoreError, find, published
-from genclust.experiments.verdicts import as_plain
+from genclust.experiments.verdicts import LackingMetric, as_plain, is_measured, summarise
 from genclust.metrics import BEST
 
 #: Probability that any number is called moved where nothing changed, over all lines of a comparison.
@@ -104,7 +104,7 @@ def compare(store: Store, experiments: Sequence[str] = ()) -> list[Move]:
                 own = _records(store, config)
                 known = _records(published(), config) if own else []
                 for metric in _metrics(row) if known else ():
-                    if all(metric in record.metrics for record in own + known):
+                    if is_measured(own, metric) and is_measured(known, metric):
                         pairs.setdefault((config.address, metric), (row, profile, metric, known, own))
     if not pairs:
         raise StoreError(
@@ -128,13 +128,24 @@ def _metrics(row: Row) -> list[str]:
 
 
 def _move(row: Row, profile: str, metric: str, known: list[Record], own: list[Record], level: float) -> Move:
+    place, seeds = f"{row.experiment}/{row.name}, {profile}", (len(known), len(own))
+    before, after = _mean(known, metric), _mean(own, metric)
+    if isinstance(before, str) or isinstance(after, str):
+        return Move(place, metric, before, after, seeds)
     old, new = (np.array([record.metrics[metric] for record in records]) for records in (known, own))
     tolerance = _tolerance(old, new, level)
     if tolerance is None:
         declared = [r.tolerance for r in row.reported if r.metric == metric and r.tolerance is not None]
         tolerance = declared[0] if declared else None
-    place = f"{row.experiment}/{row.name}, {profile}"
-    return Move(place, metric, float(old.mean()), float(new.mean()), (len(old), len(new)), tolerance)
+    return Move(place, metric, before, after, seeds, tolerance)
+
+
+def _mean(records: Sequence[Record], metric: str) -> float | str:
+    """Mean of a metric over the records, or which seed has no value, as a diverged one has none."""
+    try:
+        return summarise(records, metric).mean
+    except LackingMetric as lacking:
+        return lacking.short
 
 
 def _tolerance(old: np.ndarray, new: np.ndarray, level: float) -> float | None:

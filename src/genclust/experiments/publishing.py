@@ -19,6 +19,10 @@ from genclust.experiments.store import Record, Store, find
 from genclust.settings import SettingError
 
 
+class NotWhole(SettingError):
+    """Error for a row that has nothing to publish: it lacks the profile, a seed, or any seed in the user's stores."""
+
+
 def publish(row: Row, profile: Profile, sources: Sequence[Store], target: Store) -> list[Record]:
     """Copy a row's records from ``sources`` to the published store, provided that every seed then has one.
 
@@ -31,18 +35,32 @@ def publish(row: Row, profile: Profile, sources: Sequence[Store], target: Store)
         target: the published store.
 
     Raises:
-        SettingError: if no source has a seed, or one is missing; if one was made by code that is not committed or of
-            other data than the others, or lacks an evaluation that the record in its place has.  Then nothing is
-            copied.
+        NotWhole, SettingError, StoreError: as :func:`copies`.  Then nothing is copied.
+    """
+    found = copies(row, profile, sources, target)
+    return [target.write(*found[seed]) for seed in sorted(found)]
+
+
+def copies(
+    row: Row, profile: Profile, sources: Sequence[Store], target: Store
+) -> dict[int, tuple[Record, dict[str, np.ndarray]]]:
+    """Records that :func:`publish` writes, with their arrays, by seed.
+
+    Raises:
+        NotWhole: if the row lacks the profile, no source has a seed, or one is missing.
+        SettingError: if a seed was made by code that is not committed or of other data than the others, or lacks an
+            evaluation that the record in its place has.
         StoreError: if a record or its arrays are damaged.
     """
+    if row.settings is not None and profile not in row.profiles:
+        raise NotWhole(f"{row.experiment}/{row.name} has no profile {profile}.")
     config, seeds = row.config(profile), row.seeds(profile)
     what = f"{row.experiment}/{row.name} at profile {profile}"
     new, old = find(config, seeds, sources), find(config, seeds, [target])
     whole = old | new
     if missing := [str(seed) for seed in seeds if seed not in whole] or ([] if new else [str(seed) for seed in seeds]):
         where = " and ".join(str(store.folder) for store in sources)
-        raise SettingError(
+        raise NotWhole(
             f"Only whole rows are published, and {where} lacks seed {', '.join(missing)} of {what}; run them first."
         )
     if unclean := [str(seed) for seed in sorted(new) if not _is_clean(new[seed])]:
@@ -58,9 +76,8 @@ def publish(row: Row, profile: Profile, sources: Sequence[Store], target: Store)
                 f"The published record of seed {seed} of {what} also has {', '.join(sorted(lost))}; "
                 "run the rows that ask for it into the same store first."
             )
-    copies = {seed: (record, record.arrays()) for seed, record in new.items()}
-    copies |= {seed: _without_pictures(*copies[seed]) for seed in new if seed != seeds[0]}
-    return [target.write(*copies[seed]) for seed in sorted(copies)]
+    found = {seed: (record, record.arrays()) for seed, record in new.items()}
+    return found | {seed: _without_pictures(*found[seed]) for seed in new if seed != seeds[0]}
 
 
 def keep(source: Store, published: Store, waiting: Store) -> list[Record]:

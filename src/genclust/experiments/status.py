@@ -16,9 +16,15 @@ from genclust.paths import cache_folder
 
 
 def glance(path: Path) -> dict[str, Any]:
-    """Content of a checkpoint, memory-mapped so that only the parts in use are read; empty if it cannot be read."""
+    """Content of a checkpoint, memory-mapped so that only the parts in use are read.
+
+    Empty if it cannot be read, or lacks what its progress and cost are told from: step, seconds and last leg.
+    """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        leg = state["legs"][-1]
+        numbers = state["step"], state["seconds"], leg["threads"], len(leg["beside"])
+        return state if all(isinstance(number, (int, float)) for number in numbers) else {}
     except Exception:  # whoever runs it is told what is wrong with it
         return {}
 

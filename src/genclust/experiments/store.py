@@ -38,7 +38,8 @@ class Record:
     Attributes:
         config: the resolved configuration (data, model, training).
         seed: seed of the run.
-        metrics: final numbers, ``split.metric`` -> value; scores in per cent, likelihoods in nats.
+        metrics: final numbers, ``split.metric`` -> value; scores in per cent, likelihoods in nats.  Those that are not
+            finite are left out, such as the likelihood of a diverged seed.
         curve: learning curve, one mapping from quantities to values per measured epoch.
         evaluations: revisions of the evaluations that were made, by name.
         failed_at_step: the step at which the objective became non-finite, or None.
@@ -309,6 +310,17 @@ def in_repository() -> list[Store]:
 def own() -> Store:
     """The user's own store, in the cache folder."""
     return Store(cache_folder() / "results")
+
+
+def existing(folder: Path) -> Store:
+    """Store in a folder that a user named.
+
+    Raises:
+        StoreError: if there is no such folder, which would otherwise pass for a store without records.
+    """
+    if not folder.is_dir():
+        raise StoreError(f"There is no store {folder}; give the folder that --store named in a run.")
+    return Store(folder)
 
 
 def find(

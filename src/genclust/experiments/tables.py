@@ -16,7 +16,7 @@ from genclust.experiments.naming import data_title, is_published_form, profile_o
 from genclust.experiments.papers import dataset_title
 from genclust.experiments.store import Record
 from genclust.experiments.unlabelled import confidence, held_out_bound, sizes
-from genclust.experiments.verdicts import MINUS, data_of, exceeding, summarise
+from genclust.experiments.verdicts import MINUS, LackingMetric, data_of, exceeding, is_measured, summarise
 from genclust.metrics import BEST, heading, named
 
 
@@ -36,10 +36,13 @@ def signed(value: float, digits: int = 2) -> str:
 
 
 def measured(found: Sequence[Record], metric: str, digits: int = 2) -> str:
-    """``mean ± sd`` of a metric over the records, or a dash where nothing was measured."""
-    if not found or metric.removesuffix(BEST) not in found[0].metrics:
+    """``mean ± sd`` of a metric over the records, a dash where nothing was measured, or which seed has no value."""
+    if not is_measured(found, metric.removesuffix(BEST)):
         return "–"
-    summary = summarise(found, metric)
+    try:
+        summary = summarise(found, metric)
+    except LackingMetric as lacking:
+        return lacking.short
     return signed(summary.mean, digits) + ("" if summary.sd is None else f" ± {summary.sd:.{digits}f}")
 
 
@@ -53,11 +56,14 @@ def reported(number: Reported | None) -> str:
 def difference(better: Sequence[Record], worse: Sequence[Record], metric: str) -> str:
     """Difference of the means of two groups of records, with Welch's 95 % interval.
 
-    A dash if one of them has fewer than two seeds, or the first lacks the metric.
+    A dash if one of them has fewer than two seeds, or it was not measured of the first; or which seed has no value.
     """
-    if min(len(better), len(worse)) < 2 or metric not in better[0].metrics:
+    if min(len(better), len(worse)) < 2 or not is_measured(better, metric):
         return "–"
-    excess = exceeding(better, worse, metric)
+    try:
+        excess = exceeding(better, worse, metric)
+    except LackingMetric as lacking:
+        return lacking.short
     low, high = excess.interval or (math.nan, math.nan)
     return f"{signed(excess.mean)} [{signed(low)}, {signed(high)}]"
 
@@ -128,8 +134,10 @@ def comparison(found: Mapping[str, Runs], metrics: Mapping[str, str]) -> pd.Data
 
 def _mean(quantity: Callable[[Record], float], digits: int) -> Callable[[Sequence[Record]], str]:
     def cell(found: Sequence[Record]) -> str:
-        known = [value for run in found if run.lacks_labels and not math.isnan(value := quantity(run))]
-        return signed(float(np.mean(known)), digits).removesuffix(".0") if known else "–"
+        values = [quantity(run) for run in found if run.lacks_labels]
+        if not values or np.isnan(values).any():  # a mean without the seeds that failed would be too good
+            return "–"
+        return signed(float(np.mean(values)), digits).removesuffix(".0")
 
     return cell
 
@@ -224,20 +232,22 @@ def every_seed(found: Sequence[Record], metrics: Sequence[str]) -> pd.DataFrame:
     """Table with one line per seed, then mean, standard deviation, median and best."""
     if not found:
         return pd.DataFrame({"Seed": ["not run"]})
-    known = [metric for metric in metrics if metric in found[0].metrics]  # data without labels have no scores
+    known = [metric for metric in metrics if is_measured(found, metric)]  # data without labels have no scores
     scores = any(named(metric).direction == "higher" for metric in known)  # not the errors of neighbours
     lines = [
         {"Seed": str(record.seed) + (" (failed)" if record.failed_at_step is not None else "")}
-        | {heading(metric): f"{record.metrics[metric]:.2f}" for metric in known}
+        | {heading(metric): f"{record.metrics[metric]:.2f}" if metric in record.metrics else "–" for metric in known}
         | (_best_epoch(record) if scores else {})
         | ({name: cell([record]) for name, cell in UNLABELLED.items()} if record.lacks_labels else {})
         | ({"cluster sizes (test)": sizes(record)} if record.lacks_labels else {})
         for record in found
     ]
     if len(found) > 1:
-        summaries = {heading(metric): summarise(found, metric) for metric in known}
+        whole = [metric for metric in known if all(metric in record.metrics for record in found)]
+        summaries = {heading(metric): summarise(found, metric) for metric in whole}
         for name in ("mean", "sd", "median", "best"):
-            lines.append({"Seed": f"<b>{name}</b>"} | {h: f"{getattr(s, name):.2f}" for h, s in summaries.items()})
+            cells = {h: f"{getattr(summary, name):.2f}" for h, summary in summaries.items()}
+            lines.append({"Seed": f"<b>{name}</b>"} | {heading(metric): "–" for metric in known} | cells)
     return pd.DataFrame(lines).fillna("")
 
 

@@ -100,11 +100,15 @@ class LearningCurve:
 
     @torch.no_grad()
     def point(self, epoch: int) -> list[dict[str, float]]:
-        """Point of the learning curve after an epoch, for each replica; values that are not finite are left out."""
+        """Point of the learning curve after an epoch, for each replica; values that are not finite are left out.
+
+        If a term of the objective is not finite, all terms are: the others alone would add up to a better bound.
+        """
         scheduled = {name: schedule(epoch) for name, schedule in self.settings.schedules.items()}
         x = as_float(self.x).expand(self.replicas, *self.x.shape)
         terms = self.model.loss(x, scheduled, self.noise.at(epoch)).terms
         points = [{name: float(term[r].mean()) for name, term in terms.items()} for r in range(self.replicas)]
+        points = [point if np.isfinite(list(point.values())).all() else {} for point in points]
         if self.labels is not None and isinstance(self.model, HasClusters):
             most, clusters = in_chunks(self.model.cluster_posterior, self.encoder_input, self.replicas).max(-1)
             for point, log_q, of_replica in zip(points, most, clusters.numpy(), strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,33 @@ COMPARED = ("reproduced", "partly", "not reproduced")
 NOT_COMPARED: dict[Fidelity, str] = {"surrogate": "surrogate data", "subset": "subset of the data"}
 
 
+class LackingMetric(StoreError):
+    """Error for a record that lacks a metric, without which its row has no mean of it.
+
+    Attributes:
+        short: what to show in a cell of a table.
+    """
+
+    def __init__(self, record: Record, metric: str) -> None:
+        if record.failed_at_step is None:
+            self.short = f"not of seed {record.seed}"
+            super().__init__(
+                f"The record {record.path} has no {metric}, which others of its row have: it was not measured, and "
+                "running it anew cures that, or it is not a finite number."
+            )
+        else:
+            self.short = f"seed {record.seed} diverged"
+            super().__init__(
+                f"Seed {record.seed} diverged at step {record.failed_at_step} and has no {metric}, so its row has no "
+                f"mean of it ({record.path})."
+            )
+
+
+def is_measured(records: Iterable[Record], metric: str) -> bool:
+    """Whether any record has the metric; of a row with diverged seeds the first may lack it."""
+    return any(metric in record.metrics for record in records)
+
+
 @dataclass(frozen=True)
 class Summary:
     """Statistics of a metric over seeds; ``sd`` and the 95 % interval of the mean need two seeds.
@@ -73,7 +100,7 @@ def summarise(records: Sequence[Record], metric: str) -> Summary:
 
     Raises:
         SettingError: if there is no such metric.
-        StoreError: if a record does not have it.
+        LackingMetric: if a record does not have it; the mean of the others would be another row's.
     """
     if metric.endswith(BEST):
         every = summarise(records, metric.removesuffix(BEST))
@@ -83,7 +110,7 @@ def summarise(records: Sequence[Record], metric: str) -> Summary:
 
 def _values(records: Sequence[Record], metric: str) -> list[float]:
     if lacking := [record for record in records if metric not in record.metrics]:
-        raise StoreError(f"The record {lacking[0].path} has no {metric}, which others of its row have; run it anew.")
+        raise LackingMetric(lacking[0], metric)
     return [record.metrics[metric] for record in records]
 
 
@@ -120,12 +147,11 @@ def judge(reported: Reported, measured: Summary) -> str:
     if reported.sd is None or measured.sd is None:
         inside = measured.interval is not None and measured.interval[0] <= reported.mean <= measured.interval[1]
         return "partly" if inside else "not reproduced"
-    variances = reported.sd**2 / ASSUMED_REPORTED_SEEDS, measured.sd**2 / measured.n
-    error = math.sqrt(sum(variances))
-    freedom = sum(variances) ** 2 / (
-        variances[0] ** 2 / (ASSUMED_REPORTED_SEEDS - 1) + variances[1] ** 2 / (measured.n - 1)
-    )
-    return "partly" if abs(difference) <= stats.t.ppf(0.975, freedom) * error else "not reproduced"
+    if reported.sd == measured.sd == 0:  # the interval is the difference itself
+        return "not reproduced"
+    paper, ours = (reported.mean, reported.sd, ASSUMED_REPORTED_SEEDS), (measured.mean, measured.sd, measured.n)
+    p = stats.ttest_ind_from_stats(*paper, *ours, equal_var=False).pvalue
+    return "partly" if p >= 0.05 else "not reproduced"
 
 
 def published_records(row: Row, profile: Profile | None = None) -> tuple[Profile | None, list[Record]]:
@@ -260,6 +286,7 @@ def number(key: str) -> str:
 
     Raises:
         KeyError: if any part is unknown or nothing is published for it.
+        LackingMetric: if one of the seeds lacks the metric, as a diverged one does.
     """
     try:
         experiment_name, row_name, metric, statistic = key.split("/")
@@ -278,7 +305,7 @@ def number(key: str) -> str:
     _, records = published_records(row, requested)
     if not records:
         raise KeyError(f"Nothing is published for {key!r}.")
-    if metric not in records[0].metrics:
+    if not is_measured(records, metric):
         raise KeyError(nearest(metric, records[0].metrics, f"metric, asked for by {key!r},"))
     summary = summarise(records, metric)
     if statistic == "mean±sd" and summary.sd is None:

@@ -19,7 +19,6 @@ def image_grid(
     ax: Axes,
     images: Float[np.ndarray, "rows cols H W"] | Float[np.ndarray, "rows cols H W C"],
     row_labels: Sequence[str] | None = None,
-    col_labels: Sequence[str] | None = None,
     first_column_is_input: bool = False,
 ) -> None:
     """Draw images as one grid with transparent gaps.
@@ -28,12 +27,10 @@ def image_grid(
         ax: axes to draw on.
         images: values from 0 (black) to 1; beyond them they are clipped. C is 1 (grey) or 3 (RGB).
         row_labels: names left of the rows.
-        col_labels: names above the columns.
         first_column_is_input: whether the first column is set apart, as the inputs of the others.
 
     Raises:
-        ValueError: for another shape, values that are not finite, or another number of labels than of rows or
-            columns.
+        ValueError: for another shape, values that are not finite, or another number of labels than of rows.
     """
     images = np.asarray(images)
     if images.ndim == 4:
@@ -43,9 +40,8 @@ def image_grid(
     if not np.isfinite(images).all():
         raise ValueError("images must be finite")
     rows, cols, H, W, _ = images.shape
-    for name, labels, expected in (("row_labels", row_labels, rows), ("col_labels", col_labels, cols)):
-        if labels is not None and len(labels) != expected:
-            raise ValueError(f"{name} must be {expected} names, not {len(labels)}")
+    if row_labels is not None and len(row_labels) != rows:
+        raise ValueError(f"row_labels must be {rows} names, not {len(row_labels)}")
 
     gap = _gap(W)
     tops = np.arange(rows) * (H + gap)
@@ -59,8 +55,8 @@ def image_grid(
 
     ax.imshow(mosaic, interpolation="none")
     ax.set_yticks(tops + (H - 1) / 2 if row_labels else [], row_labels or [])
-    ax.set_xticks(lefts + (W - 1) / 2 if col_labels else [], col_labels or [])
-    ax.tick_params(length=0, top=False, labeltop=True, labelbottom=False)
+    ax.set_xticks([])
+    ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     ax.grid(False)
 

@@ -28,10 +28,10 @@ def points(ax: Axes, xy: Float[np.ndarray, "N 2"], clusters: Int[np.ndarray, " N
     ax.grid(False)
 
 
-def contours(ax: Axes, means: Float[np.ndarray, "K 2"], sds: Float[np.ndarray, "K 2"], width: float = 2.0) -> None:
-    """Draw the ellipse of each diagonal Gaussian at ``width`` standard deviations, in the colour of its cluster."""
+def contours(ax: Axes, means: Float[np.ndarray, "K 2"], sds: Float[np.ndarray, "K 2"]) -> None:
+    """Draw the ellipse of each diagonal Gaussian at two standard deviations, in the colour of its cluster."""
     for k, (mean, sd) in enumerate(zip(means, sds, strict=True)):
-        ax.add_patch(Ellipse(mean, *(2 * width * sd), fill=False, color=CLASSES[k % len(CLASSES)], linewidth=1.5))
+        ax.add_patch(Ellipse(mean, *(4 * sd), fill=False, color=CLASSES[k % len(CLASSES)], linewidth=1.5))
     ax.autoscale_view()
 
 

@@ -31,16 +31,15 @@ def seed_rows(ax: Axes, measured: Mapping[str, Sequence[float]], xlabel: str) ->
     ax.grid(axis="y", visible=False)
 
 
-def row_panels(panels: Mapping[str, Mapping[str, Sequence[float]]], xlabel: str, height: float = 0.32) -> None:
+def row_panels(panels: Mapping[str, Mapping[str, Sequence[float]]], xlabel: str) -> None:
     """A figure with two panels a line, each with a row of dots for the same names, and a line at zero.
 
     Args:
         panels: by title the values of each name, as for `seed_rows`; all panels have the same names.
         xlabel: what the values are, with their unit.
-        height: of a name's row, in inches.
     """
     rows, names = -(-len(panels) // 2), len(next(iter(panels.values())))
-    size = PAGE_WIDTH, rows * (height * names + 0.9)
+    size = PAGE_WIDTH, rows * (0.32 * names + 0.9)
     figure, axes = plt.subplots(rows, 2, figsize=size, sharex=True, sharey=True, squeeze=False)
     figure.supxlabel(xlabel, fontsize="medium")
     for ax in axes.flat[len(panels) :]:

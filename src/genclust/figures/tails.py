@@ -39,16 +39,15 @@ class TailPanel:
     tail: tuple[Float[np.ndarray, " Q"], Float[np.ndarray, " Q"]] | None = None
 
 
-def tail_panels(panels: Mapping[str, TailPanel], unit: str, height: float = 1.6) -> None:
+def tail_panels(panels: Mapping[str, TailPanel], unit: str) -> None:
     """Figure with two panels per line: learning curves over the logarithm of the epochs, and the paper's number.
 
     Args:
         panels: by title.
         unit: unit of the values.
-        height: of a line of panels, in inches.
     """
     lines = -(-len(panels) // 2)
-    figure, axes = plt.subplots(lines, 2, figsize=(PAGE_WIDTH, height * lines + 0.9), squeeze=False)
+    figure, axes = plt.subplots(lines, 2, figsize=(PAGE_WIDTH, 1.6 * lines + 0.9), squeeze=False)
     for ax in axes.flat[len(panels) :]:
         ax.axis("off")
     for ax, (title, panel) in zip(axes.flat, panels.items(), strict=False):

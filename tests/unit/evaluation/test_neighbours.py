@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from genclust.data import DataSet, Split
 from genclust.evaluation import measures
-from genclust.evaluation.neighbours import knn_errors
+from genclust.evaluation.neighbours import knn_classes
 from genclust.evaluation.results import Results
 
 
@@ -18,25 +20,46 @@ def test_agrees_with_scikit_learns_classifier_for_each_k(seed: int, dtype: type)
     rng = np.random.default_rng(seed)
     train, test = rng.normal(size=(300, 5)).astype(dtype), rng.normal(size=(200, 5)).astype(dtype)
     # labels with gaps and only loosely tied to the features: many votes end in a tie
-    train_labels, test_labels = (3 * (x[:, 0] > 0) + 2 * rng.integers(3, size=len(x)) for x in (train, test))
+    train_labels = 3 * (train[:, 0] > 0) + 2 * rng.integers(3, size=len(train))
     ks = (1, 2, 3, 4, 5, 10)
-    errors = knn_errors(train, train_labels, test, test_labels, ks)
-    assert list(errors) == list(ks)
+    voted = knn_classes(train, train_labels, test, ks)
+    assert list(voted) == list(ks)
     for k in ks:
         classifier = KNeighborsClassifier(k, algorithm="brute").fit(train, train_labels)
-        assert errors[k] == pytest.approx(100 * np.mean(classifier.predict(test) != test_labels))
+        np.testing.assert_array_equal(voted[k], classifier.predict(test))
 
 
 def test_tied_votes_go_to_the_lowest_label() -> None:
     train, train_labels = np.array([[1.0], [2.0], [3.0], [4.0]]), np.array([7, 2, 2, 7])
     origin = np.array([[0.0]])
-    assert knn_errors(train, train_labels, origin, np.array([7]), (1, 2, 3, 4)) == {1: 0, 2: 100, 3: 100, 4: 100}
-    assert knn_errors(train, train_labels, origin, np.array([2]), (1, 2, 3, 4)) == {1: 100, 2: 0, 3: 0, 4: 0}
+    assert knn_classes(train, train_labels, origin, (1, 2, 3, 4)) == {1: [7], 2: [2], 3: [2], 4: [2]}
 
 
 def test_test_label_that_was_never_trained_counts_as_an_error() -> None:
-    errors = knn_errors(np.eye(3), np.array([0, 0, 1]), np.eye(3), np.array([0, 0, 5]), (1,))
-    assert errors == {1: pytest.approx(100 / 3)}
+    """Of two test points beside class 0, one is of class 5, which no other split has."""
+    splits = {"train": Split(np.zeros((10, 1)), np.zeros(10, int)), "test": Split(np.zeros((2, 1)), np.array([0, 5]))}
+    found = measures.neighbours(DataSet("two", splits), {"z": {name: split.x for name, split in splits.items()}})
+    assert found.metrics == {f"test.knn_error_z_{k}": 50 for k in (3, 5, 10)}
+
+
+@pytest.mark.parametrize(("others", "ks"), [(9, (3, 5)), (10, (3, 5, 10)), (2, ())])
+def test_only_numbers_of_neighbours_that_there_are_are_scored(others: int, ks: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    splits = {"train": Split(rng.random((others - 1, 2)), rng.integers(3, size=others - 1))}
+    splits |= {name: Split(rng.random((1, 2)), rng.integers(3, size=1)) for name in ("validation", "test")}
+    features = {name: split.x for name, split in splits.items()}
+    found = measures.neighbours(DataSet("few", splits), {"z": features})
+    assert list(found.metrics) == [f"test.knn_error_z_{k}" for k in ks]
+    train, labels = (np.concatenate([part(splits[name]) for name in ("train", "validation")]) for part in (X_OF, Y_OF))
+    for k, voted in zip(ks, found.arrays.get("votes_z", ()), strict=True):
+        peer = KNeighborsClassifier(k, algorithm="brute").fit(train, labels)
+        np.testing.assert_array_equal(voted, peer.predict(splits["test"].x))
+    assert (
+        measures.neighbours(DataSet("few", splits), {"z": features | {"test": features["test"] * np.nan}}).metrics == {}
+    )
+
+
+X_OF, Y_OF = attrgetter("x"), attrgetter("y")
 
 
 X, Y = np.eye(12), np.arange(12)
@@ -45,20 +68,20 @@ X, Y = np.eye(12), np.arange(12)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((X, Y[:-1], X, Y), "train_labels"),
-        ((X, Y, X, Y.astype(float)), "test_labels"),
-        ((X, Y, X[:, :3], Y), "one width"),
-        ((np.full((12, 2), np.nan), Y, X, Y), "train_features"),
-        ((X, Y, X[:0], Y[:0]), "test_features"),
-        ((X[0], Y, X, Y), "train_features"),
-        ((X, Y, X, Y, (3, 13)), "ks"),
-        ((X, Y, X, Y, (0,)), "ks"),
-        ((X, Y, X, Y, ()), "ks"),
+        ((X, Y[:-1], X), "train_labels"),
+        ((X, Y.astype(float), X), "train_labels"),
+        ((X, Y, X[:, :3]), "one width"),
+        ((np.full((12, 2), np.nan), Y, X), "train_features"),
+        ((X, Y, X[:0]), "test_features"),
+        ((X[0], Y, X), "train_features"),
+        ((X, Y, X, (3, 13)), "ks"),
+        ((X, Y, X, (0,)), "ks"),
+        ((X, Y, X, ()), "ks"),
     ],
 )
 def test_bad_input_is_refused(arguments: tuple, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        knn_errors(*arguments)
+        knn_classes(*arguments)
 
 
 def test_all_points_that_are_not_test_points_are_neighbours() -> None:

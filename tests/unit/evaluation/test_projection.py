@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from sklearn.manifold import TSNE
 
+from genclust.data import DataSet, Split
+from genclust.evaluation import measures
 from genclust.evaluation.projection import tsne
 
 
@@ -36,3 +39,22 @@ def test_the_projection_is_scikit_learns_from_the_same_seed() -> None:
         peer = TSNE(perplexity=30, init="pca", random_state=seed).fit_transform(features)
         np.testing.assert_array_equal(xy, peer.astype(np.float32))
     assert not np.array_equal(*found)
+
+
+def test_snapshots_without_a_projection_are_left_out() -> None:
+    """One that is not finite as of a diverged seed, one of a single feature; and all, where points are too few."""
+    rng = np.random.default_rng(0)
+    x, labels = rng.random((40, 3)), np.arange(40) % 2
+    data = DataSet("forty", {"test": Split(x, labels)})
+    good = torch.from_numpy(x)
+    lost = good.clone()
+    lost[7, 1] = torch.inf
+    found = measures.projection({"z_1": good, "z_2": lost, "z_3": good[:, :1]}, data, 3)
+    assert found.arrays.keys() == {"tsne_z_1", "tsne_labels"}
+    np.testing.assert_array_equal(found.arrays["tsne_z_1"], tsne(good.float().numpy(), 3))
+    np.testing.assert_array_equal(found.arrays["tsne_labels"], labels)
+    assert (
+        measures.projection({"z_2": lost}, data, 3).arrays
+        == {}
+        == measures.projection({"z": good[:30]}, data, 3).arrays
+    )

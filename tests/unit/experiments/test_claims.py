@@ -13,7 +13,7 @@ from scipy import stats
 from genclust.experiments import claims, declaration, overview
 from genclust.experiments.claims import FAILS, HOLDS, IN_PART, UNKNOWN
 from genclust.experiments.declaration import Condition, Row
-from genclust.experiments.store import Record, Store
+from genclust.experiments.store import Record, Store, StoreError
 from genclust.experiments.verdicts import Summary
 
 verdicts = import_module("genclust.experiments.verdicts")  # the package has a function of that name
@@ -122,6 +122,21 @@ def test_rows_that_were_not_evaluated_alike_are_not_compared(publish, unlike):
     assert claims.weigh(TABLE, MORE).verdict == UNKNOWN
     publish(TABLE.row("cagem-50"), "quick", sample(-90))
     assert claims.weigh(TABLE, MORE).verdict == HOLDS
+
+
+@pytest.mark.parametrize("of", ["cagem-100", "cagem-50"])
+def test_no_claim_is_judged_without_the_seed_that_diverged(publish, of):
+    """Not at the profile where it diverged, and not quietly at another."""
+    for row in ("cagem-100", "cagem-50"):
+        for profile in ("paper", "quick"):
+            publish(TABLE.row(row), profile, sample(-80))
+    assert claims.weigh(TABLE, MORE).profile == "paper"
+    store = verdicts.published()
+    record = store.read(TABLE.row(of).config("paper"), TABLE.row(of).seeds("paper")[0])
+    lost = {name: value for name, value in record.metrics.items() if name != METRIC}
+    store.write(replace(record, metrics=lost, failed_at_step=9), {})
+    with pytest.raises(StoreError, match=f"Seed {record.seed} diverged at step 9 and has no test.log_likelihood"):
+        claims.weigh(TABLE, MORE)
 
 
 def test_how_bits_were_drawn_matters_to_likelihoods_alone():

@@ -23,7 +23,7 @@ from genclust.experiments import (
 from genclust.experiments.execution import Task
 from genclust.experiments.learning_curves import learning_curves, until
 from genclust.experiments.store import Store
-from genclust.experiments.tables import context, sample_counts
+from genclust.experiments.tables import UNLABELLED, context, every_seed, sample_counts
 
 LL = "test.log_likelihood"
 
@@ -293,3 +293,36 @@ def test_objectives_with_labels_are_compared_with_the_model_without() -> None:
     assert line["Added to the loss"] + ", " == row.label[: len(line["Added to the loss"]) + 2] and line["α"] == "0.1"
     assert line["above CaGeM-0"] == "2.00 [−4.08, 8.08]"
     assert line["error of q (%)"] == "5.0 ± 1.4" and "error of p (%)" not in line
+
+
+def diverged(seed: int, **metrics: float) -> Record:
+    return replace(record(seed, curve=[{"epoch": 2, "kl_z": 1.0}], **metrics), failed_at_step=7)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_row_with_a_diverged_seed_has_no_mean_of_the_others(first: bool) -> None:
+    """Without the diverged seed the mean would be -80; whichever seed comes first, the cells say why there is none."""
+    good = [
+        record(seed, curve=[{"epoch": 2, "kl_z": 3.0, "reconstruction": 70.0}], log_likelihood=-80) for seed in (1, 2)
+    ]
+    runs = runs_of(*([diverged(0), *good] if first else [*good, diverged(0)]))
+    whole = runs_of(*good)
+    assert columns.mean_sd(LL)(whole) == "−80.00 ± 0.00" and columns.mean(LL)(whole) == "−80.00"
+    assert columns.mean_sd(LL)(runs) == columns.mean(LL)(runs) == "seed 0 diverged"
+    assert columns.above(whole, LL)(runs) == columns.above(runs, LL)(whole) == "seed 0 diverged"
+    assert columns.median(LL)(runs) == "–"
+    assert sorted(columns.each_seed(LL)(runs).split(", ")) == ["-80", "-80", "–"]
+    assert columns.at_end("kl_z")(runs) == "2.33" and columns.at_end("reconstruction")(runs) == "–"
+    seen, _ = comparisons.seeds_and_paper({"a": runs}, LL)
+    assert sorted(map(str, seen["a"])) == ["-80", "-80", "nan"]
+    shown = every_seed(runs, [LL])
+    assert sorted(shown.iloc[:3, 1]) == ["-80.00", "-80.00", "–"] and set(shown.iloc[3:, 1]) == {"–"}
+
+
+def test_no_bound_is_averaged_over_the_seeds_that_did_not_diverge() -> None:
+    evaluated = {"clustering": 1}
+    config = {"data": {}, "model": {"name": "gumbel"}, "training": {"epochs": 2}}
+    good = replace(record(1, [{"epoch": 2, "kl_z": 3.0, "reconstruction": 70.0}]), config=config, evaluations=evaluated)
+    lost = replace(good, seed=0, failed_at_step=7)
+    assert good.lacks_labels and UNLABELLED["held-out bound (nats)"]([good, good]) == "−73.00"
+    assert UNLABELLED["held-out bound (nats)"]([good, lost]) == "–"

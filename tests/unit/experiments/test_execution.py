@@ -20,6 +20,7 @@ from genclust.experiments.configuration import RunConfig
 from genclust.experiments.execution import Task, run, task_for
 from genclust.experiments.store import Store, StoreError
 from genclust.experiments.training_run import curve_epochs
+from genclust.experiments.verdicts import summarise
 from genclust.experiments.workers import Unfinished
 from genclust.settings import SettingError
 from genclust.training.device import checked_device
@@ -212,6 +213,36 @@ def test_a_failed_seed_is_recorded_and_counted(cache, tmp_path):
         assert 0 <= record.metrics["test.acc_hungarian"] < 60
 
 
+def test_a_diverged_likelihood_is_left_out_of_the_record_and_of_no_mean(cache, tmp_path):
+    """One seed with a likelihood and one, of the same row, that a great learning rate blew up."""
+    row, small = declaration.load("cagem-table1").row("iwae-k1"), {"hidden": [6, 6], "z_dims": [3, 2]}
+    seeds = {}
+    for rate in (1e-3, 1e8):
+        settings = {"model": small, "training": {"epochs": 1, "learning_rate": rate}}
+        task = replace(task_for(row, "demo", [0], settings), evaluations=("likelihood-2", "units"))
+        (seeds[rate],) = run(task, Store(tmp_path), progress=False)
+        (read,) = run(task, Store(tmp_path), progress=False)
+        assert read.metrics == seeds[rate].metrics
+    good, diverged = seeds.values()
+    assert good.failed_at_step is None and good.metrics["test.log_likelihood"] < 0
+    assert diverged.failed_at_step is not None and "test.log_likelihood" not in diverged.metrics
+    assert not np.isfinite(diverged.arrays()["log_likelihood_test"].astype(float).mean())
+    with pytest.raises(StoreError, match=f"Seed 0 diverged at step {diverged.failed_at_step} and has no test.log_like"):
+        summarise([good, diverged], "test.log_likelihood")
+
+
+def test_a_single_test_image_has_a_likelihood_without_a_standard_error(cache, tmp_path):
+    rows = np.random.default_rng(0).random((41, 9)).astype(np.float32)
+    np.savez(tmp_path / "own.npz", x_train=rows[1:], x_test=rows[:1])
+    settings = {"data": {"name": str(tmp_path / "own.npz")}, "model": {"hidden": [6, 6], "z_dims": [3, 2]}}
+    task = task_for(
+        declaration.load("cagem-table1").row("iwae-k1"), "demo", [0], settings | {"training": {"epochs": 1}}
+    )
+    (record,) = run(replace(task, evaluations=("likelihood-2",)), Store(tmp_path / "records"), progress=False)
+    assert record.data["sizes"]["test"] == 1 and record.metrics["test.log_likelihood"] < 0
+    assert "test.log_likelihood_se" not in record.metrics
+
+
 def test_a_baseline_is_fitted_on_the_training_split(cache, tmp_path):
     from sklearn.cluster import KMeans
 
@@ -272,6 +303,16 @@ def test_own_data_without_labels_can_be_clustered(cache, tmp_path):
     assert "reconstruction" in record.curve[-1]
     assert record.lacks_labels and record.data_name == "own.npz"
     assert record.image_shape is None and not record.is_of_images
+
+
+def test_own_data_with_few_test_rows_and_no_labels_have_as_many_pictures(cache, tmp_path):
+    """Four test rows, less than the ten that a figure shows."""
+    path = tmp_path / "own.npz"
+    rows = np.random.default_rng(0).random((124, 6)).astype(np.float32)
+    np.savez(path, x_train=rows[4:], x_test=rows[:4])
+    (record,) = run(short_task([0], ("style",), data={"name": str(path)}), Store(tmp_path / "records"), progress=False)
+    inputs = record.arrays()["style_inputs"]
+    np.testing.assert_allclose(inputs, 255 * rows[:4], atol=0.5 + 1e-4)
 
 
 def test_a_changed_file_of_ones_own_is_another_run(cache, tmp_path, monkeypatch):

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from genclust.estimators.from_run import bound
 from genclust.evaluation.clustering import hungarian_accuracy
 from genclust.experiments import declaration, execution, workers
-from genclust.experiments.training_run import TrainingRun
+from genclust.experiments.configuration import training_settings
+from genclust.experiments.training_run import LearningCurve, TrainingRun
 from genclust.streams import Noise
 
 ROW = declaration.load("simple-table1").row("proposed-mnist")
@@ -66,3 +68,23 @@ def test_snapshots_are_the_features_of_the_test_points_at_their_epoch(trained):
         assert list(state["snapshots"]) == ["x_hat_2", "x_hat_3"]
         torch.testing.assert_close(state["snapshots"]["x_hat_3"].float(), features[r], rtol=2e-3, atol=1e-5)
         assert not torch.equal(state["snapshots"]["x_hat_2"], state["snapshots"]["x_hat_3"])
+
+
+@torch.no_grad()
+def test_a_term_that_is_not_finite_takes_the_others_with_it(trained, monkeypatch):
+    """Of the replica that it is of alone: else the terms that are left would add up to a better bound."""
+    data, model, states = trained
+    config = states and ROW.config("demo", CHANGES)
+    curve = LearningCurve(model, data, [4, 7], training_settings("gumbel", config.training), "cpu")
+    whole = curve.point(3)
+    loss = model.loss
+
+    def with_nan(*arguments):
+        found = loss(*arguments)
+        next(iter(found.terms.values()))[0, 5] = torch.nan
+        return found
+
+    monkeypatch.setattr(model, "loss", with_nan)
+    first, second = curve.point(3)
+    assert first.keys() == {"acc_hungarian", "confidence"} and second == whole[1]
+    assert math.isfinite(bound(model, [whole[0]])) and math.isnan(bound(model, [first]))

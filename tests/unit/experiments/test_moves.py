@@ -71,6 +71,9 @@ def test_what_cannot_be_compared(tmp_path):
         moves.compare(Store(tmp_path))
     with pytest.raises(StoreError, match="holds no record of a published row"):
         moves.compare(store_of(tmp_path / "a", 0.0, 2), ["vlac-sweep"])
+    for command in (["audit"], ["keep"], ["publish", "gmvae-figure2"]):
+        result = CliRunner().invoke(app, [*command, "--store", str(tmp_path / "none")])
+        assert result.exit_code == 1 and "There is no store" in result.stderr and not result.stdout
     for arguments, said in (([tmp_path / "none"], "There is no store"), ([tmp_path / "a", "vlac"], "no experiment")):
         result = CliRunner().invoke(app, ["compare", *map(str, arguments)])
         assert result.exit_code == 2 and said in result.stderr and len(result.stderr.strip().splitlines()) == 1
@@ -95,3 +98,12 @@ def test_verdicts_that_differ_are_a_table():
     text = moves.table(found).to_string(index=False)
     assert "+1.50" in text and "moved" in text and "not there" in text
     assert published().folder.name == "results"
+
+
+def test_a_diverged_seed_is_a_move_and_never_left_out(tmp_path):
+    store = store_of(tmp_path, 0.0, 2)
+    lost = {name: value for name, value in KNOWN[0].metrics.items() if name != "test.ari"}
+    store.write(replace(KNOWN[0], metrics=lost, failed_at_step=3), {})
+    move = only(moves.compare(store))
+    assert (move.new, move.moved) == (f"seed {KNOWN[0].seed} diverged", True)
+    assert move.old == pytest.approx(np.mean([record.metrics["test.ari"] for record in KNOWN]))

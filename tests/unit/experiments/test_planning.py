@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from genclust.cli import app
@@ -120,7 +121,7 @@ def test_what_a_store_has_is_not_lacking_until_a_row_asks_for_more_of_it(stores)
     published().write(record(config(), 0, ("clustering", "style")), {})
     own().write(record(config("ours"), 1), {})
     own().write(record(config(), 1, ("neighbours",)), {})
-    assert found(["table"]) == [(config("ours"), 0), (config(), 1)]
+    assert found(["table"]) == [(config(), 1), (config("ours"), 0)]
     own().write(record(config(), 1, ("clustering", "neighbours")), {})  # pictures are of the first seed alone
     assert found(["table"]) == [(config("ours"), 0)]
 
@@ -276,6 +277,20 @@ def test_status_tells_what_runs_what_was_killed_and_what_rests(invoke):
     own().write(record(task.config, 0), {})
     own().write(record(task.config, 1), {})
     assert status.status() == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [[1, 2], {"step": 3}, {"step": 3, "seconds": 1.0, "legs": []}, {"step": "3", "seconds": 1.0, "legs": [{}]}],
+)
+def test_an_incomplete_checkpoint_tells_nothing_and_stops_nothing(invoke, content):
+    path = training_run.checkpoint_path(config(), 0)
+    path.parent.mkdir(parents=True)
+    torch.save(content, path)
+    assert status.glance(path) == {}
+    (one,) = status.status()
+    assert (one.step, one.seconds) == (0, None)
+    assert invoke("status").exit_code == invoke("plan").exit_code == 0
 
 
 def test_the_page_on_rerunning_shows_the_columns_that_are_printed(invoke):

@@ -4,10 +4,12 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from genclust import cli
 from genclust.experiments import declaration
 from genclust.experiments.execution import Task
-from genclust.experiments.publishing import keep, publish, release
+from genclust.experiments.publishing import NotWhole, keep, publish, release
 from genclust.experiments.store import Record, Store, find
 from genclust.settings import SettingError
 
@@ -161,3 +163,53 @@ def test_a_waiting_seed_with_more_evaluations_than_the_published_one_is_not_lost
     assert 0 in {one.seed for one in keep(own, published, waiting)}
     release(waiting, published)
     assert waiting.read(ROW.config("demo"), 0).evaluations == {"clustering": 1, "neighbours": 1}
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    """The command on an experiment of three rows with stores of the test's own: whole, lacking a seed, not begun."""
+    own, published = Store(tmp_path / "own"), Store(tmp_path / "published")
+    monkeypatch.setattr(cli.store, "published", lambda: published)
+    monkeypatch.setattr(cli.store, "waiting", lambda: Store(tmp_path / "waiting"))
+    table = declaration.load("simple-figure3")
+    for row, lacking in zip(table.runnable[:2], (0, 1), strict=True):
+        for seed in row.seeds("demo")[lacking:]:
+            own.write(replace(record(seed), config=asdict(row.config("demo"))), {})
+
+    def invoke(*rows):
+        chosen = [part for name in rows for part in ("--row", name)]
+        arguments = ["publish", "simple-figure3", "--profile", "demo", "--store", str(own.folder), *chosen]
+        return CliRunner().invoke(cli.app, arguments, env={"COLUMNS": "200"})
+
+    return invoke, own, published, [row.name for row in table.runnable]
+
+
+def test_without_rows_those_that_are_not_whole_are_skipped_and_named(command):
+    invoke, _, published, (whole, lacking, *others) = command
+    result = invoke()
+    assert result.exit_code == 0, result.stderr
+    assert len(list(published.every())) == len(declaration.load("simple-figure3").row(whole).seeds("demo"))
+    skipped = [line for line in result.stdout.splitlines() if line.startswith("Skipped")]
+    assert [line.split()[1] for line in skipped] == [f"simple-figure3/{name}:" for name in (lacking, *others)]
+    assert "lacks seed 0 of" in skipped[0]
+
+
+@pytest.mark.parametrize("uncommitted", [False, True])
+def test_nothing_is_copied_before_every_row_is_checked(command, uncommitted):
+    """A named row that lacks a seed, or whose code is not committed, is refused before the whole one is copied."""
+    invoke, own, published, (whole, second, *_) = command
+    if uncommitted:
+        row = declaration.load("simple-figure3").row(second)
+        for seed in row.seeds("demo"):
+            unclean = replace(record(seed), provenance={"source": "0123456789ab+changes", "training": []})
+            own.write(replace(unclean, config=asdict(row.config("demo"))), {})
+    result = invoke(*(() if uncommitted else (whole, second)))
+    assert result.exit_code == 1 and ("not committed" if uncommitted else "lacks seed 0") in result.stderr
+    assert not published.folder.exists()
+
+
+def test_a_profile_that_a_row_lacks_leaves_it_incomplete(stores, monkeypatch):
+    own, published = stores
+    only_paper = replace(ROW, profiles={"paper": ROW.profiles["paper"]})
+    with pytest.raises(NotWhole, match="proposed-mnist has no profile demo"):
+        publish(only_paper, "demo", [own], published)

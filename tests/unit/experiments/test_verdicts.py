@@ -139,3 +139,25 @@ def test_a_difference_has_welchs_interval():
     a, b = np.var(values, ddof=1) / 4, np.var(base, ddof=1) / 3
     half = stats.t.ppf(0.975, (a + b) ** 2 / (a**2 / 3 + b**2 / 2)) * (a + b) ** 0.5
     assert found.interval == pytest.approx((18 - half, 18 + half))
+
+
+def test_verdicts_are_those_of_the_interval_of_the_difference_by_hand():
+    """Partly, where zero lies in the interval of Welch and Satterthwaite, written out here; also without any spread."""
+    rng = np.random.default_rng(0)
+    found = set()
+    for _ in range(400):
+        values = (
+            rng.normal(50, 4, size=rng.integers(2, 9)).round(rng.integers(0, 3)) if rng.random() < 0.8 else [50.0] * 3
+        )
+        measured = Summary.of(values)
+        mean, sd = float(rng.normal(50, 5)), float(rng.choice([0.0, 1.0, 4.0]))
+        paper, ours = sd**2 / 5, measured.sd**2 / measured.n
+        half = 0.0
+        if paper + ours > 0:
+            freedom = (paper + ours) ** 2 / (paper**2 / 4 + ours**2 / (measured.n - 1))
+            half = stats.t.ppf(0.975, freedom) * (paper + ours) ** 0.5
+        apart = abs(measured.mean - mean)
+        expected = "reproduced" if apart <= 1 else "partly" if apart <= half else "not reproduced"
+        assert judge(Reported("ACC", "m", mean=mean, sd=sd), measured) == expected
+        found.add((expected, sd == measured.sd == 0))
+    assert len(found) == 5, "all three verdicts, and two of them without spread"

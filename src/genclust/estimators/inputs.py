@@ -19,6 +19,8 @@ from genclust.settings import SettingError
 
 #: ``auto``, or how columns are scaled.
 Scale = Literal["auto", "none", "minmax", "standard"]
+#: How far outside [0, 1] new rows may lie before they are taken for values of another unit.
+BEYOND = 0.5
 #: Rows that are converted, and shown to a model, at once.
 CHUNK = 2000
 
@@ -138,14 +140,12 @@ class Scaling:
                 "The model was fitted on grey levels of the type uint8, and X is of another type, spanning "
                 f"{rows.min():g} to {rows.max():g}; give uint8, or values in [0, 1]."
             )
-        if self.kind == "none" and bits and not in_unit_interval(rows):
+        # New rows that are scaled as those of the fit may lie somewhat outside, as scikit-learn's MinMaxScaler has them.
+        if self.kind == "none" and bits and (rows.min() < -BEYOND or rows.max() > 1 + BEYOND):
             fitted = "The model was fitted on values in [0, 1], and X"
             if rows.dtype == np.uint8:
                 raise ValueError(f"{fitted} holds grey levels; divide them by 255.")
-            raise ValueError(
-                f"{fitted} spans {rows.min():g} to {rows.max():g}; scale it as the rows of the fit, and clip it to "
-                "[0, 1]."
-            )
+            raise ValueError(f"{fitted} spans {rows.min():g} to {rows.max():g}; scale it as the rows of the fit.")
 
     def chunks(self, rows: Any) -> Iterator[Float[Tensor, "B D"]]:
         """Some rows at a time, so that memory does not grow with their number."""

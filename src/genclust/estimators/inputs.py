@@ -140,7 +140,7 @@ class Scaling:
                 "The model was fitted on grey levels of the type uint8, and X is of another type, spanning "
                 f"{rows.min():g} to {rows.max():g}; give uint8, or values in [0, 1]."
             )
-        # New rows that are scaled as those of the fit may lie somewhat outside, as scikit-learn's MinMaxScaler has them.
+        # New rows that are scaled as those of the fit may lie somewhat outside, as MinMaxScaler has them.
         if self.kind == "none" and bits and (rows.min() < -BEYOND or rows.max() > 1 + BEYOND):
             fitted = "The model was fitted on values in [0, 1], and X"
             if rows.dtype == np.uint8:

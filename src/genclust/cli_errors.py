@@ -21,11 +21,12 @@ OUT_OF_MEMORY = re.compile("not enough memory|can't allocate memory|out of memor
 
 
 @contextmanager
-def one_sentence(status: int = 1) -> Iterator[None]:
+def one_sentence(status: int = 1, resumes: bool = True) -> Iterator[None]:
     """Context in which errors that a user can mend are told in one sentence, without a stack trace.
 
     Args:
         status: exit status of the command after such an error.
+        resumes: whether the command keeps what was finished, and goes on from there when it is given again.
     """
     try:
         yield
@@ -42,8 +43,10 @@ def one_sentence(status: int = 1) -> Iterator[None]:
         raise typer.Exit(status) from None
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        print(f"genclust: {where}{error.strerror or error}; what was finished is kept.", file=sys.stderr)
+        kept = "; what was finished is kept" if resumes else ""
+        print(f"genclust: {where}{error.strerror or error}{kept}.", file=sys.stderr)
         raise typer.Exit(status) from None
-    except KeyboardInterrupt:
-        print("genclust: Interrupted; the same command goes on from the last checkpoint.", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        otherwise = "Interrupted; the same command goes on from the last checkpoint." if resumes else "Interrupted."
+        print(f"genclust: {str(stopped) or otherwise}", file=sys.stderr)
         raise typer.Exit(130) from None

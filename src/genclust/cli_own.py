@@ -33,6 +33,7 @@ from genclust.estimators import report, saving
 from genclust.figures import style
 from genclust.figures.images import image_grid
 from genclust.metrics import named
+from genclust.paths import probe_folder
 from genclust.settings import SettingError, nearest
 from genclust.strict_yaml import parse
 from genclust.wording import counted, size
@@ -86,7 +87,7 @@ class Command(TyperCommand):
 @contextmanager
 def _own_data() -> Iterator[None]:
     """Errors in one sentence, those of scikit-learn's checks of X among them; and warnings without a path."""
-    with one_sentence(), warnings.catch_warnings():
+    with one_sentence(resumes=False), warnings.catch_warnings():
         warnings.showwarning = lambda message, *where: _note(message)
         try:
             yield
@@ -152,24 +153,40 @@ def fit(
     with _own_data():
         if out.exists():
             raise SettingError(f"{out} exists already; give another folder to --out, or delete it.")
+        try:
+            probe_folder(out)  # now, as a model that is trained and cannot be written is lost
+        except OSError as error:
+            raise SettingError(
+                f"{out} cannot be written ({error.filename}: {error.strerror}); give another folder to --out."
+            ) from None
         given: dict[str, Any] = {"n_init": seeds, "random_state": random_state, "device": device, "verbose": not quiet}
         given |= {} if epochs is None else {"epochs": epochs}
         counts = [{}] if clusters is None else [{"n_clusters": K} for K in _numbers(clusters)]
         models = [_estimator(model, given | count, set_ or []) for count in counts]
         table = read_table(data, labels)
         _warn_before(models, table)
+        fitted: list[Any] = []
         # The largest number first: if it is too large, that is said before anything is trained.
         for estimator in reversed(models):
-            with _words_of_the_command_line(data):
-                estimator.fit(_with_names(table))
+            try:
+                with _words_of_the_command_line(data):
+                    estimator.fit(_with_names(table))
+            except KeyboardInterrupt as stopped:
+                if not fitted:
+                    raise
+                _note(f"{counted(estimator.n_clusters, 'cluster')}: {str(stopped) or 'Interrupted; nothing was kept.'}")
+                break
             where = out if len(models) == 1 else out / str(estimator.n_clusters)
             saving.save(estimator, where)
             if hasattr(estimator, "labels_"):
                 _write_clusters(estimator, table, where)
+            fitted.insert(0, estimator)
+            if report.interrupted(estimator):  # who stops one number wants no more of the others
+                break
         if len(models) == 1:
-            _report(models[0], table, out)
+            _report(fitted[0], table, out)
         else:
-            _compare(models, table, out)
+            _compare(fitted, table, out)
 
 
 def _numbers(text: str) -> list[int]:
@@ -198,6 +215,9 @@ def _estimator(model: str, given: dict[str, Any], assignments: list[str]) -> Any
             number = parse(value)
         except ValueError as error:
             raise SettingError(f"The value of {assignment!r} cannot be read: {error}.") from None
+        if key in OPTIONS and (key in given or not isinstance(number, list)):
+            # A list may be given, as of the clusters of every layer of vlac, which no option can say.
+            raise SettingError(f"{key} cannot be given by --set; give {OPTIONS[key]} instead.")
         given[key] = tuple(number) if isinstance(number, list) else number
     for name in given:
         if name == "n_clusters" and name not in valid:
@@ -259,6 +279,8 @@ def _report(model: Any, table: Table, out: Path) -> None:
     for caution in report.cautions(model):
         _note(caution)
     name, epochs = type(model).__name__, counted(model.n_epochs_, "epoch")
+    if report.interrupted(model):
+        epochs += f" (interrupted, of {model.epochs:,})"
     console.print(f"Fitted {name} on {_rows_of(model, table)}, {epochs}, into {out}")
     bounds = ", ".join(f"{bound:.2f}" for bound in model.bounds_)
     best = f" (the best of {bounds})" if len(model.bounds_) > 1 else ""
@@ -302,7 +324,7 @@ def _compare(models: list[Any], table: Table, out: Path) -> None:
             _note(f"{counted(model.n_clusters, 'cluster')}: {caution}")
     lines = [
         {
-            "clusters": model.n_clusters,
+            "clusters": f"{model.n_clusters}{' (interrupted)' * report.interrupted(model)}",
             "agreement of seeds": f"{report.seeds_agree(model).mean():.2f}" if len(model.seeds_) > 1 else "–",
             "held-out bound (nats)": f"{model.bound_:.2f}",
             "clusters in use": int((model.cluster_sizes_ > 0).sum()),
@@ -316,7 +338,7 @@ def _compare(models: list[Any], table: Table, out: Path) -> None:
         for line, model in zip(lines, models, strict=True):
             line[title] = f"{report.scores(model, _with_names(table), table.labels)['ari']:.1f}"
     name, rows = type(models[0]).__name__, _rows_of(models[0], table)
-    console.print(f"Fitted {name} on {rows} with {len(models)} numbers of clusters, into {out}/NUMBER")
+    console.print(f"Fitted {name} on {rows} with {counted(len(models), 'number')} of clusters, into {out}/NUMBER")
     console.print(_printed(pd.DataFrame(lines)))
     console.print(
         "Among different numbers of clusters the agreement is the better guide, a hint and no proof, and not the "
@@ -473,13 +495,13 @@ def card(
             console.print(_printed(lines) if published else "No trained model is published.")
             return
         saving.load(model)  # so that a damaged model is not described
-        print(saving.folder_of(model).joinpath(saving.CARD).read_text(encoding="utf8"), end="")
+        print(saving.card_of(model), end="")
 
 
 def _published(name: str) -> dict[str, str]:
     """A line on a published model, from its description and its card."""
     folder = saving.folder_of(name)
-    text = folder.joinpath(saving.CARD).read_text(encoding="utf8")
+    text = saving.card_of(name)
     description = json.loads(folder.joinpath(saving.DESCRIPTION).read_text(encoding="utf8"))
     data = re.search(r"^## Data\n\n(.+?):", text, re.MULTILINE)
     score = re.search(r"^\|---.*\n\| (.+?) \| (.+?) \|", text, re.MULTILINE)

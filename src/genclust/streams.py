@@ -36,10 +36,13 @@ class Noise:
         torch.Size([2, 300, 10])
     """
 
+    #: One per replica; subclasses that draw by other means have none.
+    generators: tuple[Generator, ...] = ()
+
     def __init__(self, seeds: Sequence[int], purpose: str) -> None:
         self.seeds = list(seeds)
         self.purpose = purpose
-        self.generators = [Generator() for _ in self.seeds]
+        self.generators = tuple(Generator() for _ in self.seeds)
         self.at(0)
 
     def at(self, counter: int | Tensor) -> Noise:
@@ -70,7 +73,13 @@ class Noise:
         return (level < grey).to(torch.uint8)
 
     def permutation(self, n: int) -> Int[Tensor, "R n"]:
-        """Random permutation of 0 … n-1 for each replica, always drawn on the CPU."""
+        """Random permutation of 0 … n-1 for each replica, always drawn on the CPU.
+
+        Raises:
+            TypeError: if the streams have no generators on the CPU, as those of subclasses.
+        """
+        if not self.generators:
+            raise TypeError(f"{type(self).__name__} draws no permutations; take Noise, which draws them on the CPU.")
         return torch.stack([torch.randperm(n, generator=g) for g in self.generators])
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+import shutil
 import warnings
 from io import StringIO
 from pathlib import Path
@@ -21,6 +23,7 @@ from typer.testing import CliRunner, Result
 
 from genclust.cli import app
 from genclust.estimators import load, report
+from genclust.estimators.base import HeldOut
 
 COLUMNS = ["height", "weight", "age", "income"]
 SMALL = [f"--set={one}" for one in ("hidden=[8,4]", "feature_dim=4", "latent_dim=2", "batch_size=40")]
@@ -325,3 +328,82 @@ def test_help_is_plain() -> None:
         said = flat(done(command, "--help").stdout)
         assert "bool" not in said and "``" not in said and "drawn from" not in said
     assert "samples.png in this folder" in flat(re.sub("[│╭╰─]", " ", done("sample", "--help").stdout))
+
+
+# ---- what is interrupted, or cannot be written
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, call: int) -> None:
+    """Ctrl-C while an epoch is measured, the ``call``-th of all fits, counted from 1."""
+    point, calls = HeldOut.point, itertools.count(1)
+
+    def stopped(self: HeldOut, epoch: int) -> list[dict[str, float]]:
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        return point(self, epoch)
+
+    monkeypatch.setattr(HeldOut, "point", stopped)
+
+
+def test_an_interrupt_before_the_first_epoch_is_told(folder: Path, tmp_path: Path, monkeypatch) -> None:
+    interrupt(monkeypatch, 1)
+    options = ("--labels", "group", "--clusters", 3, "--seeds", 1, "--epochs", 3, "--quiet", *SMALL)
+    result = invoke("fit", folder / "mine.csv", "--out", tmp_path / "new", *options)
+    assert result.exit_code == 130 and not (tmp_path / "new").exists()
+    assert result.stderr == "genclust: Interrupted before the first epoch was done; nothing was kept.\n"
+
+
+@pytest.mark.parametrize(("call", "kept"), [(2, ["3"]), (4, ["3"]), (6, ["2", "3"])])
+def test_an_interrupt_ends_all_numbers_of_clusters(
+    folder: Path, tmp_path: Path, monkeypatch, call: int, kept: list[str]
+) -> None:
+    """Three epochs of each number, the largest first: in its second, in the next one's first and in its third."""
+    interrupt(monkeypatch, call)
+    options = ("--labels", "group", "--clusters", "2,3", "--seeds", 1, "--epochs", 3, "--quiet", *SMALL)
+    result = done("fit", folder / "mine.csv", "--out", tmp_path / "new", *options)
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == kept
+    lines = [line.split() for line in result.stdout.splitlines() if re.match(r"\s*\d", line)]
+    assert sorted(line[0] for line in lines) == kept
+    assert ["(interrupted)" in line for line in lines] == {2: [True], 4: [False], 6: [True, False]}[call]
+    told = "2 clusters: Interrupted before the first epoch was done; nothing was kept."
+    assert (told in result.stderr) is (call == 4)
+
+
+def test_the_report_names_an_interrupted_fit(folder: Path, tmp_path: Path, monkeypatch) -> None:
+    interrupt(monkeypatch, 3)
+    options = ("--labels", "group", "--clusters", 2, "--seeds", 1, "--epochs", 9, "--quiet", *SMALL)
+    said = done("fit", folder / "mine.csv", "--out", tmp_path / "new", *options).stdout
+    assert "3 epochs (interrupted, of 9)" in flat(said)
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_data_are_read(folder: Path) -> None:
+    out = folder / "mine.csv" / "sub"
+    said = refused("fit", folder / "missing.csv", "--out", out)
+    assert said.startswith(f"genclust: {out} cannot be written (") and said.endswith("; give another folder to --out.")
+
+
+@pytest.mark.parametrize(
+    ("setting", "option"), [("n_clusters=4", "--clusters"), ("epochs=3", "--epochs"), ("n_init=2", "--seeds")]
+)
+def test_what_has_an_option_is_not_set(folder: Path, setting: str, option: str) -> None:
+    said = refused("fit", folder / "mine.csv", "--clusters=2,3", "--out", folder / "none", f"--set={setting}")
+    assert said == f"genclust: {setting.split('=')[0]} cannot be given by --set; give {option} instead."
+
+
+def test_a_list_of_clusters_is_set(folder: Path) -> None:
+    said = refused("fit", folder / "no.csv", "--model=vlac", "--out", folder / "none", "--set=n_clusters=[1,2]")
+    assert "There is no file" in said
+
+
+def test_two_columns_of_one_name_are_told_with_the_file(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "twice.csv"
+    path.write_text("a,a,b\n" + "".join(f"{i / 60},{i % 7},{i % 5}\n" for i in range(60)))
+    said = refused("fit", path, "--clusters", 2, "--quiet", "--out", tmp_path / "none")
+    assert said == f"genclust: {path} has more than one column 'a'; rename them, or leave out all but one."
+
+
+def test_a_card_that_is_missing(fitted: Result, folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "model", tmp_path / "model")
+    (tmp_path / "model" / "card.md").unlink()
+    said = refused("card", tmp_path / "model")
+    assert said.endswith("card.md cannot be read: No such file or directory; save the model anew.")

@@ -50,3 +50,8 @@ def test_counter_based_streams_keep_the_same_promises():
     assert not torch.equal(alone.normal(5, 3), alone.at(41).normal(5, 3))
     assert not torch.equal(CounterNoise([7], "another", "cpu").at(41).normal(9), alone.at(41).normal(9))
     assert isinstance(noise_on("cpu", [0], "a"), Noise) and not isinstance(noise_on("cpu", [0], "a"), CounterNoise)
+
+
+def test_streams_without_generators_say_that_they_draw_no_permutations():
+    with pytest.raises(TypeError, match="CounterNoise draws no permutations; take Noise"):
+        CounterNoise([1], "order", "cpu").permutation(4)

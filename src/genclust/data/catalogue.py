@@ -157,7 +157,7 @@ def load(name: str, folder: Path | str | None = None) -> DataSet:
             check(data)
             return data
         except DataError as error:
-            raise type(error)(f"Your data file {path} cannot be used: {error}.") from None
+            raise type(error)(f"Your data file {path} cannot be used: {str(error).rstrip('.')}.") from None
     source = source_of(name)
     where = place(name, folder)
     try:

@@ -8,7 +8,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,6 +43,24 @@ DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
 )
+
+
+def refuse_misplaced_colours(what: str, shape: Sequence[int], kind: type[Exception] = DataError) -> None:
+    """Refuse images with their colours before height and width, as PyTorch has them.
+
+    Args:
+        what: the array, in the words that begin the sentence.
+        shape: of the array; anything but images in colour passes.
+        kind: of the error.
+
+    Raises:
+        DataError: or an error of ``kind``, for the shape of such images.
+    """
+    if len(shape) == 4 and shape[3] > MOST_COLOURS >= shape[1]:
+        raise kind(
+            f"{what} has the shape {tuple(shape)}, but images are [N, height, width, colours]; move the colours to the "
+            "end."
+        )
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from genclust.data.base import DataError, DataSet, Split
-from genclust.data.files import MOST_COLOURS, npz_arrays, reading
+from genclust.data.files import npz_arrays, reading, refuse_misplaced_colours
 
 #: Smallest number of rows of a user's own data, so that each of three splits has some.
 LEAST_ROWS = 10
@@ -55,11 +55,7 @@ def own(path: Path) -> DataSet:
     content = dict(zip(names, npz_arrays(path, *(file.removesuffix(".npy") for file in files)).values(), strict=True))
     rows = {name: _rows(name, content[name]) for name in ("x_train", "x_test") if name in content}
     n, *shape = content["x_train"].shape
-    if len(shape) == 3 and shape[2] > MOST_COLOURS >= shape[0]:
-        raise DataError(
-            f"x_train has the shape {content['x_train'].shape}, but images are [N, height, width, colours]; "
-            "move the colours to the end"
-        )
+    refuse_misplaced_colours("x_train", (n, *shape))
     if n < LEAST_ROWS:
         raise DataError(f"x_train has {n} rows, but {LEAST_ROWS} or more are needed to train, to validate and to test")
     if "x_test" in content and list(content["x_test"].shape[1:]) != shape:

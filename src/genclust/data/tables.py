@@ -23,7 +23,7 @@ import scipy.sparse
 from PIL import Image
 
 from genclust.data.base import DataError, MissingData
-from genclust.data.files import DAMAGE, MOST_COLOURS
+from genclust.data.files import DAMAGE, refuse_misplaced_colours
 from genclust.wording import counted, did_you_mean
 
 _T = TypeVar("_T")
@@ -210,11 +210,7 @@ def _from_array(path: Path, x: np.ndarray, what: str) -> Table:
         raise DataError(f"{path} has {what} of type {x.dtype}, but only numbers can be read.")
     if x.ndim < 2 or x.size == 0:
         raise DataError(f"{path} has {what} of shape {x.shape}, but it needs a row per example: [rows, features].")
-    if x.ndim == 4 and x.shape[3] > MOST_COLOURS >= x.shape[1]:
-        raise DataError(
-            f"{path} has {what} of shape {x.shape}, but images are [rows, height, width, colours]; "
-            "move the colours to the end."
-        )
+    refuse_misplaced_colours(f"{path}, {what},", x.shape)
     names = _numbered(len(x))
     return Table(_finite(path, x, names, None), None, names, None)
 
@@ -306,9 +302,11 @@ def _labels(path: Path, labels: np.ndarray, n: int, line: Line | None = None) ->
     if len(empty):
         where = f"{'first: ' * (len(empty) > 1)}{_at(empty[0], _numbered(n), line)}"
         raise DataError(f"{path} has no label in {counted(len(empty), 'row')} ({where}); each row needs one.")
-    if labels.dtype.kind == "f" and (labels != np.rint(labels)).any():
-        part = labels[labels != np.rint(labels)][0]
-        raise DataError(f"{path} has labels such as {part}, but they should be text or whole numbers.")
+    if labels.dtype.kind == "f":
+        # Infinity is its own nearest whole number; and what is beyond int64 would become another number.
+        unfit = labels[(labels != np.rint(labels)) | (np.abs(labels) >= 2.0**63)]
+        if len(unfit):
+            raise DataError(f"{path} has labels such as {unfit[0]}, but they should be text or whole numbers.")
     if labels.dtype.kind in "iuf":
         return labels.astype(np.int64)
     text = labels.astype(str)

@@ -33,6 +33,8 @@ from genclust.wording import size
 
 #: Rows without which there is nothing to hold out and to normalise by.
 LEAST_ROWS = 5
+#: Python's types of dates and times, in what scikit-learn says of them.
+DATES = re.compile(r"not '(datetime\.)?(Timestamp|Timedelta|Period|date|datetime|time|timedelta)'")
 #: Importance samples and held-out bounds come from this seed, so that they are the same at every call.
 SEED_OF_USE = 0
 
@@ -137,8 +139,8 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         try:
             self._train(run, curve, training.epochs)
         except KeyboardInterrupt:
-            if run.epoch == 0:
-                raise
+            if not run.progress[0].curve:  # an epoch is done once it is measured
+                raise KeyboardInterrupt("Interrupted before the first epoch was done; nothing was kept.") from None
             model.eval()
             warnings.warn(
                 f"Training was interrupted after epoch {run.epoch} of {training.epochs}; what was learned is kept.",
@@ -203,19 +205,22 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
                 f"validation_fraction={general.validation_fraction:g} leaves less than two of {n} rows to train on; "
                 "take a smaller share."
             )
-        of_layers = given.get("n_clusters")
-        for K in of_layers if isinstance(of_layers, (tuple, list)) else (of_layers,):
-            if isinstance(K, int) and n < K:
-                raise ValueError(f"n_clusters={K} is more than the {n} rows of X; a cluster should hold many rows.")
         if rows.max() == rows.min():
             raise ValueError(f"All values of X are {rows.max():g}; there is nothing to learn from.")
         module, settings_type = MODELS[self.model_name]
         declared = {f.name: given[f.name] for f in fields(settings_type) if f.name in given}
         declared |= {**self.model_constants, **self._derived(rows, image)}
         settings: Any = read(settings_type, declared, name)
+        of_layers = getattr(settings, "n_clusters", ())
+        for K in of_layers if isinstance(of_layers, tuple) else (of_layers,):
+            if n < K:
+                raise ValueError(f"n_clusters={K} is more than the {n} rows of X; a cluster should hold many rows.")
         pixels = image is not None or given.get("image_shape") is not None
         self.scaling_ = Scaling.fitted(rows, general.scale, _needs_unit_interval(module, settings), pixels)
-        module(1, rows.shape[1], settings)  # settings that do not fit each other are refused here
+        try:
+            module(1, rows.shape[1], settings)  # settings that do not fit each other are refused here
+        except SettingError as error:
+            raise SettingError(_own_names(str(error), name)) from None
         return settings, self._training_settings(), general
 
     def _given(self) -> dict[str, Any]:
@@ -324,6 +329,7 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     def _validated(self, X: Any, reset: bool) -> tuple[Any, tuple[int, ...] | None]:
         """Finite rows of as many columns as were fitted, and the shape of an image where X holds images."""
         rows, image = as_rows(X)
+        _refuse_columns(X)
         kinds = [np.float64, np.float32, np.uint8]  # the first is what all others, and lists, become
         try:
             rows = validate_data(self, rows, reset=reset, accept_sparse="csr", dtype=kinds, ensure_all_finite=False)
@@ -333,6 +339,10 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             raise ValueError(
                 f"X holds text, such as {text[1]}{_text_columns(X)}; encode it as numbers, or leave it out."
             ) from None
+        except TypeError as error:  # of scikit-learn's, on columns of Python's objects
+            if not DATES.search(str(error)):
+                raise
+            raise ValueError(_dates(_text_columns(X))) from None
         if rows.dtype != np.uint8 and (place := _not_finite(rows)):
             raise ValueError(
                 f"X holds NaN or infinity, first in row {place[0]}, column {place[1]}; leave out such rows, or fill "
@@ -537,6 +547,12 @@ def _needs_unit_interval(module: type[Model], settings: Any) -> bool:
     return module.unit_interval or images or getattr(settings, "likelihood", None) == "bernoulli"
 
 
+def _own_names(sentence: str, name: str) -> str:
+    """A model's sentence on its settings, with the parameters of the estimator called ``name`` in their place."""
+    one = sentence.replace("model.height, model.width and model.colours", "model.image_shape")
+    return re.sub(r"\bmodel\.(?=\w)", f"{name}.", one)
+
+
 def _not_finite(rows: Any) -> tuple[int, int] | None:
     """Row and column of the first value that is no finite number."""
     if np.isfinite(rows.data if sparse.issparse(rows) else rows).all():
@@ -544,6 +560,21 @@ def _not_finite(rows: Any) -> tuple[int, int] | None:
     coordinates = sparse.coo_array(rows)
     at = int(np.flatnonzero(~np.isfinite(coordinates.data))[0])
     return int(coordinates.row[at]), int(coordinates.col[at])
+
+
+def _refuse_columns(X: Any) -> None:
+    """Refuse dates, which NumPy would take for numbers or not add to them, and columns with one name."""
+    if isinstance(X, pd.DataFrame) and not X.columns.is_unique:
+        twice = str(X.columns[X.columns.duplicated()][0])
+        raise ValueError(f"X has more than one column {twice!r}; rename them, or leave out all but one.")
+    if isinstance(X, pd.DataFrame) and any(kind.kind in "mM" for kind in X.dtypes):
+        raise ValueError(_dates(_text_columns(X)))
+    if isinstance(X, np.ndarray) and X.dtype.kind in "mM":
+        raise ValueError(_dates(""))
+
+
+def _dates(columns: str) -> str:
+    return f"X holds dates or times{columns}; give numbers, such as days since the first, or leave them out."
 
 
 def _text_columns(X: Any) -> str:

@@ -432,7 +432,8 @@ class CaGeM(GenerativeClusterEstimator, DensityEstimator):
         y : Ignored
             Not used; here by convention.
         labels : array-like of shape (n_samples,), or None
-            The class of every row, 0 … K-1, or -1 where it is unknown.  Clusters then stand for these classes.
+            The class of every row, 0 … K-1, or -1 where it is unknown; two rows or more must have one, as batches of
+            them are normalised.  Clusters then stand for these classes.
 
         Returns
         -------
@@ -449,12 +450,12 @@ class CaGeM(GenerativeClusterEstimator, DensityEstimator):
     def _known_classes(self, labels: Any, n: int) -> Int[np.ndarray, " N"] | None:
         if labels is None:
             return None
-        classes, K = np.asarray(labels), self.n_clusters
+        classes, K = np.asarray(labels), int(self.n_clusters)
         whole = classes.ndim == 1 and classes.dtype.kind in "iu"
-        if not whole or not ((classes >= -1) & (classes < K)).all() or not (classes >= 0).any():
+        if not whole or not ((classes >= -1) & (classes < K)).all() or (classes >= 0).sum() < 2:
             raise ValueError(
                 f"labels must hold a whole number from 0 to {K - 1} for every row, or -1 where its class is unknown, "
-                "and name the class of one row at least."
+                "and name the class of two rows at least."
             )
         if len(classes) != n:
             raise ValueError(f"X has {n} rows, but there are {len(classes)} labels.")
@@ -579,7 +580,7 @@ class VLAC(GenerativeClusterEstimator):
         shape = (image or (1, rows.shape[1])) if given is None else _image_shape("VLAC", given)
         height, width, colours = (*shape, 1)[:3]
         derived: dict[str, Any] = {"height": height, "width": width, "colours": colours}
-        if isinstance(K := self._given()["n_clusters"], int):
+        if isinstance(K := self._given()["n_clusters"], (int, float)):
             top = len(self.channels)
             derived["n_clusters"] = tuple(K if layer == top else 1 for layer in range(1, len(self.z_dims) + 1))
         return derived
@@ -681,6 +682,8 @@ class SplitMerge(ClusterEstimator):
 
 def _image_shape(name: str, shape: Any) -> tuple[int, ...]:
     """A shape that was given by a parameter, once it is one."""
-    if not isinstance(shape, (tuple, list)) or len(shape) not in (2, 3):
+    sides = shape if isinstance(shape, (tuple, list)) else ()
+    positive = all(isinstance(side, (int, float)) and side >= 1 and side % 1 == 0 for side in sides)
+    if len(sides) not in (2, 3) or not positive:
         raise SettingError(f"{name}.image_shape must be height, width and colours, not {shape!r}.")
-    return tuple(shape)
+    return tuple(sides)

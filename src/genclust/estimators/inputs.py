@@ -14,10 +14,13 @@ from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+from genclust.data.files import refuse_misplaced_colours
 from genclust.settings import SettingError
 
 #: ``auto``, or how columns are scaled.
 Scale = Literal["auto", "none", "minmax", "standard"]
+#: How far outside [0, 1] new rows may lie before they are taken for values of another unit.
+BEYOND = 0.5
 #: Rows that are converted, and shown to a model, at once.
 CHUNK = 2000
 
@@ -27,14 +30,18 @@ def as_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
 
     Args:
         X: rows ``[N, D]``, or images ``[N, H, W]`` or ``[N, H, W, C]``; NumPy, pandas, SciPy sparse or PyTorch.
+
+    Raises:
+        ValueError: if images differ in shape, or have their colours before height and width.
     """
     if isinstance(X, Tensor):
-        X = X.detach().cpu()
+        X = X.detach().cpu().to_dense()  # as NumPy has no sparse arrays
         X = X.float().numpy() if X.dtype == torch.bfloat16 else X.numpy()
     if isinstance(X, (list, tuple)) and len(X) and getattr(X[0], "ndim", 1) in (2, 3):
         X = _stacked(X)
     if getattr(X, "ndim", 2) in (3, 4):
         images = np.asarray(X)
+        refuse_misplaced_colours("X", images.shape, ValueError)
         return images.reshape(len(images), math.prod(images.shape[1:])), images.shape[1:]
     return X, None
 
@@ -119,7 +126,7 @@ class Scaling:
         return torch.from_numpy(scaled.clip(0, 1) if self.kind == "minmax" else scaled)
 
     def refuse_other_units(self, rows: Any, bits: bool) -> None:
-        """Refuse grey levels where a model was fitted on values in [0, 1], and numbers that are no grey levels.
+        """Refuse other values where a model was fitted on values in [0, 1], and numbers that are no grey levels.
 
         Args:
             rows: to be shown to a model that was fitted on rows of this scaling.
@@ -133,8 +140,12 @@ class Scaling:
                 "The model was fitted on grey levels of the type uint8, and X is of another type, spanning "
                 f"{rows.min():g} to {rows.max():g}; give uint8, or values in [0, 1]."
             )
-        if self.kind == "none" and bits and rows.dtype == np.uint8 and rows.max() > 1:
-            raise ValueError("The model was fitted on values in [0, 1], and X holds grey levels; divide them by 255.")
+        # New rows that are scaled as those of the fit may lie somewhat outside, as MinMaxScaler has them.
+        if self.kind == "none" and bits and (rows.min() < -BEYOND or rows.max() > 1 + BEYOND):
+            fitted = "The model was fitted on values in [0, 1], and X"
+            if rows.dtype == np.uint8:
+                raise ValueError(f"{fitted} holds grey levels; divide them by 255.")
+            raise ValueError(f"{fitted} spans {rows.min():g} to {rows.max():g}; scale it as the rows of the fit.")
 
     def chunks(self, rows: Any) -> Iterator[Float[Tensor, "B D"]]:
         """Some rows at a time, so that memory does not grow with their number."""

@@ -118,6 +118,11 @@ def mean_probability(model: ClusterEstimator) -> float:
     return float(np.nansum(model.mean_probabilities_ * model.cluster_sizes_) / model.cluster_sizes_.sum())
 
 
+def interrupted(model: DeepEstimator) -> bool:
+    """Whether training was ended before its last epoch was done, which is when it is measured."""
+    return len(model.history_) < model.epochs
+
+
 def cautions(model: DeepEstimator) -> list[str]:
     """A sentence for each thing that a fit should make its user wary of; none if all is well."""
     found = []

@@ -220,6 +220,19 @@ def folder_of(path: Path | str) -> Path:
     raise ModelError(f"There is no folder {folder}{hint}")
 
 
+def card_of(path: Path | str) -> str:
+    """The card of a saved estimator, or of a published one by its name.
+
+    Raises:
+        ModelError: if there is no such estimator, or its card cannot be read.
+    """
+    card = folder_of(path) / CARD
+    try:
+        return card.read_text(encoding="utf8")
+    except OSError as error:
+        raise ModelError(f"{card} cannot be read: {error.strerror}; save the model anew.") from None
+
+
 def _description(folder: Path) -> dict[str, Any]:
     try:
         description = json.loads((folder / DESCRIPTION).read_text(encoding="utf8"))

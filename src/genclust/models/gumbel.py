@@ -35,6 +35,7 @@ from genclust.kernels.dispatch import precise
 from genclust.models.base import Model, Terms
 from genclust.models.distributions import Gaussian
 from genclust.models.layers import MLP, Init, Linear, initialise
+from genclust.models.networks import check_hidden
 from genclust.settings import within
 from genclust.streams import Noise
 
@@ -64,6 +65,9 @@ class GumbelClustering(Model):
         x_dim: dimension D of the data.
         settings: hyper-parameters.
 
+    Raises:
+        SettingError: if there is no hidden layer.
+
     Example:
         >>> model = GumbelClustering(2, 784, GumbelSettings(n_clusters=10, latent_dim=50))  # two replicas
         >>> model.initialise([torch.Generator().manual_seed(seed) for seed in (0, 1)])
@@ -77,6 +81,7 @@ class GumbelClustering(Model):
         super().__init__()
         self.replicas, self.x_dim, self.settings = replicas, x_dim, settings
         s, F, momentum = settings, settings.feature_dim, settings.bn_momentum
+        check_hidden(s.hidden)
 
         def mlp(*sizes: int) -> MLP:
             return MLP(replicas, sizes, momentum)

@@ -29,6 +29,7 @@ from genclust.kernels.dispatch import precise
 from genclust.models.base import Model, Terms
 from genclust.models.layers import MLP, Linear, running_statistics_kept
 from genclust.models.neighbours import squared_distances, tenths
+from genclust.models.networks import check_hidden
 from genclust.settings import within
 from genclust.streams import Noise
 
@@ -57,6 +58,9 @@ class IMSAT(Model):
         x_dim: dimension D of the data.
         settings: hyper-parameters.
 
+    Raises:
+        SettingError: if there is no hidden layer.
+
     Example:
         >>> model = IMSAT(2, 784, IMSATSettings(n_clusters=10, hidden=(64, 64)))  # two replicas
         >>> model.initialise([torch.Generator().manual_seed(seed) for seed in (0, 1)])
@@ -71,6 +75,7 @@ class IMSAT(Model):
     def __init__(self, replicas: int, x_dim: int, settings: IMSATSettings) -> None:
         super().__init__()
         self.replicas, self.x_dim, self.settings = replicas, x_dim, settings
+        check_hidden(settings.hidden)
         self.encoder = MLP(replicas, (x_dim, *settings.hidden), settings.bn_momentum)
         self.category = Linear(replicas, settings.hidden[-1], settings.n_clusters)
         # Recomputed from the training split, so neither a weight nor part of a checkpoint.

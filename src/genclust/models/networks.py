@@ -18,6 +18,7 @@ from genclust.models.base import BernoulliSettings
 from genclust.models.distributions import Gaussian
 from genclust.models.layers import ClassBias, Linear, WeightedBatchNorm
 from genclust.settings import SettingError, within
+from genclust.wording import counted
 
 T = TypeVar("T")
 #: Slope of the leaky ReLU below zero, Lasagne's default; the code of CaGeM's authors is written in Lasagne.
@@ -50,6 +51,22 @@ def check_layers(z_dims: Sequence[int], hidden: Sequence[int]) -> None:
     if len(z_dims) != len(hidden) or not z_dims:
         raise SettingError(
             f"model.hidden gives one width for each layer of model.z_dims, not {len(hidden)} for {len(z_dims)}."
+        )
+
+
+def check_hidden(hidden: Sequence[int]) -> None:
+    """Raise a SettingError unless there is a hidden layer."""
+    if not hidden:
+        raise SettingError("model.hidden must give the width of one layer or more, such as [64, 32], and is empty.")
+
+
+def check_images(x_dim: int, height: int, width: int, colours: int) -> None:
+    """Raise a SettingError unless images of this size, in pixels and values per pixel, have ``x_dim`` values."""
+    values = height * width * colours
+    if values != x_dim:
+        raise SettingError(
+            f"Images of {height} × {width} pixels and {counted(colours, 'colour')} have {counted(values, 'value')}, "
+            f"not {x_dim}; set model.height, model.width and model.colours as in the data, which must be images."
         )
 
 

@@ -36,6 +36,7 @@ from genclust.models.base import Model, Terms
 from genclust.models.bottleneck import merge
 from genclust.models.layers import MLP, Init, Linear, initialise
 from genclust.models.neighbours import nearest, tenths
+from genclust.models.networks import check_hidden, check_images
 from genclust.settings import SettingError, within
 from genclust.streams import Noise
 
@@ -69,7 +70,7 @@ class SplitMerge(Model):
         settings: hyper-parameters.
 
     Raises:
-        SettingError: if there are fewer sub-clusters than clusters.
+        SettingError: if there are fewer sub-clusters than clusters, no hidden layer, or images of another size.
 
     Example:
         >>> model = SplitMerge(2, 784, SplitMergeSettings(n_clusters=10))  # two replicas
@@ -90,6 +91,9 @@ class SplitMerge(Model):
         total = settings.heads * settings.subclusters
         if settings.n_clusters > total:
             raise SettingError(f"{total} sub-clusters in all cannot be merged into n_clusters={settings.n_clusters}.")
+        check_hidden(settings.hidden)
+        if settings.height or settings.width:
+            check_images(x_dim, settings.height, settings.width, settings.colours)
         self.encoder = MLP(replicas, (x_dim, *settings.hidden), settings.bn_momentum)
         self.split = Linear(replicas, settings.hidden[-1], total)
         self.register_buffer("joint", (torch.eye(total) / total).repeat(replicas, 1, 1))

@@ -60,6 +60,7 @@ from genclust.kernels.dispatch import precise
 from genclust.models.base import Model, Terms
 from genclust.models.distributions import Gaussian, categorical_kl
 from genclust.models.layers import Init, Linear, initialise
+from genclust.models.networks import check_images
 from genclust.models.vlac_layers import (
     Block,
     Descent,
@@ -393,12 +394,7 @@ class VariationalLadder(Model):
 def _refuse(x_dim: int, s: VLACSettings) -> None:
     """Raise a SettingError if settings do not fit each other or the data."""
     L, levels = len(s.n_clusters), len(s.channels)
-    if s.height * s.width * s.colours != x_dim:
-        raise SettingError(
-            f"Images of {s.height} × {s.width} pixels and {s.colours} colours have {s.height * s.width * s.colours} "
-            f"values, not {x_dim}; set model.height, model.width and model.colours to those of the data, "
-            "which must be images."
-        )
+    check_images(x_dim, s.height, s.width, s.colours)
     if not L or len(s.z_dims) != L:
         raise SettingError(
             f"model.n_clusters and model.z_dims give one number for each layer, not {L} and {len(s.z_dims)}."

@@ -111,6 +111,8 @@ def test_an_archive_has_one_array_or_x_and_y(tmp_path: Path) -> None:
         ({"x": X, "y": KINDS[:3]}, None, "3 labels for 30 rows"),
         ({"x": X, "y": X}, None, r"labels of type float32 and shape \(30, 4\)"),
         ({"x": X, "y": X[:, 0]}, None, "labels such as .*, but they should be text or whole numbers"),
+        ({"x": X, "y": np.full(30, np.inf)}, None, "labels such as inf, but they should be text or whole numbers"),
+        ({"x": X, "y": np.full(30, 1e30)}, None, r"labels such as 1e\+30, but"),
         ({"x": X, "y": np.full(30, np.nan)}, None, r"no label in 30 rows \(first: row 0\)"),
         ({"a": X, "b": X}, None, "has the arrays 'a', 'b'; let the one to be read be called x"),
         ({}, None, "has the arrays none; let"),

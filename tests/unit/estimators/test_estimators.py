@@ -20,7 +20,7 @@ from sklearn.utils import check_random_state
 from estimators.tiny import CLUSTERERS, DENSITIES, GENERATIVE, NAMES, blobs, images, rows, tiny
 from genclust import GMVAE, GumbelClustering
 from genclust.estimators import base
-from genclust.estimators.base import encoder_input
+from genclust.estimators.base import HeldOut, encoder_input
 from genclust.estimators.inputs import CHUNK, Scaling
 from genclust.models import MODELS
 from genclust.models.networks import gaussian
@@ -647,3 +647,12 @@ def test_a_random_state_gives_other_seeds_at_every_fit():
     state = np.random.RandomState(0)
     first, second = (tiny("VAE", random_state=state).fit(rows(60)).seeds_ for _ in range(2))
     assert first != second and first == tiny("VAE", random_state=np.random.RandomState(0)).fit(rows(60)).seeds_
+
+
+def test_an_interrupt_while_the_first_epoch_is_measured_is_one_before_its_end(monkeypatch):
+    def stopped(self, epoch):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(HeldOut, "point", stopped)
+    with pytest.raises(KeyboardInterrupt, match=r"^Interrupted before the first epoch was done; nothing was kept\.$"):
+        tiny("GumbelClustering").fit(rows(60))

@@ -138,3 +138,28 @@ def test_a_column_that_scikit_learn_calls_sparse_keeps_its_zeros():
     rows = sparse.random_array((40, 5), density=0.2, rng=0, format="csr")
     scaling = Scaling.fitted(rows, "minmax", False, False)
     np.testing.assert_allclose(scaling.apply(rows), MaxAbsScaler().fit_transform(rows).toarray(), atol=1e-6)
+
+
+def test_colours_before_height_and_width_are_refused_and_sparse_tensors_read():
+    with pytest.raises(
+        ValueError, match=r"^X has the shape \(5, 3, 8, 8\), but images are .*; move the colours to the"
+    ):
+        as_rows(np.zeros((5, 3, 8, 8)))
+    thin = torch.eye(4)
+    for tensor in (thin.to_sparse(), thin.to_sparse_csr()):
+        np.testing.assert_array_equal(as_rows(tensor)[0], np.eye(4))
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array])
+def test_values_outside_those_of_the_fit_are_refused_where_bits_need_them(form):
+    scaling = Scaling.fitted(np.array([[0.0], [1.0]]), "auto", True, False)
+    for values, span in (([0, 255], "0 to 255"), ([-1, 1], "-1 to 1")):
+        rows = form(np.array(values, dtype=float)[:, None])
+        with pytest.raises(
+            ValueError, match=rf"values in \[0, 1\], and X spans {span}; scale it as the rows of the fit"
+        ):
+            scaling.refuse_other_units(rows, bits=True)
+        scaling.refuse_other_units(rows, bits=False)
+    with pytest.raises(ValueError, match="and X holds grey levels; divide them by 255"):
+        scaling.refuse_other_units(np.array([[0], [255]], np.uint8), bits=True)
+    scaling.refuse_other_units(form(np.array([[-0.4], [1.4]])), bits=True)  # as of a MinMaxScaler

@@ -1,5 +1,6 @@
 """What cannot be used is refused in one sentence that says what is wrong, before anything is trained."""
 
+import datetime
 import re
 
 import numpy as np
@@ -156,7 +157,14 @@ def test_seeds_that_are_none(name):
         ("VLAC", {"z_dims": 2}, r"\.z_dims must be a list"),
         ("VLAC", {"channels": 8}, r"\.channels must be a list"),
         ("VLAC", {"channels": (2,) * 5}, "gives one number for each of 2 layers"),
-        ("VLAC", {"image_shape": (7, 9)}, "have 63 values, not 64"),
+        ("VLAC", {"image_shape": (7, 9)}, r"have 63 values, not 64; set VLAC\.image_shape as in the data"),
+        ("SplitMerge", {"image_shape": (7, 9)}, r"have 63 values, not 64; set SplitMerge\.image_shape as in the data"),
+        ("SplitMerge", {"image_shape": (0, 8)}, r"\.image_shape must be height, width and colours, not \(0, 8\)"),
+        ("SplitMerge", {"hidden": ()}, r"^SplitMerge\.hidden must give the width of one layer or more"),
+        ("GumbelClustering", {"hidden": []}, r"^GumbelClustering\.hidden must give the width of one layer or more"),
+        ("GumbelClustering", {"n_clusters": 100.0}, "n_clusters=100 is more than the 60 rows"),
+        ("VLAC", {"n_clusters": 100.0}, "n_clusters=100 is more than the 60 rows"),
+        ("IWAE", {"hidden": (2, 3)}, r"^IWAE\.hidden gives one width for each layer of IWAE\.z_dims, not 2 for 1"),
         ("VLAC", {"image_shape": 8}, r"\.image_shape must be height, width and colours, not 8"),
         ("VLAC", {"image_shape": (64,)}, r"\.image_shape must be height, width and colours"),
         ("VLAC", {"image_shape": ()}, r"\.image_shape must be height, width and colours"),
@@ -201,7 +209,8 @@ def test_a_constant_column_under_a_learned_variance():
 @pytest.mark.parametrize(
     ("labels", "match"),
     [
-        (np.full(20, -1), "name the class of one row at least"),
+        (np.full(20, -1), "name the class of two rows at least"),
+        (np.where(np.arange(20) == 3, 1, -1), "name the class of two rows at least"),
         (np.full(20, 3), "a whole number from 0 to 2"),
         (np.full(20, -2), "a whole number from 0 to 2"),
         (np.zeros(20), "a whole number from 0 to 2"),
@@ -278,3 +287,28 @@ def test_samples(fitted, name):
             refused("n_samples must be a whole number of 1 or more", fitted[name].score_samples, rows(5), n)
     for cluster in (3, -1, 1.0, "1", True) if name in CLUSTERERS else ():
         refused("cluster must be a whole number from 0 to 2", fitted[name].sample, 2, cluster=cluster)
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        pd.date_range("2020-01-01", periods=20),
+        pd.date_range("2020-01-01", periods=20, tz="UTC"),
+        pd.date_range("2020-01-01", periods=20) - pd.Timestamp("2019-01-01"),
+        pd.period_range("2020-01-01", periods=20),
+        [datetime.date(2020, 1, 1)] * 20,
+    ],
+)
+def test_dates(dates):
+    match = "^X holds dates or times in the column 'when'; give numbers"
+    refuses(tiny("GumbelClustering"), pd.DataFrame({"a": np.arange(20.0), "when": dates}), match)
+    refuses(tiny("GumbelClustering"), pd.DataFrame({"when": dates}), match)
+
+
+def test_dates_without_columns():
+    refuses(tiny("GumbelClustering"), np.arange(20).astype("M8[D]")[:, None], "^X holds dates or times; give numbers")
+
+
+def test_two_columns_of_one_name():
+    table = pd.DataFrame(rows(20)[:, :3], columns=list("aab"))
+    refuses(tiny("GumbelClustering"), table, "^X has more than one column 'a'; rename them")

@@ -6,8 +6,10 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 
 from genclust import data
+from genclust.models import MODELS
 from genclust.models.imsat import IMSAT, IMSATSettings
 from genclust.models.neighbours import squared_distances
+from genclust.settings import SettingError
 from genclust.streams import Noise
 
 
@@ -113,3 +115,10 @@ def test_far_from_the_origin_distances_are_as_good():
     near = squared_distances(x, rows)
     torch.testing.assert_close(squared_distances(x + 1000, rows + 1000), near, rtol=0.01, atol=0.01)
     torch.testing.assert_close(near, torch.cdist(x.double(), rows.double()).square().float(), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["gumbel", "imsat", "splitmerge"])
+def test_a_model_without_a_hidden_layer_is_refused(name):
+    module, settings = MODELS[name]
+    with pytest.raises(SettingError, match=r"^model\.hidden must give the width of one layer or more"):
+        module(1, 16, settings(n_clusters=2, hidden=(), **({"latent_dim": 2} if name == "gumbel" else {})))

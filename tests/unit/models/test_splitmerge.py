@@ -12,6 +12,7 @@ from genclust.models import neighbours
 from genclust.models.augmentation import views
 from genclust.models.bottleneck import merge, mutual_information
 from genclust.models.splitmerge import SplitMerge, SplitMergeSettings
+from genclust.settings import SettingError
 from genclust.streams import Noise
 
 
@@ -140,3 +141,10 @@ def test_merging_follows_what_the_pairs_of_training_showed():
         optimiser.step()
     clusters = model.eval().cluster_posterior(x[None])[0].argmax(-1)
     assert mutual_info_score(y, clusters) > 0.97 * np.log(4)
+
+
+@pytest.mark.parametrize("sides", [(4, 5), (4, 0), (0, 4)])
+def test_images_of_another_size_than_the_rows_are_refused(sides):
+    height, width = sides
+    with pytest.raises(SettingError, match=r"values?, not 16; set model\.height, model\.width and model\.colours"):
+        SplitMerge(1, 16, SplitMergeSettings(n_clusters=2, height=height, width=width))

@@ -46,3 +46,18 @@ def test_only_with_batch_normalisation_the_violation_alone_keeps_several_cluster
 @pytest.mark.parametrize("method", ["kmeans", "gmm-diag", "gmm-tied", "gmm-full"])
 def test_simple_methods_find_the_arcs_in_every_seed(method: str) -> None:
     assert min(run.metrics["test.ari"] for run in runs(f"baselines/{method}-arcs")) > 95
+
+
+def test_without_either_term_clusters_of_about_the_same_index_form() -> None:
+    both, neither = (
+        sum(run.metrics["test.ari"] for run in runs(f"gmvae-figure2/{row}")) / 10
+        for row in ("eta1-alpha2", "eta0-alpha0")
+    )
+    assert abs(both - neither) < 5
+
+
+def test_without_batch_normalisation_one_seed_finds_the_arms_at_each_of_two_pairs_of_the_map() -> None:
+    rows = [row for row in declaration.load("gmvae-phases").runnable if row.name.startswith("eta")]
+    reached = [[run.metrics["test.ari"] >= 95 for run in whole_row(row, "quick")] for row in rows]
+    assert sorted(sum(of) for of in reached if any(of)) == [1, 1]
+    assert {len(of) for of in reached if any(of)} == {5}

@@ -12,7 +12,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from genclust.experiments import findings, load
+from genclust.experiments import findings, load, verdicts
 from genclust.experiments.findings import Finding
 from genclust.experiments.store import published
 
@@ -87,3 +87,24 @@ def test_what_simple_methods_lead_by(found: dict[str, Finding]) -> None:
         for place in ("baselines/umap-gmm", "simple-table1/proposed")
     )
     assert f"**UMAP + GMM {simple - deep:.1f} above on USPS**" in found["today"].line
+
+
+def test_three_quarters_of_the_lead_over_the_two_layer_vae_are_there_with_one_cluster() -> None:
+    metric = "test.log_likelihood"
+    vae = np.mean(seeds("cagem-iwae/vae-l2-k1", "long", metric))
+    one, ten = (np.mean(seeds(f"cagem-table1/{row}", "long", metric)) for row in ("cagem-k1", "cagem-0-k10"))
+    assert 0.7 < (one - vae) / (ten - vae) < 0.8
+
+
+def test_all_reproduced_numbers_are_of_the_first_paper_as_the_first_page_says() -> None:
+    lines = verdicts()
+    reproduced = lines[
+        (lines.verdict == "reproduced") & lines.reported_mean.notna() & ~lines.second_reading.astype(bool)
+    ]
+    assert set(reproduced.paper) == {"simple"}
+    assert {row.split("/")[1] for row in reproduced.row} <= {"kmeans-mnist", "kmeans-usps", "proposed-usps", "features"}
+
+
+def test_with_seven_and_fourteen_clusters_all_are_used() -> None:
+    for row, number in (("k7", 7), ("k14", 14)):
+        assert seeds(f"simple-figure4/{row}", "paper", "test.clusters_used") == [number]

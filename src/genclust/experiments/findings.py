@@ -25,7 +25,7 @@ from genclust.experiments.declaration import load, parse_profile
 from genclust.experiments.house_numbers import TABLE
 from genclust.experiments.likelihoods import LOG_LIKELIHOOD
 from genclust.experiments.naming import data_title, profile_of
-from genclust.experiments.tables import signed
+from genclust.experiments.tables import signed, with_ends
 from genclust.experiments.unlabelled import held_out_bound
 from genclust.experiments.verdicts import (
     ASSUMED_REPORTED_SEEDS,
@@ -192,16 +192,16 @@ def points() -> Finding:
     usps, mnist, fitted = same["usps"], same["mnist"], more["usps"]
     told = (
         "The accuracy on all points minus that on the test split, of the same fits to the training split: on USPS it "
-        f"lies between {_number(min(usps))} and {_number(max(usps))} points for {len(usps)} methods, on MNIST between "
-        f"{_number(min(mnist))} and {_number(max(mnist))} for {len(mnist)}. No cluster differs, only the points that "
-        "count: either the test split of USPS is harder than the rest, or points that were fitted score higher. That "
-        "MNIST shows no such gap speaks for the first. Where all points are fitted as well, the difference "
-        f"is {_number(float(np.mean(fitted)))} points in the mean of the {len(fitted)} methods that were run both ways "
-        f"on USPS, from {_number(min(fitted))} to {_number(max(fitted))}."
+        f"lies between {signed(min(usps), 1)} and {signed(max(usps), 1)} points for {len(usps)} methods, on MNIST "
+        f"between {signed(min(mnist), 1)} and {signed(max(mnist), 1)} for {len(mnist)}. No cluster differs, only the "
+        "points that count: either the test split of USPS is harder than the rest, or points that were fitted score "
+        "higher. That MNIST shows no such gap speaks for the first. Where all points are fitted as well, the "
+        f"difference is {signed(float(np.mean(fitted)), 1)} points in the mean of the {len(fitted)} methods run "
+        f"both ways on USPS, from {signed(min(fitted), 1)} to {signed(max(fitted), 1)}."
     )
     line = (
-        f"score **{_number(min(usps))} to {_number(max(usps))} points** higher on all points than on the test split, "
-        f"for each of {len(usps)} methods."
+        f"score **{signed(min(usps), 1)} to {signed(max(usps), 1)} points** higher on all points than on the test "
+        f"split, for each of {len(usps)} methods."
     )
     holds = min(usps) > 1 and max(map(abs, mnist)) < min(usps)
     return Finding("points", "The same clusters of USPS", line, told, drawn, holds)
@@ -233,11 +233,11 @@ def chance(n_classes: int = 10) -> Finding:
     told = (
         f"{_size(vlac)}, on {vlac[0].data['sizes']['test']:,} test images of {_data(vlac)}: VLAC's fifty clusters "
         f"score {score:.1f} % many-to-one. A single cluster scores {floor:.1f} %, and clusters of the same sizes under "
-        f"permuted labels {level:.1f} %, which leaves VLAC {_interval(gain)} points. The other models of the table lie "
-        f"{' and '.join(_interval(_above_chance(runs)) for runs in others)} points above chance."
+        f"permuted labels {level:.1f} %, which leaves VLAC {with_ends(gain)} points. The other models of the table lie "
+        f"{' and '.join(with_ends(_above_chance(runs)) for runs in others)} points above chance."
     )
     line = (
-        f"score {level:.1f} % many-to-one on {_data(vlac)}, and VLAC {score:.1f} %: **{_interval(gain)} points** more "
+        f"score {level:.1f} % many-to-one on {_data(vlac)}, and VLAC {score:.1f} %: **{with_ends(gain)} points** more "
         f"({_profile(vlac)})."
     )
     holds = level > floor + 1 and gain.mean < (level - 10) / 2
@@ -310,7 +310,7 @@ def indicators() -> Finding:
     gain = Summary.of(of_bound.gain.tolist())
     told = (
         f"In {len(of_bound)} configurations, each of three or more seeds, the seed with the highest bound on "
-        f"validation data is {_interval(gain)} points more accurate than the mean of its seeds; with each of the "
+        f"validation data is {with_ends(gain)} points more accurate than the mean of its seeds; with each of the "
         f"{len(once)} data sets counted once, {guide.interval_of(once.gain)}. It gained in {(of_bound.gain > 0).sum()} "
         f"and lost in {(of_bound.gain < 0).sum()}. The consensus of all seeds gains {guide.interval_of(voted.gain)} "
         f"points, in the {len(voted)} configurations whose records keep the clusters. Between settings the bound can "
@@ -318,7 +318,7 @@ def indicators() -> Finding:
         f"the one with the lowest in {worst}."
     )
     line = (
-        f"gains **{_interval(gain)} points** over {len(of_bound)} configurations ({guide.interval_of(once.gain)} with "
+        f"gains **{with_ends(gain)} points** over {len(of_bound)} configurations ({guide.interval_of(once.gain)} with "
         f"each data set counted once); between settings it took the worst in {worst} of {len(told_apart)} groups."
     )
     clear = {str(data) for data, of in of_bound.groupby("data") if _clear(Summary.of(of.gain.tolist()))}
@@ -388,14 +388,14 @@ def control() -> Finding:
     told = (
         "CaGeM with one cluster has the same networks and the same training, and its cluster says nothing. Ten "
         "clusters are above it by "
-        f"{' and '.join(f'{_interval(gain, 2)} nats at profile `{name}`' for name, gain in gains.items())} "
+        f"{' and '.join(f'{with_ends(gain, 2)} nats at profile `{name}`' for name, gain in gains.items())} "
         f"({len(panels[largest][ten])} seeds each, Welch's 95 % intervals). The two-layer VAE of the poster's table "
-        f"has networks and training of its own. At profile `{beside_vae}` it lies {_interval(lead, 2)} nats below ten "
-        f"clusters, and {_interval(rest, 2)} below one. From LVAE, which has no clusters, ten clusters differ by "
-        f"{_interval(level, 2)} nats (`{largest}`)."
+        f"has networks and training of its own. At profile `{beside_vae}` it lies {with_ends(lead, 2)} nats below ten "
+        f"clusters, and {with_ends(rest, 2)} below one. From LVAE, which has no clusters, ten clusters differ by "
+        f"{with_ends(level, 2)} nats (`{largest}`)."
     )
     line = (
-        f"add **{_interval(gains[largest], 2)} nats** (`{largest}`); of the {lead.mean:.2f} by which the model leads a "
+        f"add **{with_ends(gains[largest], 2)} nats** (`{largest}`); of the {lead.mean:.2f} by which the model leads a "
         f"VAE, {rest.mean:.2f} are there with one cluster (`{beside_vae}`)."
     )
     drawn = {
@@ -423,14 +423,14 @@ def nats() -> Finding:
     sharper = np.ptp(_ends(unpaired[DIVISOR])) / np.ptp(_ends(cost))
     told = (
         f"{_size(base)}, CaGeM-0 with ten clusters on MNIST. Trained and tested on grey values over 256 in place of "
-        f"255 it loses {_interval(cost, 2)} nats, more than separates {smaller} of {len(gaps)} pairs of neighbouring "
-        f"numbers in the poster's Table 1. Products in float32 change it by {_interval(pairs[PRECISION], 2)}, and "
-        f"training with one class summed and one drawn, in place of all ten, by {_interval(pairs[SUMS], 2)}. The "
+        f"255 it loses {with_ends(cost, 2)} nats, more than separates {smaller} of {len(gaps)} pairs of neighbouring "
+        f"numbers in the poster's Table 1. Products in float32 change it by {with_ends(pairs[PRECISION], 2)}, and "
+        f"training with one class summed and one drawn, in place of all ten, by {with_ends(pairs[SUMS], 2)}. The "
         f"intervals are of pairs with the same seed. Of unpaired seeds (Welch's) that of the divisor is {sharper:.1f} "
-        f"times as wide, {_interval(exceeding(base, found[DIVISOR], LOG_LIKELIHOOD), 2)}."
+        f"times as wide, {with_ends(exceeding(base, found[DIVISOR], LOG_LIKELIHOOD), 2)}."
     )
     line = (
-        f"cost CaGeM **{_interval(cost, 2)} nats** (`{BASE_PROFILE}`), more than separates {smaller} of {len(gaps)} "
+        f"cost CaGeM **{with_ends(cost, 2)} nats** (`{BASE_PROFILE}`), more than separates {smaller} of {len(gaps)} "
         "neighbours in its Table 1."
     )
     small = all(abs(pairs[name].mean) < 0.1 and not _clear(pairs[name]) for name in (PRECISION, SUMS))
@@ -473,17 +473,17 @@ def labels() -> Finding:
     with_labels, without = (table.row(name).reported[0].mean or math.nan for name in ("cagem-100", "cagem-0-k10"))
     told = (
         f"{_size(_runs(f'{BASE}@quick'))}, with the same hundred labels of MNIST. Against the model without labels, "
-        f"the four objectives lie between {_interval(on_mnist[best], 2)} nats ({best}) and "
-        f"{_interval(on_mnist[worst], 2)} ({worst}). These intervals are of pairs with the same seed; of unpaired "
-        f"seeds (Welch's) the first is {_interval(unpaired, 2)}. In the poster a hundred labels gain "
+        f"the four objectives lie between {with_ends(on_mnist[best], 2)} nats ({best}) and "
+        f"{with_ends(on_mnist[worst], 2)} ({worst}). These intervals are of pairs with the same seed; of unpaired "
+        f"seeds (Welch's) the first is {with_ends(unpaired, 2)}. In the poster a hundred labels gain "
         f"{with_labels - without:.2f}. On the small digits (profile `demo`) all four gain, between "
         f"{min(of.mean for of in on_digits.values()):.2f} and "
         f"{max(of.mean for of in on_digits.values()):.2f} nats; what is worst on MNIST gains "
-        f"{_interval(on_digits[worst], 2)} there."
+        f"{with_ends(on_digits[worst], 2)} there."
     )
     apart = on_mnist[best].mean - on_mnist[worst].mean
     line = (
-        f"end **{apart:.1f} nats** apart, from {_number(on_mnist[best].mean, 2)} to {_number(on_mnist[worst].mean, 2)} "
+        f"end **{apart:.1f} nats** apart, from {signed(on_mnist[best].mean, 2)} to {signed(on_mnist[worst].mean, 2)} "
         "against the model without labels (`quick`)."
     )
     ends = (on_mnist[best], on_mnist[worst], on_digits[worst])
@@ -504,7 +504,7 @@ def today() -> Finding:
         said.append((gap.mean, f"{simple.label} {abs(gap.mean):.1f} {side} on {title}"))
         told.append(
             f"On {title} {simple.label} reaches {simple.accuracy:.1f} % for {_minutes(simple)} core-minutes per seed, "
-            f"and the deep model {deep.accuracy:.1f} % for {_minutes(deep)}: {_interval(gap)} points."
+            f"and the deep model {deep.accuracy:.1f} % for {_minutes(deep)}: {with_ends(gap)} points."
         )
         if _clear(gap) and gap.mean > 0:
             wins.add(name)
@@ -566,18 +566,6 @@ def _differences(runs: Runs, base: Runs) -> list[float]:
 def _ends(summary: Summary) -> tuple[float, float]:
     """Ends of an interval, which are the mean itself where there is none."""
     return summary.interval or (summary.mean, summary.mean)
-
-
-def _interval(summary: Summary, digits: int = 1) -> str:
-    """A mean with its interval, as in ``0.5 [−0.2, 1.3]``."""
-    if summary.interval is None:
-        return _number(summary.mean, digits)
-    low, high = summary.interval
-    return f"{_number(summary.mean, digits)} [{_number(low, digits)}, {_number(high, digits)}]"
-
-
-def _number(value: float, digits: int = 1) -> str:
-    return signed(round(value, digits) + 0.0, digits)  # -0.0 + 0.0 is 0.0
 
 
 def _clear(summary: Summary) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -33,7 +33,7 @@ from genclust.experiments.declaration import PROFILES
 from genclust.experiments.execution import prepare
 from genclust.experiments.published_models import bound_of
 from genclust.experiments.store import Record, published
-from genclust.experiments.tables import signed
+from genclust.experiments.tables import signed, with_ends
 from genclust.experiments.verdicts import Summary, data_of, published_records
 
 #: What is known of a seed without any label; of each, the seed with the most is kept.  This list and that rule were
@@ -218,13 +218,9 @@ def interval_of(values: Iterable[float], digits: int = 1, most: float = math.inf
         return "–"
     found = Summary.of(known)
     if found.interval is None or found.n < LEAST_FOR_INTERVAL:
-        return _number(found.mean, digits)
+        return signed(found.mean, digits)
     low, high = np.clip(found.interval, -most, most)
-    return f"{_number(found.mean, digits)} [{_number(low, digits)}, {_number(high, digits)}]"
-
-
-def _number(value: float, digits: int = 1) -> str:
-    return signed(round(float(value), digits) + 0.0, digits)  # -0.0 + 0.0 is 0.0
+    return with_ends(replace(found, interval=(float(low), float(high))), digits)
 
 
 def by_data_set(lines: pd.DataFrame) -> pd.DataFrame:
@@ -281,7 +277,7 @@ def finding(lines: pd.DataFrame, found: Iterable[Configuration]) -> str:
     better, worse = int((of_bound.gain > 0).sum()), int((of_bound.gain < 0).sum())
     once = means_of_data_sets(of_bound)
     complete = lines[lines["all"]].groupby("figure").gain.mean()
-    each = ", ".join(f"{_number(complete[name])} by {_the(name)}" for name in FIGURES if name in complete)
+    each = ", ".join(f"{signed(complete[name], 1)} by {_the(name)}" for name in FIGURES if name in complete)
     same = max(found, key=lambda one: float(np.nan_to_num(one.figures["agreement"], nan=-1).mean()))
     figures = {name: float(values.mean()) for name, values in same.figures.items()}
     return (
@@ -439,7 +435,7 @@ def together(lines: pd.DataFrame) -> pd.DataFrame:
     headings = {"configuration": "Configuration", "data": "Data", "seeds": "Seeds", "mean": "mean of seeds"}
     headings |= {"best": "best seed", "agreeing": "most agreeing seed", "gain": "consensus over mean"}
     for name in means:
-        table[name] = [_number(value, 2) for value in table[name]]
+        table[name] = [signed(value) for value in table[name]]
     return table.rename(columns=headings)
 
 

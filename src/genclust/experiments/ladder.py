@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from genclust.data import sources
 from genclust.evaluation.agreement import agreement
@@ -26,8 +25,8 @@ from genclust.experiments.declaration import Reported, Row
 from genclust.experiments.naming import data_title, profile_of
 from genclust.experiments.planning import threads_of
 from genclust.experiments.store import Record
-from genclust.experiments.tables import difference, measured, reported, seeds_of, signed
-from genclust.experiments.verdicts import Summary, published_records
+from genclust.experiments.tables import difference, measured, reported, seeds_of, signed, with_ends
+from genclust.experiments.verdicts import Summary, apart, published_records
 from genclust.settings import SettingError, nearest
 
 #: Data sets by the names that rows give them, with the ends of the names of their rows.
@@ -233,11 +232,7 @@ def _score(metric: str) -> Column:
 
 
 def _or_dash(value: float, digits: int) -> str:
-    return "–" if math.isnan(value) else _number(value, digits)
-
-
-def _number(value: float, digits: int = 1) -> str:
-    return signed(round(value, digits) + 0.0, digits)  # -0.0 + 0.0 is 0.0
+    return "–" if math.isnan(value) else signed(value, digits)
 
 
 def _cost(found: Sequence[Record]) -> str:
@@ -300,9 +295,9 @@ def protocols(ladders: Mapping[str, Sequence[Rung]]) -> pd.DataFrame:
                 {
                     "Data": title(dataset),
                     "Method": rung.label,
-                    "B − A": apart(values(rung.on_all, ALL), values(rung.fitted, TEST)) if both else NOT_RUN,
+                    "B − A": with_ends(apart(values(rung.on_all, ALL), values(rung.fitted, TEST))) if both else NOT_RUN,
                     "other points scored": same_fit(rung.fitted) if rung.fitted else NOT_RUN,
-                    "more points fitted": apart(values(rung.on_all, ALL), values(rung.fitted, ALL))
+                    "more points fitted": with_ends(apart(values(rung.on_all, ALL), values(rung.fitted, ALL)))
                     if both
                     else NOT_RUN,
                 }
@@ -318,28 +313,10 @@ def unpaired(ladders: Mapping[str, Sequence[Rung]]) -> str:
     return f"Run under both protocols: {run} of {len(declared)} pairs of method and data set."
 
 
-def apart(values: Sequence[float], base: Sequence[float]) -> str:
-    """Difference of two means with Welch's 95 % interval, which two seeds on each side give."""
-    if np.isnan([*values, *base]).any():
-        return "–"
-    mean = float(np.mean(values) - np.mean(base))
-    if min(len(values), len(base)) < 2:
-        return _number(mean)
-    if np.ptp(values) == np.ptp(base) == 0:
-        return _interval(mean, (mean, mean))
-    return _interval(mean, stats.ttest_ind(values, base, equal_var=False).confidence_interval())
-
-
 def same_fit(found: Sequence[Record]) -> str:
     """Accuracy on all points minus that on the test split, of the same fits, with its 95 % interval over seeds."""
     summary = Summary.of(np.subtract(values(found, ALL), values(found, TEST)).tolist())
-    return "–" if math.isnan(summary.mean) else _interval(summary.mean, summary.interval)
-
-
-def _interval(mean: float, interval: tuple[float, float] | None) -> str:
-    if interval is None:
-        return _number(mean)
-    return f"{_number(mean)} [{_number(interval[0])}, {_number(interval[1])}]"
+    return with_ends(summary)
 
 
 # ---- contests
@@ -367,7 +344,7 @@ def _contest(one: Rung | None, other: Rung | None) -> str:
         return "–"
     if not (one.fitted and other.fitted):
         return NOT_RUN
-    return apart(values(one.fitted, TEST), values(other.fitted, TEST))
+    return with_ends(apart(values(one.fitted, TEST), values(other.fitted, TEST)))
 
 
 # ---- split and merge

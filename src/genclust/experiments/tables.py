@@ -16,7 +16,7 @@ from genclust.experiments.naming import data_title, is_published_form, profile_o
 from genclust.experiments.papers import dataset_title
 from genclust.experiments.store import Record
 from genclust.experiments.unlabelled import confidence, held_out_bound, sizes
-from genclust.experiments.verdicts import MINUS, LackingMetric, data_of, exceeding, is_measured, summarise
+from genclust.experiments.verdicts import MINUS, LackingMetric, Summary, data_of, exceeding, is_measured, summarise
 from genclust.metrics import BEST, heading, named
 
 
@@ -31,8 +31,16 @@ def show(table: pd.DataFrame, caption: str = "") -> HTML:
 
 
 def signed(value: float, digits: int = 2) -> str:
-    """Number as text, with a minus sign instead of a hyphen."""
-    return f"{value:.{digits}f}".replace("-", MINUS)
+    """Number as text, with a minus sign instead of a hyphen, and zero without a sign."""
+    return f"{round(float(value), digits) + 0.0:.{digits}f}".replace("-", MINUS)  # -0.0 + 0.0 is 0.0
+
+
+def with_ends(summary: Summary, digits: int = 1) -> str:
+    """A mean with the ends of its interval, as in ``0.5 [−0.2, 1.3]``; the mean alone without one, a dash for NaN."""
+    if math.isnan(summary.mean):
+        return "–"
+    ends = "" if summary.interval is None else " [" + ", ".join(signed(end, digits) for end in summary.interval) + "]"
+    return signed(summary.mean, digits) + ends
 
 
 def measured(found: Sequence[Record], metric: str, digits: int = 2) -> str:
@@ -64,8 +72,7 @@ def difference(better: Sequence[Record], worse: Sequence[Record], metric: str) -
         excess = exceeding(better, worse, metric)
     except LackingMetric as lacking:
         return lacking.short
-    low, high = excess.interval or (math.nan, math.nan)
-    return f"{signed(excess.mean)} [{signed(low)}, {signed(high)}]"
+    return with_ends(excess, 2)
 
 
 #: What a cell holds where there is nothing to show.

@@ -119,15 +119,19 @@ def exceeding(records: Sequence[Record], others: Sequence[Record], metric: str) 
 
     Where no seed differs from the others of its group, the interval is the difference itself.
     """
-    values, base = _values(records, metric), _values(others, metric)
-    apart = float(np.mean(values) - np.mean(base))
+    return apart(_values(records, metric), _values(others, metric))
+
+
+def apart(values: Sequence[float], base: Sequence[float]) -> Summary:
+    """Difference of the means of two groups of values, with Welch's 95 % interval as in :func:`exceeding`."""
+    mean = float(np.mean(values) - np.mean(base))
     interval = None
     if np.ptp(values) == np.ptp(base) == 0 and min(len(values), len(base)) > 1:
-        interval = apart, apart
+        interval = mean, mean
     elif min(len(values), len(base)) > 1:
         low, high = stats.ttest_ind(values, base, equal_var=False).confidence_interval()
         interval = float(low), float(high)
-    return Summary(apart, None, apart, apart, min(len(values), len(base)), interval)
+    return Summary(mean, None, mean, mean, min(len(values), len(base)), interval)
 
 
 def judge(reported: Reported, measured: Summary) -> str:

@@ -16,6 +16,7 @@ from genclust.experiments import findings, load
 from genclust.experiments.access import Runs
 from genclust.experiments.findings import Finding
 from genclust.experiments.store import Record
+from genclust.experiments.tables import signed, with_ends
 
 ROW = replace(load("simple-table1").row("proposed-mnist"), label="A")
 LIKELIHOOD = "test.log_likelihood"
@@ -66,9 +67,9 @@ def test_the_first_number_of_seeds_that_reaches_a_value() -> None:
 
 
 def test_numbers_have_a_true_minus_sign_and_no_negative_zero() -> None:
-    assert findings._number(-0.04) == "0.0" and findings._number(-1.25, 2) == "−1.25"
-    assert findings._interval(findings.Summary.of([-1.0])) == "−1.0"
-    assert findings._interval(findings.Summary.of([1.0, 3.0]), 2) == "2.00 [−10.71, 14.71]"
+    assert signed(-0.04, 1) == "0.0" and signed(-1.25) == "−1.25"
+    assert with_ends(findings.Summary.of([-1.0])) == "−1.0"
+    assert with_ends(findings.Summary.of([1.0, 3.0]), 2) == "2.00 [−10.71, 14.71]"
 
 
 @pytest.mark.parametrize(

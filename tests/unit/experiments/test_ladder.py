@@ -9,6 +9,8 @@ import pytest
 from genclust.experiments import declaration, ladder
 from genclust.experiments.ladder import Rung
 from genclust.experiments.store import Record, Store
+from genclust.experiments.tables import with_ends
+from genclust.experiments.verdicts import apart
 from genclust.settings import SettingError
 
 CPU, GPU = {"device": "x86_64", "threads": 2}, {"device": "NVIDIA H200", "threads": 8}
@@ -188,10 +190,10 @@ def test_the_worth_of_a_protocol_and_its_two_parts_by_hand(store):
 
 def test_differences_have_welchs_interval():
     """Means 2 apart, both with variance 2: the error is √2 on 2 degrees of freedom, t is 4.303."""
-    assert ladder.apart([4, 6], [2, 4]) == "2.0 [−4.1, 8.1]"
-    assert ladder.apart([4], [2, 4]) == "1.0"
-    assert ladder.apart([4, math.nan], [2, 4]) == "–"
-    assert ladder.apart([-0.01, -0.01], [0.0, 0.0]) == "0.0 [0.0, 0.0]"  # no minus before a zero
+    assert with_ends(apart([4, 6], [2, 4])) == "2.0 [−4.1, 8.1]"
+    assert with_ends(apart([4], [2, 4])) == "1.0"
+    assert with_ends(apart([4, math.nan], [2, 4])) == "–"
+    assert with_ends(apart([-0.01, -0.01], [0.0, 0.0])) == "0.0 [0.0, 0.0]"  # no minus before a zero
 
 
 def test_contests_are_of_methods_by_data_set(store):

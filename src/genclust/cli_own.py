@@ -316,6 +316,13 @@ def _report(model: Any, table: Table, out: Path) -> None:
     console.print(f"Clusters of all rows: {out / 'clusters.csv'}; a picture of every cluster: {out / 'clusters.png'}")
 
 
+def _agreement(model: Any) -> str:
+    """Mean agreement of the seeds; a dash of one seed, and where a seed found a single cluster, like others."""
+    if len(model.seeds_) == 1 or report.seeds_of_one_cluster(model):
+        return "–"
+    return f"{report.seeds_agree(model).mean():.2f}"
+
+
 def _compare(models: list[Any], table: Table, out: Path) -> None:
     """Print a table of fits that differ in the number of clusters, and what to choose by."""
     _warn_of_outliers(models[0], table)
@@ -325,7 +332,7 @@ def _compare(models: list[Any], table: Table, out: Path) -> None:
     lines = [
         {
             "clusters": f"{model.n_clusters}{' (interrupted)' * report.interrupted(model)}",
-            "agreement of seeds": f"{report.seeds_agree(model).mean():.2f}" if len(model.seeds_) > 1 else "–",
+            "agreement of seeds": _agreement(model),
             "held-out bound (nats)": f"{model.bound_:.2f}",
             "clusters in use": int((model.cluster_sizes_ > 0).sum()),
             "smallest cluster": int(model.cluster_sizes_[model.cluster_sizes_ > 0].min()),
@@ -341,8 +348,9 @@ def _compare(models: list[Any], table: Table, out: Path) -> None:
     console.print(f"Fitted {name} on {rows} with {counted(len(models), 'number')} of clusters, into {out}/NUMBER")
     console.print(_printed(pd.DataFrame(lines)))
     console.print(
-        "Among different numbers of clusters the agreement is the better guide, a hint and no proof, and not the "
-        "bound, which compares seeds of one number; look at the pictures as well."
+        "Among different numbers of clusters the agreement is the better guide, a hint and no proof, since few "
+        "clusters agree more easily than many; and not the bound, which compares seeds of one number. Look at the "
+        "pictures as well."
     )
     console.print(f"Of each number its model, clusters.csv and clusters.png: {out / str(models[0].n_clusters)}, …")
 

@@ -22,6 +22,7 @@ from sklearn.metrics import adjusted_rand_score
 from typer.testing import CliRunner, Result
 
 from genclust.cli import app
+from genclust.cli_own import _agreement
 from genclust.estimators import load, report
 from genclust.estimators.base import HeldOut
 
@@ -87,7 +88,7 @@ def test_the_report_says_what_its_numbers_mean(fitted: Result, folder: Path) -> 
     assert "comparable only between fits of the same rows with the same likelihood" in said
     agree = report.seeds_agree(model)
     assert len(agree) == 3
-    assert f"Agreement between seeds: {agree.mean():.2f}, so {report.agreement_in_words(agree.mean())}" in said
+    assert f"Agreement between seeds: {agree.mean():.2f}, so {report.seeds_in_words(model)}" in said
     assert f"of each seed with the others {', '.join(f'{a:.2f}' for a in agree)})" in said
     assert "low, it is not one" in said and "typical row" in said
     for file in ("clusters.csv", "clusters.png", "card.md", "estimator.json"):
@@ -116,10 +117,27 @@ def test_the_words_for_agreement_change_where_the_report_says_so() -> None:
 
 
 def test_seeds_that_all_found_one_cluster_do_not_count_as_agreeing() -> None:
-    model = SimpleNamespace(all_labels_=np.array([[3] * 6, [0] * 6]))
-    assert "found nothing" in report.seeds_in_words(model)
+    model = SimpleNamespace(all_labels_=np.array([[3] * 6, [0] * 6]), labels_=np.zeros(6, int), n_clusters_=2)
+    assert report.seeds_in_words(model).startswith("every seed has put all rows into one cluster")
     model.all_labels_[1] = [0, 0, 0, 1, 1, 1]
+    assert report.seeds_in_words(model).startswith("1 of 2 seeds has put all rows into one cluster")
+    assert report.seeds_of_one_cluster(model) == 1
+    model.all_labels_[0], model.labels_ = [0, 1] * 3, np.array([0, 1] * 3)
     assert report.seeds_in_words(model) == report.agreement_in_words(0)
+    model.all_labels_[0] = model.all_labels_[1]
+    assert report.seeds_in_words(model) == "the seeds mostly agree"
+    model.n_clusters_ = 3
+    assert report.seeds_in_words(model) == "the seeds mostly agree, on fewer clusters than were asked for"
+
+
+def test_a_single_cluster_is_called_no_clustering() -> None:
+    model = tiny("GMVAE", alpha=0.0).fit(rows(60))
+    model.all_labels_ = np.zeros((1, 60), int)
+    told = report.cautions(model)[0]
+    assert told.startswith("1 of 1 seed put all rows into one cluster, which is no clustering; give more --epochs")
+    assert "--set alpha=0.1" in told
+    model.all_labels_ = np.arange(60)[None] % 2
+    assert not any("no clustering" in caution for caution in report.cautions(model))
 
 
 def test_images_are_called_images(of_images: Result, folder: Path) -> None:
@@ -147,13 +165,13 @@ def test_numbers_of_clusters_are_compared_on_the_same_rows(folder: Path) -> None
     for K, line in lines.items():
         model = load(folder / "several" / K)
         sizes = model.cluster_sizes_[model.cluster_sizes_ > 0]
-        expected = [f"{report.seeds_agree(model).mean():.2f}", f"{model.bound_:.2f}", str(len(sizes)), str(sizes.min())]
+        expected = [*_agreement(model).split(), f"{model.bound_:.2f}", str(len(sizes)), str(sizes.min())]
         ari = 100 * adjusted_rand_score(frame.group, model.labels_)
         assert line[1:-1] == [*expected, f"{report.mean_probability(model):.2f}"] and line[-1] == f"{ari:.1f}"
         assert model.n_clusters == int(K) and (folder / "several" / K / "clusters.png").is_file()
         mean = pd.read_csv(folder / "several" / K / "clusters.csv").probability.mean()
         assert report.mean_probability(model) == pytest.approx(mean, abs=1e-3)
-    assert "the agreement is the better guide, a hint and no proof, and not the bound" in flat(result.stdout)
+    assert "the agreement is the better guide, a hint and no proof, since few clusters agree" in flat(result.stdout)
 
 
 @pytest.mark.parametrize("clusters", ["ten", "8-3", "3,", "-2", "3-4-5", "2.5"])
@@ -204,10 +222,10 @@ def test_a_style_that_holds_nothing_is_told() -> None:
     model = tiny("GumbelClustering", w_gaussian=7.0).fit(rows(60))
     for held, unused in ((0.01, True), (0.3, False)):
         model.history_ = [{"bound": -3.0, "kl_z": held}] * 20
-        said = report.cautions(model)
+        said = [caution for caution in report.cautions(model) if "style" in caution]
         assert bool(said) is unused
     model.history_ = [{"bound": -3.0, "kl_z": 0.01}] * 20
-    (said,) = report.cautions(model)
+    (said,) = [caution for caution in report.cautions(model) if "style" in caution]
     assert "style is unused" in said and "lower w_gaussian, which is 7" in said
 
 

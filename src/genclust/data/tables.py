@@ -514,7 +514,7 @@ def _parquet(path: Path, labels: str | None, only: Sequence[str] | None = None) 
 
 
 def _lacking(ending: str, package: str) -> DataError:
-    return DataError(f"Reading {ending} needs {package}: pip install 'genclust[tables]'.")
+    return DataError(f"Reading {ending} needs {package}: pip install {package}.")
 
 
 def numberings(table: Table) -> list[str]:

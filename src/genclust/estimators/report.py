@@ -16,11 +16,12 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from genclust.estimators.base import DeepEstimator
-from genclust.estimators.clustering import ClusterEstimator, GenerativeClusterEstimator
+from genclust.estimators.clustering import GMVAE, ClusterEstimator, GenerativeClusterEstimator
 from genclust.estimators.inputs import as_rows
 from genclust.evaluation.agreement import agreement
 from genclust.evaluation.clustering import clustering_scores
 from genclust.figures.clusters import cluster_images, cluster_table
+from genclust.wording import counted
 
 #: Clusters, and images of each, that a picture shows at most.
 MOST_CLUSTERS, IMAGES = 30, 6
@@ -78,10 +79,19 @@ def agreement_in_words(mean: float) -> str:
 
 
 def seeds_in_words(model: ClusterEstimator) -> str:
-    """What the seeds of a model say together: how far they agree, or that all of them found a single cluster."""
-    if all(len(np.unique(labels)) == 1 for labels in model.all_labels_):
-        return "every seed has put all rows into one cluster, and so has found nothing"
-    return agreement_in_words(seeds_agree(model).mean())
+    """What the seeds of a model say together: how far they agree, or how many of them found a single cluster."""
+    if alone := seeds_of_one_cluster(model):
+        n = len(model.all_labels_)
+        seeds = "every seed has" if alone == n else f"{alone} of {n} seeds {'has' if alone == 1 else 'have'}"
+        return f"{seeds} put all rows into one cluster, and so {'has' if alone in (1, n) else 'have'} found nothing"
+    words = agreement_in_words(seeds_agree(model).mean())
+    fewer = len(np.unique(model.labels_)) < model.n_clusters_
+    return words + ", on fewer clusters than were asked for" * (fewer and words.endswith("mostly agree"))
+
+
+def seeds_of_one_cluster(model: ClusterEstimator) -> int:
+    """How many seeds put all rows into one cluster; two of them agree, although neither found anything."""
+    return sum(len(np.unique(labels)) == 1 for labels in model.all_labels_)
 
 
 def scores(model: ClusterEstimator, X: Any, labels: np.ndarray) -> dict[str, float]:
@@ -126,6 +136,12 @@ def interrupted(model: DeepEstimator) -> bool:
 def cautions(model: DeepEstimator) -> list[str]:
     """A sentence for each thing that a fit should make its user wary of; none if all is well."""
     found = []
+    if isinstance(model, ClusterEstimator) and model.n_clusters_ > 1 and (alone := seeds_of_one_cluster(model)):
+        advice = "give more --epochs"
+        if isinstance(model, GMVAE):  # whose consistency violation is smallest where one cluster has everything
+            advice += ", and a lower weight of the consistency violation, such as --set alpha=0.1"
+        seeds = counted(len(model.all_labels_), "seed")
+        found.append(f"{alone} of {seeds} put all rows into one cluster, which is no clustering; {advice}.")
     if model.get_params(deep=False).get("w_gaussian", 0) > 0 and model.history_[-1]["kl_z"] < UNUSED:
         found.append(
             f"The style is unused (it holds {model.history_[-1]['kl_z']:.2f} nats of a row), so samples of a cluster "

@@ -572,7 +572,7 @@ def test_a_package_that_is_lacking_is_named(
     path = write("x", f"mine{ending}")
     with pytest.raises(DataError) as caught:
         read_table(path)
-    assert str(caught.value) == f"Reading {ending} needs {package}: pip install 'genclust[tables]'."
+    assert str(caught.value) == f"Reading {ending} needs {package}: pip install {package}."
 
 
 def test_parquet(tmp_path: Path, write: Write) -> None:

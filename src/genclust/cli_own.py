@@ -317,7 +317,7 @@ def _report(model: Any, table: Table, out: Path) -> None:
 
 
 def _agreement(model: Any) -> str:
-    """Mean agreement of the seeds; a dash of one seed, and where a seed found a single cluster, like others."""
+    """Mean agreement of the seeds; a dash for a single seed, and where a seed put all rows into one cluster."""
     if len(model.seeds_) == 1 or report.seeds_of_one_cluster(model):
         return "–"
     return f"{report.seeds_agree(model).mean():.2f}"

@@ -84,9 +84,9 @@ def seeds_in_words(model: ClusterEstimator) -> str:
         n = len(model.all_labels_)
         seeds = "every seed has" if alone == n else f"{alone} of {n} seeds {'has' if alone == 1 else 'have'}"
         return f"{seeds} put all rows into one cluster, and so {'has' if alone in (1, n) else 'have'} found nothing"
-    words = agreement_in_words(seeds_agree(model).mean())
-    fewer = len(np.unique(model.labels_)) < model.n_clusters_
-    return words + ", on fewer clusters than were asked for" * (fewer and words.endswith("mostly agree"))
+    mean = seeds_agree(model).mean()
+    fewer = mean > AGREE and len(np.unique(model.labels_)) < model.n_clusters_
+    return agreement_in_words(mean) + ", on fewer clusters than were asked for" * fewer
 
 
 def seeds_of_one_cluster(model: ClusterEstimator) -> int:

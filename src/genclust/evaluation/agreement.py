@@ -31,6 +31,9 @@ from scipy.optimize import linear_sum_assignment
 
 Labels = Int[np.ndarray, " N"]
 
+#: Largest number of rounds of votes, if they do not settle before.
+MOST_ROUNDS = 100
+
 
 def agreement(labels: Int[np.ndarray, "R N"]) -> Float[np.ndarray, " R"]:
     """Mean adjusted Rand index of each seed's clusters with those of the other seeds.
@@ -55,10 +58,6 @@ def agreement(labels: Int[np.ndarray, "R N"]) -> Float[np.ndarray, " R"]:
         for other in range(r):
             pairs[r, other] = pairs[other, r] = adjusted_rand_score(labels[r], labels[other])
     return pairs.sum(axis=1) / (R - 1)
-
-
-#: Largest number of rounds of votes, if they do not settle before.
-MOST_ROUNDS = 100
 
 
 def consensus(labels: Int[np.ndarray, "R N"], n_clusters: int) -> Labels:

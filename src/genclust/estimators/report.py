@@ -86,7 +86,7 @@ def seeds_in_words(model: ClusterEstimator) -> str:
         return f"{seeds} put all rows into one cluster, and so {'has' if alone in (1, n) else 'have'} found nothing"
     mean = seeds_agree(model).mean()
     fewer = mean > AGREE and len(np.unique(model.labels_)) < model.n_clusters_
-    return agreement_in_words(mean) + ", on fewer clusters than were asked for" * fewer
+    return agreement_in_words(mean) + (", on fewer clusters than were asked for" if fewer else "")
 
 
 def seeds_of_one_cluster(model: ClusterEstimator) -> int:

@@ -31,7 +31,7 @@ export PYTHONPATH=$source/src
 mkdir -p "$GENCLUST_CACHE/workflow"
 plan=$GENCLUST_CACHE/workflow/plan-$(date +%Y%m%d-%H%M%S)-$$.json
 trap 'rm -f "$plan.new"' EXIT
-"$PYTHON" -m genclust.cli plan "$@" --json > "$plan.new"
+"$PYTHON" -m genclust plan "$@" --json > "$plan.new"
 mv "$plan.new" "$plan"
 exec "$SNAKEMAKE" --snakefile "$source/workflow/Snakefile" --directory "$GENCLUST_CACHE/workflow" \
   --workflow-profile "$source/workflow/profiles/$profile" --configfile "$plan"

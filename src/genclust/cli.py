@@ -502,12 +502,3 @@ for command in (cli_own.fit, cli_own.assign, cli_own.sample, cli_own.card):
     app.command(cls=cli_own.Command)(command)
 app.command(cls=cli_book.RepeatedPairs)(cli_book.notebook)
 app.command()(cli_book.book)
-
-
-def main() -> None:
-    """Entry point of the console script."""
-    app()
-
-
-if __name__ == "__main__":
-    main()

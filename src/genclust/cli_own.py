@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -59,6 +60,10 @@ LABELS_HELP = (
     "The name of the column with known classes, or a file with one class per line; they serve for scores only. By "
     "default there are none."
 )
+KNOWN_HELP = (
+    "Of cagem: the column with the classes of some rows, empty or -1 where a class is unknown, or a file with one per "
+    "line. The model learns from them, and its first clusters stand for these classes."
+)
 #: What parameters of estimators are called on the command line; the others are given by ``--set``.
 OPTIONS = {
     "n_clusters": "--clusters",
@@ -67,6 +72,8 @@ OPTIONS = {
     "random_state": "--random-state",
     "device": "--device",
 }
+#: How many times the mean the largest value of a column of counts is, from which on logarithms are proposed.
+SKEWED = 10
 console = Console(width=None if sys.stdout.isatty() else 140)
 
 
@@ -108,6 +115,7 @@ def _words_of_the_command_line(data: Path) -> Iterator[None]:
         text = " ".join(str(error).split())
         text = re.sub(rf"\b(?:{'|'.join(NAMES.values())})\.(\w+)", lambda m: OPTIONS.get(m[1], m[1]), text)
         text = re.sub(r"\bn_clusters=", "--clusters ", text)
+        text = re.sub(r"^labels\b", "--known-labels", text)
         raise SettingError(re.sub(r"\bX\b", lambda _: str(data), text)) from None
 
 
@@ -120,7 +128,8 @@ def fit(
     clusters: Annotated[
         str | None,
         typer.Option(
-            help="How many clusters: 7, or several numbers to compare, as 3-8 or 3,5,7. By default 10 (of vlac 50)."
+            help="How many clusters: 7, or several numbers to compare, as 3-8 or 3,5,7. By default 10, of vlac 50, and "
+            "with --known-labels as many as there are classes."
         ),
     ] = None,
     seeds: Annotated[
@@ -143,6 +152,7 @@ def fit(
         ),
     ] = None,
     labels: Annotated[str | None, typer.Option(help=LABELS_HELP)] = None,
+    known_labels: Annotated[str | None, typer.Option(help=KNOWN_HELP, show_default=False)] = None,
     random_state: Annotated[
         int, typer.Option(help="A whole number; the same one gives the same result again, another one another.")
     ] = 0,
@@ -163,14 +173,19 @@ def fit(
         given |= {} if epochs is None else {"epochs": epochs}
         counts = [{}] if clusters is None else [{"n_clusters": K} for K in _numbers(clusters)]
         models = [_estimator(model, given | count, set_ or []) for count in counts]
-        table = read_table(data, labels)
+        table = _to_fit(data, model, labels, known_labels)
+        learned: dict[str, Any] = {}
+        if known_labels is not None and table.labels is not None:
+            learned, table = {"labels": table.labels}, replace(table, labels=None)  # what is learned is no test
+            if clusters is None:
+                models[0].set_params(n_clusters=len(set(learned["labels"]) - {""}))
         _warn_before(models, table)
         fitted: list[Any] = []
         # The largest number first: if it is too large, that is said before anything is trained.
         for estimator in reversed(models):
             try:
                 with _words_of_the_command_line(data):
-                    estimator.fit(_with_names(table))
+                    estimator.fit(_with_names(table), **learned)
             except KeyboardInterrupt as stopped:
                 if not fitted:
                     raise
@@ -187,6 +202,20 @@ def fit(
             _report(fitted[0], table, out)
         else:
             _compare(fitted, table, out)
+
+
+def _to_fit(data: Path, model: str, labels: str | None, known: str | None) -> Table:
+    """The rows, with the classes to score by, or those to learn from."""
+    if known is None:
+        return read_table(data, labels)
+    if model != "cagem":
+        raise SettingError("--known-labels is for the model cagem, which learns from them; for scores give --labels.")
+    if labels is not None:
+        raise SettingError("Give --known-labels to learn from or --labels for scores, and not both.")
+    table = read_table(data, known, partly=True)
+    if table.labels is None or not (table.labels != "").any():
+        raise DataError(f"{data} names no class in {known!r}, so there is nothing to learn from.")
+    return table
 
 
 def _numbers(text: str) -> list[int]:
@@ -234,12 +263,29 @@ def _with_names(table: Table) -> Any:
 
 def _warn_before(models: list[Any], table: Table) -> None:
     """What can be told without training."""
+    if table.named_by is not None:
+        _note(f"The column {table.named_by!r} differs in every row, and is taken for the names of the rows.")
+    gaussian = getattr(models[0], "likelihood", None) in ("auto", "gaussian")  # others need values in [0, 1]
+    if gaussian and models[0].scale == "auto" and _are_counts(table):
+        _note(
+            "The values are counts, of which a few are much larger than most; their logarithms often show more: "
+            "--set scale=log."
+        )
     if found := numberings(table):
         have = _columns_have(found)
         _note(f"{have} another number in every row, and so probably no feature; leave it out, unless it is one.")
     K, n = getattr(models[-1], "n_clusters", None), len(table.x)
     if isinstance(K, int) and n / 10 < K <= n:
         _note(f"{counted(K, 'cluster')} of {counted(n, 'row')} would hold few rows each, and say little; take fewer.")
+
+
+def _are_counts(table: Table) -> bool:
+    """Whether a table holds whole numbers from 0 on, in most columns with some far above the mean."""
+    x = table.x
+    if x.ndim > 2 or x.min() < 0 or (x != np.rint(x)).any():
+        return False
+    most = x.max(0)
+    return bool((most > SKEWED * np.maximum(x.mean(0, dtype=np.float64), 1))[most > 0].mean() > 0.5)
 
 
 def _columns_have(names: list[str]) -> str:
@@ -278,6 +324,12 @@ def _report(model: Any, table: Table, out: Path) -> None:
     _warn_of_outliers(model, table)
     for caution in report.cautions(model):
         _note(caution)
+    if classes := report.class_names(model):
+        others = model.n_clusters_ - len(classes)
+        console.print(
+            f"Learned from known classes: clusters 0 to {len(classes) - 1} stand for {_some(classes)}"
+            + (f", and {counted(others, 'more cluster')} for none of them" if others else "")
+        )
     name, epochs = type(model).__name__, counted(model.n_epochs_, "epoch")
     if report.interrupted(model):
         epochs += f" (interrupted, of {model.epochs:,})"
@@ -355,11 +407,15 @@ def _compare(models: list[Any], table: Table, out: Path) -> None:
     console.print(f"Of each number its model, clusters.csv and clusters.png: {out / str(models[0].n_clusters)}, …")
 
 
+#: How headings of columns of text begin.
+TEXTS = ("typical", "least certain", "class")
+
+
 def _printed(lines: pd.DataFrame) -> Printed:
     """A table for the terminal, with texts to the left and numbers to the right."""
     printed = Printed(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in lines:
-        printed.add_column(str(heading), justify="left" if str(heading).startswith("typical") else "right")
+        printed.add_column(str(heading), justify="left" if str(heading).startswith(TEXTS) else "right")
     for _, line in lines.iterrows():
         printed.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in line))
     return printed
@@ -388,6 +444,8 @@ def assign(
         _refuse_without_clusters(fitted)
         known = getattr(fitted, "feature_names_in_", None)
         table = read_table(data, labels, None if known is None else list(known))
+        if table.named_by is not None:
+            _note(f"The column {table.named_by!r} differs in every row, and is taken for the names of the rows.")
         X = _as_fitted(fitted, table, data)
         with _words_of_the_command_line(data):
             report.assignments(fitted, X, table.names).to_csv(sys.stdout, index=False)

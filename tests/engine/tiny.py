@@ -76,7 +76,7 @@ def environment(clone: Path, cache: str) -> dict[str, str]:
 
 
 def genclust(clone: Path, cache: str, *arguments: str) -> str:
-    command = [sys.executable, "-m", "genclust.cli", *arguments]
+    command = [sys.executable, "-m", "genclust", *arguments]
     done = subprocess.run(command, cwd=clone, env=environment(clone, cache), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout

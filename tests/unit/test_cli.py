@@ -171,7 +171,7 @@ def test_a_disk_that_is_full_is_told_in_one_sentence(tmp_path):
     run = ["run", "simple-table1", "--row", "proposed-mnist", "--profile", "demo", "--seeds", "0"]
     short = ["--set", "training.epochs=1", "--quiet", "--store", str(tmp_path / "records")]
     done = subprocess.run(
-        [sys.executable, "-m", "genclust.cli", *run, *short],
+        [sys.executable, "-m", "genclust", *run, *short],
         env=os.environ | {"GENCLUST_CACHE": str(tmp_path / "cache")},
         preexec_fn=small_files,
         capture_output=True,

@@ -25,6 +25,7 @@ from genclust.cli import app
 from genclust.cli_own import _agreement
 from genclust.estimators import load, report
 from genclust.estimators.base import HeldOut
+from genclust.estimators.saving import describe
 
 COLUMNS = ["height", "weight", "age", "income"]
 SMALL = [f"--set={one}" for one in ("hidden=[8,4]", "feature_dim=4", "latent_dim=2", "batch_size=40")]
@@ -143,7 +144,9 @@ def test_a_single_cluster_is_called_no_clustering() -> None:
 def test_images_are_called_images(of_images: Result, folder: Path) -> None:
     assert "Fitted GumbelClustering on 40 images of 8 × 8, 2 epochs" in flat(of_images.stdout)
     assert "typical image" in of_images.stdout and "typical row" not in of_images.stdout
-    assert "Fitted on 40 images of 8 × 8, for 2 epochs, with 1 seed." in done("card", folder / "images").stdout
+    assert (
+        "Fitted on 40 images of 8 × 8, for 2 epochs, with 1 seed; written on" in done("card", folder / "images").stdout
+    )
     assert "one seed cannot tell" in of_images.stdout
 
 
@@ -212,6 +215,99 @@ def test_what_to_be_wary_of(folder: Path) -> None:
     assert "13 clusters of 120 rows would hold few rows each" in said
     assert "The column 'income' has values beyond 20 robust standard deviations, which squeeze" in said
     assert "The style is unused" in said
+
+
+def test_the_card_keeps_what_to_be_wary_of(folder: Path) -> None:
+    model = tiny("GumbelClustering", w_gaussian=7.0).fit(pd.read_csv(folder / "mine.csv")[COLUMNS])
+    model.history_ = [{"bound": -3.0, "kl_z": 0.01}] * model.n_epochs_
+    card = describe(model)
+    assert "**What to be wary of**" in card and f"- {report.cautions(model)[0]}" in card
+    assert "- Columns (height, weight, age, income): brought to mean 0 and variance 1" in card
+    assert "interrupted" not in card
+    model.history_, model.n_epochs_ = model.history_[:1], 1
+    assert f"for 1 epoch of {model.epochs} (interrupted), with" in describe(model)
+
+
+def test_counts_are_told_from_other_numbers(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    genes = pd.DataFrame(rng.negative_binomial(0.2, 0.02, (80, 6)), columns=[f"gene {i}" for i in range(6)])
+    marks = pd.DataFrame(rng.integers(1, 6, (80, 6)), columns=genes.columns)
+    options = ("--clusters", 2, "--seeds", 1, "--epochs", 2, "--quiet", *SMALL)
+    for name, frame, more, told in (
+        ("genes", genes, (), True),
+        ("marks", marks, (), False),
+        ("halves", genes / 2, (), False),
+        ("logs", genes, ("--set=scale=log",), False),
+    ):
+        frame.to_csv(folder / f"{name}.csv", index=False)
+        said = done("fit", folder / f"{name}.csv", "--out", folder / name, *options, *more).stderr
+        assert ("The values are counts, of which a few are much larger than most" in said) is told
+    values = pd.read_csv(StringIO(done("sample", folder / "logs", "--n", 50).stdout))
+    assert values.max().max() < 20 * genes.max().max() and values.min().min() > -1  # in counts again
+    assert json.loads((folder / "logs" / "estimator.json").read_text())["format"] == 2
+    genes.iloc[:3].assign(**{"gene 0": -1}).to_csv(folder / "minus.csv", index=False)
+    assert "logarithms of 1 + " in refused("assign", folder / "logs", folder / "minus.csv")
+
+
+def test_a_column_of_sample_names_names_the_rows(fitted: Result, folder: Path, tmp_path: Path) -> None:
+    frame = pd.read_csv(folder / "mine.csv").assign(sample=[f"S{i}" for i in range(120)])
+    frame.to_csv(tmp_path / "named.csv", index=False)
+    options = ("--labels", "group", "--clusters", 2, "--seeds", 1, "--epochs", 2, "--quiet", *SMALL)
+    said = done("fit", tmp_path / "named.csv", "--out", tmp_path / "model", *options).stderr
+    note = "genclust: The column 'sample' differs in every row, and is taken for the names of the rows."
+    assert note in said
+    assert pd.read_csv(tmp_path / "model" / "clusters.csv").name.tolist() == frame["sample"].tolist()
+    frame.iloc[3:5].drop(columns="group").to_csv(tmp_path / "new.csv", index=False)
+    result = done("assign", folder / "model", tmp_path / "new.csv")
+    assert pd.read_csv(StringIO(result.stdout)).name.tolist() == ["S3", "S4"] and note in result.stderr
+
+
+# ---- known classes
+
+
+def known(path: Path, n: int, classes: list[str]) -> pd.DataFrame:
+    """Bits of as many kinds as there are classes, of which the first n rows name theirs in the column kind."""
+    rng = np.random.default_rng(1)
+    kinds = rng.integers(0, len(classes), 120)
+    bits = rng.random((120, 12)) < np.eye(len(classes)).repeat(12 // len(classes), 1)[kinds] * 0.9 + 0.05
+    frame = pd.DataFrame(bits.astype(int), columns=[f"b{i}" for i in range(12)])
+    frame["kind"] = np.where(np.arange(120) < n, np.array(classes)[kinds], "")
+    frame.to_csv(path, index=False)
+    return frame.assign(kind=np.array(classes)[kinds])
+
+
+OF_BITS = ("--model", "cagem", "--seeds", 1, "--quiet", "--set=hidden=16", "--set=z1_dim=4", "--set=z2_dim=2")
+
+
+def test_cagem_learns_from_the_classes_of_some_rows(tmp_path: Path) -> None:
+    frame = known(tmp_path / "bits.csv", 40, ["oak", "ash", "elm"])
+    long = ("--epochs", 60, "--set=learning_rate=0.01", "--set=batch_size=40", "--set=alpha=1")
+    result = done("fit", tmp_path / "bits.csv", "--known-labels", "kind", "--out", tmp_path / "model", *OF_BITS, *long)
+    assert "clusters 0 to 2 stand for 'ash', 'elm', 'oak'" in flat(result.stdout)
+    assert "ainst the labels" not in result.stdout
+    found = pd.read_csv(tmp_path / "model" / "clusters.csv")
+    assert (found["class"] == found.cluster.map(dict(enumerate(["ash", "elm", "oak"])))).all()
+    assert (found["class"] == frame.kind)[40:].mean() > 0.9  # the others; by chance a third
+    assert "Clusters from 0 on stand for the known classes: ash, elm, oak" in done("card", tmp_path / "model").stdout
+    frame.drop(columns="kind").to_csv(tmp_path / "new.csv", index=False)
+    again = pd.read_csv(StringIO(done("assign", tmp_path / "model", tmp_path / "new.csv").stdout))
+    assert again["class"].tolist() == found["class"].tolist()
+
+
+def test_classes_that_cannot_be_learned_from(tmp_path: Path) -> None:
+    path, out = tmp_path / "bits.csv", ("--out", tmp_path / "none")
+    known(path, 40, ["oak", "ash", "elm"])
+    fit = ("fit", path, *out, "--known-labels", "kind")
+    assert "--known-labels is for the model cagem" in refused(*fit, "--model", "gumbel")
+    assert "and not both" in refused(*fit, *OF_BITS, "--labels", "kind")
+    assert "has no column 'kinds'" in refused("fit", path, *out, *OF_BITS, "--known-labels", "kinds")
+    told = refused(*fit, *OF_BITS, "--clusters", 2)
+    assert told == "genclust: --known-labels name 3 classes, and --clusters 2; each class needs a cluster."
+    known(path, 1, ["oak", "ash", "elm"])
+    assert "must name the class of two rows at least" in refused(*fit, *OF_BITS, "--clusters", 3)
+    known(path, 0, ["oak", "ash", "elm"])
+    assert "names no class in 'kind'" in refused(*fit, *OF_BITS)
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_sound_fit_is_warned_of_nothing(fitted: Result) -> None:

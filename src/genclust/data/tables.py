@@ -11,7 +11,7 @@ import os
 import re
 import reprlib
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,8 @@ IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 LABEL_FILES = (".csv", ".txt", ".npy")
 #: Columns of text that are called so hold the names of the rows.
 NAME_COLUMNS = ("id", "index", "name")
+#: Rows from which on any column of text that differs in each of them is taken for their names.
+LEAST_NAMES = 5
 #: What stands in a text file, in small letters, where a number is missing.
 MISSING = ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "none", "?", "-", ".")
 #: What is read as a number from a text file, in small letters.
@@ -42,6 +44,8 @@ TRUTH = {"true": "1", "false": "0"}
 _NUMBER = re.compile(r"\s*[-+]?((\d+\.?\d*|\.\d+)(e[-+]?\d+)?|nan|inf|infinity)\s*", re.IGNORECASE | re.ASCII)
 _COMMA = re.compile(r"[-+]?[\d.]*,\d+(e[-+]?\d+)?", re.IGNORECASE)
 _WHOLE = re.compile(r"0|-?[1-9]\d{0,17}", re.ASCII)
+#: Text that says how much, such as ``12%``, ``€ 3,50`` or ``80 kg``, and so is no name.
+_QUANTITY = re.compile(r"\s*[-+<>~]?[^\w\s]?\s*[\d.,]+\s*[^\d\s]{0,3}\s*")
 #: Modes of images, by Pillow's names, and what they become.
 _MODES = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGB": "RGB", "RGBA": "RGB"}
 
@@ -57,6 +61,7 @@ class Table:
         names: one per row: its path in a folder of images, its text in a column of names, or ``"0"``, ``"1"``, ….
         columns: one per feature, or None for images and for files without a header.
         ignored: columns that were not asked for.
+        named_by: the column that has the names, where nothing but its text tells so.
     """
 
     x: np.ndarray
@@ -64,9 +69,12 @@ class Table:
     names: list[str]
     columns: list[str] | None
     ignored: Sequence[str] = ()
+    named_by: str | None = None
 
 
-def read_table(path: Path | str, labels: str | None = None, only: Sequence[str] | None = None) -> Table:
+def read_table(
+    path: Path | str, labels: str | None = None, only: Sequence[str] | None = None, partly: bool = False
+) -> Table:
     """Read a file of rows, or a folder of images.
 
     - ``.npy``: an array with two axes or more.
@@ -75,7 +83,8 @@ def read_table(path: Path | str, labels: str | None = None, only: Sequence[str] 
     - ``.csv``, ``.tsv``: numbers separated by commas, semicolons, tabs or ``|``, in UTF-8, with or without a header.
       A first row of numbers is a header only if they count, as 0, 1, 2 or 1990, 1991, 1992 do.  An unnamed first
       column has the names of the rows.  So has one called id, index or name, if it holds text that is no number and
-      differs in every row.  Columns without a header are known by their places ``0``, ``1``, ….
+      differs in every row; and of five rows or more the first column of such text, whatever it is called.  Columns
+      without a header are known by their places ``0``, ``1``, ….
     - ``.parquet``: likewise; an index other than the usual one has the names of the rows.
     - ``.h5ad``: AnnData's ``X``, dense or sparse, with the names of cells and genes.
     - a folder of images, PNG, JPEG, BMP or TIFF, all of one size and all grey or all in colour.  They are read in the
@@ -86,6 +95,8 @@ def read_table(path: Path | str, labels: str | None = None, only: Sequence[str] 
         labels: the column (in ``.npz``, the array; in ``.h5ad``, the column of ``obs``) that has the labels and is no
             feature.  Or, if it ends in .csv, .txt or .npy, the path of a file with one label per row.
         only: names of features; others of a table are ignored, whatever they hold.
+        partly: whether labels may be lacking: where nothing, -1 or a word for nothing such as NA stands.  They are then
+            text, which is empty where they lack.
 
     Returns:
         The table.
@@ -98,17 +109,19 @@ def read_table(path: Path | str, labels: str | None = None, only: Sequence[str] 
     """
     path = Path(os.path.expanduser(path))
     if labels is None or Path(labels).suffix.lower() not in LABEL_FILES:
-        return _reading(path, lambda path: _reader(path, only)(path, labels))
+        table = _reading(path, lambda path: _reader(path, only, partly)(path, labels))
+        return replace(table, labels=_known(table.labels)) if partly and table.labels is not None else table
     apart = Path(os.path.expanduser(labels))
     given = _reading(apart, _label_file)
     table = _reading(path, lambda path: _reader(path, only)(path, None))
     n = len(table.x)
     if apart.suffix.lower() != ".npy" and len(given) == n + 1 and given[0] not in given[1:]:
         given = given[1:]  # without the header
-    return replace(table, labels=_labels(apart, given, n))
+    found = _labels(apart, given, n, partly=partly)
+    return replace(table, labels=_known(found) if partly else found)
 
 
-def _reader(path: Path, only: Sequence[str] | None) -> Callable[[Path, str | None], Table]:
+def _reader(path: Path, only: Sequence[str] | None, partly: bool = False) -> Callable[[Path, str | None], Table]:
     """What reads the file or folder at ``path``, by its ending; of a table of named columns, ``only`` some."""
     suffix = path.suffix.lower()
     if path.is_dir():
@@ -119,7 +132,7 @@ def _reader(path: Path, only: Sequence[str] | None) -> Callable[[Path, str | Non
         ending = f"ends in {suffix}" if suffix else "has no ending"
         raise DataError(f"{path} {ending}; what can be read ends in {', '.join(READERS)}, or is a folder of images.")
     reader = READERS[suffix]
-    return partial(reader, only=only) if reader in (_csv, _parquet) else reader
+    return partial(reader, only=only, partly=partly) if reader in (_csv, _parquet) else reader
 
 
 def _reading(path: Path, read: Callable[[Path], _T]) -> _T:
@@ -286,8 +299,14 @@ def _label_file(path: Path) -> np.ndarray:
     return np.array([row[0].strip() for row in rows], dtype=object)
 
 
-def _labels(path: Path, labels: np.ndarray, n: int, line: Line | None = None) -> np.ndarray:
-    """The labels as whole numbers, int64, if all of them are such, and as text otherwise."""
+def _known(labels: np.ndarray) -> np.ndarray:
+    """Labels as text, which is empty where they lack: where there is nothing, a word for nothing, or -1."""
+    texts = [str(label).strip() for label in labels.tolist()]
+    return np.array(["" if text == "-1" or text.lower() in MISSING else text for text in texts])
+
+
+def _labels(path: Path, labels: np.ndarray, n: int, line: Line | None = None, partly: bool = False) -> np.ndarray:
+    """The labels as whole numbers, int64, if all of them are such, or as text; some may lack if ``partly``."""
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1 or labels.dtype.kind not in "biufOUST":
@@ -299,6 +318,12 @@ def _labels(path: Path, labels: np.ndarray, n: int, line: Line | None = None) ->
         found = f"{counted(len(labels), 'label')} for {counted(n, 'row')}"
         raise DataError(f"{path} has {found}, but should have one per row.")
     empty = np.flatnonzero(pd.isna(labels) | [isinstance(label, str) and not label.strip() for label in labels])
+    if len(empty) and partly:
+        there = np.delete(labels, empty)
+        texts = np.full(n, "", dtype=object)
+        if len(there):
+            texts[np.delete(np.arange(n), empty)] = _labels(path, there, len(there)).astype(str)
+        return texts.astype(str)
     if len(empty):
         where = f"{'first: ' * (len(empty) > 1)}{_at(empty[0], _numbered(n), line)}"
         raise DataError(f"{path} has no label in {counted(len(empty), 'row')} ({where}); each row needs one.")
@@ -341,15 +366,24 @@ def _from_frame(
     titles: Sequence[str],
     label: int | None,
     name: int | None,
+    maybe: Sequence[int],
     only: Sequence[str] | None,
+    partly: bool,
     header: bool = True,
     line: Line | None = None,
 ) -> Table:
     """The table of a frame with columns 0, 1, …, of which ``label`` and ``name`` are no features.
 
-    Without ``name``, the names are those of the index.
+    Without ``name``, the names are in the first column of ``maybe`` that can hold them, or else those of the index.
     """
-    ignored = _ignored(titles, only) - {label, name}
+    ignored = _ignored(titles, only)
+    named_by = None
+    if name is None:
+        called_so = {i: _called_so(titles[i]) for i in maybe}
+        able = (i for i in maybe if called_so[i] or i in ignored or len(frame) >= LEAST_NAMES)
+        name = next((i for i in able if _are_names(frame[i], called_so[i])), None)
+        named_by = None if name is None or called_so[name] else titles[name]
+    ignored -= {label, name}
     features = [i for i in range(len(titles)) if i not in (label, name, *ignored)]
     text = {
         titles[i]: next((value for value in frame[i] if isinstance(value, str)), str(frame[i].iloc[0]))
@@ -363,8 +397,9 @@ def _from_frame(
     columns = [titles[i] for i in features]
     names = [str(value) for value in (frame.index if name is None else frame[name])]
     x = _finite(path, frame[features].to_numpy(np.float32, na_value=np.nan), names, columns, line)
-    labels = None if label is None else _labels(path, frame[label].to_numpy(), len(x), line)
-    return Table(x, labels, names, columns if header else None, [titles[i] for i in sorted(ignored)])
+    labels = None if label is None else _labels(path, frame[label].to_numpy(), len(x), line, partly)
+    rest = [titles[i] for i in sorted(ignored)]
+    return Table(x, labels, names, columns if header else None, rest, named_by)
 
 
 def _ignored(titles: Sequence[str], only: Sequence[str] | None) -> set[int]:
@@ -373,18 +408,31 @@ def _ignored(titles: Sequence[str], only: Sequence[str] | None) -> set[int]:
     return {i for i, title in enumerate(titles) if title not in known} if known & set(titles) else set()
 
 
-def _called(titles: Sequence[str], label: int | None) -> Iterator[int]:
-    """The columns that may hold the names of the rows, by what they are called."""
-    return (i for i, title in enumerate(titles) if title.lower() in NAME_COLUMNS and i != label)
+def _called_so(title: str) -> bool:
+    """Whether a column is called as those with the names of the rows are."""
+    return title.lower() in NAME_COLUMNS
 
 
-def _are_names(values: Iterable[Any]) -> bool:
-    """Whether the values are text that is no number, and differ from each other."""
+def _may_name(titles: Sequence[str], first: Sequence[Any], label: int | None) -> list[int]:
+    """The columns that may hold the names of the rows, by their first value; those that are called so come first."""
+    text = [i for i in range(len(first)) if i != label and _are_names(first[i : i + 1], _called_so(titles[i]))]
+    return sorted(text, key=lambda i: not _called_so(titles[i]))
+
+
+def _are_names(values: Iterable[Any], called_so: bool) -> bool:
+    """Whether the values are text, which differs in each, and no numbers; nor quantities, unless they are called so."""
     values = list(values)
-    return len(set(values)) == len(values) and all(isinstance(v, str) and not _NUMBER.fullmatch(v) for v in values)
+    if not all(isinstance(value, str) for value in values) or len(set(values)) < len(values):
+        return False
+    if called_so:
+        return not any(_NUMBER.fullmatch(value) for value in values)
+    return not any(
+        _QUANTITY.fullmatch(v) or _NUMBER.fullmatch(v) or "\n" in v or v.strip().lower() in (*MISSING, *TRUTH)
+        for v in values
+    )
 
 
-def _csv(path: Path, labels: str | None, only: Sequence[str] | None = None) -> Table:
+def _csv(path: Path, labels: str | None, only: Sequence[str] | None = None, partly: bool = False) -> Table:
     """The table in a text file, of which the numbers are read into float32 at once."""
     separator, rows = _first_rows(path)
     if not rows:
@@ -400,8 +448,9 @@ def _csv(path: Path, labels: str | None, only: Sequence[str] | None = None) -> T
     if len(titles) != width:
         _diagnose(path, separator, titles, header, set())
     label = None if labels is None else _place(path, "column", titles, labels)
-    name = 0 if not titles[0] else next((i for i in _called(titles, label) if not _NUMBER.fullmatch(body[0][i])), None)
-    needed = {i for i in (label, name) if i is not None}
+    name = None if titles[0] else 0
+    maybe = [] if name == 0 else _may_name(titles, body[0], label)
+    needed = {i for i in (label, name, *maybe) if i is not None}
     text = needed | (_ignored(titles, only) if header else set())
 
     def read(numbers: type) -> pd.DataFrame:
@@ -429,13 +478,11 @@ def _csv(path: Path, labels: str | None, only: Sequence[str] | None = None) -> T
         frame = read(str)
         for i in set(frame) - text:
             frame[i] = pd.to_numeric(frame[i].str.strip().str.lower().replace(TRUTH), errors="coerce")
-    if name is not None and titles[name] and not _are_names(frame[name]):
-        _text_columns(path, {titles[name]: frame[name].iloc[0]})
 
     def line(row: int) -> int:
         return _line(path, separator, row + header)
 
-    return _from_frame(path, frame, titles, label, name, only if header else None, header, line)
+    return _from_frame(path, frame, titles, label, name, maybe, only if header else None, partly, header, line)
 
 
 def _line(path: Path, separator: str, n: int) -> int:
@@ -497,7 +544,7 @@ def _diagnose(path: Path, separator: str, titles: Sequence[str], header: bool, t
         _text_columns(path, found)
 
 
-def _parquet(path: Path, labels: str | None, only: Sequence[str] | None = None) -> Table:
+def _parquet(path: Path, labels: str | None, only: Sequence[str] | None = None, partly: bool = False) -> Table:
     """The table of a ``.parquet`` file."""
     try:
         import pyarrow  # noqa: F401
@@ -509,8 +556,8 @@ def _parquet(path: Path, labels: str | None, only: Sequence[str] | None = None) 
     titles = [str(title) for title in frame.columns]
     frame.columns = pd.RangeIndex(len(titles))
     label = None if labels is None else _place(path, "column", titles, labels)
-    called = _called(titles, label) if isinstance(frame.index, pd.RangeIndex) else ()
-    return _from_frame(path, frame, titles, label, next((i for i in called if _are_names(frame[i])), None), only)
+    maybe = _may_name(titles, frame.iloc[0].tolist(), label) if isinstance(frame.index, pd.RangeIndex) else ()
+    return _from_frame(path, frame, titles, label, None, maybe, only, partly)
 
 
 def _lacking(ending: str, package: str) -> DataError:
@@ -523,7 +570,8 @@ def numberings(table: Table) -> list[str]:
     Nearly, because float32 makes some long numbers one.
     """
     titles = table.columns or []
-    return [titles[i] for i in _called(titles, None) if len(np.unique(table.x[:, i])) > 0.9 * len(table.x)]
+    called = (i for i, title in enumerate(titles) if _called_so(title))
+    return [titles[i] for i in called if len(np.unique(table.x[:, i])) > 0.9 * len(table.x)]
 
 
 # Single-cell data.

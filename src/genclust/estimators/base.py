@@ -47,7 +47,7 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
     Parameters
     ----------
-    scale : {'auto', 'none', 'minmax', 'standard'}
+    scale : {'auto', 'none', 'minmax', 'standard', 'log'}
         How columns are scaled; see :meth:`genclust.estimators.inputs.Scaling.fitted`.
     n_init : int
         Seeds that train side by side.  The one with the best bound on held-out rows is kept.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
@@ -134,11 +135,11 @@ class GenerativeClusterEstimator(GenerativeEstimator, ClusterEstimator):
         return cast(Any, self.model_).sample_clusters(n, noise)[0, cluster]
 
     def _likelihood(self, rows: Any, likelihood: Any) -> dict[str, Any]:
-        """``auto`` is Bernoulli for values in [0, 1] and grey levels, unless they are standardised; else Gaussian."""
+        """``auto`` is Bernoulli for values in [0, 1] and grey levels, unless scaled otherwise; else Gaussian."""
         if likelihood != "auto":
             return {}
         inside = rows.dtype == np.uint8 or in_unit_interval(rows)
-        return {"likelihood": "bernoulli" if inside and self.scale != "standard" else "gaussian"}
+        return {"likelihood": "bernoulli" if inside and self.scale not in ("standard", "log") else "gaussian"}
 
 
 class GumbelClustering(GenerativeClusterEstimator):
@@ -171,9 +172,10 @@ class GumbelClustering(GenerativeClusterEstimator):
         Of Adam: constant, or falling from the first to the second.
     precision : {'float32', 'bf16'}
         Of matrix products.
-    scale : {'auto', 'none', 'minmax', 'standard'}
+    scale : {'auto', 'none', 'minmax', 'standard', 'log'}
         How columns are scaled: ``auto`` leaves values in [0, 1] and grey levels as they are, and brings other columns
-        to mean 0 and variance 1 (to [0, 1] where the likelihood is Bernoulli).
+        to mean 0 and variance 1 (to [0, 1] where the likelihood is Bernoulli).  ``log``, for counts, takes the
+        logarithm of 1 + X and brings that to mean 0 and variance 1.
     n_init : int
         Seeds that train side by side; the one with the best bound on held-out rows is kept.
     validation_fraction : float
@@ -422,6 +424,8 @@ class CaGeM(GenerativeClusterEstimator, DensityEstimator):
         self.device = device
         self.verbose = verbose
 
+    class_names_: list[str]
+
     def fit(self, X: Any, y: Any = None, *, labels: Any = None) -> Self:
         """Train ``n_init`` seeds, with the classes of some rows where they are known; keep the best.
 
@@ -430,10 +434,11 @@ class CaGeM(GenerativeClusterEstimator, DensityEstimator):
         X : as of :meth:`GumbelClustering.fit`
             Rows to train on.
         y : Ignored
-            Not used; here by convention.
+            Not used; here by convention.  Known classes are given as ``labels``.
         labels : array-like of shape (n_samples,), or None
-            The class of every row, 0 … K-1, or -1 where it is unknown; two rows or more must have one, as batches of
-            them are normalised.  Clusters then stand for these classes.
+            The class of every row: a whole number 0 … K-1, or -1 where it is unknown; or text, which is empty where it
+            is unknown.  Two rows or more must have one, as batches of them are normalised.  Clusters then stand for
+            these classes: cluster k for class k, or for the k-th text in ``class_names_``.
 
         Returns
         -------
@@ -445,12 +450,17 @@ class CaGeM(GenerativeClusterEstimator, DensityEstimator):
         ValueError
             If X, ``labels`` or a parameter cannot be used, before any training; or if every seed's training diverged.
         """
+        if y is not None and labels is None:
+            warnings.warn("CaGeM.fit takes known classes as labels; y is not used.", stacklevel=2)
         return self._fit(X, labels)
 
     def _known_classes(self, labels: Any, n: int) -> Int[np.ndarray, " N"] | None:
+        self.__dict__.pop("class_names_", None)
         if labels is None:
             return None
         classes, K = np.asarray(labels), int(self.n_clusters)
+        if classes.ndim == 1 and len(classes) and all(isinstance(name, str) for name in classes):
+            classes = self._numbered(classes, K)
         whole = classes.ndim == 1 and classes.dtype.kind in "iu"
         if not whole or not ((classes >= -1) & (classes < K)).all() or (classes >= 0).sum() < 2:
             raise ValueError(
@@ -461,8 +471,24 @@ class CaGeM(GenerativeClusterEstimator, DensityEstimator):
             raise ValueError(f"X has {n} rows, but there are {len(classes)} labels.")
         return classes.astype(np.int64)
 
+    def _numbered(self, texts: np.ndarray, K: int) -> Int[np.ndarray, " N"]:
+        """Classes by their numbers, and -1 for empty text; their names are kept."""
+        names = sorted({str(text) for text in texts} - {""}, key=_in_order)
+        if (texts != "").sum() < 2:
+            raise ValueError("labels must name the class of two rows at least; it is empty text where it is unknown.")
+        if len(names) > K:
+            raise ValueError(f"labels name {len(names)} classes, and n_clusters={K}; each class needs a cluster.")
+        self.class_names_ = names
+        numbers = {"": -1} | {name: k for k, name in enumerate(names)}
+        return np.array([numbers[str(text)] for text in texts])
+
     def _schedules(self) -> dict[str, Schedule]:
         return self._warm_up()
+
+
+def _in_order(name: str) -> tuple[bool, int, str]:
+    """Numbers by their size, before other text."""
+    return not name.isdecimal(), int(name) if name.isdecimal() else 0, name
 
 
 class VLAC(GenerativeClusterEstimator):

@@ -18,7 +18,7 @@ from genclust.data.files import refuse_misplaced_colours
 from genclust.settings import SettingError
 
 #: ``auto``, or how columns are scaled.
-Scale = Literal["auto", "none", "minmax", "standard"]
+Scale = Literal["auto", "none", "minmax", "standard", "log"]
 #: How far outside [0, 1] new rows may lie before they are taken for values of another unit.
 BEYOND = 0.5
 #: Rows that are converted, and shown to a model, at once.
@@ -64,12 +64,12 @@ class Scaling:
 
     Attributes:
         kind: ``none`` (values are used as they are), ``grey`` (uint8 levels 0 … 255, or numbers in [0, 1]),
-            ``minmax`` or ``standard``.
+            ``minmax``, ``standard``, or ``log``, which is ``standard`` of log(1 + X).
         shift: of every column, or one for all.
         scale: likewise, positive.
     """
 
-    kind: Literal["none", "grey", "minmax", "standard"]
+    kind: Literal["none", "grey", "minmax", "standard", "log"]
     shift: Float[np.ndarray, " D"]
     scale: Float[np.ndarray, " D"]
 
@@ -80,12 +80,14 @@ class Scaling:
         Args:
             rows: ``[N, D]``, dense or sparse.
             asked: ``auto`` leaves values in [0, 1] as they are, takes other uint8 as grey levels, and otherwise brings
-                columns to [0, 1] (``minmax``) for a model that needs them there, or to mean 0 and variance 1.
+                columns to [0, 1] (``minmax``) for a model that needs them there, or to mean 0 and variance 1.  ``log``
+                takes the logarithm of 1 + X first, which is for counts.
             unit_interval: whether the model needs values in [0, 1].
             images: whether all columns share one range, as pixels do.
 
         Raises:
-            SettingError: if ``asked`` leaves values outside [0, 1] for a model that needs them there.
+            SettingError: if ``asked`` leaves values outside [0, 1] for a model that needs them there, or takes
+                logarithms of negative values.
         """
         low, high = rows.min(), rows.max()
         inside = in_unit_interval(rows)
@@ -94,7 +96,7 @@ class Scaling:
         kind = asked
         if asked == "auto":
             kind = "none" if inside else "minmax" if unit_interval else "standard"
-        if unit_interval and (kind == "standard" or (kind == "none" and not inside)):
+        if unit_interval and (kind in ("standard", "log") or (kind == "none" and not inside)):
             raise SettingError(
                 f"The model needs values in [0, 1], and X spans {low:g} to {high:g}; take scale='auto' or 'minmax', "
                 "or, where the model has a Gaussian likelihood, likelihood='gaussian'."
@@ -107,12 +109,19 @@ class Scaling:
             else:
                 least, most = _dense(rows.min(axis=0)), _dense(rows.max(axis=0))
             return cls("minmax", least, _positive(most - least))
+        if kind == "log":
+            if low < 0:
+                raise SettingError(
+                    f"scale='log' takes the logarithm of 1 + X, for counts, and X goes down to {low:g}; take "
+                    "scale='standard'."
+                )
+            rows = _log1p(rows)
         scaler = StandardScaler(with_mean=False).fit(rows)  # in float64, whatever the rows are
         mean, sd = scaler.mean_, scaler.scale_
         if images:
             sd = np.full(1, np.sqrt(scaler.var_.mean() + mean.var()))
             mean = np.full(1, mean.mean())
-        return cls("standard", mean, _positive(sd))
+        return cls("log" if kind == "log" else "standard", mean, _positive(sd))
 
     def apply(self, rows: Any) -> Float[Tensor, "N D"]:
         """Rows as the model sees them, in float32; what lies outside the range that ``minmax`` fitted is put on its
@@ -122,6 +131,7 @@ class Scaling:
             return torch.from_numpy(x.astype(np.float32))
         if self.kind == "grey":
             return torch.from_numpy(x.astype(np.float32) / np.float32(255))
+        x = _log1p(x) if self.kind == "log" else x
         scaled = ((x - self.shift) / self.scale).astype(np.float32)
         return torch.from_numpy(scaled.clip(0, 1) if self.kind == "minmax" else scaled)
 
@@ -140,6 +150,8 @@ class Scaling:
                 "The model was fitted on grey levels of the type uint8, and X is of another type, spanning "
                 f"{rows.min():g} to {rows.max():g}; give uint8, or values in [0, 1]."
             )
+        if self.kind == "log" and rows.min() < 0:
+            raise ValueError(f"The model was fitted on logarithms of 1 + X, and X goes down to {rows.min():g}.")
         # New rows that are scaled as those of the fit may lie somewhat outside, as MinMaxScaler has them.
         if self.kind == "none" and bits and (rows.min() < -BEYOND or rows.max() > 1 + BEYOND):
             fitted = "The model was fitted on values in [0, 1], and X"
@@ -155,12 +167,21 @@ class Scaling:
     def restore(self, x: Float[Tensor, "*B D"]) -> Float[np.ndarray, "*B D"]:
         """Generated values in the units of X; grey levels stay numbers in [0, 1]."""
         values = x.cpu().numpy()
-        return values if self.kind in ("none", "grey") else (values * self.scale + self.shift).astype(np.float32)
+        if self.kind in ("none", "grey"):
+            return values
+        restored = values * self.scale + self.shift
+        return (np.expm1(restored) if self.kind == "log" else restored).astype(np.float32)
 
     def to_unit(self, x: Float[Tensor, "*B D"]) -> Float[np.ndarray, "*B D"]:
         """Rows as the model sees them, as brightness from 0 to 1 for pictures."""
         values = x.cpu().numpy()
-        return (values / 6 + 0.5 if self.kind == "standard" else values).clip(0, 1)
+        return (values / 6 + 0.5 if self.kind in ("standard", "log") else values).clip(0, 1)
+
+
+def _log1p(rows: Any) -> Any:
+    """log(1 + X) in float64, of dense or sparse rows."""
+    rows = rows.astype(np.float64)
+    return rows.log1p() if sparse.issparse(rows) else np.log1p(rows)
 
 
 def _dense(row: Any) -> np.ndarray:

@@ -4,7 +4,7 @@ known."""
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,8 @@ from genclust.evaluation.clustering import clustering_scores
 from genclust.figures.clusters import cluster_images, cluster_table
 from genclust.wording import counted
 
-#: Clusters, and images of each, that a picture shows at most.
-MOST_CLUSTERS, IMAGES = 30, 6
+#: Clusters, and images of a kind of each, that a picture shows at most.
+MOST_CLUSTERS, IMAGES = 30, 4
 #: Scores against labels that are printed.
 SCORES = ("acc_hungarian", "acc_many_to_one", "nmi_arithmetic", "ari")
 #: Agreement below which seeds disagree, and above which they mostly agree.
@@ -38,15 +38,28 @@ RISING = 0.1
 
 
 def assignments(model: ClusterEstimator, X: Any, names: list[str]) -> pd.DataFrame:
-    """Name, most probable cluster and its probability, for every row of X."""
+    """Name, most probable cluster, the class that it stands for if it does for one, and probability, for every row."""
     probabilities = model.predict_proba(X)
+    clusters = probabilities.argmax(1)
     return pd.DataFrame(
         {
             "name": names,
-            "cluster": probabilities.argmax(1),
+            "cluster": clusters,
+            **({"class": classes_of(model, clusters)} if class_names(model) else {}),
             "probability": probabilities.max(1).astype(np.float64).round(4),
         }
     )
+
+
+def class_names(model: DeepEstimator) -> list[str]:
+    """The classes that the first clusters stand for; none unless the model learned from classes with names."""
+    return getattr(model, "class_names_", [])
+
+
+def classes_of(model: DeepEstimator, clusters: Int[np.ndarray, " N"]) -> list[str]:
+    """The class that each cluster stands for, by its name; empty for those that stand for none."""
+    names = class_names(model)
+    return [names[k] if k < len(names) else "" for k in clusters]
 
 
 def typical_rows(model: ClusterEstimator, X: Any, n: int) -> Int[np.ndarray, "K n"]:
@@ -54,14 +67,37 @@ def typical_rows(model: ClusterEstimator, X: Any, n: int) -> Int[np.ndarray, "K 
 
     The first is the cluster's medoid, as far as a mean tells.
     """
-    z, clusters = model.transform(X).astype(np.float64), model.predict(X)
-    typical = np.full((model.n_clusters_, n), -1)
-    for k in range(len(typical)):
-        rows = np.flatnonzero(clusters == k)
-        if len(rows):
-            nearest = rows[np.argsort(((z[rows] - z[rows].mean(0)) ** 2).sum(1), kind="stable")][:n]
-            typical[k, : len(nearest)] = nearest
-    return typical
+    z = model.transform(X).astype(np.float64)
+
+    def nearest(rows: Int[np.ndarray, " m"]) -> Int[np.ndarray, " m"]:
+        if not len(rows):
+            return rows
+        return rows[np.argsort(((z[rows] - z[rows].mean(0)) ** 2).sum(1), kind="stable")]
+
+    return _some_rows(model, X, n, nearest)
+
+
+def uncertain_rows(model: ClusterEstimator, X: Any, n: int) -> Int[np.ndarray, "K n"]:
+    """The ``n`` rows of every cluster whose probability of it is lowest, the lowest first; -1 where it has fewer."""
+    probability = model.predict_proba(X).max(1)
+    return _some_rows(model, X, n, lambda rows: rows[np.argsort(probability[rows], kind="stable")])
+
+
+def random_rows(model: ClusterEstimator, X: Any, n: int) -> Int[np.ndarray, "K n"]:
+    """``n`` rows of every cluster, drawn from all of its rows, the same at every call; -1 where it has fewer."""
+    return _some_rows(model, X, n, np.random.default_rng(0).permutation)
+
+
+def _some_rows(
+    model: ClusterEstimator, X: Any, n: int, order: Callable[[Int[np.ndarray, " m"]], Int[np.ndarray, " m"]]
+) -> Int[np.ndarray, "K n"]:
+    """The first ``n`` of the ordered rows of every cluster, -1 where it has fewer."""
+    clusters = model.predict(X)
+    found = np.full((model.n_clusters_, n), -1)
+    for k in range(len(found)):
+        rows = order(np.flatnonzero(clusters == k))[:n]
+        found[k, : len(rows)] = rows
+    return found
 
 
 def seeds_agree(model: ClusterEstimator) -> Float[np.ndarray, " R"]:
@@ -136,7 +172,8 @@ def interrupted(model: DeepEstimator) -> bool:
 def cautions(model: DeepEstimator) -> list[str]:
     """A sentence for each thing that a fit should make its user wary of; none if all is well."""
     found = []
-    if isinstance(model, ClusterEstimator) and model.n_clusters_ > 1 and (alone := seeds_of_one_cluster(model)):
+    knows_rows = isinstance(model, ClusterEstimator) and hasattr(model, "all_labels_")  # a published model does not
+    if knows_rows and model.n_clusters_ > 1 and (alone := seeds_of_one_cluster(model)):
         advice = "give more --epochs"
         if isinstance(model, GMVAE):  # whose consistency violation is smallest where one cluster has everything
             advice += ", and a lower weight of the consistency violation, such as --set alpha=0.1"
@@ -160,7 +197,7 @@ def still_rising(history: Sequence[Mapping[str, float]]) -> float:
 
     It is the rise of a straight line, and clear if it is a tenth of a nat and larger than what lies beside the line.
     """
-    bounds = np.array([point["bound"] for point in history[-max(2, -(-len(history) // 10)) :]])
+    bounds = np.array([point.get("bound", np.nan) for point in history[-max(2, -(-len(history) // 10)) :]])
     if len(bounds) < 2 or not np.isfinite(bounds).all():
         return 0.0
     at = np.arange(len(bounds))
@@ -186,40 +223,56 @@ def columns_with_outliers(model: DeepEstimator, X: Any) -> list[str]:
 
 
 def summary(model: ClusterEstimator, X: Any, names: list[str]) -> pd.DataFrame:
-    """Of every cluster in use: rows, share in per cent, mean probability, and the name of its most typical row."""
+    """Of every cluster in use: rows, share in per cent, mean probability, and two names, of its most typical row and of
+    the one that it is least certain of; and the class that it stands for, if it does for one."""
     found = assignments(model, X, names)
-    medoids = typical_rows(model, X, 1)[:, 0]
+    medoids, doubtful = typical_rows(model, X, 1)[:, 0], uncertain_rows(model, X, 1)[:, 0]
+    what = "row" if model.image_shape_ is None else "image"
     sizes = np.bincount(found.cluster, minlength=len(medoids))
     used = np.flatnonzero(sizes)
     return pd.DataFrame(
         {
             "cluster": used,
+            **({"class": classes_of(model, used)} if class_names(model) else {}),
             "rows": sizes[used],
             "share (%)": (100 * sizes[used] / len(found)).round(1),
             "probability": found.groupby("cluster").probability.mean()[used].round(2).to_numpy(),
-            f"typical {'row' if model.image_shape_ is None else 'image'}": [names[row] for row in medoids[used]],
+            f"typical {what}": [names[row] for row in medoids[used]],
+            f"least certain {what}": [names[row] for row in doubtful[used]],
         }
     )
 
 
 def picture(model: ClusterEstimator, X: Any, columns: list[str] | None = None) -> Figure:
-    """The clusters in use, the largest first: typical images and samples, if there are any; medoids of a table."""
+    """The clusters in use, the largest first.
+
+    Of images: typical ones, some at random, those that the model is least certain of, and samples if it can be drawn
+    from.  Of a table: the medoid of every cluster, and the spread of its rows.
+    """
     sizes = np.bincount(model.predict(X), minlength=model.n_clusters_)
     clusters = [int(k) for k in np.argsort(-sizes, kind="stable")[:MOST_CLUSTERS] if sizes[k]]
     names = [f"{k} ({sizes[k]:,})" for k in clusters]
     rows, image = as_rows(X)
-    typical = typical_rows(model, X, IMAGES)[clusters]
     if image is None:
         dense = (rows.toarray() if sparse.issparse(rows) else np.asarray(rows)).astype(np.float64)
         standard = (dense - dense.mean(0)) / np.where(dense.std(0) > 0, dense.std(0), 1)
-        return cluster_table(standard[typical[:, 0]], names, columns or [f"x{i}" for i in range(dense.shape[1])])
+        found = model.predict(X)
+        spreads = np.stack([standard[found == k].std(0) for k in clusters])
+        medoids = standard[typical_rows(model, X, 1)[clusters, 0]]
+        return cluster_table(medoids, spreads, names, columns or [f"x{i}" for i in range(dense.shape[1])])
     shape = (*image, 1)[:3]
-    shown = model.scaling_.to_unit(model.scaling_.apply(rows[typical.clip(0).ravel()]))
-    shown = np.where((typical >= 0)[..., None, None, None], shown.reshape(*typical.shape, *shape), 1)  # else white
-    if not isinstance(model, GenerativeClusterEstimator):
-        return cluster_images(shown, None, names)
-    samples = np.stack([model.sample(IMAGES, random_state=0, cluster=k) for k in clusters])
-    return cluster_images(shown, as_brightness(model, samples.reshape(len(clusters), IMAGES, *shape)), names)
+
+    def images(which: Int[np.ndarray, "K n"]) -> Float[np.ndarray, "k n H W C"]:
+        which = which[clusters]
+        shown = model.scaling_.to_unit(model.scaling_.apply(rows[which.clip(0).ravel()]))
+        return np.where((which >= 0)[..., None, None, None], shown.reshape(*which.shape, *shape), 1)  # else white
+
+    kinds = {"typical": typical_rows, "at random": random_rows, "least certain": uncertain_rows}
+    drawn = {title: images(rows_of(model, X, IMAGES)) for title, rows_of in kinds.items()}
+    if isinstance(model, GenerativeClusterEstimator):
+        samples = np.stack([model.sample(IMAGES, random_state=0, cluster=k) for k in clusters])
+        drawn["samples"] = as_brightness(model, samples.reshape(len(clusters), IMAGES, *shape))
+    return cluster_images(drawn, names)
 
 
 def as_brightness(model: DeepEstimator, generated: Float[np.ndarray, "*n H W C"]) -> Float[np.ndarray, "*n H W C"]:

@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -26,6 +27,7 @@ from genclust import __version__
 from genclust.estimators import clustering, density
 from genclust.estimators.base import DeepEstimator
 from genclust.estimators.inputs import Scaling
+from genclust.estimators.report import cautions
 from genclust.evaluation.agreement import agreement
 from genclust.models import MODELS
 from genclust.paths import root
@@ -34,8 +36,8 @@ from genclust.wording import counted, did_you_mean, size
 
 E = TypeVar("E", bound=DeepEstimator)
 
-#: Raised whenever older folders can no longer be read.
-FORMAT = 1
+#: A new one whenever an older version would misread a folder: 2 may have logarithms of columns.
+FORMATS = (1, 2)
 WEIGHTS, DESCRIPTION, CARD = "weights.safetensors", "estimator.json", "card.md"
 #: Fitted attributes that are arrays, and those that are plain values.
 ARRAYS = ("labels_", "all_labels_", "cluster_sizes_", "mean_probabilities_", "bounds_")
@@ -77,7 +79,7 @@ def save(estimator: DeepEstimator, path: Path, half: bool = False, card: str = "
     scaling = {f"scaling.{side}": torch.from_numpy(getattr(estimator.scaling_, side)) for side in ("shift", "scale")}
     content = tensors_as_bytes({name: t.contiguous() for name, t in (weights | arrays | scaling).items()})
     description = {
-        "format": FORMAT,
+        "format": 2 if estimator.scaling_.kind == "log" else 1,
         "estimator": type(estimator).__name__,
         "parameters": estimator.get_params(deep=False) | {"random_state": _plain_seed(estimator.random_state)},
         "model": {"name": estimator.model_name, "revision": estimator.model_.revision, **settings_of(estimator)},
@@ -86,6 +88,7 @@ def save(estimator: DeepEstimator, path: Path, half: bool = False, card: str = "
         "scaling": estimator.scaling_.kind,
         "fitted": {name: fitted[name] for name in PLAIN},
         **({"clusters": clusters_of(estimator)} if "labels_" in fitted else {}),
+        **({"class_names": fitted["class_names_"]} if "class_names_" in fitted else {}),
         "half_precision": half,
         "sha256": hashlib.sha256(content).hexdigest(),
         "genclust": __version__,
@@ -202,7 +205,9 @@ def folder_of(path: Path | str) -> Path:
     if (folder / DESCRIPTION).is_file():
         return folder
     if folder.is_dir():
-        raise ModelError(f"{folder} holds no saved model: it has no {DESCRIPTION}.")
+        inside = sorted(entry.parent for entry in folder.glob(f"*/{DESCRIPTION}"))
+        several = f"; give one of those in it, such as {inside[0]}" if inside else f": it has no {DESCRIPTION}"
+        raise ModelError(f"{folder} holds no saved model{several}.")
     if folder.exists():
         raise ModelError(f"{folder} is a file; a saved model is a folder with {DESCRIPTION} and {WEIGHTS}.")
     try:
@@ -241,8 +246,9 @@ def _description(folder: Path) -> dict[str, Any]:
             raise TypeError
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise ModelError(f"{folder / DESCRIPTION} is damaged, or no description of a saved model.") from None
-    if fmt != FORMAT:
-        raise ModelError(f"{folder} is in format {fmt!r}, and this version of genclust reads format {FORMAT}.")
+    if fmt not in FORMATS:
+        known = " and ".join(map(str, FORMATS))
+        raise ModelError(f"{folder} is in format {fmt!r}, and this version of genclust reads the formats {known}.")
     return description
 
 
@@ -256,6 +262,8 @@ def _restored(cls: type[DeepEstimator], description: Mapping[str, Any], tensors:
     for name in ARRAYS:
         if name in tensors:
             setattr(estimator, name, tensors[name].numpy())
+    if "class_names" in description:
+        estimator.class_names_ = [str(name) for name in description["class_names"]]
     if description["feature_names"] is not None:
         estimator.feature_names_in_ = np.array(list(description["feature_names"]), dtype=object)
     shape = description["image_shape"]
@@ -286,13 +294,20 @@ def describe(estimator: DeepEstimator) -> str:
     columns = f"images of {size(image)}" if image else counted(estimator.n_features_in_, "column")
     if n is not None:
         columns = f"{n:,} {columns}" if image else f"{counted(n, 'row')} of {columns}"
+    epochs = counted(estimator.n_epochs_, "epoch")
+    if estimator.n_epochs_ < estimator.epochs:
+        epochs += f" of {estimator.epochs:,} (interrupted)"
     lines = [
         f"# {type(estimator).__name__}",
         "",
-        f"Fitted on {columns}, for {counted(estimator.n_epochs_, 'epoch')}, "
-        f"with {counted(len(estimator.seeds_), 'seed')}.",
+        f"Fitted on {columns}, for {epochs}, with {counted(len(estimator.seeds_), 'seed')}; written on "
+        f"{date.today():%d %B %Y} by version {__version__} of genclust.",
         "",
-        f"- Columns: {SCALED[estimator.scaling_.kind]}",
+    ]
+    if wary := cautions(estimator):
+        lines += ["**What to be wary of**", "", *(f"- {sentence}" for sentence in wary), ""]
+    lines += [
+        f"- Columns{_named(estimator)}: {SCALED[estimator.scaling_.kind]}",
         f"- {estimator.bound_in_words} on held-out rows: {estimator.bound_:.2f} nats per row "
         f"(seed {estimator.seeds_[estimator.best_]}); comparable only between fits of the same rows with the same "
         "likelihood",
@@ -307,6 +322,8 @@ def describe(estimator: DeepEstimator) -> str:
                 f"- Agreement between seeds: {known['agreement']:.2f} (of each with the others: {of_seeds}; adjusted "
                 "Rand index, 1 is the same clusters, 0 is chance)"
             )
+        if classes := getattr(estimator, "class_names_", None):
+            lines.append(f"- Clusters from 0 on stand for the known classes: {', '.join(classes)}")
         probabilities = ("–" if p is None else f"{p:.2f}" for p in known["mean_probabilities"])
         lines.append(f"- Rows per cluster: {', '.join(map(str, sizes))}")
         lines.append(f"- Mean probability per cluster: {', '.join(probabilities)}")
@@ -316,12 +333,20 @@ def describe(estimator: DeepEstimator) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _named(estimator: DeepEstimator) -> str:
+    """The names of the columns in brackets, the first twenty if there are more; nothing where they have none."""
+    names = [str(name) for name in getattr(estimator, "feature_names_in_", [])]
+    more = f" and {len(names) - 20:,} more" if len(names) > 20 else ""
+    return f" ({', '.join(names[:20])}{more})" if names else ""
+
+
 #: How columns were scaled, in words.
 SCALED = {
     "none": "used as they are",
     "grey": "grey levels 0 … 255, taken as 0 … 1",
     "minmax": "brought to [0, 1]",
     "standard": "brought to mean 0 and variance 1",
+    "log": "logarithm of 1 + value, brought to mean 0 and variance 1",
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,40 +17,41 @@ from genclust.figures.style import PAGE_WIDTH
 MOST_COLUMNS = 12
 
 
-def cluster_images(
-    typical: Float[np.ndarray, "K m H W C"], samples: Float[np.ndarray, "K n H W C"] | None, names: Sequence[str]
-) -> Figure:
-    """Typical rows and samples of every cluster, a row of images for each.
+def cluster_images(images: Mapping[str, Float[np.ndarray, "K n H W C"]], names: Sequence[str]) -> Figure:
+    """Images of every cluster side by side, by what they show, a row for each cluster.
 
     Args:
-        typical: rows of the data, from 0 (black) to 1.
-        samples: draws from the model; None if it cannot be drawn from.
+        images: some of each cluster, from 0 (black) to 1, by the title to draw above them.
         names: of the clusters.
     """
-    halves = {"typical rows": typical} | ({} if samples is None else {"samples": samples})
-    widths = [images.shape[1] for images in halves.values()]
-    width = PAGE_WIDTH * len(halves) / 2
+    widths = [of_kind.shape[1] for of_kind in images.values()]
     figure, axes = plt.subplots(
-        1, len(halves), figsize=(width, width * len(names) / sum(widths)), width_ratios=widths, squeeze=False
+        1, len(images), figsize=(PAGE_WIDTH, 0.3 + PAGE_WIDTH * len(names) / (sum(widths) + 1)), width_ratios=widths
     )
-    for ax, (title, images) in zip(axes[0], halves.items(), strict=True):
-        image_grid(ax, images, row_labels=names if images is typical else None)
+    for ax, (title, of_kind) in zip(np.atleast_1d(axes), images.items(), strict=True):
+        image_grid(ax, of_kind, row_labels=names if ax is np.atleast_1d(axes)[0] else None)
         ax.set_title(title)
     return figure
 
 
-def cluster_table(medoids: Float[np.ndarray, "K D"], names: Sequence[str], columns: Sequence[str]) -> Figure:
-    """Medoids of every cluster as a heat map, in standard deviations of all rows.
+def cluster_table(
+    medoids: Float[np.ndarray, "K D"], spreads: Float[np.ndarray, "K D"], names: Sequence[str], columns: Sequence[str]
+) -> Figure:
+    """Medoids of every cluster, and how far its rows spread around their mean, as two heat maps.
 
     Args:
         medoids: a typical row of each cluster, in standard deviations from the mean of all rows.
+        spreads: standard deviation of the rows of each cluster, as a share of that of all rows.
         names: of the clusters.
         columns: their names; drawn are those in which the medoids differ most.
     """
     order = np.sort(np.argsort(medoids.std(0), kind="stable")[::-1][:MOST_COLUMNS])[::-1]
     width = min(PAGE_WIDTH, 3.6 + 0.9 * len(names))
-    figure, ax = plt.subplots(figsize=(width, 0.9 + 0.3 * len(order)))
-    heat_map(ax, medoids[:, order].T, [columns[at] for at in order], names, (-2, 2), decimals=1)
-    ax.set_title("Typical rows, in standard deviations")
-    ax.set_xlabel("cluster (its rows)")
+    figure, axes = plt.subplots(2, figsize=(width, 1.8 + 0.6 * len(order)), sharex=True)
+    drawn = [columns[at] for at in order]
+    heat_map(axes[0], medoids[:, order].T, drawn, names, (-2, 2), decimals=1)
+    axes[0].set_title("Typical row, in standard deviations of all rows")
+    heat_map(axes[1], spreads[:, order].T, drawn, names, (0, 1.5), decimals=1)
+    axes[1].set_title("Spread within the cluster, of all rows it is 1")
+    axes[1].set_xlabel("cluster (its rows)")
     return figure

@@ -229,6 +229,65 @@ def test_names_of_rows(write: Write) -> None:
     assert table.names == ["0", "1"] and table.labels is not None and table.labels.tolist() == ["a", "b"]
 
 
+SAMPLES = ["S1", "2nd plant", "a", "80 mm gun", "2020-01-01"]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_text_that_differs_in_every_row_names_the_rows(tmp_path: Path, ending: str) -> None:
+    def written(name: str, titles: list[str], lines: list[list[object]]) -> Path:
+        path = rows(tmp_path / f"{name}.csv", titles, *lines)
+        if ending == ".parquet":
+            pytest.importorskip("pyarrow")
+            pd.read_csv(path).to_parquet(path.with_suffix(ending))
+        return path.with_suffix(ending)
+
+    lines = [[i, sample, f"note {i}", i / 2] for i, sample in enumerate(SAMPLES)]
+    table = read_table(written("five", ["a", "sample", "remark", "b"], lines), "remark")
+    assert table.names == SAMPLES and table.columns == ["a", "b"] and table.named_by == "sample"
+    assert "not numbers, 'remark'" in refused(written("two", ["a", "sample", "remark", "b"], lines))
+    table = read_table(written("called", ["a", "sample", "id", "b"], lines), "sample")
+    assert table.names[0] == "note 0" and table.named_by is None  # as its name tells so
+    # Too few rows to tell, text that comes twice, and quantities:
+    assert "not numbers, 'sample'" in refused(written("few", ["a", "sample"], [line[:2] for line in lines[:4]]))
+    twice = [[i, "S1" if i > 2 else f"S{i}"] for i in range(5)]
+    assert "not numbers, 'sample'" in refused(written("twice", ["a", "sample"], twice))
+    for unit in ("{}%", "€ {}", "{},5 kg", "-{}.5m"):
+        quantities = [[i, unit.format(i)] for i in range(5)]
+        assert "'dose'" in refused(written("quantities", ["a", "dose"], quantities))
+    # New rows for a model of a and b have names however few they are, and what else is there is ignored:
+    table = read_table(written("new", ["a", "sample", "remark", "b"], lines[:1]), None, ["a", "b"])
+    assert table.names == ["S1"] and list(table.ignored) == ["remark"] and table.named_by == "sample"
+
+
+@pytest.mark.parametrize(
+    ("found", "labels"),
+    [
+        (["a", "", "b"], ["a", "", "b"]),
+        (["7", "-1", "12"], ["7", "", "12"]),
+        (["7", "", "12"], ["7", "", "12"]),
+        (["x", "NA", "?"], ["x", "", ""]),
+    ],
+)
+def test_labels_may_lack_where_some_are_enough(tmp_path: Path, found: list[str], labels: list[str]) -> None:
+    lines = [[i, label, 2 * i] for i, label in enumerate(found)]
+    path = rows(tmp_path / "mine.csv", ["a", "kind", "b"], *lines)
+    (tmp_path / "kinds.txt").write_text("\n".join(found) + "\n")
+    np.savez(tmp_path / "mine.npz", x=np.eye(3), y=np.array(found))
+    plain = rows(tmp_path / "plain.csv", ["a", "b"], *(line[::2] for line in lines))
+    for file, where in ((path, "kind"), (plain, str(tmp_path / "kinds.txt")), (tmp_path / "mine.npz", "y")):
+        if file.suffix == ".npz" and "" in found:
+            continue  # which has whole arrays
+        known = read_table(file, where, partly=True).labels
+        assert known is not None and known.tolist() == labels
+    if "" in found:
+        assert "has no label in 1 row" in refused(path, "kind")
+    if found[0] == "7":  # as pandas reads it
+        pytest.importorskip("pyarrow")
+        pd.read_csv(path).to_parquet(tmp_path / "mine.parquet")
+        known = read_table(tmp_path / "mine.parquet", "kind", partly=True).labels
+        assert known is not None and known.tolist() == labels
+
+
 @pytest.mark.parametrize(
     ("found", "labels"),
     [
@@ -361,7 +420,7 @@ def test_unfit_files_of_labels_are_refused(tmp_path: Path, write: Write) -> None
 
 
 def test_columns_that_are_not_asked_for_may_hold_anything(tmp_path: Path) -> None:
-    lines = [[1, "red", 3, ""], [4, "blue", 6, 7]]
+    lines = [[1, "red", 3, ""], [4, "red", 6, 7]]
     for path in (rows(tmp_path / "mine.csv", ["a", "colour", "b", "c"], *lines), tmp_path / "mine.parquet"):
         if path.suffix == ".parquet":
             pytest.importorskip("pyarrow")
@@ -371,7 +430,7 @@ def test_columns_that_are_not_asked_for_may_hold_anything(tmp_path: Path) -> Non
         assert table.x.tolist() == [[1, 3], [4, 6]]
         labelled = read_table(path, "colour", ["a"])
         assert labelled.columns == ["a"] and list(labelled.ignored) == ["b", "c"]
-        assert labelled.labels is not None and labelled.labels.tolist() == ["red", "blue"]
+        assert labelled.labels is not None and labelled.labels.tolist() == ["red", "red"]
         assert "not numbers, 'colour'" in refused_columns(path)
 
 
@@ -600,9 +659,9 @@ def test_parquet(tmp_path: Path, write: Write) -> None:
     frame.assign(day=pd.Timestamp("2020-01-01")).to_parquet(path)
     assert "not numbers, 'day'" in refused(path)
     frame.assign(whole=pd.array([None, *range(29)], dtype="Int64")).to_parquet(path)
-    assert "1 missing (NaN) and 0 infinite or beyond float32, in the columns 'whole'" in refused(path)
+    assert "1 missing (NaN) and 0 infinite or beyond float32, in the column 'whole'" in refused(path)
     frame.assign(kind=[None, *KINDS[1:]]).to_parquet(path)
-    assert "no label in 1 rows (first: row 0)" in refused(path, "kind")
+    assert "no label in 1 row (row 0)" in refused(path, "kind")
     frame[:0].to_parquet(path)
     assert "has no rows" in refused(path)
     assert "is damaged" in refused(write("no table", "other.parquet"))
@@ -629,7 +688,7 @@ def test_single_cells(tmp_path: Path, write: Write, make: Callable[[np.ndarray],
         labels = read_table(path, column).labels
         assert labels is not None and labels.tolist() == obs[column].tolist()
     for column in ("gaps", "masked"):
-        assert "no label in 1 rows (first: row 0)" in refused(path, column)
+        assert "no label in 1 row (row 0)" in refused(path, column)
     assert "no column of obs 'kinds', only" in refused(path, "kinds")
     if hasattr(anndata.settings, "allow_write_nullable_strings"):
         with anndata.settings.override(allow_write_nullable_strings=True):

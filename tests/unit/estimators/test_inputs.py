@@ -107,7 +107,21 @@ def test_grey_levels_are_255ths_and_stay_numbers_between_0_and_1():
     np.testing.assert_array_equal(scaling.restore(scaling.apply(grey)), scaling.apply(grey))
 
 
-@pytest.mark.parametrize("asked", ["none", "standard"])
+def test_logarithms_of_counts():
+    counts = rng.negative_binomial(2, 0.05, (90, 5))
+    logs = np.log1p(counts)
+    for rows in (counts, counts.astype(np.uint8), counts.astype(np.float32), sparse.csr_array(counts)):
+        scaling = Scaling.fitted(rows, "log", False, False)
+        assert scaling.kind == "log"
+        np.testing.assert_allclose(scaling.apply(rows), (logs - logs.mean(0)) / logs.std(0), atol=1e-5)
+        np.testing.assert_allclose(scaling.restore(scaling.apply(rows)), counts, rtol=1e-4, atol=1e-4)
+    with pytest.raises(SettingError, match="for counts, and X goes down to -1; take scale='standard'"):
+        Scaling.fitted(counts - 1, "log", False, False)
+    with pytest.raises(ValueError, match=r"on logarithms of 1 \+ X, and X goes down to -1"):
+        scaling.refuse_other_units(counts - 1, False)
+
+
+@pytest.mark.parametrize("asked", ["none", "standard", "log"])
 def test_bits_need_values_between_0_and_1(asked):
     with pytest.raises(SettingError, match=r"spans -1 to 2; take scale='auto' or 'minmax'"):
         Scaling.fitted(np.array([[-1.0], [2.0]]), asked, True, False)

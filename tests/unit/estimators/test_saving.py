@@ -16,7 +16,7 @@ from sklearn.metrics import adjusted_rand_score
 import genclust
 from estimators.tiny import CLUSTERERS, DENSITIES, GENERATIVE, NAMES, images, rows, tiny
 from genclust.estimators import saving
-from genclust.estimators.saving import CARD, DESCRIPTION, FORMAT, WEIGHTS, ModelError, load
+from genclust.estimators.saving import CARD, DESCRIPTION, WEIGHTS, ModelError, load
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def test_the_folder_holds_three_files_and_nothing_that_could_be_executed(fitted,
         fitted[name][0].save(tmp_path / name)
         assert sorted(p.name for p in (tmp_path / name).iterdir()) == sorted([WEIGHTS, DESCRIPTION, CARD])
         description = json.loads((tmp_path / name / DESCRIPTION).read_text(encoding="utf8"))
-        assert description["estimator"] == name and description["format"] == FORMAT
+        assert description["estimator"] == name and description["format"] == 1
         card = (tmp_path / name / CARD).read_text(encoding="utf8")
         assert card.startswith(f"# {name}\n") and f"{fitted[name][0].bound_:.2f} nats" in card and "2 seeds" in card
         assert type(load(tmp_path / name)).__name__ == name
@@ -279,7 +279,7 @@ def test_one_seed_agrees_with_none(tmp_path):
     tiny("GMVAE").fit(rows(40)).save(tmp_path / "a")
     assert json.loads((tmp_path / "a" / DESCRIPTION).read_text())["clusters"]["agreement"] is None
     card = (tmp_path / "a" / CARD).read_text(encoding="utf8")
-    assert "with 1 seed." in card and "Agreement" not in card
+    assert "with 1 seed;" in card and "Agreement" not in card
 
 
 # ---- what is wrong with a folder
@@ -340,9 +340,9 @@ def test_a_description_that_was_cut(saved):
 
 
 def test_formats_and_kinds_that_are_not_known(saved):
-    rewritten(saved, format=FORMAT + 1)
-    refused(saved, f"is in format {FORMAT + 1}, and this version of genclust reads format {FORMAT}")
-    rewritten(saved, format=FORMAT, estimator="Foreign")
+    rewritten(saved, format=3)
+    refused(saved, "is in format 3, and this version of genclust reads the formats 1 and 2")
+    rewritten(saved, format=1, estimator="Foreign")
     refused(saved, "holds a model of the unknown kind 'Foreign'; known are")
     rewritten(saved, estimator=["VAE"])
     refused(saved, "is damaged, or no description")

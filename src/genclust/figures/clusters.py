@@ -50,8 +50,8 @@ def cluster_table(
     figure, axes = plt.subplots(2, figsize=(width, 1.8 + 0.6 * len(order)), sharex=True)
     drawn = [columns[at] for at in order]
     heat_map(axes[0], medoids[:, order].T, drawn, names, (-2, 2), decimals=1)
-    axes[0].set_title("Typical row, in standard deviations of all rows")
+    axes[0].set_title("Typical row, standardised")
     heat_map(axes[1], spreads[:, order].T, drawn, names, (0, 1.5), decimals=1)
-    axes[1].set_title("Spread within the cluster, of all rows it is 1")
+    axes[1].set_title("Spread (1: that of all rows)")
     axes[1].set_xlabel("cluster (its rows)")
     return figure

@@ -44,7 +44,7 @@ def heat_map(
     for (i, j), value in np.ndenumerate(values):
         if np.isfinite(value):
             dark = scale(value) < 0.47  # beyond, black has more contrast with this map than white
-            number = f"{value:.{decimals}f}".replace("-", "−")
+            number = f"{round(value, decimals) + 0.0:.{decimals}f}".replace("-", "−")  # 0, and not −0
             ax.text(j + 0.5, i + 0.5, number, ha="center", va="center", color="white" if dark else "black")
     for set_ticks, names in ((ax.set_xticks, cols), (ax.set_yticks, rows)):
         set_ticks(np.arange(len(names)) + 0.5, [name if isinstance(name, str) else f"{name:g}" for name in names])

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from scipy.stats import rankdata
+from scipy.stats import rankdata, spearmanr
 
 from genclust.baselines import BASELINES
 from genclust.data import DataError, sources
@@ -31,9 +31,9 @@ from genclust.experiments import declaration
 from genclust.experiments.configuration import RunConfig
 from genclust.experiments.declaration import PROFILES
 from genclust.experiments.execution import prepare
-from genclust.experiments.published_models import bound_of
 from genclust.experiments.store import Record, published
 from genclust.experiments.tables import signed, with_ends
+from genclust.experiments.unlabelled import held_out_bound
 from genclust.experiments.verdicts import Summary, data_of, published_records
 
 #: What is known of a seed without any label; of each, the seed with the most is kept.  This list and that rule were
@@ -83,16 +83,11 @@ class Configuration:
         confidences = [record.arrays().get("confidence_test") for record in self.records]
         known = all(one is not None for one in confidences)
         return {
-            "bound": np.array([_bound(record) for record in self.records]),
+            "bound": np.array([held_out_bound(record) for record in self.records]),
             "confidence": np.array([np.mean(one, dtype=np.float64) for one in confidences]) if known else nowhere,  # type: ignore[arg-type]
             "clusters in use": np.array([clusters_in_use(record) for record in self.records]),
             "agreement": nowhere if clusters is None else agreement(clusters),
         }
-
-
-def _bound(record: Record) -> float:
-    """Evidence lower bound of a record on the validation split, in nats; NaN for a seed that failed."""
-    return math.nan if record.failed_at_step is not None else bound_of(record)
 
 
 def clusters_in_use(record: Record) -> float:
@@ -143,10 +138,10 @@ def _heading(record: Record, surrogate: bool) -> str:
 
 def correlation(figure: Float[np.ndarray, " R"], accuracies: Float[np.ndarray, " R"]) -> float:
     """Spearman's rank correlation over seeds; a seed without the figure ranks last.  NaN if either is constant."""
-    ranks = [rankdata(values) for values in (np.nan_to_num(figure, nan=-np.inf, neginf=-np.inf), accuracies)]
-    if any(np.ptp(of_seeds) == 0 for of_seeds in ranks):
+    figure = np.nan_to_num(figure, nan=-np.inf, neginf=-np.inf)
+    if len(np.unique(figure)) == 1 or len(np.unique(accuracies)) == 1:
         return math.nan
-    return float(np.corrcoef(ranks)[0, 1])
+    return float(spearmanr(figure, accuracies).statistic)
 
 
 def chosen(figure: Float[np.ndarray, " R"], accuracies: Float[np.ndarray, " R"]) -> float:

@@ -10,13 +10,12 @@ from pathlib import Path
 from genclust.data.catalogue import source_of
 from genclust.estimators import saving
 from genclust.estimators.base import DeepEstimator
-from genclust.estimators.from_run import bound
 from genclust.experiments.declaration import Profile, Row
 from genclust.experiments.execution import weights_of
 from genclust.experiments.store import Record, Store, find, published
+from genclust.experiments.unlabelled import held_out_bound
 from genclust.experiments.verdicts import summarise
 from genclust.metrics import BEST, named
-from genclust.models import MODELS
 from genclust.paths import root
 from genclust.settings import SettingError
 
@@ -75,10 +74,8 @@ def median_seed(records: Mapping[int, Record]) -> int:
 
 def bound_of(record: Record) -> float:
     """Evidence lower bound of a record on the validation split after training, in nats; of a failed seed the lowest."""
-    if record.failed_at_step is not None:
-        return -math.inf
-    module, _ = MODELS[record.config["model"]["name"]]
-    return bound(module, record.curve)
+    bound = held_out_bound(record)
+    return -math.inf if math.isnan(bound) else bound
 
 
 def card(row: Row, profile: Profile, kept: Record, records: Mapping[int, Record]) -> str:

@@ -1,4 +1,4 @@
-"""``genclust`` as a program: the command line, of which importing PyTorch may be interrupted as well."""
+"""Entry point of the command line.  Importing PyTorch takes seconds, and may be interrupted like anything else."""
 
 from __future__ import annotations
 

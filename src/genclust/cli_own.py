@@ -74,7 +74,7 @@ OPTIONS = {
 }
 #: How many times the mean the largest value of a column of counts is, from which on logarithms are proposed.
 SKEWED = 10
-console = Console(width=None if sys.stdout.isatty() else 140)
+console = Console(width=None if sys.stdout.isatty() else 140, markup=False)  # names of rows may have brackets
 
 
 def _note(text: Any) -> None:
@@ -178,7 +178,7 @@ def fit(
         if known_labels is not None and table.labels is not None:
             learned, table = {"labels": table.labels}, replace(table, labels=None)  # what is learned is no test
             if clusters is None:
-                models[0].set_params(n_clusters=len(set(learned["labels"]) - {""}))
+                models[0].set_params(n_clusters=max(2, len(set(learned["labels"]) - {""})))
         _warn_before(models, table)
         fitted: list[Any] = []
         # The largest number first: if it is too large, that is said before anything is trained.
@@ -214,7 +214,7 @@ def _to_fit(data: Path, model: str, labels: str | None, known: str | None) -> Ta
         raise SettingError("Give --known-labels to learn from or --labels for scores, and not both.")
     table = read_table(data, known, partly=True)
     if table.labels is None or not (table.labels != "").any():
-        raise DataError(f"{data} names no class in {known!r}, so there is nothing to learn from.")
+        raise DataError(f"The known labels {known!r} name no class, so there is nothing to learn from.")
     return table
 
 
@@ -284,8 +284,8 @@ def _are_counts(table: Table) -> bool:
     x = table.x
     if x.ndim > 2 or x.min() < 0 or (x != np.rint(x)).any():
         return False
-    most = x.max(0)
-    return bool((most > SKEWED * np.maximum(x.mean(0, dtype=np.float64), 1))[most > 0].mean() > 0.5)
+    skewed = x.max(0) > SKEWED * np.maximum(x.mean(0, dtype=np.float64), 1)
+    return bool(skewed.sum() > (x.max(0) > 0).sum() / 2)
 
 
 def _columns_have(names: list[str]) -> str:
@@ -327,7 +327,8 @@ def _report(model: Any, table: Table, out: Path) -> None:
     if classes := report.class_names(model):
         others = model.n_clusters_ - len(classes)
         console.print(
-            f"Learned from known classes: clusters 0 to {len(classes) - 1} stand for {_some(classes)}"
+            f"Learned from known classes: the first {counted(len(classes), 'cluster')}, from 0 on, "
+            f"{'stands' if len(classes) == 1 else 'stand'} for {_some(classes)}"
             + (f", and {counted(others, 'more cluster')} for none of them" if others else "")
         )
     name, epochs = type(model).__name__, counted(model.n_epochs_, "epoch")
@@ -338,7 +339,7 @@ def _report(model: Any, table: Table, out: Path) -> None:
     best = f" (the best of {bounds})" if len(model.bounds_) > 1 else ""
     console.print(
         f"{model.bound_in_words} on held-out rows: {model.bound_:.2f} nats per row{best}; comparable only between fits "
-        "of the same rows with the same likelihood"
+        "of the same rows with the same likelihood and scale"
     )
     if not hasattr(model, "labels_"):
         console.print(f"Log-likelihood of all rows: {model.score(X):.2f} nats per row")
@@ -438,7 +439,10 @@ def assign(
         str | None, typer.Option(help=f"{LABELS_HELP} The scores go to the error stream.", show_default=False)
     ] = None,
 ) -> None:
-    """Print name, cluster and probability of new rows, as CSV; columns are known by their names."""
+    """Print name, cluster and probability of new rows, as CSV, and the class where the model knows classes.
+
+    Columns are known by their names.
+    """
     with _own_data():
         fitted: Any = saving.load(model)
         _refuse_without_clusters(fitted)
@@ -451,7 +455,7 @@ def assign(
             report.assignments(fitted, X, table.names).to_csv(sys.stdout, index=False)
             if table.labels is not None:
                 scores = report.scores(fitted, X, table.labels)
-                _print_scores("Against the labels", scores, Console(stderr=True, width=140))
+                _print_scores("Against the labels", scores, Console(stderr=True, width=140, markup=False))
 
 
 def _as_fitted(fitted: Any, table: Table, path: Path) -> Any:

@@ -86,7 +86,7 @@ def flat(text: str) -> str:
 def test_the_report_says_what_its_numbers_mean(fitted: Result, folder: Path) -> None:
     said, model = flat(fitted.stdout), load(folder / "model")
     assert "Fitted GumbelClustering on 120 rows of 4 values, 60 epochs" in said
-    assert "comparable only between fits of the same rows with the same likelihood" in said
+    assert "comparable only between fits of the same rows with the same likelihood and scale" in said
     agree = report.seeds_agree(model)
     assert len(agree) == 3
     assert f"Agreement between seeds: {agree.mean():.2f}, so {report.seeds_in_words(model)}" in said
@@ -135,8 +135,8 @@ def test_a_single_cluster_is_called_no_clustering() -> None:
     model = tiny("GMVAE", alpha=0.0).fit(rows(60))
     model.all_labels_ = np.zeros((1, 60), int)
     told = report.cautions(model)[0]
-    assert told.startswith("1 of 1 seed put all rows into one cluster, which is no clustering; give more --epochs")
-    assert "--set alpha=0.1" in told
+    assert told.startswith("1 of 1 seed put all rows into one cluster, which is no clustering; give more epochs")
+    assert "such as alpha=0.1" in told
     model.all_labels_ = np.arange(60)[None] % 2
     assert not any("no clustering" in caution for caution in report.cautions(model))
 
@@ -243,7 +243,9 @@ def test_counts_are_told_from_other_numbers(folder: Path) -> None:
         said = done("fit", folder / f"{name}.csv", "--out", folder / name, *options, *more).stderr
         assert ("The values are counts, of which a few are much larger than most" in said) is told
     values = pd.read_csv(StringIO(done("sample", folder / "logs", "--n", 50).stdout))
-    assert values.max().max() < 20 * genes.max().max() and values.min().min() > -1  # in counts again
+    assert values.max().max() < 20 * genes.max().max() and values.min().min() >= 0  # in counts again
+    (folder / "logs.csv").write_text(values.to_csv(index=False))
+    done("assign", folder / "logs", folder / "logs.csv")
     assert json.loads((folder / "logs" / "estimator.json").read_text())["format"] == 2
     genes.iloc[:3].assign(**{"gene 0": -1}).to_csv(folder / "minus.csv", index=False)
     assert "logarithms of 1 + " in refused("assign", folder / "logs", folder / "minus.csv")
@@ -283,7 +285,7 @@ def test_cagem_learns_from_the_classes_of_some_rows(tmp_path: Path) -> None:
     frame = known(tmp_path / "bits.csv", 40, ["oak", "ash", "elm"])
     long = ("--epochs", 60, "--set=learning_rate=0.01", "--set=batch_size=40", "--set=alpha=1")
     result = done("fit", tmp_path / "bits.csv", "--known-labels", "kind", "--out", tmp_path / "model", *OF_BITS, *long)
-    assert "clusters 0 to 2 stand for 'ash', 'elm', 'oak'" in flat(result.stdout)
+    assert "the first 3 clusters, from 0 on, stand for 'ash', 'elm', 'oak'" in flat(result.stdout)
     assert "ainst the labels" not in result.stdout
     found = pd.read_csv(tmp_path / "model" / "clusters.csv")
     assert (found["class"] == found.cluster.map(dict(enumerate(["ash", "elm", "oak"])))).all()
@@ -306,12 +308,38 @@ def test_classes_that_cannot_be_learned_from(tmp_path: Path) -> None:
     known(path, 1, ["oak", "ash", "elm"])
     assert "must name the class of two rows at least" in refused(*fit, *OF_BITS, "--clusters", 3)
     known(path, 0, ["oak", "ash", "elm"])
-    assert "names no class in 'kind'" in refused(*fit, *OF_BITS)
+    assert "The known labels 'kind' name no class" in refused(*fit, *OF_BITS)
     assert not (tmp_path / "none").exists()
 
 
 def test_a_sound_fit_is_warned_of_nothing(fitted: Result) -> None:
     assert not re.search("column|few rows", fitted.stderr)
+
+
+def test_rows_that_stand_for_a_cluster(fitted: Result, folder: Path) -> None:
+    model, X = load(folder / "model"), pd.read_csv(folder / "mine.csv")[COLUMNS]
+    probability, z = model.predict_proba(X), model.transform(X).astype(float)
+    typical, doubtful, some = (
+        rows_of(model, X, 120) for rows_of in (report.typical_rows, report.uncertain_rows, report.random_rows)
+    )
+    for k in range(3):
+        rows = np.flatnonzero(model.labels_ == k)
+        for found in (typical, doubtful, some):
+            assert sorted(found[k][found[k] >= 0]) == rows.tolist() and (found[k] < 0).sum() == 120 - len(rows)
+        assert (np.diff(probability[doubtful[k][: len(rows)], k]) >= 0).all()
+        distances = ((z[typical[k][: len(rows)]] - z[rows].mean(0)) ** 2).sum(1)
+        assert (np.diff(distances) >= 0).all()
+        assert len(rows) < 10 or some[k][: len(rows)].tolist() != rows.tolist()
+    shown: dict[str, np.ndarray] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "cluster_table", lambda *given: shown.update(medoids=given[0], spreads=given[1]))
+        report.picture(model, X)
+    order = np.argsort(-model.cluster_sizes_, kind="stable")
+    expected = [X[model.labels_ == k].std(ddof=0) / X.std(ddof=0) for k in order]
+    np.testing.assert_allclose(shown["spreads"], expected, rtol=1e-3)
+    np.testing.assert_allclose(
+        shown["medoids"], ((X - X.mean()) / X.std(ddof=0)).to_numpy()[typical[order, 0]], atol=1e-3
+    )
 
 
 def test_a_style_that_holds_nothing_is_told() -> None:

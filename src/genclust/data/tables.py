@@ -13,7 +13,6 @@ import reprlib
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -36,6 +35,8 @@ LABEL_FILES = (".csv", ".txt", ".npy")
 NAME_COLUMNS = ("id", "index", "name")
 #: Rows from which on any column of text that differs in each of them is taken for their names.
 LEAST_NAMES = 5
+#: What stands, in small letters, where a label is not known.
+UNKNOWN = ("", "-1", "na", "n/a", "nan", "<na>", "null")
 #: What stands in a text file, in small letters, where a number is missing.
 MISSING = ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "none", "?", "-", ".")
 #: What is read as a number from a text file, in small letters.
@@ -44,8 +45,9 @@ TRUTH = {"true": "1", "false": "0"}
 _NUMBER = re.compile(r"\s*[-+]?((\d+\.?\d*|\.\d+)(e[-+]?\d+)?|nan|inf|infinity)\s*", re.IGNORECASE | re.ASCII)
 _COMMA = re.compile(r"[-+]?[\d.]*,\d+(e[-+]?\d+)?", re.IGNORECASE)
 _WHOLE = re.compile(r"0|-?[1-9]\d{0,17}", re.ASCII)
-#: Text that says how much, such as ``12%``, ``€ 3,50`` or ``80 kg``, and so is no name.
-_QUANTITY = re.compile(r"\s*[-+<>~]?[^\w\s]?\s*[\d.,]+\s*[^\d\s]{0,3}\s*")
+#: Text that begins with a number, such as ``12%``, ``€ 3,50`` or ``120/80``; where all do, they say how much.
+_QUANTITY = re.compile(r"\s*[-+<>~]?\s*[^\w\s]?\s*[\d.,]*\d.*", re.DOTALL)
+_DATE = re.compile(r"\s*(\d{4}-\d\d?-\d\d?|\d\d?[./]\d\d?[./]\d{4}).*")
 #: Modes of images, by Pillow's names, and what they become.
 _MODES = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGB": "RGB", "RGBA": "RGB"}
 
@@ -95,8 +97,8 @@ def read_table(
         labels: the column (in ``.npz``, the array; in ``.h5ad``, the column of ``obs``) that has the labels and is no
             feature.  Or, if it ends in .csv, .txt or .npy, the path of a file with one label per row.
         only: names of features; others of a table are ignored, whatever they hold.
-        partly: whether labels may be lacking: where nothing, -1 or a word for nothing such as NA stands.  They are then
-            text, which is empty where they lack.
+        partly: whether labels may be unknown: where nothing, -1 or NA stands.  They are then text, which is empty where
+            they are unknown.
 
     Returns:
         The table.
@@ -109,20 +111,27 @@ def read_table(
     """
     path = Path(os.path.expanduser(path))
     if labels is None or Path(labels).suffix.lower() not in LABEL_FILES:
-        table = _reading(path, lambda path: _reader(path, only, partly)(path, labels))
-        return replace(table, labels=_known(table.labels)) if partly and table.labels is not None else table
+        return _reading(path, lambda path: _reader(path)(path, _Asked(labels, only, partly)))
     apart = Path(os.path.expanduser(labels))
-    given = _reading(apart, _label_file)
-    table = _reading(path, lambda path: _reader(path, only)(path, None))
+    given = _reading(apart, lambda apart: _label_file(apart, partly))
+    table = _reading(path, lambda path: _reader(path)(path, _Asked(None, only)))
     n = len(table.x)
     if apart.suffix.lower() != ".npy" and len(given) == n + 1 and given[0] not in given[1:]:
         given = given[1:]  # without the header
-    found = _labels(apart, given, n, partly=partly)
-    return replace(table, labels=_known(found) if partly else found)
+    return replace(table, labels=_labels(apart, given, n, partly))
 
 
-def _reader(path: Path, only: Sequence[str] | None, partly: bool = False) -> Callable[[Path, str | None], Table]:
-    """What reads the file or folder at ``path``, by its ending; of a table of named columns, ``only`` some."""
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked for beside the rows of a file; see `read_table`."""
+
+    labels: str | None
+    only: Sequence[str] | None = None
+    partly: bool = False
+
+
+def _reader(path: Path) -> Callable[[Path, _Asked], Table]:
+    """What reads the file or folder at ``path``, by its ending."""
     suffix = path.suffix.lower()
     if path.is_dir():
         return _images
@@ -131,8 +140,7 @@ def _reader(path: Path, only: Sequence[str] | None, partly: bool = False) -> Cal
     if suffix not in READERS:
         ending = f"ends in {suffix}" if suffix else "has no ending"
         raise DataError(f"{path} {ending}; what can be read ends in {', '.join(READERS)}, or is a folder of images.")
-    reader = READERS[suffix]
-    return partial(reader, only=only, partly=partly) if reader in (_csv, _parquet) else reader
+    return READERS[suffix]
 
 
 def _reading(path: Path, read: Callable[[Path], _T]) -> _T:
@@ -242,10 +250,10 @@ def _pickled(path: Path) -> DataError:
     return DataError(f"{path} holds pickled Python objects, which are never read; save arrays of numbers.")
 
 
-def _npy(path: Path, labels: str | None) -> Table:
+def _npy(path: Path, asked: _Asked) -> Table:
     """The array of a ``.npy`` file."""
-    if labels is not None:
-        raise _needs_file(path, labels)
+    if asked.labels is not None:
+        raise _needs_file(path, asked.labels)
     x = _numpy(path)
     if not isinstance(x, np.ndarray):
         raise DataError(f"{path} is an archive of arrays; let its name end in .npz.")
@@ -259,14 +267,14 @@ def _needs_file(path: Path, labels: str) -> DataError:
     )
 
 
-def _npz(path: Path, labels: str | None) -> Table:
+def _npz(path: Path, asked: _Asked) -> Table:
     """The rows, and the labels if there are any, of a ``.npz`` file."""
     archive = _numpy(path)
     if isinstance(archive, np.ndarray):
         raise DataError(f"{path} is a single array; let its name end in .npy.")
     with archive:
         arrays = list(archive)
-        y = arrays[_place(path, "array", arrays, labels)] if labels is not None else None
+        y = arrays[_place(path, "array", arrays, asked.labels)] if asked.labels is not None else None
         rest = [name for name in arrays if name != y]
         x = next((name for name in ("x", "x_train") if name in rest), rest[0] if len(rest) == 1 else None)
         if x is None:
@@ -275,7 +283,9 @@ def _npz(path: Path, labels: str | None) -> Table:
             y = next((name for name in ("y", "y_train") if name in rest and name != x), None)
         try:
             table = _from_array(path, np.asarray(archive[x]), f"an array {x!r}")
-            return table if y is None else replace(table, labels=_labels(path, np.asarray(archive[y]), len(table.x)))
+            if y is None:
+                return table
+            return replace(table, labels=_labels(path, np.asarray(archive[y]), len(table.x), asked.partly))
         except ValueError as error:
             if "allow_pickle" not in str(error):
                 raise
@@ -285,14 +295,15 @@ def _npz(path: Path, labels: str | None) -> Table:
 # Labels.
 
 
-def _label_file(path: Path) -> np.ndarray:
-    """The labels in a file, one per row; or one more, if it has a header."""
+def _label_file(path: Path, partly: bool) -> np.ndarray:
+    """The labels in a file, one per row; or one more, if it has a header.  Empty lines count if ``partly``."""
     if path.suffix.lower() == ".npy":
         return np.asarray(_numpy(path))
     with path.open(encoding="utf-8-sig", newline="") as file:
         if path.suffix.lower() == ".txt":
-            return np.array([line.strip() for line in file.read().rstrip().splitlines()], dtype=object)
-        rows = [row for row in csv.reader(file) if row]
+            text = file.read() if partly else file.read().rstrip()
+            return np.array([line.strip() for line in text.splitlines()], dtype=object)
+        rows = [row or [""] for row in csv.reader(file) if row or partly]
     wide = next((row for row in rows if len(row) > 1), None)
     if wide is not None:
         raise DataError(f"{path} has {len(wide)} values in a row, {_some(wide)}, but should have one label per row.")
@@ -300,13 +311,15 @@ def _label_file(path: Path) -> np.ndarray:
 
 
 def _known(labels: np.ndarray) -> np.ndarray:
-    """Labels as text, which is empty where they lack: where there is nothing, a word for nothing, or -1."""
-    texts = [str(label).strip() for label in labels.tolist()]
-    return np.array(["" if text == "-1" or text.lower() in MISSING else text for text in texts])
+    """Labels as text, empty where they are unknown; ``3.0``, as pandas writes whole numbers beside NaN, is 3."""
+    texts = pd.Series(labels, dtype=object).fillna("").astype(str).str.strip()
+    if texts.str.fullmatch(r"-?\d+(\.0+)?|nan|").all():
+        texts = texts.str.replace(r"\.0+$", "", regex=True)
+    return texts.mask(texts.str.lower().isin(UNKNOWN), "").to_numpy(str)
 
 
-def _labels(path: Path, labels: np.ndarray, n: int, line: Line | None = None, partly: bool = False) -> np.ndarray:
-    """The labels as whole numbers, int64, if all of them are such, or as text; some may lack if ``partly``."""
+def _labels(path: Path, labels: np.ndarray, n: int, partly: bool, line: Line | None = None) -> np.ndarray:
+    """The labels as whole numbers, int64, if all of them are such, or as text; see `read_table` on ``partly``."""
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1 or labels.dtype.kind not in "biufOUST":
@@ -317,13 +330,9 @@ def _labels(path: Path, labels: np.ndarray, n: int, line: Line | None = None, pa
     if len(labels) != n:
         found = f"{counted(len(labels), 'label')} for {counted(n, 'row')}"
         raise DataError(f"{path} has {found}, but should have one per row.")
+    if partly:
+        return _known(labels)
     empty = np.flatnonzero(pd.isna(labels) | [isinstance(label, str) and not label.strip() for label in labels])
-    if len(empty) and partly:
-        there = np.delete(labels, empty)
-        texts = np.full(n, "", dtype=object)
-        if len(there):
-            texts[np.delete(np.arange(n), empty)] = _labels(path, there, len(there)).astype(str)
-        return texts.astype(str)
     if len(empty):
         where = f"{'first: ' * (len(empty) > 1)}{_at(empty[0], _numbered(n), line)}"
         raise DataError(f"{path} has no label in {counted(len(empty), 'row')} ({where}); each row needs one.")
@@ -367,24 +376,23 @@ def _from_frame(
     label: int | None,
     name: int | None,
     maybe: Sequence[int],
-    only: Sequence[str] | None,
-    partly: bool,
+    asked: _Asked,
     header: bool = True,
     line: Line | None = None,
 ) -> Table:
     """The table of a frame with columns 0, 1, …, of which ``label`` and ``name`` are no features.
 
-    Without ``name``, the names are in the first column of ``maybe`` that can hold them, or else those of the index.
+    The names are in the first column of ``maybe`` that can hold them, or else in that of ``name``, or in the index.
     """
-    ignored = _ignored(titles, only)
-    named_by = None
-    if name is None:
-        called_so = {i: _called_so(titles[i]) for i in maybe}
-        able = (i for i in maybe if called_so[i] or i in ignored or len(frame) >= LEAST_NAMES)
-        name = next((i for i in able if _are_names(frame[i], called_so[i])), None)
-        named_by = None if name is None or called_so[name] else titles[name]
-    ignored -= {label, name}
-    features = [i for i in range(len(titles)) if i not in (label, name, *ignored)]
+    ignored = _ignored(titles, asked.only if header else None)
+    # Of few rows any text differs, so it tells nothing, unless the column is the only one that is no feature.
+    enough = len(frame) >= LEAST_NAMES or (len(maybe) == 1 and maybe[0] in ignored)
+    able = (i for i in maybe if (enough or _called_so(titles[i])) and (asked.only is None or i in ignored))
+    by_text = next((i for i in able if _are_names(frame[i], _called_so(titles[i]))), None)
+    index, name = name, name if by_text is None else by_text
+    named_by = None if by_text is None or _called_so(titles[by_text]) else titles[by_text]
+    ignored -= {label, name, index}
+    features = [i for i in range(len(titles)) if i not in (label, name, index, *ignored)]
     text = {
         titles[i]: next((value for value in frame[i] if isinstance(value, str)), str(frame[i].iloc[0]))
         for i in features
@@ -397,7 +405,7 @@ def _from_frame(
     columns = [titles[i] for i in features]
     names = [str(value) for value in (frame.index if name is None else frame[name])]
     x = _finite(path, frame[features].to_numpy(np.float32, na_value=np.nan), names, columns, line)
-    labels = None if label is None else _labels(path, frame[label].to_numpy(), len(x), line, partly)
+    labels = None if label is None else _labels(path, frame[label].to_numpy(), len(x), asked.partly, line)
     rest = [titles[i] for i in sorted(ignored)]
     return Table(x, labels, names, columns if header else None, rest, named_by)
 
@@ -420,19 +428,22 @@ def _may_name(titles: Sequence[str], first: Sequence[Any], label: int | None) ->
 
 
 def _are_names(values: Iterable[Any], called_so: bool) -> bool:
-    """Whether the values are text, which differs in each, and no numbers; nor quantities, unless they are called so."""
+    """Whether the values are text, differ from each other, and none is a number.
+
+    Unless they are ``called_so``, none may be missing either, nor all of them quantities.
+    """
     values = list(values)
     if not all(isinstance(value, str) for value in values) or len(set(values)) < len(values):
         return False
+    if any(_NUMBER.fullmatch(value) for value in values):
+        return False
     if called_so:
-        return not any(_NUMBER.fullmatch(value) for value in values)
-    return not any(
-        _QUANTITY.fullmatch(v) or _NUMBER.fullmatch(v) or "\n" in v or v.strip().lower() in (*MISSING, *TRUTH)
-        for v in values
-    )
+        return True
+    quantities = all(_QUANTITY.fullmatch(value) and not _DATE.fullmatch(value) for value in values)
+    return not quantities and not any("\n" in value or value.strip().lower() in (*MISSING, *TRUTH) for value in values)
 
 
-def _csv(path: Path, labels: str | None, only: Sequence[str] | None = None, partly: bool = False) -> Table:
+def _csv(path: Path, asked: _Asked) -> Table:
     """The table in a text file, of which the numbers are read into float32 at once."""
     separator, rows = _first_rows(path)
     if not rows:
@@ -447,11 +458,12 @@ def _csv(path: Path, labels: str | None, only: Sequence[str] | None = None, part
         titles = ["", *titles]  # R leaves out what the column of names is called
     if len(titles) != width:
         _diagnose(path, separator, titles, header, set())
-    label = None if labels is None else _place(path, "column", titles, labels)
+    label = None if asked.labels is None else _place(path, "column", titles, asked.labels)
     name = None if titles[0] else 0
-    maybe = [] if name == 0 else _may_name(titles, body[0], label)
-    needed = {i for i in (label, name, *maybe) if i is not None}
-    text = needed | (_ignored(titles, only) if header else set())
+    by_index = name == 0 and not _NUMBER.fullmatch(body[0][0])  # and not numbers that pandas wrote unasked
+    maybe = [] if by_index else [i for i in _may_name(titles, body[0], label) if i != name]
+    needed = {i for i in (None if asked.partly else label, name, *maybe) if i is not None}
+    text = {i for i in (label, *needed) if i is not None} | (_ignored(titles, asked.only) if header else set())
 
     def read(numbers: type) -> pd.DataFrame:
         return pd.read_csv(
@@ -482,7 +494,7 @@ def _csv(path: Path, labels: str | None, only: Sequence[str] | None = None, part
     def line(row: int) -> int:
         return _line(path, separator, row + header)
 
-    return _from_frame(path, frame, titles, label, name, maybe, only if header else None, partly, header, line)
+    return _from_frame(path, frame, titles, label, name, maybe, asked, header, line)
 
 
 def _line(path: Path, separator: str, n: int) -> int:
@@ -544,7 +556,7 @@ def _diagnose(path: Path, separator: str, titles: Sequence[str], header: bool, t
         _text_columns(path, found)
 
 
-def _parquet(path: Path, labels: str | None, only: Sequence[str] | None = None, partly: bool = False) -> Table:
+def _parquet(path: Path, asked: _Asked) -> Table:
     """The table of a ``.parquet`` file."""
     try:
         import pyarrow  # noqa: F401
@@ -555,9 +567,9 @@ def _parquet(path: Path, labels: str | None, only: Sequence[str] | None = None, 
         raise DataError(f"{path} has no rows." if len(frame.columns) else f"{path} has no columns.")
     titles = [str(title) for title in frame.columns]
     frame.columns = pd.RangeIndex(len(titles))
-    label = None if labels is None else _place(path, "column", titles, labels)
+    label = None if asked.labels is None else _place(path, "column", titles, asked.labels)
     maybe = _may_name(titles, frame.iloc[0].tolist(), label) if isinstance(frame.index, pd.RangeIndex) else ()
-    return _from_frame(path, frame, titles, label, None, maybe, only, partly)
+    return _from_frame(path, frame, titles, label, None, maybe, asked)
 
 
 def _lacking(ending: str, package: str) -> DataError:
@@ -577,7 +589,7 @@ def numberings(table: Table) -> list[str]:
 # Single-cell data.
 
 
-def _h5ad(path: Path, labels: str | None) -> Table:
+def _h5ad(path: Path, asked: _Asked) -> Table:
     """The ``X`` of an AnnData file, as its format is described; nothing else of it is read."""
     try:
         import h5py
@@ -589,14 +601,14 @@ def _h5ad(path: Path, labels: str | None) -> Table:
         obs, var = file["obs"], file["var"]
         index = obs.attrs["_index"]
         known = [name for name in obs if name not in (index, "__categories")]
-        label = None if labels is None else known[_place(path, "column of obs", known, labels)]
+        label = None if asked.labels is None else known[_place(path, "column of obs", known, asked.labels)]
         if "X" not in file or getattr(file["X"], "shape", ()) is None:
             raise DataError(f"{path} has no X; copy the layer to be read to X.")
         x = file["X"][:] if isinstance(file["X"], h5py.Dataset) else _sparse(file["X"]).toarray()
         if x.dtype.kind not in "biuf" or x.ndim != 2 or x.size == 0:
             raise DataError(f"{path} has an X of type {x.dtype} and shape {x.shape}, but it should be numbers [N, D].")
         names, columns = ([str(name) for name in _column(part, part.attrs["_index"])] for part in (obs, var))
-        y = None if label is None else _labels(path, _column(obs, label), len(x))
+        y = None if label is None else _labels(path, _column(obs, label), len(x), asked.partly)
         return Table(_finite(path, x, names, columns), y, names, columns)
 
 
@@ -628,10 +640,10 @@ def _chosen(categories: np.ndarray, codes: np.ndarray) -> np.ndarray:
 # Images.
 
 
-def _images(path: Path, labels: str | None) -> Table:
+def _images(path: Path, asked: _Asked) -> Table:
     """The images in a folder, or in one folder per class."""
-    if labels is not None:
-        raise _needs_file(path, labels)
+    if asked.labels is not None:
+        raise _needs_file(path, asked.labels)
     found = (file for file in path.rglob("*") if file.suffix.lower() in IMAGES and not file.is_dir())
     files = {file.relative_to(path).as_posix(): file for file in found}
     names = sorted(name for name in files if not any(part.startswith(".") for part in name.split("/")))
@@ -653,7 +665,7 @@ def _images(path: Path, labels: str | None) -> Table:
     for row, name in zip(x, names, strict=True):
         row[:] = _reading(files[name], _pixels)
     classes = np.array([name.partition("/")[0] for name in names])
-    return Table(x, _labels(path, classes, len(x)) if "/" in deep else None, names, None)
+    return Table(x, _labels(path, classes, len(x), asked.partly) if "/" in deep else None, names, None)
 
 
 def _alike(path: Path, properties: dict[str, str], what: str, cure: str) -> None:
@@ -691,8 +703,8 @@ def _pixels(path: Path) -> np.ndarray:
         return np.asarray(image.convert(_MODES[image.mode]))
 
 
-#: By the endings of files, what reads them, given the column of the labels.
-READERS: dict[str, Callable[[Path, str | None], Table]] = {
+#: By the endings of files, what reads them.
+READERS: dict[str, Callable[[Path, _Asked], Table]] = {
     ".npy": _npy,
     ".npz": _npz,
     ".csv": _csv,

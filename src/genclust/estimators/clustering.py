@@ -175,7 +175,8 @@ class GumbelClustering(GenerativeClusterEstimator):
     scale : {'auto', 'none', 'minmax', 'standard', 'log'}
         How columns are scaled: ``auto`` leaves values in [0, 1] and grey levels as they are, and brings other columns
         to mean 0 and variance 1 (to [0, 1] where the likelihood is Bernoulli).  ``log``, for counts, takes the
-        logarithm of 1 + X and brings that to mean 0 and variance 1.
+        logarithm of 1 + X and brings that to mean 0 and variance 1; samples are then counts again, typical ones rather
+        than means.
     n_init : int
         Seeds that train side by side; the one with the best bound on held-out rows is kept.
     validation_fraction : float
@@ -436,9 +437,9 @@ class CaGeM(GenerativeClusterEstimator, DensityEstimator):
         y : Ignored
             Not used; here by convention.  Known classes are given as ``labels``.
         labels : array-like of shape (n_samples,), or None
-            The class of every row: a whole number 0 … K-1, or -1 where it is unknown; or text, which is empty where it
-            is unknown.  Two rows or more must have one, as batches of them are normalised.  Clusters then stand for
-            these classes: cluster k for class k, or for the k-th text in ``class_names_``.
+            The class of every row: a whole number 0 … K-1, or -1 where it is unknown; or text, which is empty (or None
+            or NaN) where it is unknown.  Two rows or more must have one, as batches of them are normalised.  Clusters
+            then stand for these classes: cluster k for class k, or for the k-th text in ``class_names_``.
 
         Returns
         -------
@@ -458,23 +459,27 @@ class CaGeM(GenerativeClusterEstimator, DensityEstimator):
         self.__dict__.pop("class_names_", None)
         if labels is None:
             return None
-        classes, K = np.asarray(labels), int(self.n_clusters)
-        if classes.ndim == 1 and len(classes) and all(isinstance(name, str) for name in classes):
-            classes = self._numbered(classes, K)
+        given, K = list(labels), int(self.n_clusters)
+        if any(isinstance(label, str) for label in given):  # before NumPy makes texts of all that is beside them
+            texts = ["" if label is None or label != label else label for label in given]
+            labels = self._numbered(texts, K)
+        classes = np.asarray(labels)
         whole = classes.ndim == 1 and classes.dtype.kind in "iu"
         if not whole or not ((classes >= -1) & (classes < K)).all() or (classes >= 0).sum() < 2:
             raise ValueError(
                 f"labels must hold a whole number from 0 to {K - 1} for every row, or -1 where its class is unknown, "
-                "and name the class of two rows at least."
+                "and name the class of two rows at least; or text, which is empty where the class is unknown."
             )
         if len(classes) != n:
             raise ValueError(f"X has {n} rows, but there are {len(classes)} labels.")
         return classes.astype(np.int64)
 
-    def _numbered(self, texts: np.ndarray, K: int) -> Int[np.ndarray, " N"]:
+    def _numbered(self, texts: list[Any], K: int) -> Int[np.ndarray, " N"]:
         """Classes by their numbers, and -1 for empty text; their names are kept."""
+        if other := [text for text in texts if not isinstance(text, str)]:
+            raise ValueError(f"labels must be text or whole numbers and not both; there is {other[0]!r} beside text.")
         names = sorted({str(text) for text in texts} - {""}, key=_in_order)
-        if (texts != "").sum() < 2:
+        if len(texts) - texts.count("") < 2:
             raise ValueError("labels must name the class of two rows at least; it is empty text where it is unknown.")
         if len(names) > K:
             raise ValueError(f"labels name {len(names)} classes, and n_clusters={K}; each class needs a cluster.")

@@ -170,7 +170,8 @@ class Scaling:
         if self.kind in ("none", "grey"):
             return values
         restored = values * self.scale + self.shift
-        return (np.expm1(restored) if self.kind == "log" else restored).astype(np.float32)
+        # A Gaussian of logarithms may go below that of 1 + 0, and counts do not.
+        return (np.expm1(restored).clip(0) if self.kind == "log" else restored).astype(np.float32)
 
     def to_unit(self, x: Float[Tensor, "*B D"]) -> Float[np.ndarray, "*B D"]:
         """Rows as the model sees them, as brightness from 0 to 1 for pictures."""

@@ -174,9 +174,9 @@ def cautions(model: DeepEstimator) -> list[str]:
     found = []
     knows_rows = isinstance(model, ClusterEstimator) and hasattr(model, "all_labels_")  # a published model does not
     if knows_rows and model.n_clusters_ > 1 and (alone := seeds_of_one_cluster(model)):
-        advice = "give more --epochs"
+        advice = "give more epochs"
         if isinstance(model, GMVAE):  # whose consistency violation is smallest where one cluster has everything
-            advice += ", and a lower weight of the consistency violation, such as --set alpha=0.1"
+            advice += ", and a lower weight of the consistency violation, such as alpha=0.1"
         seeds = counted(len(model.all_labels_), "seed")
         found.append(f"{alone} of {seeds} put all rows into one cluster, which is no clustering; {advice}.")
     if model.get_params(deep=False).get("w_gaussian", 0) > 0 and model.history_[-1]["kl_z"] < UNUSED:
@@ -187,7 +187,7 @@ def cautions(model: DeepEstimator) -> list[str]:
     if (rise := still_rising(model.history_)) > 0:
         found.append(
             f"Training was still improving at its end (the held-out bound rose by {rise:.1f} nats per row in the last "
-            "tenth of the epochs); give more --epochs."
+            "tenth of the epochs); give more epochs."
         )
     return found
 
@@ -254,7 +254,7 @@ def picture(model: ClusterEstimator, X: Any, columns: list[str] | None = None) -
     names = [f"{k} ({sizes[k]:,})" for k in clusters]
     rows, image = as_rows(X)
     if image is None:
-        dense = (rows.toarray() if sparse.issparse(rows) else np.asarray(rows)).astype(np.float64)
+        dense = model.scaling_.apply(rows).double().numpy()  # logarithms, where the model sees them
         standard = (dense - dense.mean(0)) / np.where(dense.std(0) > 0, dense.std(0), 1)
         found = model.predict(X)
         spreads = np.stack([standard[found == k].std(0) for k in clusters])

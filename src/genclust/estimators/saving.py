@@ -27,7 +27,7 @@ from genclust import __version__
 from genclust.estimators import clustering, density
 from genclust.estimators.base import DeepEstimator
 from genclust.estimators.inputs import Scaling
-from genclust.estimators.report import cautions
+from genclust.estimators.report import cautions, interrupted
 from genclust.evaluation.agreement import agreement
 from genclust.models import MODELS
 from genclust.paths import root
@@ -295,7 +295,7 @@ def describe(estimator: DeepEstimator) -> str:
     if n is not None:
         columns = f"{n:,} {columns}" if image else f"{counted(n, 'row')} of {columns}"
     epochs = counted(estimator.n_epochs_, "epoch")
-    if estimator.n_epochs_ < estimator.epochs:
+    if interrupted(estimator):
         epochs += f" of {estimator.epochs:,} (interrupted)"
     lines = [
         f"# {type(estimator).__name__}",
@@ -310,7 +310,7 @@ def describe(estimator: DeepEstimator) -> str:
         f"- Columns{_named(estimator)}: {SCALED[estimator.scaling_.kind]}",
         f"- {estimator.bound_in_words} on held-out rows: {estimator.bound_:.2f} nats per row "
         f"(seed {estimator.seeds_[estimator.best_]}); comparable only between fits of the same rows with the same "
-        "likelihood",
+        "likelihood and scale",
     ]
     if len(estimator.seeds_) > 1:
         lines.append(f"- Bounds of all seeds: {', '.join(f'{bound:.2f}' for bound in estimator.bounds_)} nats per row")

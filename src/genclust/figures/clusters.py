@@ -21,15 +21,15 @@ def cluster_images(images: Mapping[str, Float[np.ndarray, "K n H W C"]], names: 
     """Images of every cluster side by side, by what they show, a row for each cluster.
 
     Args:
-        images: some of each cluster, from 0 (black) to 1, by the title to draw above them.
+        images: some of each cluster, from 0 (black) to 1, by the title to draw above them; two kinds or more.
         names: of the clusters.
     """
     widths = [of_kind.shape[1] for of_kind in images.values()]
     figure, axes = plt.subplots(
         1, len(images), figsize=(PAGE_WIDTH, 0.3 + PAGE_WIDTH * len(names) / (sum(widths) + 1)), width_ratios=widths
     )
-    for ax, (title, of_kind) in zip(np.atleast_1d(axes), images.items(), strict=True):
-        image_grid(ax, of_kind, row_labels=names if ax is np.atleast_1d(axes)[0] else None)
+    for ax, (title, of_kind) in zip(axes, images.items(), strict=True):
+        image_grid(ax, of_kind, row_labels=names if ax is axes[0] else None)
         ax.set_title(title)
     return figure
 

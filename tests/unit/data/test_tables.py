@@ -251,12 +251,29 @@ def test_text_that_differs_in_every_row_names_the_rows(tmp_path: Path, ending: s
     assert "not numbers, 'sample'" in refused(written("few", ["a", "sample"], [line[:2] for line in lines[:4]]))
     twice = [[i, "S1" if i > 2 else f"S{i}"] for i in range(5)]
     assert "not numbers, 'sample'" in refused(written("twice", ["a", "sample"], twice))
-    for unit in ("{}%", "€ {}", "{},5 kg", "-{}.5m"):
+    for unit in ("{}%", "€ {}", "{},5 kg", "-{}.5m", "{} mg/dl", "12{}/80", "1.{} ± 0.3", "{}2 years"):
         quantities = [[i, unit.format(i)] for i in range(5)]
         assert "'dose'" in refused(written("quantities", ["a", "dose"], quantities))
-    # New rows for a model of a and b have names however few they are, and what else is there is ignored:
-    table = read_table(written("new", ["a", "sample", "remark", "b"], lines[:1]), None, ["a", "b"])
-    assert table.names == ["S1"] and list(table.ignored) == ["remark"] and table.named_by == "sample"
+    # New rows for a model of a and b have names however few they are, if a single column can have them:
+    table = read_table(written("new", ["a", "sample", "b"], [[1, "S1", 2]]), None, ["a", "b"])
+    assert table.names == ["S1"] and list(table.ignored) == [] and table.named_by == "sample"
+    table = read_table(written("newer", ["a", "sample", "remark", "b"], lines[:2]), None, ["a", "b"])
+    assert table.names == ["0", "1"] and list(table.ignored) == ["sample", "remark"]
+    table = read_table(written("more", ["a", "sample", "remark", "b"], lines), None, ["a", "b"])
+    assert table.names == SAMPLES and list(table.ignored) == ["remark"]
+    with pytest.raises(DataError, match="not numbers, 'sample'"):  # and not the names, as the model knows it
+        read_table(written("feature", ["a", "sample"], [line[:2] for line in lines]), None, ["a", "sample"])
+
+
+def test_an_index_of_pandas_names_no_rows_that_have_names(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"sample": SAMPLES, "a": np.arange(5) / 2, "b": 1.0})
+    frame.to_csv(tmp_path / "mine.csv")
+    table = read_table(tmp_path / "mine.csv")
+    assert table.names == SAMPLES and table.columns == ["a", "b"] and table.named_by == "sample"
+    frame.drop(columns="sample").to_csv(tmp_path / "mine.csv")
+    assert read_table(tmp_path / "mine.csv").names == ["0", "1", "2", "3", "4"]
+    frame.set_index("sample").to_csv(tmp_path / "mine.csv", index_label="")
+    assert read_table(tmp_path / "mine.csv").names == SAMPLES
 
 
 @pytest.mark.parametrize(
@@ -265,23 +282,30 @@ def test_text_that_differs_in_every_row_names_the_rows(tmp_path: Path, ending: s
         (["a", "", "b"], ["a", "", "b"]),
         (["7", "-1", "12"], ["7", "", "12"]),
         (["7", "", "12"], ["7", "", "12"]),
-        (["x", "NA", "?"], ["x", "", ""]),
+        (["7.0", "-1.0", "12.0"], ["7", "", "12"]),
+        (["x", "NA", "none"], ["x", "", "none"]),
+        (["x", "-", "y"], ["x", "-", "y"]),
+        (["", "y", ""], ["", "y", ""]),
     ],
 )
 def test_labels_may_lack_where_some_are_enough(tmp_path: Path, found: list[str], labels: list[str]) -> None:
     lines = [[i, label, 2 * i] for i, label in enumerate(found)]
     path = rows(tmp_path / "mine.csv", ["a", "kind", "b"], *lines)
     (tmp_path / "kinds.txt").write_text("\n".join(found) + "\n")
+    (tmp_path / "kinds.csv").write_text("kind\n" + "\n".join(found) + "\n")
     np.savez(tmp_path / "mine.npz", x=np.eye(3), y=np.array(found))
     plain = rows(tmp_path / "plain.csv", ["a", "b"], *(line[::2] for line in lines))
-    for file, where in ((path, "kind"), (plain, str(tmp_path / "kinds.txt")), (tmp_path / "mine.npz", "y")):
-        if file.suffix == ".npz" and "" in found:
-            continue  # which has whole arrays
+    apart = [(plain, str(tmp_path / name)) for name in ("kinds.txt", "kinds.csv")]
+    for file, where in ((path, "kind"), *apart, (tmp_path / "mine.npz", "y")):
         known = read_table(file, where, partly=True).labels
         assert known is not None and known.tolist() == labels
     if "" in found:
-        assert "has no label in 1 row" in refused(path, "kind")
-    if found[0] == "7":  # as pandas reads it
+        assert "has no label in" in refused(path, "kind")
+    if found[0] == "7":  # as numbers, and as pandas reads them
+        floats = pd.read_csv(path).kind.to_numpy(float)
+        np.savez(tmp_path / "mine.npz", x=np.eye(3), y=floats)
+        known = read_table(tmp_path / "mine.npz", partly=True).labels
+        assert known is not None and known.tolist() == labels
         pytest.importorskip("pyarrow")
         pd.read_csv(path).to_parquet(tmp_path / "mine.parquet")
         known = read_table(tmp_path / "mine.parquet", "kind", partly=True).labels

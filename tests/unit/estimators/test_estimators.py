@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils import check_random_state
 
+import genclust
 from estimators.tiny import CLUSTERERS, DENSITIES, GENERATIVE, NAMES, blobs, images, rows, tiny
 from genclust import GMVAE, GumbelClustering
 from genclust.estimators import base
@@ -232,6 +233,30 @@ def test_samples_have_the_moments_of_draws_by_hand(separated):
     x = p_x.mean[at] + (0.5 * p_x.log_var[at]).exp() * draw(2)[0]
     by_hand = model.p_y(x[None]).mean[0].numpy() * gmvae.scaling_.scale + gmvae.scaling_.shift
     same_moments(gmvae.sample(n, random_state=3), by_hand)
+
+
+def test_classes_are_known_by_text_as_by_number(tmp_path):
+    X, numbers = rows(60), np.where(np.arange(60) < 30, np.arange(60) % 3, -1)
+    texts = np.array(["2", "10", "b", ""])[numbers]  # numbers by their size, before text
+    fitted = tiny("CaGeM", random_state=0).fit(X, labels=numbers)
+    assert not hasattr(fitted, "class_names_")
+    for given in (
+        texts,
+        texts.tolist(),
+        pd.Series(texts, dtype=object).replace("", None),
+        np.where(texts == "", np.nan, texts.astype(object)),
+    ):
+        named = tiny("CaGeM", random_state=0).fit(X, labels=given)
+        assert named.class_names_ == ["2", "10", "b"]
+        np.testing.assert_array_equal(named.predict_proba(X), fitted.predict_proba(X))
+    named.save(tmp_path / "model")
+    assert genclust.load(tmp_path / "model").class_names_ == ["2", "10", "b"]
+    assert not hasattr(named.fit(X, labels=numbers), "class_names_")  # and none of the fit before
+    with pytest.warns(UserWarning, match="takes known classes as labels; y is not used"):
+        tiny("CaGeM").fit(X, numbers)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        tiny("CaGeM").fit(X, numbers, labels=numbers)
 
 
 def test_a_few_labels_name_the_clusters_of_cagem():

@@ -155,6 +155,8 @@ def test_numbers_on_a_heat_map_can_be_read(ax: Axes, at: float) -> None:
 def test_negative_numbers_have_a_true_minus_sign(ax: Axes) -> None:
     heat_map(ax, np.array([[-1.25]]), ["row"], ["column"], (-2, 2), decimals=1)
     assert ax.texts[0].get_text() == "−1.2"
+    heat_map(ax, np.array([[-0.04]]), ["row"], ["column"], (-2, 2), decimals=1)
+    assert ax.texts[1].get_text() == "0.0"
 
 
 def test_use_makes_figures_transparent(ax: Axes) -> None:

@@ -179,7 +179,9 @@ def fit(
             learned, table = {"labels": table.labels}, replace(table, labels=None)  # what is learned is no test
             if clusters is None:
                 models[0].set_params(n_clusters=max(2, len(set(learned["labels"]) - {""})))
-        _warn_before(models, table)
+        warned_of = list(_cautions_before(models, table))
+        for caution in warned_of:
+            _note(caution)
         fitted: list[Any] = []
         # The largest number first: if it is too large, that is said before anything is trained.
         for estimator in reversed(models):
@@ -192,12 +194,15 @@ def fit(
                 _note(f"{counted(estimator.n_clusters, 'cluster')}: {str(stopped) or 'Interrupted; nothing was kept.'}")
                 break
             where = out if len(models) == 1 else out / str(estimator.n_clusters)
-            saving.save(estimator, where)
+            outliers = list(_outliers(estimator, table))
+            saving.save(estimator, where, card=saving.describe(estimator, [*warned_of, *outliers]))
             if hasattr(estimator, "labels_"):
                 _write_clusters(estimator, table, where)
             fitted.insert(0, estimator)
             if report.interrupted(estimator):  # who stops one number wants no more of the others
                 break
+        if learned:
+            _print_learned(fitted[0], learned["labels"])
         if len(models) == 1:
             _report(fitted[0], table, out)
         else:
@@ -261,22 +266,28 @@ def _with_names(table: Table) -> Any:
     return pd.DataFrame(table.x, columns=table.columns) if table.columns else table.x
 
 
-def _warn_before(models: list[Any], table: Table) -> None:
+def _cautions_before(models: list[Any], table: Table) -> Iterator[str]:
     """What can be told without training."""
     if table.named_by is not None:
-        _note(f"The column {table.named_by!r} differs in every row, and is taken for the names of the rows.")
+        yield _named_by(table)
+    if table.columns and (same := np.ptp(table.x, axis=0) == 0).any():
+        yield f"{_columns_have([table.columns[i] for i in np.flatnonzero(same)])} one value only, which tells nothing."
     gaussian = getattr(models[0], "likelihood", None) in ("auto", "gaussian")  # others need values in [0, 1]
     if gaussian and models[0].scale == "auto" and _are_counts(table):
-        _note(
+        yield (
             "The values are counts, of which a few are much larger than most; their logarithms often show more: "
             "--set scale=log."
         )
     if found := numberings(table):
         have = _columns_have(found)
-        _note(f"{have} another number in every row, and so probably no feature; leave it out, unless it is one.")
+        yield f"{have} another number in every row, and so is probably no feature; leave it out, unless it is one."
     K, n = getattr(models[-1], "n_clusters", None), len(table.x)
     if isinstance(K, int) and n / 10 < K <= n:
-        _note(f"{counted(K, 'cluster')} of {counted(n, 'row')} would hold few rows each, and say little; take fewer.")
+        yield f"{counted(K, 'cluster')} of {counted(n, 'row')} would hold few rows each, and say little; take fewer."
+
+
+def _named_by(table: Table) -> str:
+    return f"The column {table.named_by!r} differs in every row, and is taken for the names of the rows."
 
 
 def _are_counts(table: Table) -> bool:
@@ -311,9 +322,9 @@ def _rows_of(model: Any, table: Table) -> str:
     return f"{counted(len(table.x), 'image')} of {size(model.image_shape_)}"
 
 
-def _warn_of_outliers(model: Any, table: Table) -> None:
+def _outliers(model: Any, table: Table) -> Iterator[str]:
     if found := report.columns_with_outliers(model, _with_names(table)):
-        _note(
+        yield (
             f"{_columns_have(found)} values beyond {report.FAR} robust standard deviations, which squeeze the rest of "
             "the column together; clip them, take the logarithm, or leave such rows out."
         )
@@ -321,16 +332,8 @@ def _warn_of_outliers(model: Any, table: Table) -> None:
 
 def _report(model: Any, table: Table, out: Path) -> None:
     X = _with_names(table)
-    _warn_of_outliers(model, table)
-    for caution in report.cautions(model):
+    for caution in [*_outliers(model, table), *report.cautions(model)]:
         _note(caution)
-    if classes := report.class_names(model):
-        others = model.n_clusters_ - len(classes)
-        console.print(
-            f"Learned from known classes: the first {counted(len(classes), 'cluster')}, from 0 on, "
-            f"{'stands' if len(classes) == 1 else 'stand'} for {_some(classes)}"
-            + (f", and {counted(others, 'more cluster')} for none of them" if others else "")
-        )
     name, epochs = type(model).__name__, counted(model.n_epochs_, "epoch")
     if report.interrupted(model):
         epochs += f" (interrupted, of {model.epochs:,})"
@@ -363,10 +366,27 @@ def _report(model: Any, table: Table, out: Path) -> None:
         _print_scores("k-means against the labels", report.scores_of_clusters(simple, table.labels), console)
     summary = report.summary(model, X, table.names)
     console.print(_printed(summary))
-    console.print("Probability: mean over a cluster's rows of the probability that they are of it; low, it is not one")
+    console.print(
+        "Probability: mean over a cluster's rows of the probability that they are of it; the model is not sure of a "
+        "low one"
+    )
     if empty := model.n_clusters_ - len(summary):
         console.print(f"{empty} of {counted(model.n_clusters_, 'cluster')} {'is' if empty == 1 else 'are'} empty.")
     console.print(f"Clusters of all rows: {out / 'clusters.csv'}; a picture of every cluster: {out / 'clusters.png'}")
+
+
+def _print_learned(model: Any, labels: np.ndarray) -> None:
+    """Print which cluster stands for which known class, and how many of the known rows are in theirs."""
+    names, known = report.class_names(model), labels != ""
+    right = int((np.array(report.classes_of(model, model.labels_))[known] == labels[known]).sum())
+    shown = [f"{k} {name!r} ({counted(int((labels == name).sum()), 'row')})" for k, name in enumerate(names[:20])]
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    console.print(
+        f"Learned from {counted(int(known.sum()), 'row')} of known class, {right} of which are in the cluster of their "
+        f"class; clusters and their classes: {', '.join(shown)}{more}"
+    )
+    if model.n_clusters_ == len(names):
+        console.print("All other rows are put into these clusters too; more --clusters leave room for other classes")
 
 
 def _agreement(model: Any) -> str:
@@ -378,7 +398,8 @@ def _agreement(model: Any) -> str:
 
 def _compare(models: list[Any], table: Table, out: Path) -> None:
     """Print a table of fits that differ in the number of clusters, and what to choose by."""
-    _warn_of_outliers(models[0], table)
+    for caution in _outliers(models[0], table):
+        _note(caution)
     for model in models:
         for caution in report.cautions(model):
             _note(f"{counted(model.n_clusters, 'cluster')}: {caution}")
@@ -449,7 +470,7 @@ def assign(
         known = getattr(fitted, "feature_names_in_", None)
         table = read_table(data, labels, None if known is None else list(known))
         if table.named_by is not None:
-            _note(f"The column {table.named_by!r} differs in every row, and is taken for the names of the rows.")
+            _note(_named_by(table))
         X = _as_fitted(fitted, table, data)
         with _words_of_the_command_line(data):
             report.assignments(fitted, X, table.names).to_csv(sys.stdout, index=False)

@@ -91,7 +91,7 @@ def test_the_report_says_what_its_numbers_mean(fitted: Result, folder: Path) -> 
     assert len(agree) == 3
     assert f"Agreement between seeds: {agree.mean():.2f}, so {report.seeds_in_words(model)}" in said
     assert f"of each seed with the others {', '.join(f'{a:.2f}' for a in agree)})" in said
-    assert "low, it is not one" in said and "typical row" in said
+    assert "the model is not sure of a low one" in said and "typical row" in said
     for file in ("clusters.csv", "clusters.png", "card.md", "estimator.json"):
         assert (folder / "model" / file).stat().st_size > 100
     known = json.loads((folder / "model" / "estimator.json").read_text())["clusters"]
@@ -208,13 +208,25 @@ def test_mistakes_are_told_in_the_words_of_the_command_line(folder: Path, option
 def test_what_to_be_wary_of(folder: Path) -> None:
     frame = pd.read_csv(folder / "mine.csv").drop(columns="group").assign(id=range(120))
     frame.loc[7, "income"] = 1e6
+    frame["same"] = 3
     frame.to_csv(folder / "odd.csv", index=False)
     options = ("--clusters", 13, "--seeds", 1, "--epochs", 3, "--quiet", *SMALL, "--set=learning_rate=0.02")
     said = done("fit", folder / "odd.csv", "--out", folder / "odd", *options).stderr
-    assert "The column 'id' has another number in every row, and so probably no feature" in said
+    assert "The column 'id' has another number in every row, and so is probably no feature" in said
     assert "13 clusters of 120 rows would hold few rows each" in said
+    for line in said.splitlines():
+        assert f"- {line.removeprefix('genclust: ')}" in (folder / "odd" / "card.md").read_text()
     assert "The column 'income' has values beyond 20 robust standard deviations, which squeeze" in said
-    assert "The style is unused" in said
+    assert "The style is unused" in said and "The column 'same' has one value only" in said
+
+
+def test_clusters_that_the_model_is_not_sure_of_are_named() -> None:
+    model = tiny("GumbelClustering").fit(rows(60))
+    model.mean_probabilities_ = np.array([0.9, 0.49, np.nan])
+    (told,) = [caution for caution in report.cautions(model) if "not sure" in caution]
+    assert told.startswith("The model is not sure of the rows in 1 cluster (1), whose mean probability is below 0.5")
+    model.mean_probabilities_[1] = 0.51
+    assert not any("not sure" in caution for caution in report.cautions(model))
 
 
 def test_the_card_keeps_what_to_be_wary_of(folder: Path) -> None:
@@ -248,7 +260,7 @@ def test_counts_are_told_from_other_numbers(folder: Path) -> None:
     done("assign", folder / "logs", folder / "logs.csv")
     assert json.loads((folder / "logs" / "estimator.json").read_text())["format"] == 2
     genes.iloc[:3].assign(**{"gene 0": -1}).to_csv(folder / "minus.csv", index=False)
-    assert "logarithms of 1 + " in refused("assign", folder / "logs", folder / "minus.csv")
+    assert "logarithms of counts, and " in refused("assign", folder / "logs", folder / "minus.csv")
 
 
 def test_a_column_of_sample_names_names_the_rows(fitted: Result, folder: Path, tmp_path: Path) -> None:
@@ -285,9 +297,14 @@ def test_cagem_learns_from_the_classes_of_some_rows(tmp_path: Path) -> None:
     frame = known(tmp_path / "bits.csv", 40, ["oak", "ash", "elm"])
     long = ("--epochs", 60, "--set=learning_rate=0.01", "--set=batch_size=40", "--set=alpha=1")
     result = done("fit", tmp_path / "bits.csv", "--known-labels", "kind", "--out", tmp_path / "model", *OF_BITS, *long)
-    assert "the first 3 clusters, from 0 on, stand for 'ash', 'elm', 'oak'" in flat(result.stdout)
+    said = flat(result.stdout)
+    of_class = {name: int((frame.kind[:40] == name).sum()) for name in ("ash", "elm", "oak")}
+    told = ", ".join(f"{k} '{name}' ({n} rows)" for k, (name, n) in enumerate(of_class.items()))
+    assert "Learned from 40 rows of known class, " in said and f"clusters and their classes: {told}" in said
+    assert "more --clusters leave room for other classes" in said
     assert "ainst the labels" not in result.stdout
     found = pd.read_csv(tmp_path / "model" / "clusters.csv")
+    assert f"class, {(found['class'] == frame.kind)[:40].sum()} of which are in the cluster of their class" in said
     assert (found["class"] == found.cluster.map(dict(enumerate(["ash", "elm", "oak"])))).all()
     assert (found["class"] == frame.kind)[40:].mean() > 0.9  # the others; by chance a third
     assert "Clusters from 0 on stand for the known classes: ash, elm, oak" in done("card", tmp_path / "model").stdout

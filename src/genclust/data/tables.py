@@ -83,6 +83,7 @@ def read_table(
     - ``.npz``: its only array, or ``x`` (or ``x_train``) with labels ``y`` (or ``y_train``) if it has them.  Other
       arrays, such as ``x_test``, are not read.
     - ``.csv``, ``.tsv``: numbers separated by commas, semicolons, tabs or ``|``, in UTF-8, with or without a header.
+      Decimal commas are read where the separator is another.
       A first row of numbers is a header only if they count, as 0, 1, 2 or 1990, 1991, 1992 do.  An unnamed first
       column has the names of the rows.  So has one called id, index or name, if it holds text that is no number and
       differs in every row; and of five rows or more the first column of such text, whatever it is called.  Columns
@@ -361,7 +362,8 @@ def _text_columns(path: Path, found: dict[str, str]) -> NoReturn:
     if len(found) == 1:
         raise DataError(
             f"{path} has a column that is not numbers, {_quote(name)} (such as {_quote(value)} in {name!r}); if it has "
-            "the labels, give it as --labels COLUMN, or else drop it or encode it as numbers."
+            "the labels, give it as --labels COLUMN; if it names the rows, call it name and let each row have another; "
+            "or else drop it or encode it as numbers."
         )
     raise DataError(
         f"{path} has columns that are not numbers, {_some(found)} (such as {_quote(value)} in {name!r}); give the one "
@@ -448,6 +450,8 @@ def _csv(path: Path, asked: _Asked) -> Table:
     separator, rows = _first_rows(path)
     if not rows:
         raise DataError(f"{path} is empty.")
+    comma = separator != "," and _has_decimal_commas(rows)
+    rows = [[_with_point(value) if comma else value for value in row] for row in rows]
     header = _is_header(*rows[:2])
     body = rows[1:] if header else rows
     if not body:
@@ -457,7 +461,7 @@ def _csv(path: Path, asked: _Asked) -> Table:
     if len(titles) == width - 1:
         titles = ["", *titles]  # R leaves out what the column of names is called
     if len(titles) != width:
-        _diagnose(path, separator, titles, header, set())
+        _diagnose(path, separator, comma, titles, header, set())
     label = None if asked.labels is None else _place(path, "column", titles, asked.labels)
     name = None if titles[0] else 0
     by_index = name == 0 and not _NUMBER.fullmatch(body[0][0])  # and not numbers that pandas wrote unasked
@@ -469,6 +473,7 @@ def _csv(path: Path, asked: _Asked) -> Table:
         return pd.read_csv(
             path,
             sep=separator,
+            decimal="," if comma else ".",
             header=0 if header else None,
             names=list(range(width)),
             index_col=False,
@@ -486,10 +491,11 @@ def _csv(path: Path, asked: _Asked) -> Table:
     except ValueError:
         sound = False
     if not sound:
-        _diagnose(path, separator, titles, header, text)
+        _diagnose(path, separator, comma, titles, header, text)
         frame = read(str)
         for i in set(frame) - text:
-            frame[i] = pd.to_numeric(frame[i].str.strip().str.lower().replace(TRUTH), errors="coerce")
+            texts = frame[i].str.replace(",", ".") if comma else frame[i]
+            frame[i] = pd.to_numeric(texts.str.strip().str.lower().replace(TRUTH), errors="coerce")
 
     def line(row: int) -> int:
         return _line(path, separator, row + header)
@@ -520,6 +526,17 @@ def _first_rows(path: Path) -> tuple[str, list[list[str]]]:
     return separator, rows
 
 
+def _has_decimal_commas(rows: list[list[str]]) -> bool:
+    """Whether numbers have a comma before their fraction, and none has a point."""
+    numbers = [value for row in rows for value in row if _COMMA.fullmatch(value.strip()) or _NUMBER.fullmatch(value)]
+    return any("," in number for number in numbers) and not any("." in number for number in numbers)
+
+
+def _with_point(value: str) -> str:
+    """A number with a decimal comma as one with a point; other text as it is."""
+    return value.replace(",", ".") if _COMMA.fullmatch(value.strip()) else value
+
+
 def _is_header(first: list[str], second: Sequence[str] = ()) -> bool:
     """Whether the first row names the columns.
 
@@ -535,8 +552,11 @@ def _is_header(first: list[str], second: Sequence[str] = ()) -> bool:
     return counts and (len(counted) > 2 or fractions)
 
 
-def _diagnose(path: Path, separator: str, titles: Sequence[str], header: bool, text: set[int]) -> None:
-    """Refuse rows of another length than the first, and text where numbers should be."""
+def _diagnose(path: Path, separator: str, comma: bool, titles: Sequence[str], header: bool, text: set[int]) -> None:
+    """Refuse rows of another length than the first, and text where numbers should be.
+
+    With a decimal ``comma``, a point is no part of a number, as it may stand for thousands.
+    """
     found: dict[str, str] = {}
     with path.open(encoding="utf-8-sig", newline="") as file:
         lines = csv.reader(file, delimiter=separator, skipinitialspace=True)
@@ -549,7 +569,12 @@ def _diagnose(path: Path, separator: str, titles: Sequence[str], header: bool, t
                 )
             if n or not header:
                 for i, value in enumerate(row):
-                    known = _NUMBER.fullmatch(value) or value.strip().lower() in (*MISSING, *TRUTH)
+                    number = (
+                        _NUMBER.fullmatch(_with_point(value)) and "." not in value
+                        if comma
+                        else _NUMBER.fullmatch(value)
+                    )
+                    known = number or value.strip().lower() in (*MISSING, *TRUTH)
                     if i not in text and not known:
                         found.setdefault(titles[i], value)
     if found:

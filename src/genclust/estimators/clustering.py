@@ -6,6 +6,7 @@ import warnings
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from sklearn.base import ClusterMixin
@@ -437,8 +438,8 @@ class CaGeM(GenerativeClusterEstimator, DensityEstimator):
         y : Ignored
             Not used; here by convention.  Known classes are given as ``labels``.
         labels : array-like of shape (n_samples,), or None
-            The class of every row: a whole number 0 … K-1, or -1 where it is unknown; or text, which is empty (or None
-            or NaN) where it is unknown.  Two rows or more must have one, as batches of them are normalised.  Clusters
+            The class of every row: a whole number 0 … K-1, or -1 where it is unknown; or text, which is empty, None,
+            NaN or -1 where it is unknown.  Two rows or more must have one, as batches of them are normalised.  Clusters
             then stand for these classes: cluster k for class k, or for the k-th text in ``class_names_``.
 
         Returns
@@ -461,7 +462,7 @@ class CaGeM(GenerativeClusterEstimator, DensityEstimator):
             return None
         given, K = list(labels), int(self.n_clusters)
         if any(isinstance(label, str) for label in given):  # before NumPy makes texts of all that is beside them
-            texts = ["" if label is None or label != label else label for label in given]
+            texts = ["" if pd.isna(label) or label in (-1, "-1") else label for label in given]
             labels = self._numbered(texts, K)
         classes = np.asarray(labels)
         whole = classes.ndim == 1 and classes.dtype.kind in "iu"

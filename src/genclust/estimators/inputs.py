@@ -112,8 +112,7 @@ class Scaling:
         if kind == "log":
             if low < 0:
                 raise SettingError(
-                    f"scale='log' takes the logarithm of 1 + X, for counts, and X goes down to {low:g}; take "
-                    "scale='standard'."
+                    f"scale='log' is for counts, from 0 on, and X goes down to {low:g}; take scale='standard'."
                 )
             rows = _log1p(rows)
         scaler = StandardScaler(with_mean=False).fit(rows)  # in float64, whatever the rows are
@@ -151,7 +150,7 @@ class Scaling:
                 f"{rows.min():g} to {rows.max():g}; give uint8, or values in [0, 1]."
             )
         if self.kind == "log" and rows.min() < 0:
-            raise ValueError(f"The model was fitted on logarithms of 1 + X, and X goes down to {rows.min():g}.")
+            raise ValueError(f"The model was fitted on logarithms of counts, and X goes down to {rows.min():g}.")
         # New rows that are scaled as those of the fit may lie somewhat outside, as MinMaxScaler has them.
         if self.kind == "none" and bits and (rows.min() < -BEYOND or rows.max() > 1 + BEYOND):
             fitted = "The model was fitted on values in [0, 1], and X"

@@ -33,6 +33,8 @@ DISAGREE, AGREE = 0.5, 0.8
 FAR = 20
 #: Divergence of the style on held-out rows, in nats per row, below which the style says nothing of a row.
 UNUSED = 0.05
+#: Mean probability below which a cluster's rows might as well be in another.
+UNSURE = 0.5
 #: Rise of the held-out bound over the last tenth of the epochs, in nats per row, from which on training was not done.
 RISING = 0.1
 
@@ -179,6 +181,11 @@ def cautions(model: DeepEstimator) -> list[str]:
             advice += ", and a lower weight of the consistency violation, such as alpha=0.1"
         seeds = counted(len(model.all_labels_), "seed")
         found.append(f"{alone} of {seeds} put all rows into one cluster, which is no clustering; {advice}.")
+    if knows_rows and (unsure := np.flatnonzero(model.mean_probabilities_ < UNSURE)).size:
+        found.append(
+            f"The model is not sure of the rows in {counted(len(unsure), 'cluster')} ({', '.join(map(str, unsure))}), "
+            f"whose mean probability is below {UNSURE:g}; give more epochs, or another number of clusters."
+        )
     if model.get_params(deep=False).get("w_gaussian", 0) > 0 and model.history_[-1]["kl_z"] < UNUSED:
         found.append(
             f"The style is unused (it holds {model.history_[-1]['kl_z']:.2f} nats of a row), so samples of a cluster "
@@ -187,17 +194,18 @@ def cautions(model: DeepEstimator) -> list[str]:
     if (rise := still_rising(model.history_)) > 0:
         found.append(
             f"Training was still improving at its end (the held-out bound rose by {rise:.1f} nats per row in the last "
-            "tenth of the epochs); give more epochs."
+            "epochs); give more epochs."
         )
     return found
 
 
 def still_rising(history: Sequence[Mapping[str, float]]) -> float:
-    """How much the held-out bound rose in the last tenth of the epochs, in nats per row; 0 unless it did clearly.
+    """How much the held-out bound rose at the end, in nats per row; 0 unless it did clearly.
 
-    It is the rise of a straight line, and clear if it is a tenth of a nat and larger than what lies beside the line.
+    The end is the last tenth of the epochs, and five at least.  The rise is that of a straight line, and clear if it is
+    a tenth of a nat and larger than what lies beside the line.
     """
-    bounds = np.array([point.get("bound", np.nan) for point in history[-max(2, -(-len(history) // 10)) :]])
+    bounds = np.array([point.get("bound", np.nan) for point in history[-max(5, -(-len(history) // 10)) :]])
     if len(bounds) < 2 or not np.isfinite(bounds).all():
         return 0.0
     at = np.arange(len(bounds))

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -27,7 +27,7 @@ from genclust import __version__
 from genclust.estimators import clustering, density
 from genclust.estimators.base import DeepEstimator
 from genclust.estimators.inputs import Scaling
-from genclust.estimators.report import cautions, interrupted
+from genclust.estimators.report import cautions, interrupted, seeds_in_words
 from genclust.evaluation.agreement import agreement
 from genclust.models import MODELS
 from genclust.paths import root
@@ -287,8 +287,13 @@ def settings_of(estimator: DeepEstimator) -> dict[str, Any]:
     return dict(vars(cast(Any, estimator.model_).settings))
 
 
-def describe(estimator: DeepEstimator) -> str:
-    """A card for people, in Markdown: what was fitted on what, and how well."""
+def describe(estimator: DeepEstimator, warned_of: Sequence[str] = ()) -> str:
+    """A card for people, in Markdown: what was fitted on what, and how well.
+
+    Args:
+        estimator: fitted.
+        warned_of: what to be wary of beside what the estimator tells.
+    """
     sizes = getattr(estimator, "cluster_sizes_", None)
     image, n = estimator.image_shape_, None if sizes is None else int(sizes.sum())
     columns = f"images of {size(image)}" if image else counted(estimator.n_features_in_, "column")
@@ -304,7 +309,7 @@ def describe(estimator: DeepEstimator) -> str:
         f"{date.today():%d %B %Y} by version {__version__} of genclust.",
         "",
     ]
-    if wary := cautions(estimator):
+    if wary := [*warned_of, *cautions(estimator)]:
         lines += ["**What to be wary of**", "", *(f"- {sentence}" for sentence in wary), ""]
     lines += [
         f"- Columns{_named(estimator)}: {SCALED[estimator.scaling_.kind]}",
@@ -319,8 +324,8 @@ def describe(estimator: DeepEstimator) -> str:
         if known["agreement"] is not None:
             of_seeds = ", ".join(f"{value:.2f}" for value in known["agreement_of_seeds"])
             lines.append(
-                f"- Agreement between seeds: {known['agreement']:.2f} (of each with the others: {of_seeds}; adjusted "
-                "Rand index, 1 is the same clusters, 0 is chance)"
+                f"- Agreement between seeds: {known['agreement']:.2f}, so {seeds_in_words(cast(Any, estimator))} (of "
+                f"each with the others: {of_seeds}; adjusted Rand index, 1 is the same clusters, 0 is chance)"
             )
         if classes := getattr(estimator, "class_names_", None):
             lines.append(f"- Clusters from 0 on stand for the known classes: {', '.join(classes)}")

@@ -229,6 +229,21 @@ def test_names_of_rows(write: Write) -> None:
     assert table.names == ["0", "1"] and table.labels is not None and table.labels.tolist() == ["a", "b"]
 
 
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+@pytest.mark.parametrize("lacking", [False, True])
+def test_decimal_commas_are_read_where_another_sign_separates(tmp_path: Path, separator: str, lacking: bool) -> None:
+    frame = pd.DataFrame({"a": [1.5, -2.25, 3e-7], "b": [1, 2, 3], "kind": ["1,5", "x", "y"]})
+    path = tmp_path / "mine.csv"
+    frame.to_csv(path, sep=separator, decimal=",", index=False)
+    table = read_table(path, "kind")
+    assert table.x.tolist() == frame[["a", "b"]].to_numpy(np.float32).tolist() and table.columns == ["a", "b"]
+    assert table.labels is not None and table.labels.tolist() == ["1,5", "x", "y"]
+    frame.assign(b=[True, False, True]).drop(columns="kind").to_csv(path, sep=separator, decimal=",", index=False)
+    assert read_table(path).x.tolist() == np.float32([[1.5, 1], [-2.25, 0], [3e-7, 1]]).tolist()
+    frame.drop(columns="kind").to_csv(path, sep=separator, decimal=",", index=False, header=False)
+    assert read_table(path).x.tolist() == frame[["a", "b"]].to_numpy(np.float32).tolist()
+
+
 SAMPLES = ["S1", "2nd plant", "a", "80 mm gun", "2020-01-01"]
 
 
@@ -345,7 +360,11 @@ def test_labels_are_as_they_stand_in_the_file(tmp_path: Path, found: list[str], 
             None,
             r"has a column that is not numbers, 'city' \(such as 'Rome' in 'city'\)",
         ),
-        ("a,city,b\n1,Rome,2\n2,Oslo,3\n", None, "if it has the labels, give it as --labels COLUMN, or else drop it"),
+        (
+            "a,city,b\n1,Rome,2\n2,Oslo,3\n",
+            None,
+            "if it has the labels, give it as --labels COLUMN; if it names the rows, call it name and let each",
+        ),
         ("1,2\n3,4\n5,oops\n", None, r"not numbers, '1' \(such as 'oops' in '1'\)"),
         ("a,b\n1,yes\n2,no\n", None, r"not numbers, 'b' \(such as 'yes' in 'b'\)"),
         (
@@ -354,8 +373,14 @@ def test_labels_are_as_they_stand_in_the_file(tmp_path: Path, found: list[str], 
             r"1 missing \(NaN\) and 0 infinite or beyond float32, in the column 'a' and 1 row \(row 1, line 3 of",
         ),
         ("a,b\n1,0x10\n2,1_0\n", None, r"not numbers, 'b' \(such as '0x10' in 'b'\)"),
-        ("a;b\n1,5;2\n3,5;4\n", None, "numbers with a comma, such as '1,5' in the column 'a'"),
-        ("1,5;2,5\n3,5;4,5\n", None, "numbers with a comma, such as"),
+        ("a;b\n1,5;2\n3.5;4\n", None, "numbers with a comma, such as '1,5' in the column 'a'"),
+        ("1,5;2.5\n3,5;4,5\n", None, "numbers with a comma, such as"),
+        ("a;b\n" + 30 * "1,5;2\n" + "1.234;4\n", None, r"not numbers, 'a' \(such as '1.234' in 'a'\)"),
+        (
+            "a;b\n" + 30 * "1,5;2\n" + "1.234,5;4\n",
+            None,
+            "'1.234,5' in the column 'a'; write a decimal point, and nothing",
+        ),
         ('a,b\n"1,5",2\n"3,5",4\n', None, "numbers with a comma, such as '1,5' in the column 'a'"),
         ("a,b\n1,2\n3\n", None, "has 1 value in line 3, but 2 columns"),
         ("a,b\n1,2\n3,4,5\n", None, "has 3 values in line 3, but 2 columns"),

@@ -115,9 +115,9 @@ def test_logarithms_of_counts():
         assert scaling.kind == "log"
         np.testing.assert_allclose(scaling.apply(rows), (logs - logs.mean(0)) / logs.std(0), atol=1e-5)
         np.testing.assert_allclose(scaling.restore(scaling.apply(rows)), counts, rtol=1e-4, atol=1e-4)
-    with pytest.raises(SettingError, match="for counts, and X goes down to -1; take scale='standard'"):
+    with pytest.raises(SettingError, match="is for counts, from 0 on, and X goes down to -1; take scale='standard'"):
         Scaling.fitted(counts - 1, "log", False, False)
-    with pytest.raises(ValueError, match=r"on logarithms of 1 \+ X, and X goes down to -1"):
+    with pytest.raises(ValueError, match="on logarithms of counts, and X goes down to -1"):
         scaling.refuse_other_units(counts - 1, False)
 
 

@@ -218,7 +218,10 @@ def test_a_constant_column_under_a_learned_variance():
         (["a"] + [""] * 19, "name the class of two rows at least; it is empty text"),
         (list("abcd") * 5, "labels name 4 classes, and n_clusters=3"),
         ([3, *"abcdefghijklmnopqrs"], "text or whole numbers and not both; there is 3 beside text"),
-        ([None, "a", float("nan"), *[""] * 17], "name the class of two rows at least; it is empty text"),
+        (
+            [None, "a", float("nan"), pd.NA, -1, "-1", *[""] * 14],
+            "name the class of two rows at least; it is empty text",
+        ),
         (["a"] * 19, "X has 20 rows, but there are 19 labels"),
         ([None] * 20, "a whole number from 0 to 2"),
         ([], "a whole number from 0 to 2"),

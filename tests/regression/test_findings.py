@@ -11,6 +11,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_ind
 
 from genclust.experiments import findings, load, verdicts
 from genclust.experiments.findings import Finding
@@ -94,6 +95,17 @@ def test_three_quarters_of_the_lead_over_the_two_layer_vae_are_there_with_one_cl
     vae = np.mean(seeds("cagem-iwae/vae-l2-k1", "long", metric))
     one, ten = (np.mean(seeds(f"cagem-table1/{row}", "long", metric)) for row in ("cagem-k1", "cagem-0-k10"))
     assert 0.7 < (one - vae) / (ten - vae) < 0.8
+
+
+def test_five_clusters_cannot_be_told_from_ten_and_are_clear_of_one() -> None:
+    one, five, ten = (
+        seeds(f"cagem-table1/{row}", "long", "test.log_likelihood") for row in ("cagem-k1", "cagem-0-k5", "cagem-0-k10")
+    )
+    assert ttest_ind(five, ten, equal_var=False).pvalue > 0.1 and abs(np.mean(five) - np.mean(ten)) < 0.5
+    assert ttest_ind(five, one, equal_var=False).pvalue < 0.01 and min(five) > max(one)
+    declared = load("cagem-table1")
+    reported = [declared.row(name).reported[0].mean for name in ("cagem-0-k5", "cagem-0-k10")]
+    assert reported[1] - reported[0] == pytest.approx(0.25, abs=0.02)
 
 
 def test_all_reproduced_numbers_are_of_the_first_paper_as_the_first_page_says() -> None:

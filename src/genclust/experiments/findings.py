@@ -55,7 +55,9 @@ ARCS = ("eta0-alpha0", "eta1-alpha0", "eta1-alpha2", "eta1-alpha2-bn", "eta0.5-a
 CONTROL = {
     "VAE, two layers": "iwae-k1",
     "CaGeM, one cluster": "cagem-k1",
+    "CaGeM, five clusters": "cagem-0-k5",
     "CaGeM, ten clusters": "cagem-0-k10",
+    "CaGeM, twenty clusters": "cagem-0-k20",
     "LVAE, five layers": "lvae-iw1",
 }
 #: CaGeM-0 with ten clusters, and what is changed of it; all at one profile.
@@ -371,7 +373,7 @@ def arcs() -> Finding:
 
 def control() -> Finding:
     """What CaGeM's clusters add to the likelihood, and what everything else does."""
-    vae, one, ten, lvae = CONTROL
+    vae, one, five, ten, twenty, lvae = CONTROL
     panels: dict[str, dict[str, Runs]] = {}
     for profile in reversed(WITHOUT_DEMO):
         found = {name: _runs(f"cagem-table1/{row}@{profile}") for name, row in CONTROL.items()}
@@ -385,11 +387,17 @@ def control() -> Finding:
     rest = exceeding(panels[beside_vae][one], panels[beside_vae][vae], LOG_LIKELIHOOD)
     lead = exceeding(panels[beside_vae][ten], panels[beside_vae][vae], LOG_LIKELIHOOD)
     level = exceeding(panels[largest][ten], panels[largest][lvae], LOG_LIKELIHOOD)
+    numbers = " and from ".join(
+        f"{number} by {with_ends(exceeding(panels[largest][ten], panels[largest][other], LOG_LIKELIHOOD), 2)}"
+        for number, other in (("five", five), ("twenty", twenty))
+        if other in panels[largest]
+    )
     told = (
         "CaGeM with one cluster has the same networks and the same training, and its cluster says nothing. Ten "
         "clusters are above it by "
         f"{' and '.join(f'{with_ends(gain, 2)} nats at profile `{name}`' for name, gain in gains.items())} "
-        f"({len(panels[largest][ten])} seeds each, Welch's 95 % intervals). The two-layer VAE of the poster's table "
+        f"({len(panels[largest][ten])} seeds each, Welch's 95 % intervals), and differ from "
+        f"{numbers} (`{largest}`). The two-layer VAE of the poster's table "
         f"has networks and training of its own. At profile `{beside_vae}` it lies {with_ends(lead, 2)} nats below ten "
         f"clusters, and {with_ends(rest, 2)} below one. From LVAE, which has no clusters, ten clusters differ by "
         f"{with_ends(level, 2)} nats (`{largest}`)."

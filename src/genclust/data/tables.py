@@ -138,10 +138,10 @@ def _reader(path: Path) -> Callable[[Path, _Asked], Table]:
         return _images
     if suffix in IMAGES:
         raise DataError(f"{path} is a single image; give the folder that it is in.")
-    if suffix not in READERS:
+    if suffix not in _READERS:
         ending = f"ends in {suffix}" if suffix else "has no ending"
-        raise DataError(f"{path} {ending}; what can be read ends in {', '.join(READERS)}, or is a folder of images.")
-    return READERS[suffix]
+        raise DataError(f"{path} {ending}; what can be read ends in {', '.join(_READERS)}, or is a folder of images.")
+    return _READERS[suffix]
 
 
 def _reading(path: Path, read: Callable[[Path], _T]) -> _T:
@@ -729,7 +729,7 @@ def _pixels(path: Path) -> np.ndarray:
 
 
 #: By the endings of files, what reads them.
-READERS: dict[str, Callable[[Path, _Asked], Table]] = {
+_READERS: dict[str, Callable[[Path, _Asked], Table]] = {
     ".npy": _npy,
     ".npz": _npz,
     ".csv": _csv,

@@ -108,6 +108,19 @@ def test_five_clusters_cannot_be_told_from_ten_and_are_clear_of_one() -> None:
     assert reported[1] - reported[0] == pytest.approx(0.25, abs=0.02)
 
 
+def test_avae_is_as_far_below_ten_clusters_as_in_the_poster_and_level_with_one() -> None:
+    one, ten, avae, lvae = (
+        seeds(f"cagem-table1/{row}", "long", "test.log_likelihood")
+        for row in ("cagem-k1", "cagem-0-k10", "avae", "lvae-iw1")
+    )
+    declared = load("cagem-table1")
+    poster = {row: declared.row(row).reported[0].mean for row in ("cagem-0-k10", "avae", "lvae-iw1")}
+    assert poster["cagem-0-k10"] - poster["avae"] == pytest.approx(1.4, abs=0.05)
+    assert np.mean(ten) - np.mean(avae) == pytest.approx(1.4, abs=0.3)
+    assert np.mean(ten) - np.mean(lvae) == pytest.approx(poster["cagem-0-k10"] - poster["lvae-iw1"], abs=0.7)
+    assert abs(np.mean(one) - np.mean(avae)) < 0.1
+
+
 def test_all_reproduced_numbers_are_of_the_first_paper_as_the_first_page_says() -> None:
     lines = verdicts()
     reproduced = lines[

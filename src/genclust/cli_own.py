@@ -153,6 +153,10 @@ def fit(
     ] = None,
     labels: Annotated[str | None, typer.Option(help=LABELS_HELP)] = None,
     known_labels: Annotated[str | None, typer.Option(help=KNOWN_HELP, show_default=False)] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="A column of the table that is no feature; may be repeated."),
+    ] = None,
     random_state: Annotated[
         int, typer.Option(help="A whole number; the same one gives the same result again, another one another.")
     ] = 0,
@@ -173,7 +177,7 @@ def fit(
         given |= {} if epochs is None else {"epochs": epochs}
         counts = [{}] if clusters is None else [{"n_clusters": K} for K in _numbers(clusters)]
         models = [_estimator(model, given | count, set_ or []) for count in counts]
-        table = _to_fit(data, model, labels, known_labels)
+        table = _to_fit(data, model, labels, known_labels, ignore or [])
         learned: dict[str, Any] = {}
         if known_labels is not None and table.labels is not None:
             learned, table = {"labels": table.labels}, replace(table, labels=None)  # what is learned is no test
@@ -209,15 +213,15 @@ def fit(
             _compare(fitted, table, out)
 
 
-def _to_fit(data: Path, model: str, labels: str | None, known: str | None) -> Table:
+def _to_fit(data: Path, model: str, labels: str | None, known: str | None, ignore: list[str]) -> Table:
     """The rows, with the classes to score by, or those to learn from."""
     if known is None:
-        return read_table(data, labels)
+        return read_table(data, labels, ignore=ignore)
     if model != "cagem":
         raise SettingError("--known-labels is for the model cagem, which learns from them; for scores give --labels.")
     if labels is not None:
         raise SettingError("Give --known-labels to learn from or --labels for scores, and not both.")
-    table = read_table(data, known, partly=True)
+    table = read_table(data, known, partly=True, ignore=ignore)
     if table.labels is None or not (table.labels != "").any():
         raise DataError(f"The known labels {known!r} name no class, so there is nothing to learn from.")
     return table
@@ -271,7 +275,8 @@ def _cautions_before(models: list[Any], table: Table) -> Iterator[str]:
     if table.named_by is not None:
         yield _named_by(table)
     if table.columns and (same := np.ptp(table.x, axis=0) == 0).any():
-        yield f"{_columns_have([table.columns[i] for i in np.flatnonzero(same)])} one value only, which tells nothing."
+        have = _columns_have([table.columns[i] for i in np.flatnonzero(same)])
+        yield f"{have} one value only, which tells nothing; --ignore leaves it out."
     gaussian = getattr(models[0], "likelihood", None) in ("auto", "gaussian")  # others need values in [0, 1]
     if gaussian and models[0].scale == "auto" and _are_counts(table):
         yield (
@@ -280,7 +285,7 @@ def _cautions_before(models: list[Any], table: Table) -> Iterator[str]:
         )
     if found := numberings(table):
         have = _columns_have(found)
-        yield f"{have} another number in every row, and so is probably no feature; leave it out, unless it is one."
+        yield f"{have} another number in every row, and so is probably no feature; --ignore leaves it out."
     K, n = getattr(models[-1], "n_clusters", None), len(table.x)
     if isinstance(K, int) and n / 10 < K <= n:
         yield f"{counted(K, 'cluster')} of {counted(n, 'row')} would hold few rows each, and say little; take fewer."

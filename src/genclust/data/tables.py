@@ -75,7 +75,11 @@ class Table:
 
 
 def read_table(
-    path: Path | str, labels: str | None = None, only: Sequence[str] | None = None, partly: bool = False
+    path: Path | str,
+    labels: str | None = None,
+    only: Sequence[str] | None = None,
+    partly: bool = False,
+    ignore: Sequence[str] = (),
 ) -> Table:
     """Read a file of rows, or a folder of images.
 
@@ -101,6 +105,8 @@ def read_table(
         partly: whether labels may be unknown: where nothing, -1 or NA stands.  They are then text, which is empty where
             they are unknown.
 
+        ignore: columns of a table that are no features, whatever they hold.
+
     Returns:
         The table.
 
@@ -112,10 +118,10 @@ def read_table(
     """
     path = Path(os.path.expanduser(path))
     if labels is None or Path(labels).suffix.lower() not in LABEL_FILES:
-        return _reading(path, lambda path: _reader(path)(path, _Asked(labels, only, partly)))
+        return _reading(path, lambda path: _reader(path)(path, _Asked(labels, only, partly, ignore)))
     apart = Path(os.path.expanduser(labels))
     given = _reading(apart, lambda apart: _label_file(apart, partly))
-    table = _reading(path, lambda path: _reader(path)(path, _Asked(None, only)))
+    table = _reading(path, lambda path: _reader(path)(path, _Asked(None, only, ignore=ignore)))
     n = len(table.x)
     if apart.suffix.lower() != ".npy" and len(given) == n + 1 and given[0] not in given[1:]:
         given = given[1:]  # without the header
@@ -129,6 +135,7 @@ class _Asked:
     labels: str | None
     only: Sequence[str] | None = None
     partly: bool = False
+    ignore: Sequence[str] = ()
 
 
 def _reader(path: Path) -> Callable[[Path, _Asked], Table]:
@@ -253,23 +260,31 @@ def _pickled(path: Path) -> DataError:
 
 def _npy(path: Path, asked: _Asked) -> Table:
     """The array of a ``.npy`` file."""
-    if asked.labels is not None:
-        raise _needs_file(path, asked.labels)
+    _refuse_columns(path, asked)
     x = _numpy(path)
     if not isinstance(x, np.ndarray):
         raise DataError(f"{path} is an archive of arrays; let its name end in .npz.")
     return _from_array(path, x, "an array")
 
 
-def _needs_file(path: Path, labels: str) -> DataError:
-    return DataError(
-        f"{path} has no column {labels!r}, as it has no columns with names; "
-        "give the labels as a file that ends in .csv, .txt or .npy."
-    )
+def _refuse_columns(path: Path, asked: _Asked) -> None:
+    """Refuse names of columns where there are none."""
+    if asked.labels is not None:
+        raise DataError(
+            f"{path} has no column {asked.labels!r}, as it has no columns with names; "
+            "give the labels as a file that ends in .csv, .txt or .npy."
+        )
+    _refuse_to_ignore(path, asked)
+
+
+def _refuse_to_ignore(path: Path, asked: _Asked) -> None:
+    if asked.ignore:
+        raise DataError(f"{path} is no table of which the column {asked.ignore[0]!r} can be ignored; leave it out.")
 
 
 def _npz(path: Path, asked: _Asked) -> Table:
     """The rows, and the labels if there are any, of a ``.npz`` file."""
+    _refuse_to_ignore(path, asked)
     archive = _numpy(path)
     if isinstance(archive, np.ndarray):
         raise DataError(f"{path} is a single array; let its name end in .npy.")
@@ -363,7 +378,7 @@ def _text_columns(path: Path, found: dict[str, str]) -> NoReturn:
         raise DataError(
             f"{path} has a column that is not numbers, {_quote(name)} (such as {_quote(value)} in {name!r}); if it has "
             "the labels, give it as --labels COLUMN; if it names the rows, call it name and let each row have another; "
-            "or else drop it or encode it as numbers."
+            "or else drop it by --ignore COLUMN, or encode it as numbers."
         )
     raise DataError(
         f"{path} has columns that are not numbers, {_some(found)} (such as {_quote(value)} in {name!r}); give the one "
@@ -386,7 +401,7 @@ def _from_frame(
 
     The names are in the first column of ``maybe`` that can hold them, or else in that of ``name``, or in the index.
     """
-    ignored = _ignored(titles, asked.only if header else None)
+    ignored = _ignored(path, titles, asked)
     # Of few rows any text differs, so it tells nothing, unless the column is the only one that is no feature.
     enough = len(frame) >= LEAST_NAMES or (len(maybe) == 1 and maybe[0] in ignored)
     able = (i for i in maybe if (enough or _called_so(titles[i])) and (asked.only is None or i in ignored))
@@ -412,10 +427,13 @@ def _from_frame(
     return Table(x, labels, names, columns if header else None, rest, named_by)
 
 
-def _ignored(titles: Sequence[str], only: Sequence[str] | None) -> set[int]:
-    """Places of columns that were not asked for; none if none of those asked for is there."""
-    known = set(titles if only is None else only)
-    return {i for i, title in enumerate(titles) if title not in known} if known & set(titles) else set()
+def _ignored(path: Path, titles: Sequence[str], asked: _Asked) -> set[int]:
+    """Places of columns to ignore, and of those that were not asked for, unless none of those asked for is there."""
+    for name in set(asked.ignore) - set(titles):
+        _place(path, "column", titles, name)
+    known = set(titles if asked.only is None else asked.only)
+    unknown = set(titles) - known if known & set(titles) else set()
+    return {i for i, title in enumerate(titles) if title in unknown | set(asked.ignore)}
 
 
 def _called_so(title: str) -> bool:
@@ -453,6 +471,7 @@ def _csv(path: Path, asked: _Asked) -> Table:
     comma = separator != "," and _has_decimal_commas(rows)
     rows = [[_with_point(value) if comma else value for value in row] for row in rows]
     header = _is_header(*rows[:2])
+    asked = asked if header else replace(asked, only=None)
     body = rows[1:] if header else rows
     if not body:
         raise DataError(f"{path} has a header, but no rows.")
@@ -467,7 +486,7 @@ def _csv(path: Path, asked: _Asked) -> Table:
     by_index = name == 0 and not _NUMBER.fullmatch(body[0][0])  # and not numbers that pandas wrote unasked
     maybe = [] if by_index else [i for i in _may_name(titles, body[0], label) if i != name]
     needed = {i for i in (None if asked.partly else label, name, *maybe) if i is not None}
-    text = {i for i in (label, *needed) if i is not None} | (_ignored(titles, asked.only) if header else set())
+    text = {i for i in (label, *needed) if i is not None} | _ignored(path, titles, asked)
 
     def read(numbers: type) -> pd.DataFrame:
         return pd.read_csv(
@@ -616,6 +635,7 @@ def numberings(table: Table) -> list[str]:
 
 def _h5ad(path: Path, asked: _Asked) -> Table:
     """The ``X`` of an AnnData file, as its format is described; nothing else of it is read."""
+    _refuse_to_ignore(path, asked)
     try:
         import h5py
     except ImportError:
@@ -667,8 +687,7 @@ def _chosen(categories: np.ndarray, codes: np.ndarray) -> np.ndarray:
 
 def _images(path: Path, asked: _Asked) -> Table:
     """The images in a folder, or in one folder per class."""
-    if asked.labels is not None:
-        raise _needs_file(path, asked.labels)
+    _refuse_columns(path, asked)
     found = (file for file in path.rglob("*") if file.suffix.lower() in IMAGES and not file.is_dir())
     files = {file.relative_to(path).as_posix(): file for file in found}
     names = sorted(name for name in files if not any(part.startswith(".") for part in name.split("/")))

@@ -280,6 +280,26 @@ def test_text_that_differs_in_every_row_names_the_rows(tmp_path: Path, ending: s
         read_table(written("feature", ["a", "sample"], [line[:2] for line in lines]), None, ["a", "sample"])
 
 
+def test_columns_are_ignored_on_demand(tmp_path: Path) -> None:
+    lines = [[i, "red", f"S{i}", i / 2, "x"] for i in range(6)]
+    path = rows(tmp_path / "mine.csv", ["id", "colour", "sample", "a", "kind"], *lines)
+    table = read_table(path, "kind", ignore=["colour", "id"])
+    assert table.columns == ["a"] and table.names == [f"S{i}" for i in range(6)] and table.ignored == ["id", "colour"]
+    (tmp_path / "kinds.txt").write_text("x\n" * 6)
+    assert read_table(path, str(tmp_path / "kinds.txt"), ignore=["colour", "id", "kind"]).columns == ["a"]
+    bare = rows(tmp_path / "bare.csv", *([line[3], "red", line[3]] for line in lines))
+    assert read_table(bare, ignore=["1"]).x.tolist() == [[i / 2, i / 2] for i in range(6)]
+    np.save(tmp_path / "mine.npy", np.eye(5))
+    np.savez(tmp_path / "mine.npz", x=np.eye(5))
+    for file, fault in (
+        (path, "no column 'color', only .* did you mean 'colour'"),
+        (tmp_path / "mine.npy", "no table of which the column 'color' can be ignored"),
+        (tmp_path / "mine.npz", "no table of which the column 'color' can be ignored"),
+    ):
+        with pytest.raises(DataError, match=fault):
+            read_table(file, ignore=["color"])
+
+
 def test_an_index_of_pandas_names_no_rows_that_have_names(tmp_path: Path) -> None:
     frame = pd.DataFrame({"sample": SAMPLES, "a": np.arange(5) / 2, "b": 1.0})
     frame.to_csv(tmp_path / "mine.csv")

@@ -13,19 +13,27 @@ from matplotlib.ticker import MaxNLocator
 from genclust.figures.style import INK, PAGE_WIDTH, PHONE_WIDTH
 
 
-def seed_rows(ax: Axes, measured: Mapping[str, Sequence[float]], xlabel: str) -> None:
-    """Draw one row per name, from the top: a dot per seed, and a bar at their mean.
+def seed_rows(
+    ax: Axes, measured: Mapping[str, Sequence[float]], xlabel: str, reported: Mapping[str, float] | None = None
+) -> None:
+    """Draw one row per name, from the top: a dot per seed, a bar at their mean, and a diamond for the paper's number.
 
     Args:
         ax: axes to draw on.
         measured: the seeds' values by name; a row stays empty without any.
         xlabel: name of the values, with their unit.
+        reported: the paper's numbers, for those names that it has one for; a legend says what they are.
     """
     for place, values in enumerate(measured.values()):
         ax.plot(values, [place] * len(values), "o", color="C0", alpha=0.7, markersize=5)
         if values:
             mean = sum(values) / len(values)
             ax.vlines(mean, place - 0.3, place + 0.3, color=INK, linewidth=2)
+    if reported is not None:
+        places = [list(measured).index(name) for name in reported]
+        ax.plot(list(reported.values()), places, "D", color="C1", markersize=5, label="paper")
+        ax.plot([], [], "o", color="C0", label="a seed")
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, labelcolor=INK)
     ax.set(xlabel=xlabel, yticks=range(len(measured)), yticklabels=list(measured))
     ax.set_ylim(len(measured) - 0.5, -0.5)
     ax.grid(axis="y", visible=False)

@@ -456,7 +456,14 @@ def test_seeds_lie_in_rows_from_the_top(ax: Axes) -> None:
     assert list(first.get_xdata()) == [1, 3] and list(second.get_ydata()) == [1]
     bars = [collection.get_segments()[0][0][0] for collection in ax.collections]
     assert bars == [2, 5]  # at the means
-    assert ax.get_ylim()[0] > ax.get_ylim()[1]
+    assert ax.get_ylim()[0] > ax.get_ylim()[1] and ax.get_legend() is None
+
+
+def test_the_papers_number_lies_in_the_row_of_its_name(ax: Axes) -> None:
+    seed_rows(ax, {"first": [1.0, 3.0], "second": [5.0], "third": [0.0]}, "nats", {"third": 4.0, "first": 2.5})
+    diamonds = next(line for line in ax.get_lines() if line.get_marker() == "D")
+    assert list(diamonds.get_xdata()) == [4.0, 2.5] and list(diamonds.get_ydata()) == [2, 0]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["paper", "a seed"]
 
 
 def test_rows_in_panels_share_their_names_and_have_a_line_at_zero() -> None:

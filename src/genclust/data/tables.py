@@ -87,11 +87,10 @@ def read_table(
     - ``.npz``: its only array, or ``x`` (or ``x_train``) with labels ``y`` (or ``y_train``) if it has them.  Other
       arrays, such as ``x_test``, are not read.
     - ``.csv``, ``.tsv``: numbers separated by commas, semicolons, tabs or ``|``, in UTF-8, with or without a header.
-      Decimal commas are read where the separator is another.
-      A first row of numbers is a header only if they count, as 0, 1, 2 or 1990, 1991, 1992 do.  An unnamed first
-      column has the names of the rows.  So has one called id, index or name, if it holds text that is no number and
-      differs in every row; and of five rows or more the first column of such text, whatever it is called.  Columns
-      without a header are known by their places ``0``, ``1``, ….
+      Decimal commas are read where the separator is another.  A first row of numbers is a header only if they count, as
+      0, 1, 2 or 1990, 1991, 1992 do.  An unnamed first column has the names of the rows.  So has one called id, index
+      or name, if it holds text that is no number and differs in every row; and of five rows or more the first column of
+      such text, whatever it is called.  Columns without a header are known by their places ``0``, ``1``, ….
     - ``.parquet``: likewise; an index other than the usual one has the names of the rows.
     - ``.h5ad``: AnnData's ``X``, dense or sparse, with the names of cells and genes.
     - a folder of images, PNG, JPEG, BMP or TIFF, all of one size and all grey or all in colour.  They are read in the
@@ -104,7 +103,6 @@ def read_table(
         only: names of features; others of a table are ignored, whatever they hold.
         partly: whether labels may be unknown: where nothing, -1 or NA stands.  They are then text, which is empty where
             they are unknown.
-
         ignore: columns of a table that are no features, whatever they hold.
 
     Returns:

@@ -60,6 +60,8 @@ CONTROL = {
     "CaGeM, twenty clusters": "cagem-0-k20",
     "LVAE, five layers": "lvae-iw1",
 }
+#: Clusters that are the most probable one of some test image.
+USED = "test.clusters_used"
 #: CaGeM-0 with ten clusters, and what is changed of it; all at one profile.
 BASE, BASE_PROFILE = "cagem-table1/cagem-0-k10", "quick"
 CHANGES = {
@@ -392,13 +394,19 @@ def control() -> Finding:
         for number, other in (("five", five), ("twenty", twenty))
         if other in panels[largest]
     )
+    used = [
+        value
+        for name in (five, ten, twenty)
+        if name in panels[largest]
+        for value in values(panels[largest][name], USED)
+    ]
     told = (
         "CaGeM with one cluster has the same networks and the same training, and its cluster says nothing. Ten "
         "clusters are above it by "
         f"{' and '.join(f'{with_ends(gain, 2)} nats at profile `{name}`' for name, gain in gains.items())} "
         f"({len(panels[largest][ten])} seeds each, Welch's 95 % intervals), and differ from "
-        f"{numbers} (`{largest}`). The two-layer VAE of the poster's table "
-        f"has networks and training of its own. At profile `{beside_vae}` it lies {with_ends(lead, 2)} nats below ten "
+        f"{numbers} (`{largest}`), where a seed uses {min(used)} to {max(used)} of them. The two-layer VAE of the "
+        f"poster's table has networks and training of its own. At profile `{beside_vae}` it lies {with_ends(lead, 2)} nats below ten "
         f"clusters, and {with_ends(rest, 2)} below one. From LVAE, which has no clusters, ten clusters differ by "
         f"{with_ends(level, 2)} nats (`{largest}`)."
     )

@@ -406,9 +406,9 @@ def control() -> Finding:
         f"{' and '.join(f'{with_ends(gain, 2)} nats at profile `{name}`' for name, gain in gains.items())} "
         f"({len(panels[largest][ten])} seeds each, Welch's 95 % intervals), and differ from "
         f"{numbers} (`{largest}`), where a seed uses {min(used)} to {max(used)} of them. The two-layer VAE of the "
-        f"poster's table has networks and training of its own. At profile `{beside_vae}` it lies {with_ends(lead, 2)} nats below ten "
-        f"clusters, and {with_ends(rest, 2)} below one. From LVAE, which has no clusters, ten clusters differ by "
-        f"{with_ends(level, 2)} nats (`{largest}`)."
+        f"poster's table has networks and training of its own. At profile `{beside_vae}` it lies {with_ends(lead, 2)} "
+        f"nats below ten clusters, and {with_ends(rest, 2)} below one. From LVAE, which has no clusters, ten clusters "
+        f"differ by {with_ends(level, 2)} nats (`{largest}`)."
     )
     line = (
         f"add **{with_ends(gains[largest], 2)} nats** (`{largest}`); of the {lead.mean:.2f} by which the model leads a "

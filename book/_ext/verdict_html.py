@@ -146,7 +146,7 @@ def claims_table(found: Iterable[Any], with_anchors: bool) -> str:
 
 
 def grounds(evidence: Sequence[Any]) -> str:
-    """By which profiles a claim was judged, and on which data where these are not the paper's; or that nothing was run alike."""
+    """By which profiles a claim was judged, and on which data if not the paper's; or that nothing was run alike."""
     profiles = [part.profile for part in evidence if part.profile] or ["not run alike yet"]
     data = [f"on {dataset_title(part.stand_in)}" for part in evidence if part.stand_in]
     return ", ".join(dict.fromkeys([*profiles, *data]))

@@ -187,6 +187,7 @@ def fit(
         for caution in warned_of:
             _note(caution)
         fitted: list[Any] = []
+        outliers: list[str] = []
         # The largest number first: if it is too large, that is said before anything is trained.
         for estimator in reversed(models):
             try:
@@ -205,9 +206,11 @@ def fit(
             fitted.insert(0, estimator)
             if report.interrupted(estimator):  # who stops one number wants no more of the others
                 break
-        if learned:
-            _print_learned(fitted[0], learned["labels"])
+        for caution in outliers:
+            _note(caution)
         if len(models) == 1:
+            if learned:
+                _print_learned(fitted[0], learned["labels"])
             _report(fitted[0], table, out)
         else:
             _compare(fitted, table, out)
@@ -337,7 +340,7 @@ def _outliers(model: Any, table: Table) -> Iterator[str]:
 
 def _report(model: Any, table: Table, out: Path) -> None:
     X = _with_names(table)
-    for caution in [*_outliers(model, table), *report.cautions(model)]:
+    for caution in report.cautions(model):
         _note(caution)
     name, epochs = type(model).__name__, counted(model.n_epochs_, "epoch")
     if report.interrupted(model):
@@ -403,8 +406,6 @@ def _agreement(model: Any) -> str:
 
 def _compare(models: list[Any], table: Table, out: Path) -> None:
     """Print a table of fits that differ in the number of clusters, and what to choose by."""
-    for caution in _outliers(models[0], table):
-        _note(caution)
     for model in models:
         for caution in report.cautions(model):
             _note(f"{counted(model.n_clusters, 'cluster')}: {caution}")

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from genclust import __main__ as entry
 from genclust import __version__, cli
 from genclust.cli import app
 from genclust.experiments import declaration
@@ -180,3 +181,17 @@ def test_a_disk_that_is_full_is_told_in_one_sentence(tmp_path):
     assert done.returncode == 1
     assert re.fullmatch(r"genclust: .*seed-0000.ckpt: File too large; what was finished is kept.\n", done.stderr)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_an_interrupt_while_the_library_is_imported_is_a_sentence(monkeypatch, capsys):
+    class Interrupted:
+        def find_spec(self, name, path, target=None):
+            if name == "genclust.cli":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "genclust.cli")
+    monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
+    with pytest.raises(SystemExit) as stopped:
+        entry.main()
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err == "genclust: Interrupted before anything was done.\n"

@@ -227,6 +227,8 @@ def test_clusters_that_the_model_is_not_sure_of_are_named() -> None:
     assert told.startswith("The model is not sure of the rows in 1 cluster (1), whose mean probability is below 0.5")
     model.mean_probabilities_[1] = 0.51
     assert not any("not sure" in caution for caution in report.cautions(model))
+    del model.mean_probabilities_  # as of an older version
+    assert not any("not sure" in caution for caution in report.cautions(model))
 
 
 def test_the_card_keeps_what_to_be_wary_of(folder: Path) -> None:
@@ -255,7 +257,7 @@ def test_counts_are_told_from_other_numbers(folder: Path) -> None:
         said = done("fit", folder / f"{name}.csv", "--out", folder / name, *options, *more).stderr
         assert ("The values are counts, of which a few are much larger than most" in said) is told
     values = pd.read_csv(StringIO(done("sample", folder / "logs", "--n", 50).stdout))
-    assert values.max().max() < 20 * genes.max().max() and values.min().min() >= 0  # in counts again
+    assert values.min().min() >= 0  # in counts again, and so the model takes them
     (folder / "logs.csv").write_text(values.to_csv(index=False))
     done("assign", folder / "logs", folder / "logs.csv")
     assert json.loads((folder / "logs" / "estimator.json").read_text())["format"] == 2

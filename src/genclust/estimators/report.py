@@ -35,12 +35,15 @@ FAR = 20
 UNUSED = 0.05
 #: Mean probability below which a cluster's rows might as well be in another.
 UNSURE = 0.5
-#: Rise of the held-out bound over the last tenth of the epochs, in nats per row, from which on training was not done.
+#: Rise of the held-out bound at the end of training, in nats per row, from which on training was not done.
 RISING = 0.1
 
 
 def assignments(model: ClusterEstimator, X: Any, names: list[str]) -> pd.DataFrame:
-    """Name, most probable cluster, the class that it stands for if it does for one, and probability, for every row."""
+    """Name, most probable cluster and its probability, for every row of X.
+
+    With it the class that the cluster stands for, if the model learned from classes.
+    """
     probabilities = model.predict_proba(X)
     clusters = probabilities.argmax(1)
     return pd.DataFrame(
@@ -181,7 +184,8 @@ def cautions(model: DeepEstimator) -> list[str]:
             advice += ", and a lower weight of the consistency violation, such as alpha=0.1"
         seeds = counted(len(model.all_labels_), "seed")
         found.append(f"{alone} of {seeds} put all rows into one cluster, which is no clustering; {advice}.")
-    if knows_rows and (unsure := np.flatnonzero(model.mean_probabilities_ < UNSURE)).size:
+    probabilities = getattr(model, "mean_probabilities_", np.zeros(0))  # which models of older versions lack
+    if (unsure := np.flatnonzero(probabilities < UNSURE)).size:
         found.append(
             f"The model is not sure of the rows in {counted(len(unsure), 'cluster')} ({', '.join(map(str, unsure))}), "
             f"whose mean probability is below {UNSURE:g}; give more epochs, or another number of clusters."
@@ -231,8 +235,11 @@ def columns_with_outliers(model: DeepEstimator, X: Any) -> list[str]:
 
 
 def summary(model: ClusterEstimator, X: Any, names: list[str]) -> pd.DataFrame:
-    """Of every cluster in use: rows, share in per cent, mean probability, and two names, of its most typical row and of
-    the one that it is least certain of; and the class that it stands for, if it does for one."""
+    """A line for every cluster in use: rows, share in per cent, and mean probability.
+
+    With it the names of its most typical row and of the one that the model is least certain of, and the class that it
+    stands for if the model learned from classes.
+    """
     found = assignments(model, X, names)
     medoids, doubtful = typical_rows(model, X, 1)[:, 0], uncertain_rows(model, X, 1)[:, 0]
     what = "row" if model.image_shape_ is None else "image"
@@ -257,14 +264,14 @@ def picture(model: ClusterEstimator, X: Any, columns: list[str] | None = None) -
     Of images: typical ones, some at random, those that the model is least certain of, and samples if it can be drawn
     from.  Of a table: the medoid of every cluster, and the spread of its rows.
     """
-    sizes = np.bincount(model.predict(X), minlength=model.n_clusters_)
+    found = model.predict(X)
+    sizes = np.bincount(found, minlength=model.n_clusters_)
     clusters = [int(k) for k in np.argsort(-sizes, kind="stable")[:MOST_CLUSTERS] if sizes[k]]
     names = [f"{k} ({sizes[k]:,})" for k in clusters]
     rows, image = as_rows(X)
     if image is None:
         dense = model.scaling_.apply(rows).double().numpy()  # logarithms, where the model sees them
         standard = (dense - dense.mean(0)) / np.where(dense.std(0) > 0, dense.std(0), 1)
-        found = model.predict(X)
         spreads = np.stack([standard[found == k].std(0) for k in clusters])
         medoids = standard[typical_rows(model, X, 1)[clusters, 0]]
         return cluster_table(medoids, spreads, names, columns or [f"x{i}" for i in range(dense.shape[1])])

@@ -389,7 +389,7 @@ def control() -> Finding:
     rest = exceeding(panels[beside_vae][one], panels[beside_vae][vae], LOG_LIKELIHOOD)
     lead = exceeding(panels[beside_vae][ten], panels[beside_vae][vae], LOG_LIKELIHOOD)
     level = exceeding(panels[largest][ten], panels[largest][lvae], LOG_LIKELIHOOD)
-    numbers = " and from ".join(
+    others = " and from ".join(
         f"{number} by {with_ends(exceeding(panels[largest][ten], panels[largest][other], LOG_LIKELIHOOD), 2)}"
         for number, other in (("five", five), ("twenty", twenty))
         if other in panels[largest]
@@ -405,7 +405,7 @@ def control() -> Finding:
         "clusters are above it by "
         f"{' and '.join(f'{with_ends(gain, 2)} nats at profile `{name}`' for name, gain in gains.items())} "
         f"({len(panels[largest][ten])} seeds each, Welch's 95 % intervals), and differ from "
-        f"{numbers} (`{largest}`), where a seed uses {min(used)} to {max(used)} of them. The two-layer VAE of the "
+        f"{others} (`{largest}`), where a seed uses {min(used)} to {max(used)} of them. The two-layer VAE of the "
         f"poster's table has networks and training of its own. At profile `{beside_vae}` it lies {with_ends(lead, 2)} "
         f"nats below ten clusters, and {with_ends(rest, 2)} below one. From LVAE, which has no clusters, ten clusters "
         f"differ by {with_ends(level, 2)} nats (`{largest}`)."

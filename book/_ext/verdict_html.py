@@ -110,7 +110,7 @@ def spread(row: dict[str, Any], which: str) -> str:
 
 
 def measured(row: dict[str, Any]) -> str:
-    shown = spread(row, "measured")
+    shown = escape(text(row, "lost")) or spread(row, "measured")
     if not shown:
         return "–"
     details = []

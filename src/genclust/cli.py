@@ -179,8 +179,7 @@ WITHOUT_LABELS = {
 
 def _is_the_papers(row: declaration.Row, record: store.Record) -> bool:
     """Whether data and settings of a record are those of the paper's number."""
-    profile = profile_of(row, record.config)
-    return profile is not None and row.is_judged(profile) and data_of(row, record)[0] not in NOT_COMPARED
+    return profile_of(row, record.config) == "paper" and data_of(row, record)[0] not in NOT_COMPARED
 
 
 def _mean_sd(records: list[store.Record], name: str, values: list[float]) -> str:
@@ -419,7 +418,7 @@ def verdicts(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")
                 shown = experiment
             bound = _bound(line["below"], line["above"])
             reported = f"{bound} (ours)" if bound else _with_sd(line["reported_mean"], line["reported_sd"])
-            measured = _with_sd(line["measured_mean"], line["measured_sd"])
+            measured = line["lost"] or _with_sd(line["measured_mean"], line["measured_sd"])
             seeds = f"{line['n_seeds']}, {line['profile']}" if line["n_seeds"] else "–"
             verdict = f"{line['verdict']} ({remark(line)})" if remark(line) else line["verdict"]
             table.add_row(f"  {row}", line["name"], reported, measured, seeds, verdict)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 import os
 import re
@@ -20,20 +19,29 @@ import numpy as np
 import pandas as pd
 import typer
 from matplotlib.figure import Figure
-from rich import box
 from rich.console import Console
-from rich.table import Table as Printed
-from sklearn.metrics import adjusted_rand_score
 from typer.core import TyperCommand
 
 from genclust import estimators
 from genclust.cli_errors import one_sentence
+from genclust.cli_own_report import (
+    cautions_before,
+    cautions_of_outliers,
+    console,
+    named_by,
+    note,
+    print_comparison,
+    print_fit,
+    print_learned,
+    print_published,
+    print_scores,
+    some,
+)
 from genclust.data import DataError
-from genclust.data.tables import Table, numberings, read_table
+from genclust.data.tables import Table, read_table
 from genclust.estimators import report, saving
 from genclust.figures import style
 from genclust.figures.images import image_grid
-from genclust.metrics import named
 from genclust.paths import probe_folder
 from genclust.settings import SettingError, nearest
 from genclust.strict_yaml import parse
@@ -72,13 +80,6 @@ OPTIONS = {
     "random_state": "--random-state",
     "device": "--device",
 }
-#: How many times the mean the largest value of a column of counts is, from which on logarithms are proposed.
-SKEWED = 10
-console = Console(width=None if sys.stdout.isatty() else 140, markup=False)  # names of rows may have brackets
-
-
-def _note(text: Any) -> None:
-    print(f"genclust: {text}", file=sys.stderr)
 
 
 class Command(TyperCommand):
@@ -95,7 +96,7 @@ class Command(TyperCommand):
 def _own_data() -> Iterator[None]:
     """Errors in one sentence, those of scikit-learn's checks of X among them; and warnings without a path."""
     with one_sentence(resumes=False), warnings.catch_warnings():
-        warnings.showwarning = lambda message, *where: _note(message)
+        warnings.showwarning = lambda message, *where: note(message)
         try:
             yield
         except SettingError:
@@ -183,37 +184,38 @@ def fit(
             learned, table = {"labels": table.labels}, replace(table, labels=None)  # what is learned is no test
             if clusters is None:
                 models[0].set_params(n_clusters=max(2, len(set(learned["labels"]) - {""})))
-        warned_of = list(_cautions_before(models, table))
+        X = _with_names(table)
+        warned_of = list(cautions_before(models, table))
         for caution in warned_of:
-            _note(caution)
+            note(caution)
         fitted: list[Any] = []
         outliers: list[str] = []
         # The largest number first: if it is too large, that is said before anything is trained.
         for estimator in reversed(models):
             try:
                 with _words_of_the_command_line(data):
-                    estimator.fit(_with_names(table), **learned)
+                    estimator.fit(X, **learned)
             except KeyboardInterrupt as stopped:
                 if not fitted:
                     raise
-                _note(f"{counted(estimator.n_clusters, 'cluster')}: {str(stopped) or 'Interrupted; nothing was kept.'}")
+                note(f"{counted(estimator.n_clusters, 'cluster')}: {str(stopped) or 'Interrupted; nothing was kept.'}")
                 break
             where = out if len(models) == 1 else out / str(estimator.n_clusters)
-            outliers = list(_outliers(estimator, table))
+            outliers = list(cautions_of_outliers(estimator, X))
             saving.save(estimator, where, card=saving.describe(estimator, [*warned_of, *outliers]))
             if hasattr(estimator, "labels_"):
-                _write_clusters(estimator, table, where)
+                _write_clusters(estimator, X, table, where)
             fitted.insert(0, estimator)
             if report.interrupted(estimator):  # who stops one number wants no more of the others
                 break
         for caution in outliers:
-            _note(caution)
+            note(caution)
         if len(models) == 1:
             if learned:
-                _print_learned(fitted[0], learned["labels"])
-            _report(fitted[0], table, out)
+                print_learned(fitted[0], learned["labels"])
+            print_fit(fitted[0], X, table, out)
         else:
-            _compare(fitted, table, out)
+            print_comparison(fitted, X, table, out)
 
 
 def _to_fit(data: Path, model: str, labels: str | None, known: str | None, ignore: list[str]) -> Table:
@@ -273,190 +275,16 @@ def _with_names(table: Table) -> Any:
     return pd.DataFrame(table.x, columns=table.columns) if table.columns else table.x
 
 
-def _cautions_before(models: list[Any], table: Table) -> Iterator[str]:
-    """What can be told without training."""
-    if table.named_by is not None:
-        yield _named_by(table)
-    if table.columns and (same := np.ptp(table.x, axis=0) == 0).any():
-        have = _columns_have([table.columns[i] for i in np.flatnonzero(same)])
-        yield f"{have} one value only, which tells nothing; --ignore leaves it out."
-    gaussian = getattr(models[0], "likelihood", None) in ("auto", "gaussian")  # others need values in [0, 1]
-    if gaussian and models[0].scale == "auto" and _are_counts(table):
-        yield (
-            "The values are counts, of which a few are much larger than most; their logarithms often show more: "
-            "--set scale=log."
-        )
-    if found := numberings(table):
-        have = _columns_have(found)
-        yield f"{have} another number in every row, and so is probably no feature; --ignore leaves it out."
-    K, n = getattr(models[-1], "n_clusters", None), len(table.x)
-    if isinstance(K, int) and n / 10 < K <= n:
-        yield f"{counted(K, 'cluster')} of {counted(n, 'row')} would hold few rows each, and say little; take fewer."
-
-
-def _named_by(table: Table) -> str:
-    return f"The column {table.named_by!r} differs in every row, and is taken for the names of the rows."
-
-
-def _are_counts(table: Table) -> bool:
-    """Whether a table holds whole numbers from 0 on, in most columns with some far above the mean."""
-    x = table.x
-    if x.ndim > 2 or x.min() < 0 or (x != np.rint(x)).any():
-        return False
-    skewed = x.max(0) > SKEWED * np.maximum(x.mean(0, dtype=np.float64), 1)
-    return bool(skewed.sum() > (x.max(0) > 0).sum() / 2)
-
-
-def _columns_have(names: list[str]) -> str:
-    return f"The columns {_some(names)} have" if len(names) > 1 else f"The column {names[0]!r} has"
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(map(repr, names[:4])) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-
-
-def _write_clusters(model: Any, table: Table, out: Path) -> None:
+def _write_clusters(model: Any, X: Any, table: Table, out: Path) -> None:
     """Write the cluster of every row, and a picture of every cluster, beside the model."""
-    X = _with_names(table)
     report.assignments(model, X, table.names).to_csv(out / "clusters.csv", index=False)
     style.use()
     _save(report.picture(model, X, table.columns), out / "clusters.png")
 
 
-def _rows_of(model: Any, table: Table) -> str:
-    """How many rows or images there are, and of what size."""
-    if model.image_shape_ is None:
-        return f"{counted(len(table.x), 'row')} of {counted(model.n_features_in_, 'value')}"
-    return f"{counted(len(table.x), 'image')} of {size(model.image_shape_)}"
-
-
-def _outliers(model: Any, table: Table) -> Iterator[str]:
-    if found := report.columns_with_outliers(model, _with_names(table)):
-        yield (
-            f"{_columns_have(found)} values beyond {report.FAR} robust standard deviations, which squeeze the rest of "
-            "the column together; clip them, take the logarithm, or leave such rows out."
-        )
-
-
-def _report(model: Any, table: Table, out: Path) -> None:
-    X = _with_names(table)
-    for caution in report.cautions(model):
-        _note(caution)
-    name, epochs = type(model).__name__, counted(model.n_epochs_, "epoch")
-    if report.interrupted(model):
-        epochs += f" (interrupted, of {model.epochs:,})"
-    console.print(f"Fitted {name} on {_rows_of(model, table)}, {epochs}, into {out}")
-    bounds = ", ".join(f"{bound:.2f}" for bound in model.bounds_)
-    best = f" (the best of {bounds})" if len(model.bounds_) > 1 else ""
-    console.print(
-        f"{model.bound_in_words} on held-out rows: {model.bound_:.2f} nats per row{best}; comparable only between fits "
-        "of the same rows with the same likelihood and scale"
-    )
-    if not hasattr(model, "labels_"):
-        console.print(f"Log-likelihood of all rows: {model.score(X):.2f} nats per row")
-        return
-    if len(model.bounds_) > 1:
-        agree = report.seeds_agree(model)
-        console.print(
-            f"Agreement between seeds: {agree.mean():.2f}, so {report.seeds_in_words(model)} (mean adjusted "
-            f"Rand index, 1 is the same clusters and 0 is chance; below {report.DISAGREE} seeds disagree, above "
-            f"{report.AGREE} they mostly agree; of each seed with the others {', '.join(f'{a:.2f}' for a in agree)})"
-        )
-    else:
-        console.print("Agreement between seeds: one seed cannot tell; --seeds 5 trains five")
-    simple = report.k_means(model, X)
-    console.print(
-        f"Beside it k-means (best of 10 restarts, same input): adjusted Rand index of its clusters and the model's "
-        f"{adjusted_rand_score(simple, model.labels_):.2f}"
-    )
-    if table.labels is not None:
-        _print_scores("Against the labels", report.scores(model, X, table.labels), console)
-        _print_scores("k-means against the labels", report.scores_of_clusters(simple, table.labels), console)
-    summary = report.summary(model, X, table.names)
-    console.print(_printed(summary))
-    console.print(
-        "Probability: mean over a cluster's rows of the probability that they are of it; the model is not sure of a "
-        "low one"
-    )
-    if empty := model.n_clusters_ - len(summary):
-        console.print(f"{empty} of {counted(model.n_clusters_, 'cluster')} {'is' if empty == 1 else 'are'} empty.")
-    console.print(f"Clusters of all rows: {out / 'clusters.csv'}; a picture of every cluster: {out / 'clusters.png'}")
-
-
-def _print_learned(model: Any, labels: np.ndarray) -> None:
-    """Print which cluster stands for which known class, and how many of the known rows are in theirs."""
-    names, known = report.class_names(model), labels != ""
-    right = int((np.array(report.classes_of(model, model.labels_))[known] == labels[known]).sum())
-    shown = [f"{k} {name!r} ({counted(int((labels == name).sum()), 'row')})" for k, name in enumerate(names[:20])]
-    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-    console.print(
-        f"Learned from {counted(int(known.sum()), 'row')} of known class, {right} of which are in the cluster of their "
-        f"class; clusters and their classes: {', '.join(shown)}{more}"
-    )
-    if model.n_clusters_ == len(names):
-        console.print("All other rows are put into these clusters too; more --clusters leave room for other classes")
-
-
-def _agreement(model: Any) -> str:
-    """Mean agreement of the seeds; a dash for a single seed, and where a seed put all rows into one cluster."""
-    if len(model.seeds_) == 1 or report.seeds_of_one_cluster(model):
-        return "–"
-    return f"{report.seeds_agree(model).mean():.2f}"
-
-
-def _compare(models: list[Any], table: Table, out: Path) -> None:
-    """Print a table of fits that differ in the number of clusters, and what to choose by."""
-    for model in models:
-        for caution in report.cautions(model):
-            _note(f"{counted(model.n_clusters, 'cluster')}: {caution}")
-    lines = [
-        {
-            "clusters": f"{model.n_clusters}{' (interrupted)' * report.interrupted(model)}",
-            "agreement of seeds": _agreement(model),
-            "held-out bound (nats)": f"{model.bound_:.2f}",
-            "clusters in use": int((model.cluster_sizes_ > 0).sum()),
-            "smallest cluster": int(model.cluster_sizes_[model.cluster_sizes_ > 0].min()),
-            "mean probability": f"{report.mean_probability(model):.2f}",
-        }
-        for model in models
-    ]
-    if table.labels is not None:
-        title = f"{named('ari').title} with the labels (%)"
-        for line, model in zip(lines, models, strict=True):
-            line[title] = f"{report.scores(model, _with_names(table), table.labels)['ari']:.1f}"
-    name, rows = type(models[0]).__name__, _rows_of(models[0], table)
-    console.print(f"Fitted {name} on {rows} with {counted(len(models), 'number')} of clusters, into {out}/NUMBER")
-    console.print(_printed(pd.DataFrame(lines)))
-    console.print(
-        "Among different numbers of clusters the agreement is the better guide, a hint and no proof, since few "
-        "clusters agree more easily than many; and not the bound, which compares seeds of one number. Look at the "
-        "pictures as well."
-    )
-    console.print(f"Of each number its model, clusters.csv and clusters.png: {out / str(models[0].n_clusters)}, …")
-
-
-#: How headings of columns of text begin.
-TEXTS = ("typical", "least certain", "class")
-
-
-def _printed(lines: pd.DataFrame) -> Printed:
-    """A table for the terminal, with texts to the left and numbers to the right."""
-    printed = Printed(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in lines:
-        printed.add_column(str(heading), justify="left" if str(heading).startswith(TEXTS) else "right")
-    for _, line in lines.iterrows():
-        printed.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in line))
-    return printed
-
-
 def _save(figure: Figure, path: Path) -> None:
     figure.savefig(path, facecolor="white")
     plt.close(figure)
-
-
-def _print_scores(what: str, scores: dict[str, float], where: Console) -> None:
-    texts = (f"{named(name).title}: {value:.1f} {named(name).unit}" for name, value in scores.items())
-    where.print(f"{what}: {'; '.join(texts)}")
 
 
 def assign(
@@ -476,13 +304,13 @@ def assign(
         known = getattr(fitted, "feature_names_in_", None)
         table = read_table(data, labels, None if known is None else list(known))
         if table.named_by is not None:
-            _note(_named_by(table))
+            note(named_by(table))
         X = _as_fitted(fitted, table, data)
         with _words_of_the_command_line(data):
             report.assignments(fitted, X, table.names).to_csv(sys.stdout, index=False)
             if table.labels is not None:
                 scores = report.scores(fitted, X, table.labels)
-                _print_scores("Against the labels", scores, Console(stderr=True, width=140, markup=False))
+                print_scores("Against the labels", scores, Console(stderr=True, width=140, markup=False))
 
 
 def _as_fitted(fitted: Any, table: Table, path: Path) -> Any:
@@ -498,12 +326,12 @@ def _as_fitted(fitted: Any, table: Table, path: Path) -> Any:
     lacking = [name for name in known if name not in (table.columns or known)]
     if not is_image and known and table.columns:
         if len(lacking) == len(known):
-            raise DataError(f"{path} has none of the model's columns {_some(known)}, but {_some(table.columns)}.")
+            raise DataError(f"{path} has none of the model's columns {some(known)}, but {some(table.columns)}.")
         if lacking:
-            raise DataError(f"{path} lacks the column{'s' * (len(lacking) > 1)} {_some(lacking)} of the model.")
+            raise DataError(f"{path} lacks the column{'s' * (len(lacking) > 1)} {some(lacking)} of the model.")
         extra = [*table.ignored, *(name for name in table.columns if name not in known)]
         if extra:
-            _note(f"Ignored of {path}, as the model does not know them: {_some(extra)}.")
+            note(f"Ignored of {path}, as the model does not know them: {some(extra)}.")
         rows = pd.DataFrame(table.x, columns=table.columns)
         if table.columns == known:
             return rows
@@ -512,11 +340,11 @@ def _as_fitted(fitted: Any, table: Table, path: Path) -> Any:
         return rows[known]
     if not fits:
         expected = f"images of {size(image)}" if image else f"a table of {counted(D, 'column')}"
-        expected += f" ({_some(known)})" if known else ""
+        expected += f" ({some(known)})" if known else ""
         holds = f"holds images of {size(shape)}" if is_image else f"is a table of {counted(shape[0], 'column')}"
         raise DataError(f"The model expects {expected}, but {path} {holds}.")
     if known:
-        _note(f"{path} does not name its columns; they are taken in the order of the model's.")
+        note(f"{path} does not name its columns; they are taken in the order of the model's.")
         return pd.DataFrame(table.x, columns=known)
     return table.x
 
@@ -557,9 +385,9 @@ def sample(
             console.print(f"{counted(n, 'sample')}: {name}")
             return
         if fitted.image_shape_ is None:
-            _note("The samples are means of the decoder; the values of rows scatter around such means.")
+            note("The samples are means of the decoder; the values of rows scatter around such means.")
         else:
-            _note("These are the values of the pixels; with --png they are drawn.")
+            note("These are the values of the pixels; with --png they are drawn.")
         writer = csv.writer(sys.stdout)
         columns = getattr(fitted, "feature_names_in_", [f"x{i}" for i in range(fitted.n_features_in_)])
         writer.writerow(columns)
@@ -587,30 +415,10 @@ def card(
     """Print what a fitted model is: data, parameters, numbers; without a name, list the published ones."""
     with _own_data():
         if model is None:
-            published = saving.published()
-            lines = pd.DataFrame([_published(name) for name in published])
-            console.print(_printed(lines) if published else "No trained model is published.")
+            print_published()
             return
         saving.load(model)  # so that a damaged model is not described
         print(saving.card_of(model), end="")
-
-
-def _published(name: str) -> dict[str, str]:
-    """A line on a published model, from its description and its card."""
-    folder = saving.folder_of(name)
-    text = saving.card_of(name)
-    description = json.loads(folder.joinpath(saving.DESCRIPTION).read_text(encoding="utf8"))
-    data = re.search(r"^## Data\n\n(.+?):", text, re.MULTILINE)
-    score = re.search(r"^\|---.*\n\| (.+?) \| (.+?) \|", text, re.MULTILINE)
-    K = description["model"].get("n_clusters", "–")
-    image = description["image_shape"]
-    return {
-        "name": name,
-        "data": data[1] if data else "–",
-        "images": size(image) if image else "–",
-        "clusters": ", ".join(map(str, K)) if isinstance(K, list) else str(K),
-        "main score": f"{score[1].replace(' ()', '')}: {score[2]}" if score else "–",
-    }
 
 
 def _refuse_without_clusters(fitted: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import json
 import reprlib
@@ -11,6 +10,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
+
+from genclust.wording import did_you_mean
 
 T = TypeVar("T")
 
@@ -22,9 +23,8 @@ class SettingError(ValueError):
 def nearest(name: str, valid: Iterable[str], what: str) -> str:
     """Error message for an unknown ``name``, with the nearest valid name."""
     names = sorted(valid)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.65)
-    hint = f"did you mean {close[0]!r}?" if close else f"valid are {', '.join(names)}."
-    return f"There is no {what} {name!r}; {hint}"
+    hint = did_you_mean(name, names, otherwise=f"; valid are {', '.join(names)}.")
+    return f"There is no {what} {name!r}{hint}"
 
 
 #: Default bound of numbers, so that infinite ones are refused.

@@ -1,9 +1,11 @@
-"""Words that messages share: numbers with their nouns, and what a misspelt name may mean."""
+"""Words that messages share: numbers with their nouns, texts in quotes, and what a misspelt name may mean."""
 
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable
+from typing import Any
 
 
 def counted(n: int, noun: str) -> str:
@@ -16,10 +18,23 @@ def size(shape: Iterable[int]) -> str:
     return " × ".join(map(str, shape))
 
 
-def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.65) -> str:
-    """The end of a sentence about an unknown ``name``: a question if one of the ``known`` is near, or a full stop.
+def quoted(text: str) -> str:
+    """The text in quotes, without its middle if it is long."""
+    short = reprlib.Repr()
+    short.maxstring = 80
+    return short.repr(text)
+
+
+def first_few(items: Iterable[Any]) -> str:
+    """The first few of ``items``, quoted, and how many more there are."""
+    items = [quoted(str(item)) for item in items]
+    return ", ".join(items[:4]) + (f" and {len(items) - 4} more" if len(items) > 4 else "")
+
+
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.65, otherwise: str = ".") -> str:
+    """The end of a sentence about an unknown ``name``: a question if one of the ``known`` is near, or ``otherwise``.
 
     Names are near from a similarity of ``cutoff`` on, which is 1 for the same ones.
     """
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
-    return f"; did you mean {close[0]!r}?" if close else "."
+    return f"; did you mean {close[0]!r}?" if close else otherwise

@@ -22,7 +22,7 @@ from sklearn.metrics import adjusted_rand_score
 from typer.testing import CliRunner, Result
 
 from genclust.cli import app
-from genclust.cli_own import _agreement
+from genclust.cli_own_report import _agreement
 from genclust.estimators import load, report
 from genclust.estimators.base import HeldOut
 from genclust.estimators.saving import describe

@@ -127,7 +127,8 @@ class Gaps:
         for one in self.rows:
             line, price = one.lines[0], self.price(one)
             link = f'<a href="../verdicts.html#{line["anchor"]}">{escape(name(one, self.rows))}</a>'
-            metric, reached = escape(metric_title(line["metric"])), _spread(line["measured_mean"], line["measured_sd"])
+            metric = escape(metric_title(line["metric"]))
+            reached = line["lost"] or _spread(line["measured_mean"], line["measured_sd"])
             lines.append(
                 {
                     "Row": f'<div style="min-width: 10em">{link}<br><small>{metric}</small></div>',
@@ -147,7 +148,7 @@ class Gaps:
         """
         found = {}
         for one in self.of_paper(paper):
-            if (curve := one.curve) is None:
+            if (curve := one.curve) is None or one.lines[0]["lost"]:
                 continue
             line, tail = one.lines[0], None
             if curve.is_told and curve.is_rising:

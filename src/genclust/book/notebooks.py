@@ -9,7 +9,6 @@ terminal, and is not in what is written.
 from __future__ import annotations
 
 import ast
-import difflib
 import os
 import re
 import sys
@@ -22,6 +21,7 @@ import nbformat
 import papermill
 
 from genclust.book.page import as_html
+from genclust.wording import did_you_mean
 
 KERNEL = "python3"  # resolves to the environment that is running
 #: Errors of the library whose message is one sentence for the user.
@@ -55,9 +55,7 @@ def find(folder: Path, name: str) -> Path:
 
 def nearest(name: str, known: Sequence[str]) -> str:
     """End of an error message: the nearest valid name, and all valid names."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"{hint} (known: {', '.join(known) or 'none'})"
+    return f"{did_you_mean(name, known, cutoff=0.4, otherwise='')} (known: {', '.join(known) or 'none'})"
 
 
 def parse_parameters(notebook: Path, texts: Mapping[str, str]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from genclust.data.own import own
 from genclust.data.provenance import Source, sources
 from genclust.data.readers import READERS
 from genclust.paths import cache_folder
+from genclust.wording import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,8 @@ def source_of(name: str) -> Source:
     """
     known = sources()
     if name not in known:
-        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)
         raise DataError(
-            f"There is no data set {name!r}; did you mean {nearest[0]!r}? "
+            f"There is no data set {name!r}{did_you_mean(name, known, cutoff=0)} "
             f"Known are {', '.join(known)}, and your own data by the path of an .npz file."
         )
     if name not in READERS and _only_file(known[name]) is None:

@@ -6,15 +6,13 @@ Whatever is wrong with a file is said in one sentence, with what would be right.
 from __future__ import annotations
 
 import csv
-import itertools
 import os
 import re
-import reprlib
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -22,8 +20,18 @@ import scipy.sparse
 from PIL import Image
 
 from genclust.data.base import DataError, MissingData
+from genclust.data.columns import (
+    Asked,
+    Columns,
+    Line,
+    columns_of_frame,
+    columns_of_text,
+    is_name_title,
+    numbered,
+    place,
+)
 from genclust.data.files import DAMAGE, refuse_misplaced_colours
-from genclust.wording import counted, did_you_mean
+from genclust.wording import counted, did_you_mean, first_few, quoted
 
 _T = TypeVar("_T")
 
@@ -31,23 +39,10 @@ _T = TypeVar("_T")
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 #: What the names of files with one label per row end in.
 LABEL_FILES = (".csv", ".txt", ".npy")
-#: Columns of text that are called so hold the names of the rows.
-NAME_COLUMNS = ("id", "index", "name")
-#: Rows from which on any column of text that differs in each of them is taken for their names.
-LEAST_NAMES = 5
 #: What stands, in small letters, where a label is not known.
 UNKNOWN = ("", "-1", "na", "n/a", "nan", "<na>", "null")
-#: What stands in a text file, in small letters, where a number is missing.
-MISSING = ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "none", "?", "-", ".")
-#: What is read as a number from a text file, in small letters.
-TRUTH = {"true": "1", "false": "0"}
 
-_NUMBER = re.compile(r"\s*[-+]?((\d+\.?\d*|\.\d+)(e[-+]?\d+)?|nan|inf|infinity)\s*", re.IGNORECASE | re.ASCII)
-_COMMA = re.compile(r"[-+]?[\d.]*,\d+(e[-+]?\d+)?", re.IGNORECASE)
 _WHOLE = re.compile(r"0|-?[1-9]\d{0,17}", re.ASCII)
-#: Text that begins with a number, such as ``12%``, ``€ 3,50`` or ``120/80``; where all do, they say how much.
-_QUANTITY = re.compile(r"\s*[-+<>~]?\s*[^\w\s]?\s*[\d.,]*\d.*", re.DOTALL)
-_DATE = re.compile(r"\s*(\d{4}-\d\d?-\d\d?|\d\d?[./]\d\d?[./]\d{4}).*")
 #: Modes of images, by Pillow's names, and what they become.
 _MODES = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGB": "RGB", "RGBA": "RGB"}
 
@@ -116,27 +111,17 @@ def read_table(
     """
     path = Path(os.path.expanduser(path))
     if labels is None or Path(labels).suffix.lower() not in LABEL_FILES:
-        return _reading(path, lambda path: _reader(path)(path, _Asked(labels, only, partly, ignore)))
+        return _reading(path, lambda path: _reader(path)(path, Asked(labels, only, partly, ignore)))
     apart = Path(os.path.expanduser(labels))
     given = _reading(apart, lambda apart: _label_file(apart, partly))
-    table = _reading(path, lambda path: _reader(path)(path, _Asked(None, only, ignore=ignore)))
+    table = _reading(path, lambda path: _reader(path)(path, Asked(None, only, ignore=ignore)))
     n = len(table.x)
     if apart.suffix.lower() != ".npy" and len(given) == n + 1 and given[0] not in given[1:]:
         given = given[1:]  # without the header
     return replace(table, labels=_labels(apart, given, n, partly))
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """What is asked for beside the rows of a file; see `read_table`."""
-
-    labels: str | None
-    only: Sequence[str] | None = None
-    partly: bool = False
-    ignore: Sequence[str] = ()
-
-
-def _reader(path: Path) -> Callable[[Path, _Asked], Table]:
+def _reader(path: Path) -> Callable[[Path, Asked], Table]:
     """What reads the file or folder at ``path``, by its ending."""
     suffix = path.suffix.lower()
     if path.is_dir():
@@ -171,43 +156,12 @@ def _reading(path: Path, read: Callable[[Path], _T]) -> _T:
         raise DataError(f"{path} is damaged, or not what its name says ({reason}).") from None
 
 
-def _quote(text: str) -> str:
-    """The text in quotes, without its middle if it is long."""
-    short = reprlib.Repr()
-    short.maxstring = 80
-    return short.repr(text)
-
-
-def _some(items: Iterable[Any]) -> str:
-    """The first few of ``items``, quoted, and how many more there are."""
-    items = [_quote(str(item)) for item in items]
-    return ", ".join(items[:4]) + (f" and {len(items) - 4} more" if len(items) > 4 else "")
-
-
-def _place(path: Path, what: str, known: Sequence[str], name: str) -> int:
-    """The place of ``name`` among the ``known`` names of a ``what``."""
-    if known.count(name) == 1:
-        return known.index(name)
-    if name in known:
-        raise DataError(f"{path} has more than one {what} {name!r}; rename all but the one with the labels.")
-    raise DataError(f"{path} has no {what} {name!r}, only {_some(known) or 'none'}{did_you_mean(name, known)}")
-
-
-def _numbered(n: int) -> list[str]:
-    """Names of rows or columns that have none."""
-    return [str(i) for i in range(n)]
-
-
 # Arrays.
-
-
-#: The line of a file that a row, counted from 0, stands in.
-Line = Callable[[int], int]
 
 
 def _at(row: int, names: Sequence[str], line: Line | None) -> str:
     """Where a row is, in words: its name, or its number and line in the file."""
-    what = f"row {row}" if names[row] == str(row) else _quote(names[row])
+    what = f"row {row}" if names[row] == str(row) else quoted(names[row])
     return f"{what}, line {line(row)} of the file" if line else what
 
 
@@ -222,8 +176,8 @@ def _finite(
     rows = np.flatnonzero(bad.reshape(len(x), -1).any(1))
     where = f"{counted(len(rows), 'row')} ({'first: ' * (len(rows) > 1)}{_at(rows[0], names, line)})"
     if x.ndim == 2:
-        found = np.array(columns or _numbered(x.shape[1]))[bad.any(0)]
-        where = f"the column{'s' * (len(found) > 1)} {_some(found)} and {where}"
+        found = np.array(columns or numbered(x.shape[1]))[bad.any(0)]
+        where = f"the column{'s' * (len(found) > 1)} {first_few(found)} and {where}"
     missing = int(np.isnan(x).sum())
     raise DataError(
         f"{path} has values that are no finite numbers, {missing} missing (NaN) and {bad.sum() - missing} infinite or "
@@ -238,7 +192,7 @@ def _from_array(path: Path, x: np.ndarray, what: str) -> Table:
     if x.ndim < 2 or x.size == 0:
         raise DataError(f"{path} has {what} of shape {x.shape}, but it needs a row per example: [rows, features].")
     refuse_misplaced_colours(f"{path}, {what},", x.shape)
-    names = _numbered(len(x))
+    names = numbered(len(x))
     return Table(_finite(path, x, names, None), None, names, None)
 
 
@@ -256,7 +210,7 @@ def _pickled(path: Path) -> DataError:
     return DataError(f"{path} holds pickled Python objects, which are never read; save arrays of numbers.")
 
 
-def _npy(path: Path, asked: _Asked) -> Table:
+def _npy(path: Path, asked: Asked) -> Table:
     """The array of a ``.npy`` file."""
     _refuse_columns(path, asked)
     x = _numpy(path)
@@ -265,7 +219,7 @@ def _npy(path: Path, asked: _Asked) -> Table:
     return _from_array(path, x, "an array")
 
 
-def _refuse_columns(path: Path, asked: _Asked) -> None:
+def _refuse_columns(path: Path, asked: Asked) -> None:
     """Refuse names of columns where there are none."""
     if asked.labels is not None:
         raise DataError(
@@ -275,12 +229,12 @@ def _refuse_columns(path: Path, asked: _Asked) -> None:
     _refuse_to_ignore(path, asked)
 
 
-def _refuse_to_ignore(path: Path, asked: _Asked) -> None:
+def _refuse_to_ignore(path: Path, asked: Asked) -> None:
     if asked.ignore:
         raise DataError(f"{path} is no table of which the column {asked.ignore[0]!r} can be ignored; leave it out.")
 
 
-def _npz(path: Path, asked: _Asked) -> Table:
+def _npz(path: Path, asked: Asked) -> Table:
     """The rows, and the labels if there are any, of a ``.npz`` file."""
     _refuse_to_ignore(path, asked)
     archive = _numpy(path)
@@ -288,11 +242,11 @@ def _npz(path: Path, asked: _Asked) -> Table:
         raise DataError(f"{path} is a single array; let its name end in .npy.")
     with archive:
         arrays = list(archive)
-        y = arrays[_place(path, "array", arrays, asked.labels)] if asked.labels is not None else None
+        y = arrays[place(path, "array", arrays, asked.labels)] if asked.labels is not None else None
         rest = [name for name in arrays if name != y]
         x = next((name for name in ("x", "x_train") if name in rest), rest[0] if len(rest) == 1 else None)
         if x is None:
-            raise DataError(f"{path} has the arrays {_some(arrays) or 'none'}; let the one to be read be called x.")
+            raise DataError(f"{path} has the arrays {first_few(arrays) or 'none'}; let the one to be read be called x.")
         if y is None:
             y = next((name for name in ("y", "y_train") if name in rest and name != x), None)
         try:
@@ -320,7 +274,8 @@ def _label_file(path: Path, partly: bool) -> np.ndarray:
         rows = [row or [""] for row in csv.reader(file) if row or partly]
     wide = next((row for row in rows if len(row) > 1), None)
     if wide is not None:
-        raise DataError(f"{path} has {len(wide)} values in a row, {_some(wide)}, but should have one label per row.")
+        found = f"{len(wide)} values in a row, {first_few(wide)}"
+        raise DataError(f"{path} has {found}, but should have one label per row.")
     return np.array([row[0].strip() for row in rows], dtype=object)
 
 
@@ -348,7 +303,7 @@ def _labels(path: Path, labels: np.ndarray, n: int, partly: bool, line: Line | N
         return _known(labels)
     empty = np.flatnonzero(pd.isna(labels) | [isinstance(label, str) and not label.strip() for label in labels])
     if len(empty):
-        where = f"{'first: ' * (len(empty) > 1)}{_at(empty[0], _numbered(n), line)}"
+        where = f"{'first: ' * (len(empty) > 1)}{_at(empty[0], numbered(n), line)}"
         raise DataError(f"{path} has no label in {counted(len(empty), 'row')} ({where}); each row needs one.")
     if labels.dtype.kind == "f":
         # Infinity is its own nearest whole number; and what is beyond int64 would become another number.
@@ -364,241 +319,22 @@ def _labels(path: Path, labels: np.ndarray, n: int, partly: bool, line: Line | N
 # Tables.
 
 
-def _text_columns(path: Path, found: dict[str, str]) -> NoReturn:
-    """Refuse columns that are not numbers, by a value that each holds."""
-    name, value = next(iter(found.items()))
-    if _COMMA.fullmatch(value.strip()):
-        raise DataError(
-            f"{path} has numbers with a comma, such as {value!r} in the column {name!r}; write a decimal point, and "
-            "nothing between thousands."
-        )
-    if len(found) == 1:
-        raise DataError(
-            f"{path} has a column that is not numbers, {_quote(name)} (such as {_quote(value)} in {name!r}); if it has "
-            "the labels, give it as --labels COLUMN; if it names the rows, call it name and let each row have another; "
-            "or else drop it by --ignore COLUMN, or encode it as numbers."
-        )
-    raise DataError(
-        f"{path} has columns that are not numbers, {_some(found)} (such as {_quote(value)} in {name!r}); give the one "
-        "with labels as --labels COLUMN, drop the others or encode them as numbers."
-    )
+def _from_columns(path: Path, found: Columns, partly: bool) -> Table:
+    """The table of columns that are told apart; their values are checked here."""
+    frame, line = found.frame, found.line
+    columns = [found.titles[i] for i in found.features]
+    names = [str(value) for value in (frame.index if found.name is None else frame[found.name])]
+    x = _finite(path, frame[found.features].to_numpy(np.float32, na_value=np.nan), names, columns, line)
+    labels = None if found.label is None else _labels(path, frame[found.label].to_numpy(), len(x), partly, line)
+    return Table(x, labels, names, columns if found.header else None, found.ignored, found.named_by)
 
 
-def _from_frame(
-    path: Path,
-    frame: pd.DataFrame,
-    titles: Sequence[str],
-    label: int | None,
-    name: int | None,
-    maybe: Sequence[int],
-    asked: _Asked,
-    header: bool = True,
-    line: Line | None = None,
-) -> Table:
-    """The table of a frame with columns 0, 1, …, of which ``label`` and ``name`` are no features.
-
-    The names are in the first column of ``maybe`` that can hold them, or else in that of ``name``, or in the index.
-    """
-    ignored = _ignored(path, titles, asked)
-    # Of few rows any text differs, so it tells nothing, unless the column is the only one that is no feature.
-    enough = len(frame) >= LEAST_NAMES or (len(maybe) == 1 and maybe[0] in ignored)
-    able = (i for i in maybe if (enough or _called_so(titles[i])) and (asked.only is None or i in ignored))
-    by_text = next((i for i in able if _are_names(frame[i], _called_so(titles[i]))), None)
-    index, name = name, name if by_text is None else by_text
-    named_by = None if by_text is None or _called_so(titles[by_text]) else titles[by_text]
-    ignored -= {label, name, index}
-    features = [i for i in range(len(titles)) if i not in (label, name, index, *ignored)]
-    text = {
-        titles[i]: next((value for value in frame[i] if isinstance(value, str)), str(frame[i].iloc[0]))
-        for i in features
-        if frame[i].dtype.kind not in "biuf"
-    }
-    if text:
-        _text_columns(path, text)
-    if not features:
-        raise DataError(f"{path} has no columns of features.")
-    columns = [titles[i] for i in features]
-    names = [str(value) for value in (frame.index if name is None else frame[name])]
-    x = _finite(path, frame[features].to_numpy(np.float32, na_value=np.nan), names, columns, line)
-    labels = None if label is None else _labels(path, frame[label].to_numpy(), len(x), asked.partly, line)
-    rest = [titles[i] for i in sorted(ignored)]
-    return Table(x, labels, names, columns if header else None, rest, named_by)
+def _csv(path: Path, asked: Asked) -> Table:
+    """The table in a text file."""
+    return _from_columns(path, columns_of_text(path, asked), asked.partly)
 
 
-def _ignored(path: Path, titles: Sequence[str], asked: _Asked) -> set[int]:
-    """Places of columns to ignore, and of those that were not asked for, unless none of those asked for is there."""
-    for name in set(asked.ignore) - set(titles):
-        _place(path, "column", titles, name)
-    known = set(titles if asked.only is None else asked.only)
-    unknown = set(titles) - known if known & set(titles) else set()
-    return {i for i, title in enumerate(titles) if title in unknown | set(asked.ignore)}
-
-
-def _called_so(title: str) -> bool:
-    """Whether a column is called as those with the names of the rows are."""
-    return title.lower() in NAME_COLUMNS
-
-
-def _may_name(titles: Sequence[str], first: Sequence[Any], label: int | None) -> list[int]:
-    """The columns that may hold the names of the rows, by their first value; those that are called so come first."""
-    text = [i for i in range(len(first)) if i != label and _are_names(first[i : i + 1], _called_so(titles[i]))]
-    return sorted(text, key=lambda i: not _called_so(titles[i]))
-
-
-def _are_names(values: Iterable[Any], called_so: bool) -> bool:
-    """Whether the values are text, differ from each other, and none is a number.
-
-    Unless they are ``called_so``, none may be missing either, nor all of them quantities.
-    """
-    values = list(values)
-    if not all(isinstance(value, str) for value in values) or len(set(values)) < len(values):
-        return False
-    if any(_NUMBER.fullmatch(value) for value in values):
-        return False
-    if called_so:
-        return True
-    quantities = all(_QUANTITY.fullmatch(value) and not _DATE.fullmatch(value) for value in values)
-    return not quantities and not any("\n" in value or value.strip().lower() in (*MISSING, *TRUTH) for value in values)
-
-
-def _csv(path: Path, asked: _Asked) -> Table:
-    """The table in a text file, of which the numbers are read into float32 at once."""
-    separator, rows = _first_rows(path)
-    if not rows:
-        raise DataError(f"{path} is empty.")
-    comma = separator != "," and _has_decimal_commas(rows)
-    rows = [[_with_point(value) if comma else value for value in row] for row in rows]
-    header = _is_header(*rows[:2])
-    asked = asked if header else replace(asked, only=None)
-    body = rows[1:] if header else rows
-    if not body:
-        raise DataError(f"{path} has a header, but no rows.")
-    width = len(body[0])
-    titles = [title.strip() for title in rows[0]] if header else _numbered(width)
-    if len(titles) == width - 1:
-        titles = ["", *titles]  # R leaves out what the column of names is called
-    if len(titles) != width:
-        _diagnose(path, separator, comma, titles, header, set())
-    label = None if asked.labels is None else _place(path, "column", titles, asked.labels)
-    name = None if titles[0] else 0
-    by_index = name == 0 and not _NUMBER.fullmatch(body[0][0])  # and not numbers that pandas wrote unasked
-    maybe = [] if by_index else [i for i in _may_name(titles, body[0], label) if i != name]
-    needed = {i for i in (None if asked.partly else label, name, *maybe) if i is not None}
-    text = {i for i in (label, *needed) if i is not None} | _ignored(path, titles, asked)
-
-    def read(numbers: type) -> pd.DataFrame:
-        return pd.read_csv(
-            path,
-            sep=separator,
-            decimal="," if comma else ".",
-            header=0 if header else None,
-            names=list(range(width)),
-            index_col=False,
-            dtype={i: str if i in text else numbers for i in range(width)},
-            na_filter=False,
-            skipinitialspace=True,
-            encoding="utf-8-sig",
-        )
-
-    try:
-        frame = read(np.float32)
-        sound = all(frame[i].astype(bool).all() for i in needed)
-    except UnicodeDecodeError:
-        raise
-    except ValueError:
-        sound = False
-    if not sound:
-        _diagnose(path, separator, comma, titles, header, text)
-        frame = read(str)
-        for i in set(frame) - text:
-            texts = frame[i].str.replace(",", ".") if comma else frame[i]
-            frame[i] = pd.to_numeric(texts.str.strip().str.lower().replace(TRUTH), errors="coerce")
-
-    def line(row: int) -> int:
-        return _line(path, separator, row + header)
-
-    return _from_frame(path, frame, titles, label, name, maybe, asked, header, line)
-
-
-def _line(path: Path, separator: str, n: int) -> int:
-    """The line, counted from 1, in which the ``n``-th row of a text file ends, counted from 0 and with the header."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        lines = csv.reader(file, delimiter=separator, skipinitialspace=True)
-        return next(itertools.islice((lines.line_num for row in lines if row), n, None))
-
-
-def _first_rows(path: Path) -> tuple[str, list[list[str]]]:
-    """The separator, and the first few rows.
-
-    It is the first of tab, semicolon, bar and comma that is in each of them, as a decimal comma may be in all.
-    """
-    rows: list[list[str]] = []
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        for separator in "\t;|,":
-            file.seek(0)
-            lines = csv.reader(file, delimiter=separator, skipinitialspace=True)
-            rows = list(itertools.islice((row for row in lines if row), 20))
-            if rows and all(len(row) > 1 for row in rows):
-                break
-    return separator, rows
-
-
-def _has_decimal_commas(rows: list[list[str]]) -> bool:
-    """Whether numbers have a comma before their fraction, and none has a point."""
-    numbers = [value for row in rows for value in row if _COMMA.fullmatch(value.strip()) or _NUMBER.fullmatch(value)]
-    return any("," in number for number in numbers) and not any("." in number for number in numbers)
-
-
-def _with_point(value: str) -> str:
-    """A number with a decimal comma as one with a point; other text as it is."""
-    return value.replace(",", ".") if _COMMA.fullmatch(value.strip()) else value
-
-
-def _is_header(first: list[str], second: Sequence[str] = ()) -> bool:
-    """Whether the first row names the columns.
-
-    It does if it has no number, has text above a number, or counts, as the columns of pandas and of images do.
-    """
-    numbers = [i for i, value in enumerate(first) if _NUMBER.fullmatch(value)]
-    below = [i for i, value in enumerate(second) if _NUMBER.fullmatch(value)]
-    if not numbers or any(i < len(first) and i not in numbers and first[i].lower() not in MISSING for i in below):
-        return True
-    counted = [first[i] for i in numbers]
-    counts = counted[0].isdigit() and counted == [str(int(counted[0]) + i) for i in range(len(counted))]
-    fractions = any(i < len(second) and not second[i].isdigit() for i in numbers)
-    return counts and (len(counted) > 2 or fractions)
-
-
-def _diagnose(path: Path, separator: str, comma: bool, titles: Sequence[str], header: bool, text: set[int]) -> None:
-    """Refuse rows of another length than the first, and text where numbers should be.
-
-    With a decimal ``comma``, a point is no part of a number, as it may stand for thousands.
-    """
-    found: dict[str, str] = {}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        lines = csv.reader(file, delimiter=separator, skipinitialspace=True)
-        for n, row in enumerate(row for row in lines if row):
-            if len(row) != len(titles) and not (header and n == 0):
-                raise DataError(
-                    f"{path} has {counted(len(row), 'value')} in line {lines.line_num}, but "
-                    f"{counted(len(titles), 'column')}; "
-                    "each row needs one value per column."
-                )
-            if n or not header:
-                for i, value in enumerate(row):
-                    number = (
-                        _NUMBER.fullmatch(_with_point(value)) and "." not in value
-                        if comma
-                        else _NUMBER.fullmatch(value)
-                    )
-                    known = number or value.strip().lower() in (*MISSING, *TRUTH)
-                    if i not in text and not known:
-                        found.setdefault(titles[i], value)
-    if found:
-        _text_columns(path, found)
-
-
-def _parquet(path: Path, asked: _Asked) -> Table:
+def _parquet(path: Path, asked: Asked) -> Table:
     """The table of a ``.parquet`` file."""
     try:
         import pyarrow  # noqa: F401
@@ -607,11 +343,7 @@ def _parquet(path: Path, asked: _Asked) -> Table:
     frame = pd.read_parquet(path, engine="pyarrow")
     if frame.empty:
         raise DataError(f"{path} has no rows." if len(frame.columns) else f"{path} has no columns.")
-    titles = [str(title) for title in frame.columns]
-    frame.columns = pd.RangeIndex(len(titles))
-    label = None if asked.labels is None else _place(path, "column", titles, asked.labels)
-    maybe = _may_name(titles, frame.iloc[0].tolist(), label) if isinstance(frame.index, pd.RangeIndex) else ()
-    return _from_frame(path, frame, titles, label, None, maybe, asked)
+    return _from_columns(path, columns_of_frame(path, frame, asked), asked.partly)
 
 
 def _lacking(ending: str, package: str) -> DataError:
@@ -624,14 +356,14 @@ def numberings(table: Table) -> list[str]:
     Nearly, because float32 makes some long numbers one.
     """
     titles = table.columns or []
-    called = (i for i, title in enumerate(titles) if _called_so(title))
+    called = (i for i, title in enumerate(titles) if is_name_title(title))
     return [titles[i] for i in called if len(np.unique(table.x[:, i])) > 0.9 * len(table.x)]
 
 
 # Single-cell data.
 
 
-def _h5ad(path: Path, asked: _Asked) -> Table:
+def _h5ad(path: Path, asked: Asked) -> Table:
     """The ``X`` of an AnnData file, as its format is described; nothing else of it is read."""
     _refuse_to_ignore(path, asked)
     try:
@@ -644,7 +376,7 @@ def _h5ad(path: Path, asked: _Asked) -> Table:
         obs, var = file["obs"], file["var"]
         index = obs.attrs["_index"]
         known = [name for name in obs if name not in (index, "__categories")]
-        label = None if asked.labels is None else known[_place(path, "column of obs", known, asked.labels)]
+        label = None if asked.labels is None else known[place(path, "column of obs", known, asked.labels)]
         if "X" not in file or getattr(file["X"], "shape", ()) is None:
             raise DataError(f"{path} has no X; copy the layer to be read to X.")
         x = file["X"][:] if isinstance(file["X"], h5py.Dataset) else _sparse(file["X"]).toarray()
@@ -683,7 +415,7 @@ def _chosen(categories: np.ndarray, codes: np.ndarray) -> np.ndarray:
 # Images.
 
 
-def _images(path: Path, asked: _Asked) -> Table:
+def _images(path: Path, asked: Asked) -> Table:
     """The images in a folder, or in one folder per class."""
     _refuse_columns(path, asked)
     found = (file for file in path.rglob("*") if file.suffix.lower() in IMAGES and not file.is_dir())
@@ -694,8 +426,8 @@ def _images(path: Path, asked: _Asked) -> Table:
     deep, shallow = (pick(names, key=lambda name: name.count("/")) for pick in (max, min))
     if deep.count("/") > 1 or deep.count("/") > shallow.count("/"):
         raise DataError(
-            f"{path} has images such as {_some(dict.fromkeys((shallow, deep)))}; put all into this folder, or into one "
-            "folder per class in it."
+            f"{path} has images such as {first_few(dict.fromkeys((shallow, deep)))}; put all into this folder, or into "
+            "one folder per class in it."
         )
     headers = {name: _reading(files[name], _header) for name in names}
     sizes = {name: f"{width} × {height}" for name, (_, (width, height)) in headers.items()}
@@ -746,7 +478,7 @@ def _pixels(path: Path) -> np.ndarray:
 
 
 #: By the endings of files, what reads them.
-_READERS: dict[str, Callable[[Path, _Asked], Table]] = {
+_READERS: dict[str, Callable[[Path, Asked], Table]] = {
     ".npy": _npy,
     ".npz": _npz,
     ".csv": _csv,

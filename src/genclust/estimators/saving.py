@@ -217,11 +217,8 @@ def folder_of(path: Path | str) -> Path:
     if str(path) in names:
         return root() / "models" / str(path)
     beside = [entry.name for entry in folder.parent.iterdir() if entry.is_dir()] if folder.parent.is_dir() else []
-    hint = did_you_mean(folder.name, beside, 0.8)
-    if hint == ".":
-        hint = did_you_mean(str(path), names)
-    if names and hint == ".":
-        hint = ", and no published model is called so; genclust card lists those."
+    neither = ", and no published model is called so; genclust card lists those." if names else "."
+    hint = did_you_mean(folder.name, beside, 0.8, otherwise=did_you_mean(str(path), names, otherwise=neither))
     raise ModelError(f"There is no folder {folder}{hint}")
 
 

@@ -1,8 +1,8 @@
 """What the papers claim in words, judged by rule from the published records.
 
 A claim is declared beside the rows that bear on it, with conditions about their means.  A condition about a difference
-of two rows is judged wherever both were run alike, at the smaller profiles too; one about a mean alone only where that
-mean may be compared with the paper's, as for a reported number.
+of two rows is judged where both were run at profile ``long`` or ``paper``; one about a mean alone only where that mean
+may be compared with the paper's, as for a reported number.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from genclust.metrics import named
 Verdict = Literal["holds", "holds in part", "does not hold", "cannot be told at this size"]
 VERDICTS: tuple[Verdict, ...] = ("holds", "holds in part", "does not hold", "cannot be told at this size")
 HOLDS, IN_PART, FAILS, UNKNOWN = VERDICTS
-#: The profile whose runs are too short to refute what a paper says of longer ones.
-SMALLEST: Profile = "quick"
+#: The profile whose runs are too short to decide, either way, what a paper says of longer ones.
+TOO_SHORT: Profile = "quick"
 
 
 @dataclass(frozen=True)
@@ -166,9 +166,8 @@ def weigh(experiment: Experiment, condition: Condition) -> Evidence:
     """Judge a condition by the published records: at the most faithful profile that bears on it.
 
     Of a difference that is the first profile, from ``paper`` down to ``quick``, at which both rows are whole and
-    :func:`alike`; ``quick`` can bear a claim out, and is too short to refute one.  A mean alone is shown from the same
-    profiles, and judged only where it may be compared with the paper's: at ``paper`` or a profile that counts as such,
-    and on data that are not a stand-in.
+    :func:`alike`; at ``quick`` it is shown and not judged.  A mean alone is shown from the same profiles, and judged
+    only where it may be compared with the paper's: at ``paper``, and on data that are not a stand-in.
     """
     for name, other in condition.pairs:
         row, over = _row(experiment, name), _row(experiment, other) if other else None
@@ -181,15 +180,13 @@ def weigh(experiment: Experiment, condition: Condition) -> Evidence:
             fidelity, stand_in = data_of(row, records[0])
             if over is None:
                 measured = summarise(records, condition.metric)
-                comparable = row.is_judged(profile) and fidelity not in NOT_COMPARED
+                comparable = profile == "paper" and fidelity not in NOT_COMPARED
                 verdict = side(measured, condition) if comparable else UNKNOWN
                 return Evidence(condition, row, None, profile, measured, (len(records),), fidelity, stand_in, verdict)
             others = whole_row(over, profile)
             if others and alike(records, others, condition.metric):
                 measured = exceeding(records, others, condition.metric)
-                verdict = side(measured, condition)
-                if verdict == FAILS and profile == SMALLEST:
-                    verdict = UNKNOWN
+                verdict = UNKNOWN if profile == TOO_SHORT else side(measured, condition)
                 seeds = len(records), len(others)
                 return Evidence(condition, row, over, profile, measured, seeds, fidelity, stand_in, verdict)
     row, over = _row(experiment, condition.row), _row(experiment, condition.over) if condition.over else None

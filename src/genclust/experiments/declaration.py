@@ -39,7 +39,7 @@ PARTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             **{"reported": list, "gap": dict, "second_reading": bool},
         },
     ),
-    "profile": ({}, {"seeds": (str, int), "evaluate": list, "settings": dict, "judged": bool}),
+    "profile": ({}, {"seeds": (str, int), "evaluate": list, "settings": dict}),
     "choice": ({"setting": str, "taken": (str, int, float), "why": str}, {}),
     "claim": ({"claim": str, "where": str, "holds_if": list}, {}),
     "gap": ({"profile": str, "causes": list, "experiment": str}, {"row": str, "settings": dict}),
@@ -165,14 +165,6 @@ class Row:
     def evaluations(self, profile: Profile) -> tuple[str, ...]:
         """Names of the evaluations at the end of a run at the profile; by default those of the row."""
         return tuple(self._profile(profile).get("evaluate", self.evaluated))
-
-    def is_judged(self, profile: Profile) -> bool:
-        """Whether runs at the profile are compared with the paper's numbers, and not only shown beside them.
-
-        Those at ``paper`` are.  Those at ``long`` are where the declaration says ``judged``: where the paper states
-        neither the width nor the length of what it trained, so that ``paper`` is no more than a guess either.
-        """
-        return profile == "paper" or self._profile(profile).get("judged", False)
 
     def config(self, profile: Profile, overrides: Mapping[str, Any] | None = None) -> RunConfig:
         """Configuration of a run at the profile, with all settings checked and the defaults filled in.
@@ -438,8 +430,6 @@ def _check_run(part: Mapping[str, Any]) -> None:
     for profile, held in part.get("profiles", {}).items():
         with _place(f"profile {profile}"):
             _part(held, "profile")
-            if "judged" in held and profile != "long":
-                raise SettingError("judged belongs to the profile long; paper always is, the smaller ones never.")
             parse_profile(profile)
             parse_seeds(str(held.get("seeds", 0)))
             check_sections(held.get("settings", {}))

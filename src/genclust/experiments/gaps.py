@@ -225,6 +225,8 @@ def outlook(one: Missed, trials: Sequence[Trial]) -> Outlook:
 
 
 def _tell(one: Missed, trials: Sequence[Trial]) -> Outlook:
+    if lost := one.lines[0]["lost"]:
+        return _untold(f"{lost}, and so the row has no mean")
     curve, unit = one.curve, "nats" if one.quantity == "bound" else "points"
     if curve is None:
         return _untold("no curve of this number is kept")

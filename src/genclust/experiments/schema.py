@@ -48,11 +48,10 @@ def schema() -> dict[str, Any]:
     plain = [name for name, evaluation in EVALUATIONS.items() if not evaluation.numbered]
     numbered = [name for name, evaluation in EVALUATIONS.items() if evaluation.numbered]
     with_number = {"type": "string", "pattern": f"^({'|'.join(numbered)})-{NUMBER}$"}
-    never_judged = {"allOf": [_reference("profile"), {"properties": {"judged": False}}]}
     common = {
         "settings": _reference("settings"),
         "evaluate": {"type": "array", "items": {"anyOf": [{"enum": plain}, with_number]}},
-        "profiles": _object({name: _reference("profile") if name == "long" else never_judged for name in PROFILES}),
+        "profiles": _object({name: _reference("profile") for name in PROFILES}),
     }
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",

@@ -32,7 +32,7 @@ COLUMNS = [
     *("paper", "table", "row", "label", "dataset", "metric", "name", "reported_mean", "reported_sd", "below", "above"),
     *("measured_mean", "measured_sd", "measured_median", "measured_best", "n_seeds", "ci_low", "ci_high"),
     *("profile", "fidelity", "stand_in", "quoted", "tolerance", "verdict"),
-    *("own", "second_reading", "seeds", "anchor"),
+    *("own", "second_reading", "seeds", "lost", "anchor"),
 ]
 
 #: Verdicts of measured numbers that were compared with the paper's.
@@ -46,10 +46,12 @@ class LackingMetric(StoreError):
 
     Attributes:
         short: what to show in a cell of a table.
+        diverged: whether the metric is lacking because training diverged, which is a result and no fault of a record.
     """
 
     def __init__(self, record: Record, metric: str) -> None:
-        if record.failed_at_step is None:
+        self.diverged = record.failed_at_step is not None
+        if not self.diverged:
             self.short = f"not of seed {record.seed}"
             super().__init__(
                 f"The record {record.path} has no {metric}, which others of its row have: it was not measured, and "
@@ -139,12 +141,16 @@ def judge(reported: Reported, measured: Summary) -> str:
 
     Reproduced: the means differ by no more than the declared tolerance (``TOLERANCE`` without one).
     Partly: they differ by more, but Welch's 95 % interval of their difference holds zero.
-    Where a bound of ours stands in for a number, the mean alone decides, by the side of it that it lies on.
+    Where a bound of ours stands in for a number, a mean on the right side of it reproduces it; partly does one on the
+    wrong side whose 95 % interval reaches over to the right one.
     """
     if reported.mean is None:
         low = -math.inf if reported.above is None else reported.above
         high = math.inf if reported.below is None else reported.below
-        return "reproduced" if low < measured.mean < high else "not reproduced"
+        if low < measured.mean < high:
+            return "reproduced"
+        lowest, highest = measured.interval or (measured.mean, measured.mean)
+        return "partly" if highest > low and lowest < high else "not reproduced"
     difference = measured.mean - reported.mean
     if abs(difference) <= (TOLERANCE if reported.tolerance is None else reported.tolerance):
         return "reproduced"
@@ -183,7 +189,13 @@ def whole_row(row: Row, profile: Profile) -> list[Record]:
 
 
 def verdicts() -> pd.DataFrame:
-    """Table with one line per reported number of every declared experiment, in the order of declaration."""
+    """Table with one line per reported number of every declared experiment, in the order of declaration.
+
+    A row in which a seed diverged has no mean: it is not reproduced, and ``lost`` names the seed.
+
+    Raises:
+        LackingMetric: if a record lacks a metric though its training did not diverge.
+    """
     lines = []
     for name in declaration.names():
         experiment = declaration.load(name)
@@ -202,19 +214,20 @@ def as_plain(lines: pd.DataFrame) -> list[dict[str, Any]]:
 def _line(
     experiment: declaration.Experiment, row: Row, reported: Reported, profile: Profile | None, records: list[Record]
 ) -> dict[str, object]:
-    measured = summarise(records, reported.metric) if records else None
+    measured, lost = _measured(records, reported.metric)
     fidelity, stand_in = data_of(row, records[0]) if records else (None, None)
     if row.quoted:
         verdict = "quoted"
-    elif measured is None or profile is None:
+    elif profile is None:
         verdict = "not run"
-    elif not row.is_judged(profile):
+    elif profile != "paper":
         verdict = "smaller run"  # its numbers are shown, not judged
     elif fidelity in NOT_COMPARED:
         verdict = NOT_COMPARED[fidelity]
     else:
-        verdict = judge(reported, measured)
+        verdict = judge(reported, measured) if measured else "not reproduced"  # a seed diverged
     interval = measured.interval if measured and measured.interval else (None, None)
+    name = reported.metric.removesuffix(BEST)
     return {
         "paper": experiment.paper,
         "table": experiment.table,
@@ -231,7 +244,7 @@ def _line(
         "measured_sd": measured.sd if measured else None,
         "measured_median": measured.median if measured else None,
         "measured_best": measured.best if measured else None,
-        "n_seeds": measured.n if measured else 0,
+        "n_seeds": len(records),
         "ci_low": interval[0],
         "ci_high": interval[1],
         "profile": profile,
@@ -242,9 +255,20 @@ def _line(
         "verdict": verdict,
         "own": is_own(experiment, row),
         "second_reading": row.second_reading,
-        "seeds": [record.metrics[reported.metric.removesuffix(BEST)] for record in records],
+        "seeds": [record.metrics[name] for record in records if name in record.metrics],
+        "lost": lost,
         "anchor": anchor(row, reported),
     }
+
+
+def _measured(records: Sequence[Record], metric: str) -> tuple[Summary | None, str | None]:
+    """Statistics of a metric, or which seed diverged, without which the row has none."""
+    try:
+        return summarise(records, metric) if records else None, None
+    except LackingMetric as lacking:
+        if not lacking.diverged:
+            raise
+        return None, lacking.short
 
 
 def is_own(experiment: declaration.Experiment, row: Row) -> bool:

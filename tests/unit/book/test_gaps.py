@@ -84,6 +84,7 @@ def missed(place: str, profile: declaration.Profile, values: np.ndarray | None =
     row, paper = declaration.load(experiment).row(name), declaration.load(experiment).paper
     reported, config = row.reported[0], row.config(profile)
     told = {"metric": reported.metric, "measured_mean": 60.0, "measured_sd": 2.0, "anchor": "there", "stand_in": None}
+    told["lost"] = None
     told |= {
         "reported_mean": reported.mean,
         "reported_sd": reported.sd,
@@ -115,6 +116,15 @@ def small() -> Gaps:
         "rows": NETWORKS["rows"] | {"simple-table1/proposed-mnist": NETWORKS["rows"]["gmvae-table1/gmvae-k10-m1"]}
     }
     return Gaps(rows, (), Rates({}, networks, products))
+
+
+def test_of_a_row_with_a_diverged_seed_it_is_said_which(small):
+    flat = np.full((3, 40), 60.0)
+    row = missed("simple-table1/proposed-mnist", "paper", flat, measured_mean=None, lost="seed 1 diverged")
+    page = Gaps((row,), (), small.rates)
+    shown = page.table(10.0).iloc[0]
+    assert "seed 1 diverged" in shown["Measured"] and "seed 1 diverged" in shown["What its training says"]
+    assert not page.panels("simple")
 
 
 def test_the_finding_counts_what_the_rows_say(small):

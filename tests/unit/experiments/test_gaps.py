@@ -28,7 +28,7 @@ def one_trial(data="digits", steps=400.0, off=0.5, **changes):
 
 def missed(row, profile, curve):
     """A row whose runs are at a profile, and have this learning curve."""
-    line = {"metric": row.reported[0].metric, "measured_mean": -86.0}
+    line = {"metric": row.reported[0].metric, "measured_mean": -86.0, "lost": None}
     config = row.config(profile)
     record = SimpleNamespace(
         data={"sizes": {"train": 59_400}}, config={k: getattr(config, k) for k in ("data", "model", "training")}

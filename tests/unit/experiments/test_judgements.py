@@ -52,6 +52,23 @@ def test_only_the_papers_settings_on_its_data_are_judged(profile, data, verdict,
 
 
 @pytest.mark.parametrize(
+    ("profile", "data", "verdict"),
+    [("paper", "mnist", "not reproduced"), ("quick", "mnist", "smaller run"), ("paper", "digits", "surrogate data")],
+)
+def test_a_row_with_a_diverged_seed_has_no_mean_and_is_not_reproduced(profile, data, verdict):
+    whole = [record(seed, 80.0 + seed, data, profile=profile) for seed in (0, 1)]
+    diverged = replace(record(2, 0.0, data, profile=profile), metrics={"test.error_q": 9.0}, failed_at_step=7)
+    reported = Reported("ACC", METRIC, mean=80.5, sd=2.0, tolerance=1.0)
+    line = verdicts._line(EXPERIMENT, ROW, reported, profile, [*whole, diverged])
+    assert (line["verdict"], line["lost"], line["n_seeds"]) == (verdict, "seed 2 diverged", 3)
+    assert line["measured_mean"] is None and line["seeds"] == [80.0, 81.0]
+
+    lacking = replace(diverged, failed_at_step=None)
+    with pytest.raises(verdicts.LackingMetric, match="not measured"):
+        verdicts._line(EXPERIMENT, ROW, reported, profile, [*whole, lacking])
+
+
+@pytest.mark.parametrize(
     ("dataset", "data", "variant", "verdict", "fidelity", "stand_in"),
     [
         ("svhn", "svhn", "", "reproduced", "exact", None),

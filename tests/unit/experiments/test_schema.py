@@ -107,11 +107,6 @@ MISTAKES = [
     ("profiles qick", {}, "There is no profile 'qick'; did you mean 'quick'?"),
     ("profiles demo seeds", "0_2", "Seeds are given like 3, 0-9 or 0,2,5-7, not '0_2'."),
     (
-        "profiles demo judged",
-        True,
-        "judged belongs to the profile long; paper always is, the smaller ones never.",
-    ),
-    (
         "evaluate",
         ["clusterin"],
         "There is no evaluation, asked for by toy/ours, 'clusterin'; did you mean 'clustering'?",

@@ -50,10 +50,14 @@ def test_without_a_reported_spread_the_measured_interval_decides():
 def test_a_bound_in_place_of_a_number():
     bound = Reported("fails", "m", below=40)
     assert judge(bound, Summary.of([20, 25])) == "reproduced"
-    assert judge(bound, Summary.of([20, 75])) == "not reproduced"
+    assert judge(bound, Summary.of([20, 75])) == "partly"
+    assert judge(bound, Summary.of([50, 51])) == "not reproduced"
+    assert judge(bound, Summary.of([75])) == "not reproduced"
     bound = Reported("succeeds", "m", above=40)
     assert judge(bound, Summary.of([30, 75])) == "reproduced"
-    assert judge(bound, Summary.of([20, 50])) == "not reproduced"
+    assert judge(bound, Summary.of([20, 50])) == "partly"
+    assert judge(bound, Summary.of([20, 21])) == "not reproduced"
+    assert judge(bound, Summary.of([20])) == "not reproduced"
 
 
 def test_the_best_of_all_seeds():

@@ -34,7 +34,7 @@ class OwnNumbers(SphinxDirective):
         legend = (
             '<p class="own-numbers-legend"><span class="seed" aria-hidden="true">●</span> one seed '
             '<span class="paper" aria-hidden="true">▌</span> the paper’s number, with the 95 % interval of its mean '
-            "where it gives a spread.</p>"
+            "where it gives a spread. On the right the mean of the seeds.</p>"
         )
         return [nodes.raw("", f'<div class="own-numbers">{legend}{"".join(parts)}</div>', format="html")]
 
@@ -58,10 +58,10 @@ def _group(title: str, numbers: Sequence[Any]) -> str:
             parts.append(
                 f'<tr><th scope="row"><a href="{escape(one.link)}">{escape(name)}</a> '
                 f"<small>{escape(where)}{'' if one.profile == 'paper' else f', {one.profile}'}</small></th>"
-                f"<td>{_strip(one, low, high)}</td></tr>"
+                f'<td>{_strip(one, low, high)}</td><td class="values">{_values(one)}</td></tr>'
             )
         ends = f"<span>{_signed(low)}</span><span>{_signed(high)} {unit}</span>"
-        parts.append(f"</tbody><tfoot><tr><th></th><td>{ends}</td></tr></tfoot></table>")
+        parts.append(f'</tbody><tfoot><tr><th></th><td>{ends}</td><td class="values"></td></tr></tfoot></table>')
     return "".join(parts)
 
 
@@ -73,6 +73,12 @@ def _rounded(low: float, high: float) -> tuple[float, float]:
 
 def _signed(value: float) -> str:
     return f"{value:g}".replace("-", "−")
+
+
+def _values(one: Any) -> str:
+    """The mean of a row beside the paper's number."""
+    mean = "–" if one.measured is None else f"{one.measured:.1f}"
+    return f"{mean} <small>paper {one.reported:.1f}</small>".replace("-", "−")
 
 
 def _strip(one: Any, low: float, high: float) -> str:

@@ -219,6 +219,8 @@ def in_words(part: Evidence) -> tuple[str, str, str, str]:
     value = f"{part.measured.mean:.{digits}f}"
     if part.measured.interval:
         low, high = part.measured.interval
+        if metric.unit == "%" and part.over is None:
+            high = min(high, 100.0)  # of a mean of per cents, a t interval of few seeds may reach beyond
         value += f" [{low:.{digits}f}, {high:.{digits}f}]"
     unit = "points" if part.over and metric.unit == "%" else metric.unit
     value += f" {unit}" if unit else ""

@@ -39,6 +39,7 @@ class OwnNumber:
         reported: the paper's mean, in the metric's unit, as all that follow.
         interval: 95 % interval of the paper's mean, by Student's t with five runs assumed where it gives a standard
             deviation; None where it gives none.
+        measured: mean of the seeds, or of the best run; None if nothing was run, or a seed diverged.
         seeds: what every seed gave, also where ``reported`` is of the best run; empty if nothing was run.
         profile: profile of the runs, or None.
         stand_in: what replaced the paper's data, or None.
@@ -54,6 +55,7 @@ class OwnNumber:
     metric: str
     reported: float
     interval: tuple[float, float] | None
+    measured: float | None
     seeds: tuple[float, ...]
     profile: str | None
     stand_in: str | None
@@ -80,6 +82,7 @@ def own_numbers() -> list[OwnNumber]:
             metric=line["metric"],
             reported=line["reported_mean"],
             interval=_interval(line["reported_mean"], line["reported_sd"]),
+            measured=line["measured_mean"],
             seeds=tuple(line["seeds"]),
             profile=line["profile"],
             stand_in=line["stand_in"],

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,13 @@ def test_every_measured_number_has_a_row_that_leads_to_its_verdict() -> None:
     numbers = [number for number in own_numbers() if number.seeds]
     html = first_page._group("All", numbers)
     assert re.findall(r'href="([^"]+)"', html) == [number.link for number in numbers]
+
+
+def test_means_stand_beside_the_papers_numbers_and_none_where_a_seed_diverged() -> None:
+    one = next(number for number in own_numbers() if number.row == "cagem-table1/cagem-0-k10")
+    mean = f"{sum(one.seeds) / len(one.seeds):.1f}".replace("-", "−")
+    assert first_page._values(one) == f"{mean} <small>paper −81.6</small>"
+    assert first_page._values(replace(one, measured=None)).startswith("–")
 
 
 @pytest.mark.parametrize(("low", "high", "expected"), [(58.2, 93.2, (50, 100)), (-97.9, -79.4, (-100, -70))])

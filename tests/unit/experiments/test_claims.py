@@ -77,6 +77,15 @@ def test_a_mean_alone_is_told_by_its_interval(mean):
     assert claims.side(Summary.of(values), Condition("row", "test.ari", below=30)) == expected
 
 
+def test_no_interval_of_an_accuracy_is_shown_beyond_a_hundred(publish):
+    table, condition = declaration.load("simple-table1"), Condition("proposed-mnist", "test.acc_hungarian", above=50)
+    publish(table.row("proposed-mnist"), "quick", sample(0), **{"test.acc_hungarian": 90.0})
+    evidence = claims.weigh(table, condition)
+    for scores, shown in (([70.0, 99.0, 92.0], "87.0 [49.4, 100.0] %"), ([70.0, 71.0, 72.0], "71.0 [68.5, 73.5] %")):
+        _, value, *_ = claims.in_words(replace(evidence, measured=Summary.of(scores)))
+        assert value == shown
+
+
 def test_a_single_seed_tells_nothing():
     assert claims.side(Summary.of([90.0]), Condition("row", "test.ari", above=10)) == UNKNOWN
 

@@ -1,0 +1,98 @@
+"""What the chapter on CaGeM says in words, and no record holds as a number, still follows from the published records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from scipy.stats import t, ttest_ind
+
+from genclust.experiments import load
+from genclust.experiments.store import Record
+from genclust.experiments.verdicts import published_records
+from genclust.training.schedules import Schedule
+
+LIKELIHOOD = "test.log_likelihood"
+ALIKE = ("cagem-k1", "cagem-0-k5", "cagem-0-k10", "cagem-0-k20", "avae", "lvae-iw1")
+
+
+def records(place: str, profile: str) -> list[Record]:
+    experiment, row = place.split("/")
+    _, found = published_records(load(experiment).row(row), profile)
+    assert len(found) == 3
+    return found
+
+
+def seeds(place: str, profile: str, metric: str = LIKELIHOOD) -> np.ndarray:
+    return np.array([record.metrics[metric] for record in records(place, profile)])
+
+
+def pairs(values: Sequence[float]) -> tuple[float, float]:
+    """The 95 % interval of the mean of paired differences."""
+    half = t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5
+    return np.mean(values) - half, np.mean(values) + half
+
+
+@pytest.mark.parametrize("row", ALIKE)
+def test_in_the_last_ten_epochs_the_bound_still_rises_by_a_tenth_to_more_than_a_nat(row: str) -> None:
+    for record in records(f"cagem-table1/{row}", "long"):
+        bound = {
+            point["epoch"]: -sum(point[name] for name in point if name == "reconstruction" or name.startswith("kl_"))
+            for point in record.curve
+        }
+        assert max(bound) == 40 and 0.1 < bound[40] - bound[30] < 1.25
+        rate = Schedule(**record.config["training"]["learning_rate"])
+        assert rate(30) == pytest.approx(1.8e-4, rel=0.02) and rate(40) == pytest.approx(1e-4)
+
+
+@pytest.mark.parametrize("row", [*ALIKE, "iwae-k1"])
+def test_ten_times_the_samples_add_a_third_of_a_nat(row: str) -> None:
+    for record in records(f"cagem-table1/{row}", "long"):
+        arrays = record.arrays()
+        bound = dict(zip(arrays["bound_samples"].tolist(), arrays["bound"].tolist(), strict=True))
+        assert 0.25 < bound[5000] - bound[500] < 0.45
+        assert record.metrics["test.log_likelihood_samples"] == 500
+
+
+def test_the_vae_makes_six_times_as_many_steps() -> None:
+    def steps(record: Record) -> float:
+        training = record.config["training"]
+        return record.data["sizes"]["train"] / training["batch_size"] * training["epochs"]
+
+    vae, cagem = records("cagem-iwae/vae-l2-k1", "long")[0], records("cagem-table1/cagem-0-k10", "long")[0]
+    assert steps(vae) / steps(cagem) == pytest.approx(6.5, abs=0.2)
+    assert [record.config["training"]["epochs"] for record in (vae, cagem)] == [205, 40]
+
+
+@pytest.mark.parametrize("layers", ["l1", "l2"])
+def test_five_samples_beat_one_and_where_the_logarithm_stands_three_seeds_do_not_tell(layers: str) -> None:
+    one, averaged, of_average = (
+        seeds(f"cagem-iwae/{row}-{layers}-{k}", "quick") for row, k in (("vae", "k1"), ("vae", "k5"), ("iwae", "k5"))
+    )
+    for five in (averaged, of_average):
+        assert ttest_ind(five, one, equal_var=False).confidence_interval().low > 0
+    apart = ttest_ind(of_average, averaged, equal_var=False).confidence_interval()
+    assert apart.low < 0 < apart.high and np.mean(of_average) > np.mean(averaged)
+
+
+def test_the_divisor_costs_half_a_nat_in_pairs_of_seeds() -> None:
+    low, high = pairs(seeds("cagem-table1/cagem-0-k10", "quick") - seeds("cagem-protocol/divisor-256", "quick"))
+    assert 0.3 < low < 0.5 < high < 0.8
+
+
+def test_a_dozen_units_are_active_after_ten_epochs_with_one_cluster_or_ten_and_more_with_labels() -> None:
+    units = {
+        row: seeds(f"cagem-table1/{row}", "quick", "test.active_z2")
+        for row in ("cagem-k1", "cagem-0-k10", "cagem-20", "cagem-50", "cagem-100")
+    }
+    for row in ("cagem-k1", "cagem-0-k10"):
+        assert all(12 <= value <= 14 for value in units.pop(row))
+    assert all(value > 14 for values in units.values() for value in values)
+
+
+def test_labels_after_ten_epochs_help_or_not_by_how_they_enter() -> None:
+    none = seeds("cagem-table1/cagem-0-k10", "quick")
+    assert ttest_ind(seeds("cagem-labels/ce-q-0.1", "quick"), none, equal_var=False).confidence_interval().low > 0
+    for row in ("cagem-20", "cagem-50", "cagem-100"):
+        assert np.mean(seeds(f"cagem-table1/{row}", "quick")) < np.mean(none)

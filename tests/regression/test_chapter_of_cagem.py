@@ -1,4 +1,4 @@
-"""What the chapter on CaGeM says in words, and no record holds as a number, still follows from the published records."""
+"""What the chapter on CaGeM says in words, and no record holds as a number, follows from the published records."""
 
 from __future__ import annotations
 

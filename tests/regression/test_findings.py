@@ -6,16 +6,23 @@ The central numbers are worked out once more from the files of the records, by o
 from __future__ import annotations
 
 import json
+import math
 import re
 from itertools import combinations
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import spearmanr, ttest_ind
 
-from genclust.experiments import findings, load, verdicts
+from genclust.experiments import findings, ladder, load, verdicts
+from genclust.experiments.configuration import RunConfig
 from genclust.experiments.findings import Finding
 from genclust.experiments.store import published
+from genclust.experiments.training_run import build
+from genclust.experiments.verdicts import published_records
 
 NAMES = ["accuracy", "points", "chance", "selection", "indicators", "arcs", "control", "nats", "labels", "today"]
 
@@ -71,6 +78,47 @@ def test_what_a_divisor_costs(found: dict[str, Finding]) -> None:
     assert expected in found["nats"].line
 
 
+OF_THE_DIVISOR = ("cagem-protocol/divisor-256", "cagem-protocol/float32", "cagem-table1-sums/cagem-1")
+OF_LABELS = tuple(f"cagem-labels/{name}-0.1" for name in ("ce-pq", "ce-q", "elbo-ce-q", "elbo-ce-pq"))
+
+
+@pytest.mark.parametrize(
+    ("place", "profile"),
+    [(place, "quick") for place in OF_THE_DIVISOR + OF_LABELS] + [(place, "demo") for place in OF_LABELS],
+)
+def test_runs_that_are_compared_in_pairs_begin_alike_and_see_the_images_in_one_order(place: str, profile: str) -> None:
+    """Networks and initial weights of a seed are equal, and so is what the order of images depends on."""
+    base, changed = configurations("cagem-table1/cagem-0-k10", profile), configurations(place, profile)
+    assert [of["seed"] for of in base] == [of["seed"] for of in changed] and len(base) == 3
+    assert {of["data"]["digest"] for of in base} == {of["data"]["digest"] for of in changed}
+    one, other = (of[0]["config"] for of in (base, changed))
+    assert all(one["training"][name] == other["training"][name] for name in ("batch_size", "epochs"))
+    weights = []
+    for config in (one, other):
+        model = build(RunConfig(**config), 1, 64)
+        model.initialise([torch.Generator().manual_seed(3)])
+        weights.append(model.state_dict())
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(weight, weights[1][name]) for name, weight in weights[0].items())
+
+
+def test_one_cluster_shares_the_order_of_images_only() -> None:
+    """The row of the figure that the page excepts: batches are alike, and networks are not."""
+    base, one = (configurations(f"cagem-table1/{row}", "quick") for row in ("cagem-0-k10", "cagem-k1"))
+    assert {of["data"]["digest"] for of in base} == {of["data"]["digest"] for of in one}
+    assert base[0]["config"]["training"] == one[0]["config"]["training"]
+    shapes = [
+        {name: weight.shape for name, weight in build(RunConfig(**of[0]["config"]), 1, 64).state_dict().items()}
+        for of in (base, one)
+    ]
+    assert shapes[0] != shapes[1]
+
+
+@pytest.mark.parametrize("name", ["nats", "labels"])
+def test_why_seeds_are_compared_in_pairs_is_said(name: str, found: dict[str, Finding]) -> None:
+    assert found[name].told.count("Seeds are compared in pairs here") == 1
+
+
 def test_what_other_points_do_on_usps(found: dict[str, Finding]) -> None:
     place = "baselines/kmeans-usps"
     apart = np.mean(seeds(place, "paper", "all.acc_hungarian")) - np.mean(seeds(place, "paper", "test.acc_hungarian"))
@@ -82,12 +130,134 @@ def test_how_many_seeds_find_the_arcs(found: dict[str, Finding]) -> None:
     assert found["arcs"].subject == f"**{sum(index >= 95 for index in indices)} of {len(indices)}** seeds of GMVAE"
 
 
+#: Rows scored by all kinds of accuracy, by data and number of clusters, with their profiles.
+SCORED = (
+    [
+        *((f"simple-table1/{name}-mnist", "paper") for name in ("kmeans", "gmm", "proposed")),
+        *((f"gmvae-table1/gmvae-k10-m{m}", "quick") for m in (1, 10)),
+    ],
+    [(f"gmvae-table1/gmvae-k16-m{m}", "quick") for m in (1, 10)],
+    [
+        *((f"baselines/{name}-usps", "paper") for name in ("kmeans", "gmm-diag", "gmm-tied")),
+        *((f"baselines/{name}-usps", "paper") for name in ("umap-kmeans", "umap-gmm")),
+        *((f"{place}-usps", "paper") for place in ("simple-table1/proposed", "today/imsat", "today/split-merge")),
+    ],
+)
+
+
+def test_kinds_of_accuracy_move_scores_and_turn_no_two_methods_clearly(found: dict[str, Finding]) -> None:
+    kinds = ("hungarian", "many_to_one", "exemplar")
+    alike = [[[seeds(*place, f"test.acc_{kind}") for kind in kinds] for place in group] for group in SCORED]
+    widest = max(np.ptp([np.mean(of_kind) for of_kind in one]) for group in alike for one in group)
+    pairs = [pair for group in alike for pair in combinations(group, 2)]
+    leads = [[np.mean(a) - np.mean(b) for a, b in zip(one, other, strict=True)] for one, other in pairs]
+    turned = sum(min(of_pair) < 0 < max(of_pair) for of_pair in leads)
+    for one, other in pairs:
+        clear = {
+            bool(np.mean(a) > np.mean(b))
+            for a, b in zip(one, other, strict=True)
+            if np.ptp([*a, *b]) and ttest_ind(a, b, equal_var=False).pvalue < 0.05
+        }
+        assert len(clear) < 2
+    line = found["accuracy"].line
+    assert f"**{widest:.1f} points**; the order of {turned} of {len(pairs)} pairs" in line
+    assert line.endswith("none clearly beyond the spread of seeds.")
+
+
+def test_the_gain_of_the_bound_is_told_with_each_data_set_counted_once(found: dict[str, Finding]) -> None:
+    line, told = found["indicators"].line, found["indicators"].told
+    low, high = map(float, re.search(r"\*\*[\d.]+ \[−([\d.]+), ([\d.]+)\] points\*\* with each data", line).groups())  # type: ignore[union-attr]
+    assert -low < 0 < high and line.endswith("clear on MNIST and arcs.")
+    assert told.startswith("With each of the 8 data sets counted once")
+    assert "clear of zero on arcs only" in line and "clear of zero on arcs." in told
+
+
+def of_usps(place: str) -> list[float]:
+    return seeds(f"{place}-usps", "paper", "test.acc_hungarian")
+
+
 def test_what_simple_methods_lead_by(found: dict[str, Finding]) -> None:
-    simple, deep = (
-        np.mean(seeds(f"{place}-usps", "paper", "test.acc_hungarian"))
-        for place in ("baselines/umap-gmm", "simple-table1/proposed")
+    simple, blind, deep = map(of_usps, ("baselines/umap-gmm", "baselines/umap-kmeans", "simple-table1/proposed"))
+    assert f"**UMAP + GMM {np.mean(simple) - np.mean(deep):.1f} above on USPS**" in found["today"].line
+    assert f"UMAP + k-means {np.mean(blind) - np.mean(deep):.1f})" in found["today"].line
+    low, high = ttest_ind(blind, deep, equal_var=False).confidence_interval()
+    expected = f"has {np.mean(blind):.1f} %, {np.mean(blind) - np.mean(deep):.1f} [{low:.1f}, {high:.1f}] above"
+    assert low > 0 and expected in found["today"].told
+
+
+def test_where_umap_and_a_mixture_stands_it_is_said_that_labels_chose_its_starts(found: dict[str, Finding]) -> None:
+    (choice,) = [of for of in load("baselines").choices if of["setting"] == "Gaussian mixture of codes and coordinates"]
+    assert "ten starts" in choice["taken"] and "all points of USPS" in choice["why"] and "one seed" in choice["why"]
+    assert "ten starts chosen with test labels" in found["today"].line
+    assert "chosen by labels of all points of USPS, test points among them" in found["today"].told
+    of_k_means = next(of for of in load("baselines").choices if of["setting"] == "UMAP")
+    assert "never tuned" in of_k_means["why"]
+    columns, rules = (text for text in markdown("today") if "umap-kmeans-usps" in text)
+    assert "all points of USPS" in columns and "all points of USPS" in rules
+
+
+def markdown(page: str) -> list[str]:
+    """The cells of text of a page, each in one line."""
+    cells = json.loads((Path(__file__).parents[2] / "notebooks" / f"{page}.ipynb").read_text(encoding="utf8"))["cells"]
+    return [" ".join("".join(cell["source"]).split()) for cell in cells if cell["cell_type"] == "markdown"]
+
+
+def test_what_knowledge_of_pictures_gains_over_umap_is_left_open() -> None:
+    """On USPS split and merge is not clear of UMAP + GMM, and IMSAT behind; on MNIST it was not run: so both pages."""
+    umap, imsat, ours = map(of_usps, ("baselines/umap-gmm", "today/imsat", "today/split-merge"))
+    assert ttest_ind(ours, umap, equal_var=False).pvalue > 0.05 and np.mean(ours) > np.mean(umap)
+    lowest, *nine = sorted(umap)
+    assert lowest < 80 and len(nine) == 9 and all(1 < np.mean(ours) - seed < 2 for seed in nine)
+    assert ttest_ind(umap, imsat, equal_var=False).pvalue < 0.05 and np.mean(imsat) < np.mean(umap)
+    for row in ("umap-gmm", "umap-kmeans"):
+        for data in ("mnist", "reuters"):
+            assert not published_records(load("baselines").row(f"{row}-{data}"))[1]
+    assert not published_records(load("today").row("imsat-mnist"))[1]
+    metric = "test.acc_hungarian"
+    on_mnist = seeds("today/split-merge-mnist", "paper", metric)
+    for rung in ladder.rungs("mnist"):
+        if rung.fitted and rung.method != "split-merge":
+            others = [record.metric(metric) for record in rung.fitted]
+            assert ttest_ind(on_mnist, others, equal_var=False).pvalue < 0.05 and np.mean(on_mnist) > np.mean(others)
+
+
+def test_without_views_split_and_merge_is_far_less_accurate_on_validation_data() -> None:
+    whole, without = (
+        seeds(f"today/{row}", "quick", "validation.acc_hungarian") for row in ("split-merge-usps", "usps-without-views")
     )
-    assert f"**UMAP + GMM {simple - deep:.1f} above on USPS**" in found["today"].line
+    assert min(whole) > max(without) + 10 and ttest_ind(whole, without, equal_var=False).pvalue < 0.05
+
+
+def configurations(place: str, profile: str) -> list[dict[str, Any]]:
+    experiment, row = place.split("/")
+    folder = published().folder / load(experiment).row(row).config(profile).address
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("seed-*.json"))]
+
+
+def test_the_vae_made_more_than_six_times_as_many_steps_as_cagem() -> None:
+    """So too few steps are not why it is behind, as the page says; what it names as different is so."""
+    kept = {place: configurations(place, "long") for place in ("cagem-iwae/vae-l2-k1", "cagem-table1/cagem-0-k10")}
+    kept["cagem-others/cagem-k1"] = configurations("cagem-others/cagem-k1", "long")
+    steps = {
+        place: {
+            of["config"]["training"]["epochs"]
+            * math.ceil(of["data"]["sizes"]["train"] / of["config"]["training"]["batch_size"])
+            for of in records
+        }
+        for place, records in kept.items()
+    }
+    (of_vae,), *of_cagem = steps.values()
+    assert of_cagem[0] == of_cagem[1] and 6 < of_vae / max(of_cagem[0]) < 7
+    vae, cagem, _ = (records[0]["config"] for records in kept.values())
+    assert "batch_norm" not in vae["model"] and cagem["model"]["batch_norm"]
+    assert "warm_up" not in vae["training"] and cagem["training"]["warm_up"]["epochs"] > 0
+    assert vae["model"]["hidden"] != cagem["model"]["hidden"]
+    assert vae["training"]["learning_rate"]["shape"] != cagem["training"]["learning_rate"]["shape"]
+    for place, profile in (("cagem-iwae/vae-l2-k1", "paper"), ("cagem-table1/cagem-0-k10", "paper")):
+        experiment, row = place.split("/")
+        full = load(experiment).row(row)
+        assert not published_records(full, profile)[1]
+        assert full.config(profile).training["epochs"] > 10 * kept[place][0]["config"]["training"]["epochs"]
 
 
 def test_three_quarters_of_the_lead_over_the_two_layer_vae_are_there_with_one_cluster() -> None:

@@ -1,6 +1,10 @@
 """What the page on choosing without labels says in words still follows from the published records."""
 
+import math
+
+import numpy as np
 import pytest
+from scipy.stats import t, ttest_1samp
 
 from genclust.experiments import guide
 from genclust.experiments.verdicts import Summary
@@ -23,7 +27,34 @@ def gain(lines, figure):
 def test_the_highest_bound_chooses_better_than_chance(lines):
     interval = Summary.of(gain(lines, "bound").tolist()).interval
     assert interval and interval[0] > 0
-    assert guide._clear_of_zero(lines[lines.figure == "bound"]) == "arcs"
+    assert guide.clear_of_zero(lines[lines.figure == "bound"]) == "arcs"
+
+
+def once(lines):
+    """The mean gain over data sets, of the means over their configurations, with Student's 95 % interval."""
+    means = [float(np.mean(lines.gain[lines.data == data])) for data in sorted(set(lines.data))]
+    half = t.ppf(0.975, len(means) - 1) * np.std(means, ddof=1) / math.sqrt(len(means))
+    return f"{np.mean(means):.1f} [−{half - np.mean(means):.1f}, {np.mean(means) + half:.1f}]"
+
+
+def test_with_each_data_set_counted_once_neither_gain_is_clear_and_both_come_first(found, lines):
+    """As `once` writes them, the lower ends are negative; the arcs are most configurations of the bound."""
+    of_bound, voted = lines[lines.figure == "bound"], guide.consensuses(found)
+    text, of_vote = guide.finding(lines, found), guide.finding_together(voted)
+    assert "data sets counted once, it is " + once(of_bound) in text
+    assert "data sets counted once, the consensus is " + once(voted) in of_vote
+    for paragraph, every in ((text, of_bound), (of_vote, voted)):
+        assert paragraph.index("counted once") < paragraph.index(f"Over all {len(every)} configurations")
+    assert 2 * sum(of_bound.data == "arcs") > len(of_bound)
+    assert all(len(paragraph.split()) <= 120 for paragraph in [*text.split("\n\n"), of_vote])
+
+
+def test_the_consensus_gains_clearly_on_mnist_and_on_the_arcs_only(found):
+    voted = guide.consensuses(found)
+    assert guide.clear_of_zero(voted) == "MNIST and arcs"
+    for data, gains in voted.groupby("data").gain:
+        clear = len(gains) > 4 and ttest_1samp(gains, 0).pvalue < 0.05 and gains.mean() > 0
+        assert clear == (data in {"MNIST", "arcs"})
 
 
 def test_where_all_four_are_known_confidence_gains_less_than_the_bound(lines):

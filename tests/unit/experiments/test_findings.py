@@ -50,7 +50,7 @@ def test_two_methods_turn_by_what_the_smaller_of_both_leads_is(monkeypatch: pyte
     other = runs("B", acc_hungarian=(65.0, 65.0), acc_many_to_one=(78.0, 80.0), acc_exemplar=(62.0, 64.0))
     least, words = findings._turn(one, other) or (0, "")
     assert least == 3 and words == (
-        "The clearest case: A (quick) is 6.0 points above B (quick) by Hungarian accuracy, and 3.0 below "
+        "The largest change: A (quick) is 6.0 points above B (quick) by Hungarian accuracy, and 3.0 below "
         "it by exemplar."
     )
     swapped, _ = findings._turn(other, one) or (0, "")

@@ -190,7 +190,8 @@ def test_gains_by_figure_and_data_set(three):
 
 def test_the_finding_has_the_numbers(three):
     text = guide.finding(guide.choices([three]), [three])
-    assert "over 1 configurations it is 30.0 percentage points more accurate (Hungarian)" in text
+    assert "With each of the 1 data sets counted once, it is 30.0 percentage points more accurate (Hungarian)" in text
+    assert "Over all 1 configurations, 1 of them on digits, it is 30.0" in text and "clear of zero on none" in text
     assert "gained in 1 configurations and lost in 0" in text
     assert "30.0 by the bound, −30.0 by the confidence, 30.0 by clusters in use, −15.0 by the agreement" in text
     assert "`table/row@paper`" in text and "accuracy is 50.0 %" in text
@@ -198,8 +199,16 @@ def test_the_finding_has_the_numbers(three):
 
 def test_the_finding_names_the_data_on_which_the_gain_is_clear_of_zero():
     lines = lines_of(("clear", [1.0, 2.0, 3.0, 4.0, 5.0]), ("few", [5.0, 5.1]), ("not", [-9.0, 1.0, 2.0, 3.0, 4.0]))
-    assert guide._clear_of_zero(lines) == "clear"
-    assert guide._clear_of_zero(lines[lines.data == "few"]) == "none"
+    assert guide.clear_of_zero(lines) == "clear"
+    assert guide.clear_of_zero(lines[lines.data == "few"]) == "none"
+    more = lines_of(*((name, [1.0, 2.0, 3.0, 4.0, 5.0]) for name in ("first", "second", "third")))
+    assert guide.clear_of_zero(more) == "first, second and third"
+    assert guide.clear_of_zero(more[more.data != "second"]) == "first and third"
+
+
+def test_a_data_set_counts_once_however_many_configurations_it_has():
+    lines = lines_of(("arcs", [8.0] * 5 + [2.0]), ("MNIST", [-2.0]))
+    assert guide.gain_of_data_sets(lines).to_dict() == {"arcs": 7.0, "MNIST": -2.0}
 
 
 def test_settings_by_hand(tmp_path):
@@ -253,7 +262,9 @@ def test_the_consensus_of_seeds_with_different_faults_has_none(voters):
     assert lines.agreeing[0] in voters.accuracies
     table = guide.together(lines)
     assert table["consensus"].tolist() == ["100.00", "100.00"] and table["Configuration"].tolist()[-1] == "<b>mean</b>"
-    assert "better than their mean in 1, and better than the best of them in 1" in guide.finding_together(lines)
+    text = guide.finding_together(lines)
+    assert "better than the mean of its members in 1 of them, and better than the best of them in 1." in text
+    assert f"With each of the 1 data sets counted once, the consensus is {guide.interval_of(lines.gain)} " in text
 
 
 def test_other_data_than_that_of_the_records_is_refused(three):

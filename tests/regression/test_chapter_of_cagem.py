@@ -76,6 +76,13 @@ def test_five_samples_beat_one_and_where_the_logarithm_stands_three_seeds_do_not
     assert apart.low < 0 < apart.high and np.mean(of_average) > np.mean(averaged)
 
 
+def test_on_omniglot_lvae_leads_the_vae_by_eight_nats() -> None:
+    lvae, vae = seeds("cagem-others/lvae-omniglot", "long"), seeds("cagem-iwae-omniglot/vae-l2-k1", "long")
+    assert np.mean(lvae) - np.mean(vae) == pytest.approx(8.2, abs=0.4) and min(lvae) - max(vae) > 7.5
+    assert load("cagem-iwae-omniglot").row("vae-l2-k1").reported[0].mean - max(vae) > 10
+    assert [row.reported for row in load("cagem-table2").rows.values() if row.name == "lvae-iw1"] == [()]
+
+
 def test_the_divisor_costs_half_a_nat_in_pairs_of_seeds() -> None:
     low, high = pairs(seeds("cagem-table1/cagem-0-k10", "quick") - seeds("cagem-protocol/divisor-256", "quick"))
     assert 0.3 < low < 0.5 < high < 0.8

@@ -70,11 +70,11 @@ def known_of(found: Mapping[str, Sequence[Record]]) -> list[str]:
 def layers_by_attribute(found: Mapping[str, Runs]) -> dict[str, Agreement]:
     """Normalised mutual information (per cent) of layers and attributes for each clustering of ``vlac-factors``.
 
-    By the title of its map; empty for data without labels.
+    By the title of its map; without those that have no runs, and empty for data without labels.
     """
     maps = {}
     for name, kind, title in CLUSTERINGS if known_of(found) else ():
-        if runs := found[name]:
+        if runs := found.get(name):
             model = title.partition(",")[0]
             what = "clusters $y$" if kind == "y" else "k-means in $z$"
             data = runs[0].data_name
@@ -107,7 +107,7 @@ def leaders(found: Mapping[str, Runs]) -> pd.DataFrame:
     """
     lines = []
     for name, kind, title in CLUSTERINGS:
-        for run in found[name]:
+        for run in found.get(name, ()):
             scores, layers, attributes = agreement([run], kind)
             line = {"": title, "seed": run.seed}
             for layer, row in zip(layers, scores, strict=True):

@@ -316,3 +316,20 @@ def test_the_choices_of_weights_say_that_labels_were_used() -> None:
     why = {choice["setting"]: choice["why"] for choice in declaration.load("simple-table1").choices}
     assert "which uses labels" in why["loss and w_G of USPS"]
     assert "by validation accuracy of two seeds" in why["loss and w_G of REUTERS-10K"]
+
+
+def test_after_25_epochs_a_weight_of_five_is_above_ten_and_one_and_cannot_be_told_from_three() -> None:
+    rows = ("w1", "quick", 3), ("w3", "quick", 3), ("w5", "paper", 5), ("w10", "quick", 3)
+    at_25 = {
+        row: [
+            point["acc_hungarian"]
+            for run in runs(f"simple-figure3/{row}", profile, n)
+            for point in run.curve
+            if point["epoch"] == 25
+        ]
+        for row, profile, n in rows
+    }
+    assert [len(at_25[row]) for row, _, n in rows] == [n for *_, n in rows]
+    assert max(at_25["w1"]) < min(at_25["w10"]) <= max(at_25["w10"]) < min(at_25["w5"])
+    apart = stats.ttest_ind(at_25["w5"], at_25["w3"], equal_var=False).confidence_interval()
+    assert apart.low < 0 < apart.high

@@ -373,7 +373,7 @@ def arcs() -> Finding:
         f"from {before:.0f} to {after:.0f}, at η = {eta:g}, α = {alpha:g}."
     )
     line = (
-        f"find the arcs with the paper's networks and weights, at indices from {min(plain):.0f} to {max(plain):.0f}; "
+        f"find the arcs with the paper's networks and weights (all have indices from {min(plain):.0f} to {max(plain):.0f}); "
         f"with batch normalisation {reach_of_bn} of {len(normalised)} do, and the median rises from "
         f"{np.median(plain):.0f} to {np.median(normalised):.0f}."
     )

@@ -373,9 +373,9 @@ def arcs() -> Finding:
         f"from {before:.0f} to {after:.0f}, at η = {eta:g}, α = {alpha:g}."
     )
     line = (
-        f"find the arcs with the paper's networks and weights (all have indices from {min(plain):.0f} to {max(plain):.0f}); "
-        f"with batch normalisation {reach_of_bn} of {len(normalised)} do, and the median rises from "
-        f"{np.median(plain):.0f} to {np.median(normalised):.0f}."
+        f"find the arcs with the paper's networks and weights (all have indices from {min(plain):.0f} to "
+        f"{max(plain):.0f}); with batch normalisation {reach_of_bn} of {len(normalised)} do, and the median rises "
+        f"from {np.median(plain):.0f} to {np.median(normalised):.0f}."
     )
     holds = 0 < reach < len(plain) / 2 and reach_of_bn <= reach and bool(np.median(normalised) > np.median(plain) + 10)
     return Finding("arcs", f"**{reach} of {len(plain)}** seeds of GMVAE", line, told, drawn, holds)

@@ -333,3 +333,26 @@ def test_after_25_epochs_a_weight_of_five_is_above_ten_and_one_and_cannot_be_tol
     assert max(at_25["w1"]) < min(at_25["w10"]) <= max(at_25["w10"]) < min(at_25["w5"])
     apart = stats.ttest_ind(at_25["w5"], at_25["w3"], equal_var=False).confidence_interval()
     assert apart.low < 0 < apart.high
+
+
+def test_trained_twelve_times_as_long_lower_layers_tell_of_colours_and_upper_ones_hardly() -> None:
+    found = runs("vlac-length/vlac", "quick", 3)
+    best = []
+    for run in found:
+        known = {
+            (layer, name): run.metrics[f"test.nmi_arithmetic_y{layer}_{name}"]
+            for layer in (1, 2, 3, 4)
+            for name in ("ink", "background", "identity")
+        }
+        lower, upper = (
+            [known[layer, name] for layer in pair for name in ("ink", "background")] for pair in ((1, 2), (3, 4))
+        )
+        assert min(lower) > 28 and max(lower) < 61 and min(upper) > 4 and max(upper) < 15
+        of_digit = {layer: known[layer, "identity"] for layer in (1, 2, 3, 4)}
+        best.append(max(of_digit, key=of_digit.__getitem__))
+        assert 11 <= max(of_digit.values()) < 12.5
+        assert run.metrics[f"test.chance_nmi_y{best[-1]}_identity"] == pytest.approx(3.2, abs=0.4)
+    assert sorted(best) == [2, 2, 3]
+    assert scores(found, "test.leading_y") == [2, 1, 2]
+    ink, background = (found[2].metrics[f"test.nmi_arithmetic_y2_{name}"] for name in ("ink", "background"))
+    assert 0 < ink - background < 0.2

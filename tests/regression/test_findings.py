@@ -298,6 +298,16 @@ def test_the_likelihood_of_a_seed_goes_with_the_clusters_that_it_uses(
         assert spearmanr(on_offer, reached).statistic < spearmanr(used, reached).statistic - 0.2
 
 
+def test_three_clusters_are_all_used_and_end_clear_of_one_and_of_five() -> None:
+    one, three, five = (
+        seeds(f"cagem-table1/{row}", "long", "test.log_likelihood") for row in ("cagem-k1", "cagem-0-k3", "cagem-0-k5")
+    )
+    used = {K: seeds(f"cagem-table1/cagem-0-k{K}", "long", "test.clusters_used") for K in (3, 5, 10, 20)}
+    assert used[3] == [3, 3, 3] and min(min(used[K]) for K in (5, 10, 20)) > 3 and set(used[5]) == {5}
+    assert ttest_ind(three, one, equal_var=False).confidence_interval().low > 0
+    assert ttest_ind(five, three, equal_var=False).confidence_interval().low > 0
+
+
 def test_avae_is_as_far_below_ten_clusters_as_in_the_poster_and_level_with_one() -> None:
     one, ten, avae, lvae = (
         seeds(f"cagem-table1/{row}", "long", "test.log_likelihood")

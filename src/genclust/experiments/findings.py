@@ -55,7 +55,6 @@ ARCS = ("eta0-alpha0", "eta1-alpha0", "eta1-alpha2", "eta1-alpha2-bn", "eta0.5-a
 CONTROL = {
     "VAE, two layers": "iwae-k1",
     "CaGeM, one cluster": "cagem-k1",
-    "CaGeM, three clusters": "cagem-0-k3",
     "CaGeM, five clusters": "cagem-0-k5",
     "CaGeM, ten clusters": "cagem-0-k10",
     "CaGeM, twenty clusters": "cagem-0-k20",

@@ -169,7 +169,7 @@ def test_the_gain_of_the_bound_is_told_with_each_data_set_counted_once(found: di
     low, high = map(float, re.search(r"\*\*[\d.]+ \[−([\d.]+), ([\d.]+)\] points\*\* with each data", line).groups())  # type: ignore[union-attr]
     assert -low < 0 < high and line.endswith("clear on MNIST and arcs.")
     assert told.startswith("With each of the 8 data sets counted once")
-    assert "clear of zero on arcs only" in line and "clear of zero on arcs." in told
+    assert "clear of zero on arcs" in line and "clear of zero on arcs" in told
 
 
 def of_usps(place: str) -> list[float]:

@@ -27,7 +27,7 @@ def gain(lines, figure):
 def test_the_highest_bound_chooses_better_than_chance(lines):
     interval = Summary.of(gain(lines, "bound").tolist()).interval
     assert interval and interval[0] > 0
-    assert guide.clear_of_zero(lines[lines.figure == "bound"]) == "arcs"
+    assert "arcs" in guide.clear_of_zero(lines[lines.figure == "bound"])
 
 
 def once(lines):

@@ -325,19 +325,20 @@ def indicators() -> Finding:
     told = (
         f"With each of the {gain.n} data sets counted once, the seed with the highest bound on validation data is "
         f"{with_ends(gain)} points more accurate than the mean of its seeds. Of the single data sets the gain is clear "
-        f"of zero on {guide.clear_of_zero(of_bound)}. Over all {len(of_bound)} configurations, {n_most} of them on "
-        f"{most}, it is {guide.interval_of(of_bound.gain)}, an interval too narrow for that reason. The consensus of "
+        f"of zero on {guide.clear_of_zero(of_bound)}. Over all {len(of_bound)} configurations, {n_most} on "
+        f"{most}, it is {guide.interval_of(of_bound.gain)}, too narrow an interval. The consensus of "
         f"all seeds gains {with_ends(of_vote)} points with each of {of_vote.n} data sets counted once, clear of zero "
         f"on {guide.clear_of_zero(voted)}. Between settings the bound can mislead: of {len(told_apart)} groups of "
         f"settings it chose the one with the highest accuracy in {best} and the one with the lowest in {worst}."
     )
     line = (
         f"gains **{with_ends(gain)} points** with each data set counted once, clear of zero on "
-        f"{guide.clear_of_zero(of_bound)} only; a vote of all seeds gains {with_ends(of_vote)}, clear on "
+        f"{guide.clear_of_zero(of_bound)}; a vote of all seeds gains {with_ends(of_vote)}, clear on "
         f"{guide.clear_of_zero(voted)}."
     )
     clear = {str(data) for data, of in of_bound.groupby("data") if _clear(Summary.of(of.gain.tolist()))}
-    holds = clear == {data_title("arcs")} and 3 * worst >= len(told_apart)
+    once_is_open = gain.interval is not None and gain.interval[0] < 0 < gain.interval[1]
+    holds = data_title("arcs") in clear and once_is_open and 3 * worst >= len(told_apart)
     return Finding("indicators", "Keeping the seed with the highest bound", line, told, drawn, holds)
 
 

@@ -35,7 +35,6 @@ from genclust.cli_own_report import (
     print_learned,
     print_published,
     print_scores,
-    some,
 )
 from genclust.data import DataError
 from genclust.data.tables import Table, read_table
@@ -45,7 +44,7 @@ from genclust.figures.images import image_grid
 from genclust.paths import probe_folder
 from genclust.settings import SettingError, nearest
 from genclust.strict_yaml import parse
-from genclust.wording import counted, size
+from genclust.wording import counted, first_few, size
 
 #: The estimators by what the command line calls them.
 NAMES = {
@@ -326,12 +325,14 @@ def _as_fitted(fitted: Any, table: Table, path: Path) -> Any:
     lacking = [name for name in known if name not in (table.columns or known)]
     if not is_image and known and table.columns:
         if len(lacking) == len(known):
-            raise DataError(f"{path} has none of the model's columns {some(known)}, but {some(table.columns)}.")
+            raise DataError(
+                f"{path} has none of the model's columns {first_few(known)}, but {first_few(table.columns)}."
+            )
         if lacking:
-            raise DataError(f"{path} lacks the column{'s' * (len(lacking) > 1)} {some(lacking)} of the model.")
+            raise DataError(f"{path} lacks the column{'s' * (len(lacking) > 1)} {first_few(lacking)} of the model.")
         extra = [*table.ignored, *(name for name in table.columns if name not in known)]
         if extra:
-            note(f"Ignored of {path}, as the model does not know them: {some(extra)}.")
+            note(f"Ignored of {path}, as the model does not know them: {first_few(extra)}.")
         rows = pd.DataFrame(table.x, columns=table.columns)
         if table.columns == known:
             return rows
@@ -340,7 +341,7 @@ def _as_fitted(fitted: Any, table: Table, path: Path) -> Any:
         return rows[known]
     if not fits:
         expected = f"images of {size(image)}" if image else f"a table of {counted(D, 'column')}"
-        expected += f" ({some(known)})" if known else ""
+        expected += f" ({first_few(known)})" if known else ""
         holds = f"holds images of {size(shape)}" if is_image else f"is a table of {counted(shape[0], 'column')}"
         raise DataError(f"The model expects {expected}, but {path} {holds}.")
     if known:

@@ -19,7 +19,7 @@ from sklearn.metrics import adjusted_rand_score
 from genclust.data.tables import Table, numberings
 from genclust.estimators import report, saving
 from genclust.metrics import named
-from genclust.wording import counted, size
+from genclust.wording import counted, first_few, size
 
 #: How many times the mean the largest value of a column of counts is, from which on logarithms are proposed.
 SKEWED = 10
@@ -31,11 +31,6 @@ console = Console(width=None if sys.stdout.isatty() else 140, markup=False)  # n
 def note(text: Any) -> None:
     """Print a sentence into the error stream."""
     print(f"genclust: {text}", file=sys.stderr)
-
-
-def some(names: list[str]) -> str:
-    """The first few names, and how many more there are."""
-    return ", ".join(map(repr, names[:4])) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
 def cautions_before(models: list[Any], table: Table) -> Iterator[str]:
@@ -74,7 +69,7 @@ def _are_counts(table: Table) -> bool:
 
 
 def _columns_have(names: list[str]) -> str:
-    return f"The columns {some(names)} have" if len(names) > 1 else f"The column {names[0]!r} has"
+    return f"The columns {first_few(names)} have" if len(names) > 1 else f"The column {names[0]!r} has"
 
 
 def cautions_of_outliers(model: Any, X: Any) -> Iterator[str]:

@@ -166,8 +166,9 @@ def test_kinds_of_accuracy_move_scores_and_turn_no_two_methods_clearly(found: di
 
 def test_the_gain_of_the_bound_is_told_with_each_data_set_counted_once(found: dict[str, Finding]) -> None:
     line, told = found["indicators"].line, found["indicators"].told
-    low, high = map(float, re.search(r"\*\*[\d.]+ \[−([\d.]+), ([\d.]+)\] points\*\* with each data", line).groups())  # type: ignore[union-attr]
-    assert -low < 0 < high and line.endswith("clear on MNIST and arcs.")
+    interval = re.search(r"\*\*[\d.]+ \[−([\d.]+), ([\d.]+)\] points\*\* with each data", line)
+    assert interval, "the lower end has a minus sign, the upper one has none"
+    assert all(float(end) > 0 for end in interval.groups()) and line.endswith("clear on MNIST and arcs.")
     assert told.startswith("With each of the 8 data sets counted once")
     assert "clear of zero on arcs" in line and "clear of zero on arcs" in told
 

@@ -193,10 +193,10 @@ def _is_header(first: list[str], second: Sequence[str] = ()) -> bool:
     below = [i for i, value in enumerate(second) if _NUMBER.fullmatch(value)]
     if not numbers or any(i < len(first) and i not in numbers and first[i].lower() not in MISSING for i in below):
         return True
-    counted = [first[i] for i in numbers]
-    counts = counted[0].isdigit() and counted == [str(int(counted[0]) + i) for i in range(len(counted))]
+    titles = [first[i] for i in numbers]
+    counts = titles[0].isdigit() and titles == [str(int(titles[0]) + i) for i in range(len(titles))]
     fractions = any(i < len(second) and not second[i].isdigit() for i in numbers)
-    return counts and (len(counted) > 2 or fractions)
+    return counts and (len(titles) > 2 or fractions)
 
 
 def _diagnose(path: Path, separator: str, comma: bool, titles: Sequence[str], header: bool, text: set[int]) -> None:

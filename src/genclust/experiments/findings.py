@@ -337,8 +337,7 @@ def indicators() -> Finding:
         f"{guide.clear_of_zero(voted)}."
     )
     clear = {str(data) for data, of in of_bound.groupby("data") if _clear(Summary.of(of.gain.tolist()))}
-    once_is_open = gain.interval is not None and gain.interval[0] < 0 < gain.interval[1]
-    holds = data_title("arcs") in clear and once_is_open and 3 * worst >= len(told_apart)
+    holds = data_title("arcs") in clear and not _clear(gain) and 3 * worst >= len(told_apart)
     return Finding("indicators", "Keeping the seed with the highest bound", line, told, drawn, holds)
 
 
@@ -532,8 +531,8 @@ def today() -> Finding:
         title = _data(deep.fitted)
         drawn[title] = {_called(runs): values(runs, HUNGARIAN) for runs in shown}
         side = "above" if gap.mean > 0 else "below"
-        remark = f" (ten starts chosen with test labels; {blind.label} {signed(of_blind.mean, 1)})"
-        remark = remark if (name, simple.method) == (CHOSEN_ON, CHOSEN_BY_LABELS) else ""
+        chosen = (name, simple.method) == (CHOSEN_ON, CHOSEN_BY_LABELS)
+        remark = f" (ten starts chosen with test labels; {blind.label} {signed(of_blind.mean, 1)})" if chosen else ""
         said.append((gap.mean, f"{simple.label} {abs(gap.mean):.1f} {side} on {title}", remark))
         told.append(
             f"On {title} {simple.label} has {simple.accuracy:.1f} % after {_minutes(simple)} core-minutes, the deep "

@@ -271,7 +271,7 @@ def gains(lines: pd.DataFrame) -> dict[str, dict[str, list[float]]]:
 
 
 def finding(lines: pd.DataFrame, found: Iterable[Configuration]) -> str:
-    """Two paragraphs on how much choosing a seed by the bound gains in accuracy, and on the other figures.
+    """Two paragraphs: what choosing a seed by the bound gains in accuracy, and what the other figures gain.
 
     Args:
         lines: of `choices`.
@@ -460,7 +460,7 @@ def finding_together(lines: pd.DataFrame) -> str:
     return (
         f"With each of the {len(once)} data sets counted once, the consensus is {interval_of(once)} percentage points "
         f"more accurate (Hungarian) than its members; of the single data sets the gain is clear of zero on "
-        f"{clear_of_zero(lines)}. Over all {len(lines)} configurations it is {interval_of(lines.gain)}, an interval "
-        f"that is too narrow. The consensus is better than the mean of its members in {better} of them, and better "
+        f"{clear_of_zero(lines)}. Over all {len(lines)} configurations it is {interval_of(lines.gain)}, too narrow an "
+        f"interval. The consensus is better than the mean of its members in {better} of them, and better "
         f"than the best of them in {best}."
     )

@@ -46,7 +46,7 @@ class LackingMetric(StoreError):
 
     Attributes:
         short: what to show in a cell of a table.
-        diverged: whether the metric is lacking because training diverged, which is a result and no fault of a record.
+        diverged: whether training diverged, which is why the metric is lacking; no fault of the record then.
     """
 
     def __init__(self, record: Record, metric: str) -> None:
@@ -141,8 +141,8 @@ def judge(reported: Reported, measured: Summary) -> str:
 
     Reproduced: the means differ by no more than the declared tolerance (``TOLERANCE`` without one).
     Partly: they differ by more, but Welch's 95 % interval of their difference holds zero.
-    Where a bound of ours stands in for a number, a mean on the right side of it reproduces it; partly does one on the
-    wrong side whose 95 % interval reaches over to the right one.
+    A bound of ours that stands in for a number is reproduced if the mean lies on its right side, and partly if the mean
+    does not and its 95 % interval reaches over to that side.
     """
     if reported.mean is None:
         low = -math.inf if reported.above is None else reported.above
@@ -262,7 +262,7 @@ def _line(
 
 
 def _measured(records: Sequence[Record], metric: str) -> tuple[Summary | None, str | None]:
-    """Statistics of a metric, or which seed diverged, without which the row has none."""
+    """Statistics of a metric, or else which seed diverged; neither where there are no records."""
     try:
         return summarise(records, metric) if records else None, None
     except LackingMetric as lacking:

@@ -114,11 +114,11 @@ class Gaps:
         by_records = sum(price.core_hours for price in prices if price.told_by == "records")
         minutes = sum(price.minutes_at(teraflops) for price in prices)
         return (
-            f"The runs that are named below would take about {hours:,.0f} core-hours. Records of the same networks "
-            f"tell {by_records:,.0f} of them; the others follow from the operations that they need and the rate that a "
-            f"benchmark measured of a network of the same kind, on one core. At {teraflops:g} · 10¹² operations per "
-            f"second an accelerator would take {minutes / 60:,.0f} hours. That is arithmetic: none has been measured, "
-            "and small networks do not reach such rates."
+            f"The runs that are named below would take about {hours:,.0f} core-hours. For {by_records:,.0f} of these "
+            "hours the estimate comes from records of the same networks. For the others it comes from the number of "
+            "operations and the rate that a benchmark measured for a network of the same kind, on one core. "
+            f"At {teraflops:g} · 10¹² operations per second an accelerator would take {minutes / 60:,.0f} hours. This "
+            "is arithmetic, not a measurement, and small networks do not reach such rates."
         )
 
     def table(self, teraflops: float) -> pd.DataFrame:

@@ -153,9 +153,9 @@ def accuracy() -> Finding:
     told = (
         f"The test clusters of {len(apart)} methods, each scored in three ways; means over all seeds. The highest and "
         f"the lowest accuracy of a method lie {median:.1f} points apart in the median, and {apart[widest]:.1f} at most "
-        f"({widest}). Of {len(pairs)} pairs of methods with the same data and as many clusters, {len(turned)} change "
-        f"their order with the kind of accuracy, {clear or 'none'} of them clearly: for that, each method would have "
-        f"to lead by one kind, and both leads be clear of the spread of seeds. {largest}"
+        f"({widest}). Of {len(pairs)} pairs of methods with the same data and the same number of clusters, "
+        f"{len(turned)} change their order with the kind of accuracy, {clear or 'none'} of them clearly. A change is "
+        f"clear if each method leads by some kind of accuracy, and both leads exceed the spread of seeds. {largest}"
     )
     line = (
         f"moves the score of the same clusters by up to **{apart[widest]:.1f} points**; the order of {len(turned)} of "
@@ -205,11 +205,12 @@ def points() -> Finding:
     }
     usps, mnist, fitted = same["usps"], same["mnist"], more["usps"]
     told = (
-        "The accuracy on all points minus that on the test split, of the same fits to the training split: on USPS it "
-        f"lies between {signed(min(usps), 1)} and {signed(max(usps), 1)} points for {len(usps)} methods, on MNIST "
-        f"between {signed(min(mnist), 1)} and {signed(max(mnist), 1)} for {len(mnist)}. No cluster differs, only the "
-        "points that count: either the test split of USPS is harder than the rest, or points that were fitted score "
-        "higher. That MNIST shows no such gap speaks for the first. Where all points are fitted as well, the "
+        "Each method is fitted to the training split and scored twice. The accuracy on all points minus that on the "
+        f"test split is {signed(min(usps), 1)} to {signed(max(usps), 1)} points on USPS ({len(usps)} methods) and "
+        f"{signed(min(mnist), 1)} to {signed(max(mnist), 1)} points on MNIST ({len(mnist)} methods). The clusters are "
+        "the same, only the scored points differ: either the test split of USPS is harder than the rest, or points "
+        "that were fitted score higher. MNIST shows no such gap, which supports the first explanation. If all points "
+        "are fitted as well, the "
         f"difference is {signed(float(np.mean(fitted)), 1)} points in the mean of the {len(fitted)} methods run "
         f"both ways on USPS, from {signed(min(fitted), 1)} to {signed(max(fitted), 1)}."
     )
@@ -246,8 +247,9 @@ def chance(n_classes: int = 10) -> Finding:
     level = _mean(vlac, BY_CHANCE)
     told = (
         f"{_size(vlac)}, on {vlac[0].data['sizes']['test']:,} test images of {_data(vlac)}: VLAC's fifty clusters "
-        f"score {score:.1f} % many-to-one. A single cluster scores {floor:.1f} %, and clusters of the same sizes under "
-        f"permuted labels {level:.1f} %, which leaves VLAC {with_ends(gain)} points. The other models of the table lie "
+        f"have a many-to-one accuracy of {score:.1f} %. A single cluster has {floor:.1f} %, and clusters of the same "
+        f"sizes under permuted labels {level:.1f} %, so VLAC is {with_ends(gain)} points above chance. The other "
+        f"models of the table are "
         f"{' and '.join(with_ends(_above_chance(runs)) for runs in others)} points above chance."
     )
     line = (
@@ -282,13 +284,13 @@ def selection() -> Finding:
     on_usps, (mean_of_usps, _) = drawn["USPS"]
     told = (
         f"{_size(runs)}, MNIST: from {accuracies.min():.1f} to {accuracies.max():.1f} %, with a mean of "
-        f"{accuracies.mean():.1f}. The paper reports {mean:.2f} ± {sd:g}. Of {n} seeds, the one with the best "
-        f"validation accuracy has {best:.1f} ± {spread:.1f} % on the test split, over all choices of {n} of the "
-        f"{len(runs)}; by the bound, which needs no label, it takes {n_by_bound} seeds to come as high. The "
-        f"{ASSUMED_REPORTED_SEEDS} best seeds together have a mean of "
+        f"{accuracies.mean():.1f}. The paper reports {mean:.2f} ± {sd:g}. If the one with the best validation accuracy "
+        f"is kept of {n} seeds, the test accuracy is {best:.1f} ± {spread:.1f} %, over all choices of {n} of the "
+        f"{len(runs)}. If the bound chooses, which needs no label, {n_by_bound} seeds are needed to reach the paper's "
+        f"mean. The {ASSUMED_REPORTED_SEEDS} best seeds together have a mean of "
         f"{np.sort(accuracies)[-ASSUMED_REPORTED_SEEDS:].mean():.1f} %. On USPS the best of {n} has "
-        f"{on_usps[BY_LABELS][n - 1]:.1f} %, all seeds have {on_usps[BY_LABELS][0]:.1f} and the paper "
-        f"{mean_of_usps:.2f}."
+        f"{on_usps[BY_LABELS][n - 1]:.1f} %, the mean of all seeds is {on_usps[BY_LABELS][0]:.1f} %, and the paper "
+        f"reports {mean_of_usps:.2f} %."
     )
     line = (
         f"would do on MNIST: all have a mean of {accuracies.mean():.1f} %, the paper {mean:.2f}, and the **best of "
@@ -326,8 +328,9 @@ def indicators() -> Finding:
         f"With each of the {gain.n} data sets counted once, the seed with the highest bound on validation data is "
         f"{with_ends(gain)} points more accurate than the mean of its seeds. Of the single data sets the gain is clear "
         f"of zero on {guide.clear_of_zero(of_bound)}. Over all {len(of_bound)} configurations, {n_most} on "
-        f"{most}, it is {guide.interval_of(of_bound.gain)}, too narrow an interval. The consensus of "
-        f"all seeds gains {with_ends(of_vote)} points with each of {of_vote.n} data sets counted once, clear of zero "
+        f"{most}, it is {guide.interval_of(of_bound.gain)}; this interval is too narrow. "
+        f"The consensus of all seeds gains {with_ends(of_vote)} points with each of {of_vote.n} data sets counted "
+        f"once, clear of zero "
         f"on {guide.clear_of_zero(voted)}. Between settings the bound can mislead: of {len(told_apart)} groups of "
         f"settings it chose the one with the highest accuracy in {best} and the one with the lowest in {worst}."
     )
@@ -412,14 +415,14 @@ def control() -> Finding:
         for value in values(panels[largest][name], USED)
     ]
     told = (
-        "CaGeM with one cluster has the same networks and the same training, and its cluster says nothing. Ten "
-        "clusters are above it by "
+        "With one cluster, CaGeM has the same networks and training, but its cluster carries no information. "
+        "With ten clusters the log-likelihood is higher by "
         f"{' and '.join(f'{with_ends(gain, 2)} nats at profile `{name}`' for name, gain in gains.items())} "
-        f"({len(panels[largest][ten])} seeds each, Welch's 95 % intervals), and differ from "
+        f"({len(panels[largest][ten])} seeds each, Welch's 95 % intervals). Ten clusters differ from "
         f"{others} (`{largest}`), where a seed uses {min(used)} to {max(used)} of them. The two-layer VAE of the "
-        f"poster's table has networks and training of its own. At profile `{beside_vae}` it lies {with_ends(lead, 2)} "
-        f"nats below ten clusters, and {with_ends(rest, 2)} below one. From LVAE, which has no clusters, ten clusters "
-        f"differ by {with_ends(level, 2)} nats (`{largest}`)."
+        f"poster's table has its own networks and training. At profile `{beside_vae}` it lies {with_ends(lead, 2)} "
+        f"nats below ten clusters, and {with_ends(rest, 2)} nats below one cluster. LVAE has no clusters; "
+        f"ten clusters differ from it by {with_ends(level, 2)} nats (`{largest}`)."
     )
     line = (
         f"add **{with_ends(gains[largest], 2)} nats** (`{largest}`); of the {lead.mean:.2f} by which the model leads a "
@@ -449,11 +452,12 @@ def nats() -> Finding:
     smaller = sum(gap < cost.mean for gap in gaps)
     sharper = np.ptp(_ends(unpaired[DIVISOR])) / np.ptp(_ends(cost))
     told = (
-        f"{_size(base)}, CaGeM-0 with ten clusters on MNIST. Trained and tested on grey values over 256 in place of "
-        f"255 it loses {with_ends(cost, 2)} nats, more than separates {smaller} of {len(gaps)} pairs of neighbouring "
-        f"numbers in the poster's Table 1. Products in float32 change it by {with_ends(pairs[PRECISION], 2)}, and "
+        f"{_size(base)}, CaGeM-0 with ten clusters on MNIST. Trained and tested on grey values divided by 256 instead "
+        f"of 255, it loses {with_ends(cost, 2)} nats. This is more than the difference of {smaller} of {len(gaps)} "
+        f"pairs of neighbouring numbers in the poster's Table 1. Products in float32 change the log-likelihood by "
+        f"{with_ends(pairs[PRECISION], 2)}, and "
         f"training with one class summed and one drawn, in place of all ten, by {with_ends(pairs[SUMS], 2)}. "
-        f"{IN_PAIRS} Of unpaired seeds (Welch's) the interval of the divisor is {sharper:.1f} times as wide, "
+        f"{IN_PAIRS} Without pairs (Welch's) the interval for the divisor is {sharper:.1f} times as wide, "
         f"{with_ends(exceeding(base, found[DIVISOR], LOG_LIKELIHOOD), 2)}."
     )
     line = (
@@ -500,12 +504,12 @@ def labels() -> Finding:
     with_labels, without = (table.row(name).reported[0].mean or math.nan for name in ("cagem-100", "cagem-0-k10"))
     told = (
         f"{_size(_runs(f'{BASE}@quick'))}, with the same hundred labels of MNIST. Against the model without labels, "
-        f"the four objectives lie between {with_ends(on_mnist[best], 2)} nats ({best}) and "
-        f"{with_ends(on_mnist[worst], 2)} ({worst}). {IN_PAIRS} Of unpaired seeds (Welch's) the first interval is "
+        f"the four objectives change the log-likelihood by between {with_ends(on_mnist[best], 2)} nats ({best}) and "
+        f"{with_ends(on_mnist[worst], 2)} ({worst}). {IN_PAIRS} Without pairs (Welch's) the first interval is "
         f"{with_ends(unpaired, 2)}. In the poster a hundred labels gain "
-        f"{with_labels - without:.2f}. On the small digits (profile `demo`) all four gain, between "
+        f"{with_labels - without:.2f} nats. On the small digits (profile `demo`) all four gain, between "
         f"{min(of.mean for of in on_digits.values()):.2f} and "
-        f"{max(of.mean for of in on_digits.values()):.2f} nats; what is worst on MNIST gains "
+        f"{max(of.mean for of in on_digits.values()):.2f} nats; the objective that is worst on MNIST gains "
         f"{with_ends(on_digits[worst], 2)} there."
     )
     apart = on_mnist[best].mean - on_mnist[worst].mean
@@ -539,10 +543,10 @@ def today() -> Finding:
             f"model {deep.accuracy:.1f} % after {_minutes(deep)}: {with_ends(gap)}."
         )
     text = (
-        f"Test accuracy, {len(deep.fitted)} seeds each, beside the model of *Is Simple Better?*; differences in "
-        f"points. {' '.join(told)} The ten starts of the mixture (GMM) were chosen by labels of all points of USPS, "
-        f"test points among them. {blind.label}, with nothing chosen so, has {blind.accuracy:.1f} %, "
-        f"{with_ends(of_blind)} above the deep model there; k-means alone differs by {with_ends(of_kmeans)}."
+        f"Test accuracy, {len(deep.fitted)} seeds each; the deep model is that of *Is Simple Better?*; differences in "
+        f"points. {' '.join(told)} The ten starts of the GMM were chosen by labels of all points of USPS, "
+        f"test points among them. {blind.label}, chosen without labels, has {blind.accuracy:.1f} %, "
+        f"{with_ends(of_blind)} above the deep model; k-means alone differs by {with_ends(of_kmeans)}."
     )
     (_, first, remark), *others = sorted(said, reverse=True)
     rest = ", ".join(words + of_words for _, words, of_words in others)

@@ -286,20 +286,20 @@ def finding(lines: pd.DataFrame, found: Iterable[Configuration]) -> str:
     same = max(found, key=lambda one: float(np.nan_to_num(one.figures["agreement"], nan=-1).mean()))
     figures = {name: float(values.mean()) for name, values in same.figures.items()}
     return (
-        f"Keep the seed with the highest bound on data held out. With each of the {len(once)} data sets counted once, "
+        f"Keep the seed with the highest bound on held-out data. With each of the {len(once)} data sets counted once, "
         f"it is {interval_of(once.gain)} percentage points more accurate (Hungarian) than the mean of its seeds, and "
         f"{interval_of(-once.distance)} points less accurate than the best of them (95 % intervals). Of "
         f"the single data sets the gain is clear of zero on {clear_of_zero(of_bound)}. Over all {len(of_bound)} "
-        f"configurations, {n_most} of them on {most}, it is {interval_of(of_bound.gain)}, too narrow an interval.\n\n"
+        f"configurations, {n_most} of them on {most}, it is {interval_of(of_bound.gain)}; this interval is "
+        "too narrow.\n\n"
         f"The choice gained in {better} configurations and lost in {worse}, so it is a bet, not a test: "
         "over the seeds of a configuration, bound and accuracy have a rank correlation of "
         f"{interval_of(of_bound.correlation, 2, 1)}. "
         f"Where the records tell all four figures ({int(lines['all'].sum()) // len(FIGURES)} configurations) the gains "
-        f"are {each}. None of the four says that the clusters are the classes. The seeds that agree best with each "
-        f"other of all, those of `{same.name}`, have an adjusted Rand index of {figures['agreement']:.2f} among "
-        f"themselves and a mean confidence of {figures['confidence']:.2f}; they use "
-        f"{100 * figures['clusters in use']:.1f} % of their clusters, and their accuracy is "
-        f"{same.accuracies.mean():.1f} % in the mean."
+        f"are {each}. None of the four shows that the clusters are the classes. Of all configurations, the seeds "
+        f"of `{same.name}` agree best with each other: their mean adjusted Rand index is {figures['agreement']:.2f} "
+        f"and their mean confidence {figures['confidence']:.2f}. But they use {100 * figures['clusters in use']:.1f} % "
+        f"of their clusters, and their mean accuracy is {same.accuracies.mean():.1f} %."
     )
 
 
@@ -460,7 +460,7 @@ def finding_together(lines: pd.DataFrame) -> str:
     return (
         f"With each of the {len(once)} data sets counted once, the consensus is {interval_of(once)} percentage points "
         f"more accurate (Hungarian) than its members; of the single data sets the gain is clear of zero on "
-        f"{clear_of_zero(lines)}. Over all {len(lines)} configurations it is {interval_of(lines.gain)}, too narrow an "
-        f"interval. The consensus is better than the mean of its members in {better} of them, and better "
+        f"{clear_of_zero(lines)}. Over all {len(lines)} configurations it is {interval_of(lines.gain)}; this "
+        f"interval is too narrow. The consensus is better than the mean of its members in {better} of them, and better "
         f"than the best of them in {best}."
     )

@@ -12,7 +12,7 @@ from genclust.experiments.access import Asked, Runs, common_profile
 from genclust.experiments.columns import each_seed, how_many, median, minutes, short, values
 from genclust.experiments.declaration import load
 
-#: Metric of the adjusted Rand index of clusters and arms, and the per cent from which the arms count as found.
+#: Metric of the adjusted Rand index of clusters and arcs, and the per cent from which the arcs count as found.
 ARI, FOUND = "test.ari", 95
 USED = "test.clusters_used"
 TITLES = {"plain": "networks of the paper", "bn": "with batch normalisation"}
@@ -69,7 +69,7 @@ def components(planes: Mapping[str, Plane]) -> int:
 
 
 def reached(plane: Plane) -> pd.DataFrame:
-    """Table of how many seeds of each pair (η, α) find the arms: their adjusted Rand index is at least ``FOUND``."""
+    """Table of how many seeds of each pair (η, α) find the arcs: their adjusted Rand index is at least ``FOUND``."""
     etas, alphas = weights(plane)
     cells = {pair: how_many(ARI, FOUND)(runs) for pair, runs in plane.items()}
     return pd.DataFrame(

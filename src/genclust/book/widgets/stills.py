@@ -96,7 +96,7 @@ def formation() -> Figure:
 
 
 def plane() -> Figure:
-    """Latent spaces of all pairs, η growing upwards and α to the right, in the colours of the arms."""
+    """Latent spaces of all pairs, η growing upwards and α to the right, in the colours of the arcs."""
     arrays = maps.stored(PHASES)
     etas, alphas = np.unique(arrays["eta"]), np.unique(arrays["alpha"])
     figure = Figure(figsize=(style.PAGE_WIDTH, 1.2 * len(etas)))

@@ -25,8 +25,8 @@ class OwnNumbers(SphinxDirective):
     """Every own number of the papers that was measured: seeds as dots, the paper's number and interval behind them."""
 
     def run(self) -> list[nodes.Node]:
-        from genclust.experiments.overview import own_numbers
         from genclust.metrics import BEST
+        from genclust.pages.overview import own_numbers
 
         note(self.env)
         measured = [number for number in own_numbers() if number.seeds and not number.metric.endswith(BEST)]
@@ -104,7 +104,7 @@ class Tally(SphinxDirective):
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        from genclust.experiments import overview
+        from genclust.pages import overview
 
         note(self.env)
         of = self.arguments[0]

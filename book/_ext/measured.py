@@ -40,7 +40,7 @@ def repository(env: BuildEnvironment) -> Path:
 def digest(env: BuildEnvironment) -> str:
     """What all measured pages depend on: declarations, records, the code that reads and shows them, and names."""
     root, result = repository(env), hashlib.sha256()
-    library = "src/genclust/metrics.py", "src/genclust/data/sources.yaml", "src/genclust/book/gaps.py"
+    library = "src/genclust/metrics.py", "src/genclust/data/sources.yaml", "src/genclust/pages"
     for part in ("experiments", "papers.yaml", "results", "src/genclust/experiments", "book/_ext", *library):
         for path in [root / part, *sorted((root / part).rglob("*"))]:
             if path.is_file() and path.suffix in (".yaml", ".json", ".py"):
@@ -168,8 +168,8 @@ class Gaps(SphinxDirective):
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        from genclust.book.gaps import causes
-        from genclust.experiments.gaps import missed
+        from genclust.pages.gaps import causes
+        from genclust.pages.missed import missed
 
         note(self.env)
         found = [one for one in missed() if one.paper == self.arguments[0]]

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from genclust import data
-from genclust.experiments import guide
 from genclust.experiments.store import published
+from genclust.pages import guide
 
 PATH = published().folder / guide.CONSENSUSES
 MEASURED = json.loads(PATH.read_text()) if PATH.exists() else {}

@@ -17,12 +17,13 @@ import pytest
 import torch
 from scipy.stats import spearmanr, ttest_ind
 
-from genclust.experiments import findings, ladder, load, verdicts
+from genclust.experiments import load, verdicts
 from genclust.experiments.configuration import RunConfig
-from genclust.experiments.findings import Finding
 from genclust.experiments.store import published
 from genclust.experiments.training_run import build
 from genclust.experiments.verdicts import published_records
+from genclust.pages import findings, ladder
+from genclust.pages.findings import Finding
 
 NAMES = ["accuracy", "points", "chance", "selection", "indicators", "arcs", "control", "nats", "labels", "today"]
 

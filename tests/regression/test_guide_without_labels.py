@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import t, ttest_1samp
 
-from genclust.experiments import guide
 from genclust.experiments.verdicts import Summary
+from genclust.pages import guide
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,9 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 
-from genclust.book import speed as page
-from genclust.book.targets import targets
 from genclust.figures import speed as draw
+from genclust.pages import speed as page
+from genclust.pages.targets import targets
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the benchmarks are not part of the library
 

@@ -16,8 +16,8 @@ from genclust.book.build import pages
 from genclust.cli import app
 from genclust.data import DataError, load, sources
 from genclust.experiments import Asked, declaration, execution, number, papers, records, verdicts, workers
-from genclust.experiments.tables import comparison
 from genclust.models import MODELS, register
+from genclust.pages.tables import comparison
 from genclust.settings import SettingError
 
 MODEL = '''

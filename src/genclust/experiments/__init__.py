@@ -7,7 +7,6 @@ compares them with the paper, :func:`number` gives one of them to the prose.
 from genclust.experiments.access import Asked, Runs, common_profile, having_runs, published_rows, records
 from genclust.experiments.claims import judged_claims
 from genclust.experiments.declaration import PROFILES, Experiment, Profile, Row, load, names
-from genclust.experiments.overview import own_numbers, tally_of_claims, tally_of_numbers
 from genclust.experiments.store import Record
 from genclust.experiments.verdicts import number, published_records, summarise, verdicts
 
@@ -25,12 +24,9 @@ __all__ = [
     "load",
     "names",
     "number",
-    "own_numbers",
     "published_records",
     "published_rows",
     "records",
     "summarise",
-    "tally_of_claims",
-    "tally_of_numbers",
     "verdicts",
 ]

@@ -15,8 +15,8 @@ from genclust.baselines.libraries import quiet
 from genclust.experiments import Asked, access, declaration, execution
 from genclust.experiments.execution import run, task_for
 from genclust.experiments.store import Store
-from genclust.experiments.tables import seeds_of
 from genclust.experiments.verdicts import published_records
+from genclust.pages.tables import seeds_of
 
 ROWS = {"umap": "umap-gmm", "autoencoder": "ae-gmm", "n2d": "n2d", "dec": "dec", "idec": "idec", "dcn": "dcn"}
 ROWS |= {"vade": "vade"}

@@ -136,11 +136,10 @@ def test_a_number_that_is_not_there_is_a_warning(book: Book, monkeypatch: pytest
 
 
 def test_causes_of_missed_numbers_are_those_of_the_paper(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
-    from genclust.book import gaps as page
-    from genclust.experiments import gaps
+    from genclust.pages import gaps as page
 
     rows = [SimpleNamespace(paper="toy", name="ours"), SimpleNamespace(paper="other", name="theirs")]
-    monkeypatch.setattr(gaps, "missed", lambda: rows)
+    monkeypatch.setattr(missed, "missed", lambda: rows)
     monkeypatch.setattr(page, "causes", lambda found: "\n".join(f"1. *It was short:* {one.name}." for one in found))
     (book.source / "index.md").write_text("# Page\n\n```{gaps} toy\n```\n")
     shown, warnings, _ = book.build()

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from genclust.experiments.claims import judged_claims
-from genclust.experiments.overview import own_numbers
 from genclust.experiments.verdicts import as_plain, verdicts
+from genclust.pages.overview import own_numbers
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "book" / "_ext"))
 first_page = pytest.importorskip("first_page")

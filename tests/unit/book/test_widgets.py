@@ -12,8 +12,9 @@ from torch.nn.functional import leaky_relu
 
 from genclust.book.widgets import networks, packing, training
 from genclust.book.widgets.maps import stored
-from genclust.experiments import Asked, phases
+from genclust.experiments import Asked
 from genclust.experiments.declaration import load
+from genclust.pages import phases
 
 ACTIVATIONS = {"": lambda a: a, "relu": torch.relu, "leaky": leaky_relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
 

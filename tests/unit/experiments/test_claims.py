@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from genclust.experiments import claims, declaration, overview
+from genclust.experiments import claims, declaration
 from genclust.experiments.claims import FAILS, HOLDS, IN_PART, UNKNOWN
 from genclust.experiments.declaration import Condition, Row
 from genclust.experiments.store import Record, Store, StoreError
 from genclust.experiments.verdicts import Summary
+from genclust.pages import overview
 
 verdicts = import_module("genclust.experiments.verdicts")  # the package has a function of that name
 TABLE = declaration.load("cagem-table1")

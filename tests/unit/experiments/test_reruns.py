@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 
 from genclust.data import DataError
-from genclust.experiments import Asked, Record, Runs, access, columns, load, names
-from genclust.experiments.comparisons import seeds_and_paper
+from genclust.experiments import Asked, Record, Runs, access, load, names
 from genclust.experiments.configuration import RunConfig
 from genclust.experiments.execution import Task
-from genclust.experiments.learning_curves import accuracies
 from genclust.experiments.naming import as_run, is_published_form
-from genclust.experiments.tables import by_data, by_title, comparison, every_seed
 from genclust.experiments.unlabelled import classes_or_clusters, held_out_bound, sizes
+from genclust.pages import columns
+from genclust.pages.comparisons import seeds_and_paper
+from genclust.pages.learning_curves import accuracies
+from genclust.pages.tables import by_data, by_title, comparison, every_seed
 from genclust.settings import SettingError
 
 

@@ -10,7 +10,8 @@ from jaxtyping import Float
 from genclust.book.widgets import packing
 from genclust.book.widgets.training import FORMATION, PHASES, Arrays
 from genclust.data import load
-from genclust.experiments import Asked, phases
+from genclust.experiments import Asked
+from genclust.pages import phases
 from genclust.paths import root
 
 

@@ -22,7 +22,7 @@ from sklearn.metrics import adjusted_rand_score
 from genclust.data import DataSet
 from genclust.evaluation.projection import PERPLEXITY
 from genclust.evaluation.trained import snapshot_rows
-from genclust.experiments import Asked, phases
+from genclust.experiments import Asked
 from genclust.experiments.access import Runs
 from genclust.experiments.configuration import RunConfig, training_settings
 from genclust.experiments.declaration import load, parse_profile
@@ -31,6 +31,7 @@ from genclust.experiments.store import Record
 from genclust.experiments.training_run import build, fitted_rows
 from genclust.models import Model
 from genclust.models.inference import as_float
+from genclust.pages import phases
 from genclust.paths import root
 from genclust.training.loop import Training
 

@@ -6,11 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from genclust.experiments import declaration, gaps
-from genclust.experiments.gaps import RISING, TRAINED_OUT, UNTOLD, Missed, error, outlook, predicted
+from genclust.experiments import declaration
 from genclust.experiments.store import published
-from genclust.experiments.tails import Curve, Trial, trials
 from genclust.experiments.verdicts import as_plain, number, published_records, verdicts
+from genclust.pages.missed import RISING, TRAINED_OUT, UNTOLD, Missed, error, outlook, predicted, steps_at
+from genclust.pages.missed import missed as all_missed
+from genclust.pages.tails import Curve, Trial, trials
 
 EPOCHS = np.arange(1, 41.0)
 TABLE = declaration.load("cagem-table1")
@@ -167,7 +168,7 @@ def test_a_curve_goes_with_its_kind_of_number():
 
 @pytest.fixture(scope="module")
 def found():
-    return gaps.missed()
+    return all_missed()
 
 
 def test_every_missed_number_has_causes_and_none_are_left_over():
@@ -222,10 +223,10 @@ def test_a_gap_of_other_runs_is_not_shown():
 def test_the_run_at_the_papers_size(found):
     by_place = {one.place: one for one in found}
     crops = by_place["vlac-table1/vlac-one-crops"]
-    assert crops.target.name == "vlac-one" and gaps.steps_at(crops.at_papers_size) == 71_800
+    assert crops.target.name == "vlac-one" and steps_at(crops.at_papers_size) == 71_800
     torch7 = by_place["simple-table1/proposed-mnist"]
     assert torch7.at_papers_size.model["init"] == "torch7" and not torch7.is_at_papers_size
-    assert torch7.steps == gaps.steps_at(torch7.target.config("paper")) == 300 * 160
+    assert torch7.steps == steps_at(torch7.target.config("paper")) == 300 * 160
     assert by_place["simple-table2/latent-mean"].is_at_papers_size
     assert not by_place["cagem-table1/cagem-0-k10"].is_at_papers_size
 
@@ -236,7 +237,7 @@ def test_statements_about_published_rows_follow_from_their_curves(found):
     for one in found:
         told, config = outlook(one, known), one.records[0].config
         assert told.short == (one.profile != "paper") == told.text.startswith("Too short")
-        assert told.short == (one.steps < gaps.steps_at(one.target.config("paper")))
+        assert told.short == (one.steps < steps_at(one.target.config("paper")))
         if one.curve is None:
             assert told.kind == UNTOLD
             continue

@@ -18,14 +18,9 @@ from typing import Any
 import numpy as np
 
 from genclust.evaluation.clustering import majority_by_chance
-from genclust.experiments import guide, ladder, phases
 from genclust.experiments.access import Asked, Runs
-from genclust.experiments.columns import short, values
 from genclust.experiments.declaration import load, parse_profile
-from genclust.experiments.house_numbers import TABLE
-from genclust.experiments.likelihoods import LOG_LIKELIHOOD
 from genclust.experiments.naming import data_title, profile_of
-from genclust.experiments.tables import signed, with_ends
 from genclust.experiments.unlabelled import held_out_bound
 from genclust.experiments.verdicts import (
     ASSUMED_REPORTED_SEEDS,
@@ -36,6 +31,11 @@ from genclust.experiments.verdicts import (
     published_records,
     summarise,
 )
+from genclust.pages import guide, ladder, phases
+from genclust.pages.columns import short, values
+from genclust.pages.house_numbers import TABLE
+from genclust.pages.likelihoods import LOG_LIKELIHOOD
+from genclust.pages.tables import signed, with_ends
 
 HUNGARIAN, VALIDATION = "test.acc_hungarian", "validation.acc_hungarian"
 MANY_TO_ONE, BY_CHANCE = "test.acc_many_to_one", "test.chance_many_to_one_y3_identity"

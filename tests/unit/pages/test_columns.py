@@ -8,22 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genclust.experiments import (
-    Asked,
-    Record,
-    Runs,
-    columns,
-    comparisons,
-    having_runs,
-    likelihoods,
-    load,
-    published_records,
-    published_rows,
-)
+from genclust.experiments import Asked, Record, Runs, having_runs, load, published_records, published_rows
 from genclust.experiments.execution import Task
-from genclust.experiments.learning_curves import learning_curves, until
 from genclust.experiments.store import Store
-from genclust.experiments.tables import UNLABELLED, context, every_seed, sample_counts
+from genclust.pages import columns, comparisons, likelihoods
+from genclust.pages.learning_curves import learning_curves, until
+from genclust.pages.tables import UNLABELLED, context, every_seed, sample_counts
 
 LL = "test.log_likelihood"
 

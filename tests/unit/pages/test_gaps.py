@@ -10,14 +10,14 @@ import nbformat
 import numpy as np
 import pytest
 
-from genclust.book.costs import Price, Rates
-from genclust.book.gaps import Gaps, causes, command, with_numbers
 from genclust.experiments import declaration
 from genclust.experiments.declaration import Cause, Gap
-from genclust.experiments.gaps import Missed
 from genclust.experiments.planning import paces
-from genclust.experiments.tails import Curve
 from genclust.experiments.verdicts import number
+from genclust.pages.costs import Price, Rates
+from genclust.pages.gaps import Gaps, causes, command, with_numbers
+from genclust.pages.missed import Missed
+from genclust.pages.tails import Curve
 
 ROOT = Path(__file__).resolve().parents[3]
 GMVAE = declaration.load("gmvae-table1").row("gmvae-k10-m1")

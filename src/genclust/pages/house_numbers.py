@@ -8,9 +8,9 @@ import pandas as pd
 
 from genclust import data
 from genclust.experiments.access import Asked, Runs
-from genclust.experiments.columns import Column, above, at_end, divergences, mean_sd, minutes, paper, seeds, table
 from genclust.experiments.declaration import Row, load
-from genclust.experiments.tables import UNLABELLED
+from genclust.pages.columns import Column, above, at_end, divergences, mean_sd, minutes, paper, seeds, table
+from genclust.pages.tables import UNLABELLED
 
 TABLE = "vlac-table1"
 #: Training images of the rows, by the suffix of their names.

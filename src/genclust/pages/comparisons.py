@@ -8,10 +8,10 @@ from dataclasses import replace
 import pandas as pd
 
 from genclust.experiments.access import Runs
-from genclust.experiments.columns import each_seed, label, mean_sd, table, values
 from genclust.experiments.naming import is_published_form
-from genclust.experiments.tables import difference, measured, reported, signed, with_content
 from genclust.experiments.verdicts import is_measured
+from genclust.pages.columns import each_seed, label, mean_sd, table, values
+from genclust.pages.tables import difference, measured, reported, signed, with_content
 
 
 def differences(

@@ -19,9 +19,9 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import kendalltau
 
 from genclust.experiments.configuration import RunConfig
-from genclust.experiments.learning_curves import bounds, learning_curves
 from genclust.experiments.store import Record
 from genclust.experiments.training_run import total_steps
+from genclust.pages.learning_curves import bounds, learning_curves
 from genclust.training.schedules import Schedule
 
 #: What a curve shows: the lower bound in nats or the Hungarian accuracy in per cent, both on validation data.

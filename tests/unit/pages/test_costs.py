@@ -5,9 +5,9 @@ from dataclasses import asdict
 import pandas as pd
 import pytest
 
-from genclust.book import costs
 from genclust.experiments import declaration
 from genclust.experiments.store import Record, published
+from genclust.pages import costs
 from genclust.settings import SettingError
 
 SETTINGS = """

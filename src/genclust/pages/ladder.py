@@ -20,13 +20,13 @@ from genclust.data import sources
 from genclust.evaluation.agreement import agreement
 from genclust.experiments import declaration
 from genclust.experiments.access import Runs
-from genclust.experiments.columns import Column, each_seed, label, seeds, table, values
 from genclust.experiments.declaration import Reported, Row
 from genclust.experiments.naming import data_title, profile_of
 from genclust.experiments.planning import threads_of
 from genclust.experiments.store import Record
-from genclust.experiments.tables import difference, measured, reported, seeds_of, signed, with_ends
 from genclust.experiments.verdicts import Summary, apart, published_records
+from genclust.pages.columns import Column, each_seed, label, seeds, table, values
+from genclust.pages.tables import difference, measured, reported, seeds_of, signed, with_ends
 from genclust.settings import SettingError, nearest
 
 #: Data sets by the names that rows give them, with the ends of the names of their rows.

@@ -12,11 +12,12 @@ from examples import EXAMPLES
 
 from genclust.data import DataError
 from genclust.estimators.from_run import bound
-from genclust.experiments import declaration, guide
+from genclust.experiments import declaration
 from genclust.experiments.execution import prepare
-from genclust.experiments.guide import Configuration
 from genclust.experiments.store import Record, Store, published
 from genclust.models import MODELS
+from genclust.pages import guide
+from genclust.pages.guide import Configuration
 from genclust.streams import Noise
 
 NAN = math.nan

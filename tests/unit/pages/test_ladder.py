@@ -6,11 +6,12 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from genclust.experiments import declaration, ladder
-from genclust.experiments.ladder import Rung
+from genclust.experiments import declaration
 from genclust.experiments.store import Record, Store
-from genclust.experiments.tables import with_ends
 from genclust.experiments.verdicts import apart
+from genclust.pages import ladder
+from genclust.pages.ladder import Rung
+from genclust.pages.tables import with_ends
 from genclust.settings import SettingError
 
 CPU, GPU = {"device": "x86_64", "threads": 2}, {"device": "NVIDIA H200", "threads": 8}

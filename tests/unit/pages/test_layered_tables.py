@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genclust.experiments import Asked, Record, Runs, attributes, house_numbers, load, phases
+from genclust.experiments import Asked, Record, Runs, load
+from genclust.pages import attributes, house_numbers, phases
 
 
 def record(

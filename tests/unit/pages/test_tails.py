@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.optimize import curve_fit
 
-from genclust.experiments import tails
 from genclust.experiments.store import Record, Store
-from genclust.experiments.tails import SHAPES, Curve, fit, trial, trials
 from genclust.experiments.training_run import curve_epochs
+from genclust.pages import tails
+from genclust.pages.tails import SHAPES, Curve, fit, trial, trials
 
 EPOCHS = np.array(curve_epochs(40, ()), dtype=float)
 LATE = EPOCHS[EPOCHS >= 10]

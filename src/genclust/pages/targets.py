@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from genclust.book.speed import Results
+from genclust.pages.speed import Results
 
 
 @dataclass(frozen=True)

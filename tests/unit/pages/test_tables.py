@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from genclust.experiments import Asked, access, common_profile, load, published_records, records
-from genclust.experiments.tables import (
+from genclust.pages.tables import (
     by_data,
     comparison,
     context,

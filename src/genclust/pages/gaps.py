@@ -12,9 +12,16 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from genclust.book import speed
-from genclust.book.costs import Price, Rates
-from genclust.experiments.gaps import (
+from genclust.experiments.papers import dataset_title, paper
+from genclust.experiments.planning import paces
+from genclust.experiments.store import published
+from genclust.experiments.verdicts import number
+from genclust.figures.tails import TailPanel
+from genclust.metrics import title as metric_title
+from genclust.pages import speed
+from genclust.pages.costs import Price, Rates
+from genclust.pages.guide import SAME
+from genclust.pages.missed import (
     KINDS,
     RISING,
     TRAINED_OUT,
@@ -26,16 +33,9 @@ from genclust.experiments.gaps import (
     steps_at,
     trials_near,
 )
-from genclust.experiments.gaps import outlook as outlook_of
-from genclust.experiments.guide import SAME
-from genclust.experiments.papers import dataset_title, paper
-from genclust.experiments.planning import paces
-from genclust.experiments.store import published
-from genclust.experiments.tables import signed
-from genclust.experiments.tails import QUANTITIES, SHAPES, Trial, trials
-from genclust.experiments.verdicts import number
-from genclust.figures.tails import TailPanel
-from genclust.metrics import title as metric_title
+from genclust.pages.missed import outlook as outlook_of
+from genclust.pages.tables import signed
+from genclust.pages.tails import QUANTITIES, SHAPES, Trial, trials
 from genclust.wording import counted
 
 #: Points of accuracy by which a curve may move and still counts as flat, in the test of that rule.

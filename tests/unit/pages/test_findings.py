@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from genclust.experiments import findings, load
+from genclust.experiments import load
 from genclust.experiments.access import Runs
-from genclust.experiments.findings import Finding
 from genclust.experiments.store import Record
-from genclust.experiments.tables import signed, with_ends
+from genclust.pages import findings
+from genclust.pages.findings import Finding
+from genclust.pages.tables import signed, with_ends
 
 ROW = replace(load("simple-table1").row("proposed-mnist"), label="A")
 LIKELIHOOD = "test.log_likelihood"

@@ -25,15 +25,15 @@ from genclust.data import sources
 from genclust.experiments import declaration
 from genclust.experiments.configuration import RunConfig
 from genclust.experiments.declaration import Gap, Profile, Reported, Row
-from genclust.experiments.guide import SAME
 from genclust.experiments.papers import papers
 from genclust.experiments.planning import training_rows
 from genclust.experiments.store import Record
-from genclust.experiments.tables import signed
-from genclust.experiments.tails import LEAST_POINTS, Curve, Quantity, Shape, Trial, curve_of
 from genclust.experiments.training_run import total_steps
 from genclust.experiments.verdicts import MINUS, TOLERANCE, as_plain, published_records, verdicts
 from genclust.metrics import named
+from genclust.pages.guide import SAME
+from genclust.pages.tables import signed
+from genclust.pages.tails import LEAST_POINTS, Curve, Quantity, Shape, Trial, curve_of
 from genclust.wording import counted
 
 Kind = Literal["trained out", "still rising", "cannot be told"]
@@ -215,7 +215,7 @@ def outlook(one: Missed, trials: Sequence[Trial]) -> Outlook:
 
     Args:
         one: the row.
-        trials: predictions that were tested, see :func:`~genclust.experiments.tails.trials`.
+        trials: predictions that were tested, see :func:`~genclust.pages.tails.trials`.
     """
     told = _tell(one, trials)
     if one.profile == "paper":

@@ -10,7 +10,7 @@ from scipy import stats
 from genclust.experiments import declaration, records
 from genclust.experiments.declaration import Reported
 from genclust.experiments.store import Record, Store
-from genclust.experiments.tables import difference, every_seed
+from genclust.pages.tables import difference, every_seed
 
 verdicts = import_module("genclust.experiments.verdicts")  # the package has a function of that name
 EXPERIMENT = declaration.load("simple-table1")

@@ -11,10 +11,10 @@ from jaxtyping import Float
 
 from genclust.evaluation.layers import LEADING
 from genclust.experiments.access import Runs
-from genclust.experiments.columns import Column, label, table
 from genclust.experiments.store import Record
-from genclust.experiments.tables import measured
 from genclust.experiments.verdicts import Summary
+from genclust.pages.columns import Column, label, table
+from genclust.pages.tables import measured
 
 #: Names of the attributes, in the order in which they are shown.
 ATTRIBUTES = ("identity", "ink", "background", "weight", "slant", "left", "right")

@@ -32,9 +32,9 @@ from genclust.experiments.configuration import RunConfig
 from genclust.experiments.declaration import PROFILES
 from genclust.experiments.execution import prepare
 from genclust.experiments.store import Record, published
-from genclust.experiments.tables import signed, with_ends
 from genclust.experiments.unlabelled import held_out_bound
 from genclust.experiments.verdicts import Summary, data_of, published_records
+from genclust.pages.tables import signed, with_ends
 
 #: What is known of a seed without any label; of each, the seed with the most is kept.  This list and that rule were
 #: written down before any of them was held against an accuracy, and neither was changed afterwards.

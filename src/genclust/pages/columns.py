@@ -17,8 +17,8 @@ import pandas as pd
 from genclust.experiments.access import Runs
 from genclust.experiments.planning import seconds_per_step
 from genclust.experiments.store import Record
-from genclust.experiments.tables import UNLABELLED, difference, measured, reported, seeds_of, signed, with_content
 from genclust.metrics import METRICS, named
+from genclust.pages.tables import UNLABELLED, difference, measured, reported, seeds_of, signed, with_content
 
 Column = Callable[[Runs], Any]
 
@@ -51,7 +51,7 @@ def paper(runs: Runs) -> str:
 
 
 def seeds(runs: Runs) -> str:
-    """Number of seeds of the row with their profile; see :func:`genclust.experiments.tables.seeds_of`."""
+    """Number of seeds of the row with their profile; see :func:`genclust.pages.tables.seeds_of`."""
     return seeds_of(runs.row, runs)
 
 

@@ -9,8 +9,8 @@ import pandas as pd
 from jaxtyping import Float
 
 from genclust.experiments.access import Asked, Runs, common_profile
-from genclust.experiments.columns import each_seed, how_many, median, minutes, short, values
 from genclust.experiments.declaration import load
+from genclust.pages.columns import each_seed, how_many, median, minutes, short, values
 
 #: Metric of the adjusted Rand index of clusters and arcs, and the per cent from which the arcs count as found.
 ARI, FOUND = "test.ari", 95

@@ -10,9 +10,9 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from genclust.experiments.access import Runs
-from genclust.experiments.columns import Column, above, count, label, mean_sd, table
 from genclust.experiments.store import Record
-from genclust.experiments.tables import signed
+from genclust.pages.columns import Column, above, count, label, mean_sd, table
+from genclust.pages.tables import signed
 
 LOG_LIKELIHOOD = "test.log_likelihood"
 #: The two bounds on the log-likelihood that every model with a likelihood has.

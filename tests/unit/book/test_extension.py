@@ -137,6 +137,7 @@ def test_a_number_that_is_not_there_is_a_warning(book: Book, monkeypatch: pytest
 
 def test_causes_of_missed_numbers_are_those_of_the_paper(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
     from genclust.pages import gaps as page
+    from genclust.pages import missed
 
     rows = [SimpleNamespace(paper="toy", name="ours"), SimpleNamespace(paper="other", name="theirs")]
     monkeypatch.setattr(missed, "missed", lambda: rows)

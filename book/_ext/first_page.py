@@ -25,12 +25,13 @@ class OwnNumbers(SphinxDirective):
     """Every own number of the papers that was measured: seeds as dots, the paper's number and interval behind them."""
 
     def run(self) -> list[nodes.Node]:
+        from genclust.experiments.papers import papers
         from genclust.metrics import BEST
         from genclust.pages.overview import own_numbers
 
         note(self.env)
-        measured = [number for number in own_numbers() if number.seeds and not number.metric.endswith(BEST)]
-        parts = [_group(title, list(numbers)) for title, numbers in groupby(measured, key=lambda one: one.paper)]
+        measured = [one for one in own_numbers() if one.seeds and not one.metric.endswith(BEST)]
+        parts = [_group(papers()[name].title, list(of)) for name, of in groupby(measured, key=lambda one: one.paper)]
         legend = (
             '<p class="own-numbers-legend"><span class="seed" aria-hidden="true">●</span> one seed '
             '<span class="paper" aria-hidden="true">▌</span> the paper’s number, with the 95 % interval of its mean '
@@ -47,7 +48,7 @@ def _group(title: str, numbers: Sequence[Any]) -> str:
     parts = [f"<h4>{escape(title)}</h4>"]
     for unit, rows in groupby(numbers, key=lambda one: "nats" if "likelihood" in one.metric else "per cent"):
         of_axis = list(rows)
-        values = [value for one in of_axis for value in (*one.seeds, one.reported, *(one.interval or ()))]
+        values = [value for one in of_axis for value in (*one.seeds, one.reported_mean, *(one.reported_interval or ()))]
         low, high = _rounded(min(values), max(values))
         if unit == "per cent":
             low, high = max(low, 0), min(high, 100)
@@ -56,7 +57,7 @@ def _group(title: str, numbers: Sequence[Any]) -> str:
             name = f"{one.label}, {metric_title(one.metric)}"
             where = f"{one.table}, {dataset_title(one.stand_in or one.dataset)}"
             parts.append(
-                f'<tr><th scope="row"><a href="{escape(one.link)}">{escape(name)}</a> '
+                f'<tr><th scope="row"><a href="verdicts.html#{escape(one.anchor)}">{escape(name)}</a> '
                 f"<small>{escape(where)}{'' if one.profile == 'paper' else f', {one.profile}'}</small></th>"
                 f'<td>{_strip(one, low, high)}</td><td class="values">{_values(one)}</td></tr>'
             )
@@ -77,8 +78,8 @@ def _signed(value: float) -> str:
 
 def _values(one: Any) -> str:
     """The mean of a row beside the paper's number."""
-    mean = "–" if one.measured is None else f"{one.measured:.1f}"
-    return f"{mean} <small>paper {one.reported:.1f}</small>".replace("-", "−")
+    mean = "–" if one.measured_mean is None else f"{one.measured_mean:.1f}"
+    return f"{mean} <small>paper {one.reported_mean:.1f}</small>".replace("-", "−")
 
 
 def _strip(one: Any, low: float, high: float) -> str:
@@ -87,13 +88,14 @@ def _strip(one: Any, low: float, high: float) -> str:
     def x(value: float) -> str:
         return f"{100 * (value - low) / (high - low):.2f}%"
 
-    words = f"measured {', '.join(f'{seed:.1f}' for seed in one.seeds)}; the paper {one.reported:.1f}".replace("-", "−")
-    middle = HEIGHT / 2
+    words = f"measured {', '.join(f'{seed:.1f}' for seed in one.seeds)}; the paper {one.reported_mean:.1f}"
+    words = words.replace("-", "−")
+    middle, reported = HEIGHT / 2, x(one.reported_mean)
     parts = [f'<svg role="img" aria-label="{words}" height="{HEIGHT}"><title>{words}</title>']
-    if one.interval:
-        a, b = (min(max(end, low), high) for end in one.interval)
+    if one.reported_interval:
+        a, b = (min(max(end, low), high) for end in one.reported_interval)
         parts.append(f'<line class="interval" x1="{x(a)}" x2="{x(b)}" y1="{middle}" y2="{middle}"/>')
-    parts.append(f'<line class="reported" x1="{x(one.reported)}" x2="{x(one.reported)}" y1="3" y2="{HEIGHT - 3}"/>')
+    parts.append(f'<line class="reported" x1="{reported}" x2="{reported}" y1="3" y2="{HEIGHT - 3}"/>')
     parts += [f'<circle class="seed" cx="{x(seed)}" cy="{middle}" r="{RADIUS}"/>' for seed in one.seeds]
     return "".join([*parts, "</svg>"])
 

@@ -128,15 +128,12 @@ class VerdictTable(SphinxDirective):
         from genclust.experiments import verdicts
 
         note(self.env)
-        frame = verdicts()
         paper = self.arguments[0]
-        if paper != "all":
-            frame = frame[frame["paper"] == paper]
-        if frame.empty:
+        found = [one for one in verdicts() if paper in ("all", one.paper)]
+        if not found:
             logger.warning("no verdicts for %s", paper, location=self.get_location(), type="measured")
-        lines = frame.to_dict("records")
-        quoted = [line for line in lines if line["quoted"]]
-        own = [line for line in lines if not line["quoted"]]
+        quoted = [one for one in found if one.quoted]
+        own = [one for one in found if not one.quoted]
         show = searchable if paper == "all" else by_table
         html = show(own)
         if quoted:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import groupby
@@ -10,116 +9,109 @@ from typing import Any
 
 from genclust.experiments.claims import in_words
 from genclust.experiments.papers import dataset_title, papers
-from genclust.experiments.verdicts import remark
+from genclust.experiments.verdicts import Verdict
 from genclust.metrics import title as metric_title
 from genclust.wording import counted
 
 
-def by_table(lines: list[dict[str, Any]], with_paper: bool = False) -> str:
+def by_table(verdicts: list[Verdict], with_paper: bool = False) -> str:
     """A table per table of the papers, in the order of the book."""
     order = list(papers())
-    lines = sorted(lines, key=lambda line: order.index(line["paper"]) if with_paper else 0)
-    groups = groupby(lines, key=lambda line: (line["paper"], line["table"]))
+    verdicts = sorted(verdicts, key=lambda one: order.index(one.paper) if with_paper else 0)
+    groups = groupby(verdicts, key=lambda one: (one.paper, one.table))
     return "\n".join(
-        verdict_table(f"{papers()[paper].title}, {table}" if with_paper else str(table), list(rows))
-        for (paper, table), rows in groups
+        verdict_table(f"{papers()[paper].title}, {table}" if with_paper else table, list(of_table))
+        for (paper, table), of_table in groups
     )
 
 
-def searchable(lines: list[dict[str, Any]]) -> str:
+def searchable(verdicts: list[Verdict]) -> str:
     """One table of all papers that scrolls in a box of its own, and that ``verdicts.js`` lets one sort and filter."""
     order = list(papers())
-    lines = sorted(lines, key=lambda line: order.index(line["paper"]))
-    table = verdict_table("", lines, with_paper=True)
+    verdicts = sorted(verdicts, key=lambda one: order.index(one.paper))
+    table = verdict_table("", verdicts, with_paper=True)
     return f'<div class="searchable" tabindex="0" role="region" aria-label="All verdicts">{table}</div>'
 
 
-def verdict_table(title: str, rows: list[dict[str, Any]], with_paper: bool = False) -> str:
+def verdict_table(title: str, verdicts: list[Verdict], with_paper: bool = False) -> str:
     """One table as HTML; every cell names its column, so that a narrow screen can show it as a card."""
-    bounds = any(bound(row) for row in rows)
-    shown = [(cells(row, with_paper), row) for row in rows]
+    bounds = any(bound(one) for one in verdicts)
+    shown = [(cells(one, with_paper), one) for one in verdicts]
     names = [name for name in shown[0][0] if bounds or name != "Our bound"] if shown else []
     head = "".join(f'<th scope="col">{name}</th>' for name in names)
     caption = f"<caption>{escape(title)}</caption>" if title else ""
     parts = [f'<table class="verdict-table">{caption}<thead><tr>{head}</tr></thead><tbody>']
-    for of_row, row in shown:
+    for of_row, one in shown:
         about = {
-            "paper": text(row, "paper"),
-            "data": dataset_title(text(row, "dataset")),
-            "verdict": text(row, "verdict"),
-            "profile": text(row, "profile") or "none",
+            "paper": one.paper,
+            "data": dataset_title(one.dataset),
+            "verdict": one.verdict,
+            "profile": one.profile or "none",
         }
         values = "".join(f' data-{key}="{escape(value)}"' for key, value in about.items()) if with_paper else ""
-        place = f' id="{escape(text(row, "anchor"))}"' if with_paper and text(row, "anchor") else ""
+        place = f' id="{escape(one.anchor)}"' if with_paper else ""
         columns = "".join(f'<td data-label="{name}">{of_row[name]}</td>' for name in names)
         parts.append(f"<tr{place}{values}>{columns}</tr>")
     return "\n".join([*parts, "</tbody></table>"])
 
 
-def cells(row: dict[str, Any], with_paper: bool) -> dict[str, str]:
+def cells(one: Verdict, with_paper: bool) -> dict[str, str]:
     """HTML of every cell of a line, by the name of its column."""
-    verdict = str(row["verdict"])
-    badge = f'<span class="verdict {verdict.replace(" ", "-")}">{escape(verdict)}</span>'
-    if remark(row):
-        badge = f'<span>{badge} <small class="stand-in">{remark(row)}</small></span>'
-    label = escape(text(row, "label") or text(row, "row"))
+    badge = f'<span class="verdict {one.verdict.replace(" ", "-")}">{escape(one.verdict)}</span>'
+    if one.remark:
+        badge = f'<span>{badge} <small class="stand-in">{one.remark}</small></span>'
+    label = escape(one.label)
     if with_paper:
-        label = f"<span>{label} <small class='stand-in'>{papers()[row['paper']].title}, {row['table']}</small></span>"
+        label = f"<span>{label} <small class='stand-in'>{papers()[one.paper].title}, {one.table}</small></span>"
     return {
         "Row": label,
-        "Data": data(row),
-        "Metric": escape(metric_title(text(row, "metric"))),
-        "Paper": spread(row, "reported") or "–",
-        "Our bound": bound(row),
-        "Measured": measured(row),
+        "Data": data(one),
+        "Metric": escape(metric_title(one.metric)),
+        "Paper": spread(one.reported_mean, one.reported_sd) or "–",
+        "Our bound": bound(one),
+        "Measured": measured(one),
         "Verdict": badge,
     }
 
 
-def bound(row: dict[str, Any]) -> str:
+def bound(one: Verdict) -> str:
     """A bound that this project declares where a paper gives no number."""
-    for which in ("below", "above"):
-        if text(row, which):
-            return f"{escape(text(row, 'name'))} <small>({which} {row[which]:g})</small>".replace("-", "−")
+    for which, value in (("below", one.below), ("above", one.above)):
+        if value is not None:
+            return f"{escape(one.name)} <small>({which} {value:g})</small>".replace("-", "−")
     return ""
 
 
-def text(row: dict[str, Any], key: str) -> str:
-    value = row.get(key)
-    return "" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value)
-
-
-def data(row: dict[str, Any]) -> str:
-
-    shown = escape(dataset_title(text(row, "dataset")))
-    if stand_in := text(row, "stand_in"):
-        relation = "of" if row["fidelity"] == "subset" else "for"
-        measured_on = escape(dataset_title(stand_in))
+def data(one: Verdict) -> str:
+    """What was measured on, and which data set of the paper it stands for."""
+    shown = escape(dataset_title(one.dataset))
+    if one.stand_in:
+        relation = "of" if one.fidelity == "subset" else "for"
+        measured_on = escape(dataset_title(one.stand_in))
         return f'<span>{measured_on} <small class="stand-in">{relation} {shown}</small></span>'
     return shown
 
 
-def spread(row: dict[str, Any], which: str) -> str:
-    mean, sd = row.get(f"{which}_mean"), row.get(f"{which}_sd")
-    if mean is None or math.isnan(mean):
+def spread(mean: float | None, sd: float | None) -> str:
+    """A mean with its standard deviation, as far as there is one."""
+    if mean is None:
         return ""
     shown = f"{mean:.2f}".replace("-", "−")
-    if sd is not None and not math.isnan(sd):
+    if sd is not None:
         shown += f" <small>± {sd:.2f}</small>"
     return f'<span class="number">{shown}</span>'
 
 
-def measured(row: dict[str, Any]) -> str:
-    shown = escape(text(row, "lost")) or spread(row, "measured")
+def measured(one: Verdict) -> str:
+    """The mean of the seeds, or which diverged, with their number and their profile if not the paper's."""
+    shown = escape(one.lost or "") or spread(one.measured_mean, one.measured_sd)
     if not shown:
         return "–"
     details = []
-    count = row.get("n_seeds")
-    if count is not None and not math.isnan(count) and count > 1:
-        details.append(f"{int(count)} seeds")
-    profile = text(row, "profile")
-    if profile and profile != "paper":
-        details.append(f"profile {escape(profile)}")
+    if one.n_seeds > 1:
+        details.append(f"{one.n_seeds} seeds")
+    if one.profile and one.profile != "paper":
+        details.append(f"profile {escape(one.profile)}")
     return f'<span>{shown} <small class="seeds">{", ".join(details)}</small></span>' if details else shown
 
 

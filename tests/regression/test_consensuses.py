@@ -1,6 +1,7 @@
 """The stored accuracies of consensuses are those of the published records; run as a script to measure them anew."""
 
 import json
+from functools import cache
 
 import pytest
 
@@ -12,6 +13,7 @@ PATH = published().folder / guide.CONSENSUSES
 MEASURED = json.loads(PATH.read_text()) if PATH.exists() else {}
 
 
+@cache
 def with_data():
     """Configurations whose consensus needs data in files, by name."""
     found = {one.name: one for one in guide.configurations() if one.clusters is not None}

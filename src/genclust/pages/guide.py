@@ -1,5 +1,5 @@
-"""What shows without labels that a clustering worked: figures known of every seed against its accuracy, over all that
-is published.
+"""What shows without labels that a clustering worked: indicators known of every seed against its accuracy, over all
+that is published.
 
 A user without labels trains several seeds and has to keep one.  Here that choice is made again and again, in every
 configuration of which three or more seeds are published, by each of the ``FIGURES``; the labels, which come to light
@@ -36,7 +36,7 @@ from genclust.experiments.unlabelled import held_out_bound
 from genclust.experiments.verdicts import Summary, data_of, published_records
 from genclust.pages.tables import signed, with_ends
 
-#: What is known of a seed without any label; of each, the seed with the most is kept.  This list and that rule were
+#: Indicators, known of a seed without any label; of each, the seed with the most is kept.  This list and that rule were
 #: written down before any of them was held against an accuracy, and neither was changed afterwards.
 FIGURES = ("bound", "confidence", "clusters in use", "agreement")
 #: Fewer seeds leave nothing to choose from.
@@ -137,7 +137,7 @@ def _heading(record: Record, surrogate: bool) -> str:
 
 
 def correlation(figure: Float[np.ndarray, " R"], accuracies: Float[np.ndarray, " R"]) -> float:
-    """Spearman's rank correlation over seeds; a seed without the figure ranks last.  NaN if either is constant."""
+    """Spearman's rank correlation over seeds; a seed without the indicator ranks last.  NaN if either is constant."""
     figure = np.nan_to_num(figure, nan=-np.inf, neginf=-np.inf)
     if len(np.unique(figure)) == 1 or len(np.unique(accuracies)) == 1:
         return math.nan
@@ -145,9 +145,9 @@ def correlation(figure: Float[np.ndarray, " R"], accuracies: Float[np.ndarray, "
 
 
 def chosen(figure: Float[np.ndarray, " R"], accuracies: Float[np.ndarray, " R"]) -> float:
-    """The accuracy of the seed with the most of a figure; of several such seeds their mean, that of drawing one.
+    """The accuracy of the seed with the most of an indicator; of several such seeds their mean, that of drawing one.
 
-    NaN if no seed has the figure.
+    NaN if no seed has the indicator.
     """
     if np.isnan(figure).all():
         return math.nan
@@ -155,11 +155,11 @@ def chosen(figure: Float[np.ndarray, " R"], accuracies: Float[np.ndarray, " R"])
 
 
 def chosen_among(figure: Float[np.ndarray, " R"], accuracies: Float[np.ndarray, " R"]) -> Float[np.ndarray, " R"]:
-    """Expected accuracy of the seed that is chosen among n seeds by a figure, the highest one, for n from 1 to R.
+    """Expected accuracy of the seed that is chosen among n seeds by its indicator, the highest, for n from 1 to R.
 
     Exact: the mean over all choices of n of the R seeds, of which ``C(i - 1, n - 1)`` have the seed with the i-th least
-    of the figure as the one with the most.  Of seeds with equally much each is as likely; one without the figure ranks
-    below all others.  At n = 1 this is the mean over seeds, and at n = R what `chosen` gives.
+    of the indicator as the one with the most.  Of seeds with equally much each is as likely; one without the indicator
+    ranks below all others.  At n = 1 this is the mean over seeds, and at n = R what `chosen` gives.
     """
     ranks = rankdata(np.nan_to_num(figure, nan=-np.inf, neginf=-np.inf), method="dense")
     in_order = np.array([accuracies[ranks == rank].mean() for rank in np.sort(ranks)])
@@ -170,11 +170,12 @@ def chosen_among(figure: Float[np.ndarray, " R"], accuracies: Float[np.ndarray, 
 
 
 def choices(found: Iterable[Configuration]) -> pd.DataFrame:
-    """Gain in accuracy from choosing a seed by each figure: one line per configuration and figure.
+    """Gain in accuracy from choosing a seed by each indicator: one line per configuration and indicator.
 
-    Columns: ``configuration``, ``data``, ``figure``, ``seeds``, ``correlation`` of figure and accuracy over seeds (NaN
-    where there is none), and in per cent ``gain``, the accuracy of the chosen seed minus the mean over seeds,
-    ``distance``, the same minus that of the best seed, and ``all``, whether the configuration has all figures.
+    Columns: ``configuration``, ``data``, ``figure`` (the indicator), ``seeds``, ``correlation`` of indicator and
+    accuracy over seeds (NaN where there is none), and in per cent ``gain``, the accuracy of the chosen seed minus the
+    mean over seeds, ``distance``, the same minus that of the best seed, and ``all``, whether the configuration has all
+    indicators.
     """
     lines = []
     for one in found:
@@ -219,7 +220,7 @@ def interval_of(values: Iterable[float], digits: int = 1, most: float = math.inf
 
 
 def by_data_set(lines: pd.DataFrame) -> pd.DataFrame:
-    """Table of correlation and gain of each figure: per data set, over data sets, and over all configurations.
+    """Table of correlation and gain of each indicator: per data set, over data sets, and over all configurations.
 
     Means over configurations, with 95 % intervals; in the mean of data sets, over data sets.
 
@@ -233,7 +234,7 @@ def by_data_set(lines: pd.DataFrame) -> pd.DataFrame:
         [
             {
                 "Data": data,
-                "Figure": figure,
+                "Indicator": figure,
                 "Configurations": len(chosen_by),
                 "rank correlation": interval_of(chosen_by.correlation, 2, 1),
                 "gain over the mean": interval_of(chosen_by.gain),
@@ -247,7 +248,7 @@ def by_data_set(lines: pd.DataFrame) -> pd.DataFrame:
 
 
 def means_of_data_sets(lines: pd.DataFrame) -> pd.DataFrame:
-    """The lines of `choices` with one for each data set and figure: the means over its configurations."""
+    """The lines of `choices` with one for each data set and indicator: the means over its configurations."""
     groups = lines.groupby(["data", "figure"], sort=False)
     return groups[["correlation", "gain", "distance"]].mean().reset_index()
 
@@ -256,7 +257,7 @@ def gain_of_data_sets(lines: pd.DataFrame) -> pd.Series:
     """The mean gain in accuracy over the configurations of each data set, by its name.
 
     Args:
-        lines: of `choices` by one figure, or of `consensuses`.
+        lines: of `choices` by one indicator, or of `consensuses`.
     """
     return lines.groupby("data", sort=False).gain.mean()
 
@@ -271,7 +272,7 @@ def gains(lines: pd.DataFrame) -> dict[str, dict[str, list[float]]]:
 
 
 def finding(lines: pd.DataFrame, found: Iterable[Configuration]) -> str:
-    """Two paragraphs: what choosing a seed by the bound gains in accuracy, and what the other figures gain.
+    """Two paragraphs: what choosing a seed by the bound gains in accuracy, and what the other indicators gain.
 
     Args:
         lines: of `choices`.
@@ -295,8 +296,8 @@ def finding(lines: pd.DataFrame, found: Iterable[Configuration]) -> str:
         f"The choice gained in {better} configurations and lost in {worse}, so it is a bet, not a test: "
         "over the seeds of a configuration, bound and accuracy have a rank correlation of "
         f"{interval_of(of_bound.correlation, 2, 1)}. "
-        f"Where the records tell all four figures ({int(lines['all'].sum()) // len(FIGURES)} configurations) the gains "
-        f"are {each}. None of the four shows that the clusters are the classes. Of all configurations, the seeds "
+        f"Where the records tell all four indicators ({int(lines['all'].sum()) // len(FIGURES)} configurations) the "
+        f"gains are {each}. None of the four shows that the clusters are the classes. Of all configurations, the seeds "
         f"of `{same.name}` agree best with each other: their mean adjusted Rand index is {figures['agreement']:.2f} "
         f"and their mean confidence {figures['confidence']:.2f}. But they use {100 * figures['clusters in use']:.1f} % "
         f"of their clusters, and their mean accuracy is {same.accuracies.mean():.1f} %."
@@ -307,7 +308,7 @@ def clear_of_zero(lines: pd.DataFrame) -> str:
     """The data sets with enough configurations for an interval of the gain, all of which is above zero, in words.
 
     Args:
-        lines: of `choices` by one figure, or of `consensuses`.
+        lines: of `choices` by one indicator, or of `consensuses`.
     """
     found = []
     for data, gain in lines.groupby("data", sort=False).gain:
@@ -335,10 +336,10 @@ def alike(found: Iterable[Configuration]) -> list[list[Configuration]]:
 
 
 def settings(found: Iterable[Configuration]) -> pd.DataFrame:
-    """What choosing the settings by a figure's mean over seeds gives: one line for each group of `alike`
-    configurations, and for each figure that all have.
+    """What choosing the settings by an indicator's mean over seeds gives: one line for each group of `alike`
+    configurations, and for each indicator that all have.
 
-    In per cent, the mean accuracy over seeds of the configuration with the most of the figure, beside the mean over
+    In per cent, the mean accuracy over seeds of the configuration with the most of the indicator, beside the mean over
     configurations and the best of them.  If they have equally much of it, their mean.
     """
     lines = []

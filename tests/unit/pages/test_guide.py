@@ -64,7 +64,7 @@ def without_bound(one):
     return {figure: values.tolist() for figure, values in one.figures.items() if figure != "bound"}
 
 
-def test_figures_of_every_seed(three):
+def test_indicators_of_every_seed(three):
     """Agreement as in the tests of agreement: 1 and twice -0.5 over two others."""
     assert three.figures["bound"].tolist() == [-10, -5, -7]
     assert without_bound(three) == {
@@ -79,7 +79,7 @@ def test_choices_by_hand(three):
     assert list(lines.index) == list(guide.FIGURES) and set(lines["all"]) == {True} and set(lines.seeds) == {3}
     # The mean is 50 and the best 80.  Seeds 0 and 2 agree equally well: drawing one of them gives 35.
     assert lines.gain.tolist() == [30, -30, 30, -15] and lines.distance.tolist() == [0, -60, 0, -45]
-    # ranks of accuracy are 2, 3, 1; of the figures 1, 3, 2; 1½, 1½, 3; 1½, 3, 1½; 2½, 1, 2½
+    # ranks of accuracy are 2, 3, 1; of the indicators 1, 3, 2; 1½, 1½, 3; 1½, 3, 1½; 2½, 1, 2½
     by_hand = [0.5, -1.5 / math.sqrt(3), 1.5 / math.sqrt(3), -1.5 / math.sqrt(3)]
     assert lines.correlation.tolist() == pytest.approx(by_hand)
 
@@ -165,6 +165,7 @@ def test_a_data_set_with_many_configurations_does_not_decide_what_data_sets_say(
     table = guide.by_data_set(lines_of(("arcs", [8.0] * 5 + [0.0]), ("MNIST", [-2.0]))).set_index("Data")
     assert table.index.tolist() == ["arcs", "MNIST", guide.EACH_ONCE, guide.ALL]
     assert table["Configurations"].tolist() == [6, 1, 2, 7]
+    assert set(table["Indicator"]) == {"bound"}
     # arcs: squared deviations sum to 53.33, so sd 3.266, and t of five degrees of freedom is 2.571;
     # all: they sum to 117.71, so sd 4.429, and t of six degrees of freedom is 2.447
     assert table["gain over the mean"].tolist() == ["6.7 [3.2, 10.1]", "−2.0", "2.3", "5.4 [1.3, 9.5]"]
@@ -180,7 +181,7 @@ def test_interval():
     assert guide.interval_of([1, 1, 1, 1, 0.0], 2, 1) == "0.80 [0.24, 1.00]"
 
 
-def test_gains_by_figure_and_data_set(three):
+def test_gains_by_indicator_and_data_set(three):
     assert guide.gains(guide.choices([three])) == {
         "bound": {"digits": [30]},
         "confidence": {"digits": [-30]},

@@ -33,11 +33,9 @@ from genclust.experiments.verdicts import (
     NOT_COMPARED,
     LackingMetric,
     Summary,
-    as_plain,
     data_of,
     is_measured,
     published_records,
-    remark,
     summarise,
 )
 from genclust.experiments.verdicts import verdicts as all_verdicts
@@ -55,7 +53,6 @@ app = typer.Typer(
 )
 app.add_typer(cli_data.app, name="data")
 console = Console(width=None if sys.stdout.isatty() else 140)  # a pipe or a file need not fold words
-SECTIONS = ("settings", "profiles", "evaluate")
 
 
 def _show_version(wanted: bool) -> None:
@@ -405,23 +402,25 @@ def audit(
 def verdicts(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Compare every number that the papers report with the measured one."""
     with one_sentence():
-        lines = all_verdicts()
+        found = all_verdicts()
         if as_json:
-            print(json.dumps(as_plain(lines), indent=1))
+            print(json.dumps([asdict(one) for one in found], indent=1))
             return
         table = _table("row", "number", "reported", "measured", "seeds", "verdict")
         shown = ""
-        for line in as_plain(lines[~lines.quoted.astype(bool)]):
-            experiment, row = line["row"].split("/")
+        for one in found:
+            if one.quoted:
+                continue
+            experiment, row = one.row.split("/")
             if experiment != shown:
                 table.add_row(f"[bold]{experiment}[/]")
                 shown = experiment
-            bound = _bound(line["below"], line["above"])
-            reported = f"{bound} (ours)" if bound else _with_sd(line["reported_mean"], line["reported_sd"])
-            measured = line["lost"] or _with_sd(line["measured_mean"], line["measured_sd"])
-            seeds = f"{line['n_seeds']}, {line['profile']}" if line["n_seeds"] else "–"
-            verdict = f"{line['verdict']} ({remark(line)})" if remark(line) else line["verdict"]
-            table.add_row(f"  {row}", line["name"], reported, measured, seeds, verdict)
+            bound = _bound(one.below, one.above)
+            reported = f"{bound} (ours)" if bound else _with_sd(one.reported_mean, one.reported_sd)
+            measured = one.lost or _with_sd(one.measured_mean, one.measured_sd)
+            seeds = f"{one.n_seeds}, {one.profile}" if one.n_seeds else "–"
+            verdict = f"{one.verdict} ({one.remark})" if one.remark else one.verdict
+            table.add_row(f"  {row}", one.name, reported, measured, seeds, verdict)
         console.print(table)
 
 

@@ -11,12 +11,12 @@ import pytest
 from built import BOOK, needs_the_book, parsed
 
 from genclust.experiments.papers import dataset_title
-from genclust.experiments.verdicts import as_plain, verdicts
+from genclust.experiments.verdicts import verdicts
 
 pytestmark = needs_the_book
 
 PAGE = BOOK / "verdicts.html"
-OWN = [line for line in as_plain(verdicts()) if not line["quoted"]]
+OWN = [one for one in verdicts() if not one.quoted]
 
 
 def answer(browser: chromium.Browser, expression: str) -> Any:
@@ -55,7 +55,7 @@ def page(browser: chromium.Browser) -> chromium.Browser:
 
 def test_every_number_has_a_row_with_a_place_of_its_own() -> None:
     places = [row["id"] for row in parsed(PAGE).select(".searchable tbody tr")]
-    assert sorted(places) == sorted(line["anchor"] for line in OWN) and len(set(places)) == len(places)
+    assert sorted(places) == sorted(one.anchor for one in OWN) and len(set(places)) == len(places)
 
 
 def test_links_of_the_first_page_lead_to_rows() -> None:
@@ -72,22 +72,22 @@ def test_bounds_of_ours_never_stand_under_paper() -> None:
 
 @pytest.mark.parametrize(("kind", "column"), [("paper", "paper"), ("verdict", "verdict"), ("data", "dataset")])
 def test_filters_leave_what_they_say(page: chromium.Browser, kind: str, column: str) -> None:
-    for value in dict.fromkeys(line[column] for line in OWN):
+    for value in dict.fromkeys(getattr(one, column) for one in OWN):
         choose(page, kind, dataset_title(value) if kind == "data" else value)
         shown = answer(page, f"{VISIBLE}.map(row => row.id)")
-        assert sorted(shown) == sorted(line["anchor"] for line in OWN if line[column] == value)
+        assert sorted(shown) == sorted(one.anchor for one in OWN if getattr(one, column) == value)
     choose(page, kind, "")
     assert answer(page, f"{VISIBLE}.length") == len(OWN)
 
 
 def test_a_phone_begins_with_what_was_measured(page: chromium.Browser) -> None:
-    measured = [line["anchor"] for line in OWN if line["verdict"] != "not run"]
+    measured = [one.anchor for one in OWN if one.verdict != "not run"]
     choose(page, "verdict", "measured")
     assert sorted(answer(page, f"{VISIBLE}.map(row => row.id)")) == sorted(measured)
     page.ask("Emulation.setDeviceMetricsOverride", page.tab, width=390, height=800, deviceScaleFactor=1, mobile=True)
     page.load(PAGE)
     assert sorted(answer(page, f"{VISIBLE}.map(row => row.id)")) == sorted(measured)
-    missing = next(line["anchor"] for line in OWN if line["verdict"] == "not run")
+    missing = next(one.anchor for one in OWN if one.verdict == "not run")
     follow(page, f"#{missing}")
     assert missing in answer(page, f"{VISIBLE}.map(row => row.id)"), "a link leads to a row that the list leaves out"
     choose(page, "verdict", "")

@@ -333,12 +333,12 @@ def test_all_models_of_the_key_figure_lead_the_vae_by_more_than_in_the_poster() 
 
 
 def test_all_reproduced_numbers_are_of_the_first_paper_as_the_first_page_says() -> None:
-    lines = verdicts()
-    reproduced = lines[
-        (lines.verdict == "reproduced") & lines.reported_mean.notna() & ~lines.second_reading.astype(bool)
-    ]
-    assert set(reproduced.paper) == {"simple"}
-    names = {row.split("/")[1].removesuffix("-all") for row in reproduced.row}
+    reproduced = [
+        one for one in verdicts()
+        if one.verdict == "reproduced" and one.reported_mean is not None and not one.second_reading
+    ]  # fmt: skip
+    assert {one.paper for one in reproduced} == {"simple"}
+    names = {one.row.split("/")[1].removesuffix("-all") for one in reproduced}
     assert names == {"kmeans-mnist", "kmeans-usps", "proposed-usps", "features"}
 
 

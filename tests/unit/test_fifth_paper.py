@@ -171,7 +171,7 @@ def test_its_commands(folder):
 
 
 def test_its_table_and_verdicts(folder):
-    assert list(verdicts().verdict) == ["not run", "quoted"]
+    assert [one.verdict for one in verdicts()] == ["not run", "quoted"]
     publish(folder)
     table = comparison(Asked().rows("fifth-table1"), {"test.acc_hungarian": "ACC"}).set_index("Method")
     assert table.loc["Spheres"].tolist() == ["100.00 ± 0.00", "99.00 ± 1", "5"]
@@ -187,7 +187,7 @@ def test_its_table_and_verdicts(folder):
 
 def test_its_place_on_the_verdict_page(folder, monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "book" / "_ext"))
-    page = import_module("verdict_html").by_table(verdicts().to_dict("records"), with_paper=True)
+    page = import_module("verdict_html").by_table(verdicts(), with_paper=True)
     assert "<caption>Spheres, Table 1</caption>" in page and '<td data-label="Data">Two corners</td>' in page
     assert "accuracy, Hungarian (%)" in page
 
@@ -197,7 +197,7 @@ def test_its_seeds_train_in_processes_of_their_own(folder, monkeypatch):
     monkeypatch.setattr(workers, "count", lambda jobs: min(jobs, 2))
     monkeypatch.setattr(execution, "SMALL_NETWORK", 0)
     get_reusable_executor().shutdown(wait=True)  # its processes may be of other tests, and look in another folder
-    found = records("fifth-table1", "spheres", "demo", "0-1")
+    found = Asked("demo", "0-1").row("fifth-table1", "spheres")
     assert [record.metrics["test.acc_hungarian"] for record in found] == [100, 100]
 
 

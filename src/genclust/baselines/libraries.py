@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import warnings
 from collections.abc import Iterator
@@ -18,24 +17,6 @@ PACKAGES = {"umap": "umap-learn", "clustpy": "clustpy"}
 
 class MissingLibrary(SettingError):
     """Error for a baseline whose library is not installed; the message names the command that installs it."""
-
-
-def packages(settings: type) -> tuple[str, ...]:
-    """Names of the packages that a class of settings needs beyond those of the library itself."""
-    return tuple(PACKAGES[module] for module in getattr(settings, "needs", ()))
-
-
-def refuse_missing(settings: type, name: str) -> None:
-    """Raise an error if a library that the baseline called ``name`` needs is not installed; nothing is imported.
-
-    Raises:
-        MissingLibrary: with the command that installs it.
-    """
-    for module in getattr(settings, "needs", ()):
-        if importlib.util.find_spec(module) is None:
-            raise MissingLibrary(
-                f"The model {name} needs {PACKAGES[module]}, which is not installed; `make baselines` installs it."
-            )
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 from genclust.data import DataSet
 from genclust.estimators.base import DeepEstimator
 from genclust.estimators.inputs import Scaling
-from genclust.estimators.saving import ESTIMATORS
+from genclust.estimators.saving import ESTIMATORS, without_lists
 from genclust.models import MODELS, Model
 from genclust.settings import SettingError, read
 
@@ -65,7 +65,9 @@ def from_trained(
     cls = kind_of(config)
     parameters = cls().get_params(deep=False)
     declared = {**config.training, **config.model}
-    given = {name: _tuple(declared[name]) for name in parameters.keys() & declared.keys() if name not in SCHEDULED}
+    given = {
+        name: without_lists(declared[name]) for name in parameters.keys() & declared.keys() if name not in SCHEDULED
+    }
     if "image_shape" in parameters:
         given["image_shape"] = data.image_shape
     if given.get("precision") == "faster":
@@ -110,7 +112,3 @@ def bound(model: Model | type[Model], curve: list[dict[str, float]]) -> float:
 def _shape(image: tuple[int, int, int] | None) -> tuple[int, ...] | None:
     """Shape of an image in X: without an axis for a single colour."""
     return image[:2] if image is not None and image[2] == 1 else image
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value

@@ -82,7 +82,11 @@ def save(estimator: DeepEstimator, path: Path, half: bool = False, card: str = "
         "format": 2 if estimator.scaling_.kind == "log" else 1,
         "estimator": type(estimator).__name__,
         "parameters": estimator.get_params(deep=False) | {"random_state": _plain_seed(estimator.random_state)},
-        "model": {"name": estimator.model_name, "revision": estimator.model_.revision, **settings_of(estimator)},
+        "model": {
+            "name": estimator.model_name,
+            "revision": estimator.model_.revision,
+            **vars(cast(Any, estimator.model_).settings),
+        },
         "image_shape": estimator.image_shape_,
         "feature_names": None if "feature_names_in_" not in fitted else list(estimator.feature_names_in_),
         "scaling": estimator.scaling_.kind,
@@ -272,16 +276,11 @@ def _restored(cls: type[DeepEstimator], description: Mapping[str, Any], tensors:
     model.pop("name")
     if (revision := model.pop("revision")) != module.revision:
         raise SettingError(f"it is of revision {revision} of its model, and this version has {module.revision}")
-    estimator.model_ = module(1, estimator.n_features_in_, settings(**{k: _tuple(v) for k, v in model.items()}))
+    estimator.model_ = module(1, estimator.n_features_in_, settings(**{k: without_lists(v) for k, v in model.items()}))
     weights = {name.removeprefix("model."): t.float() for name, t in tensors.items() if name.startswith("model.")}
     estimator.model_.load_state_dict(weights)
     estimator.model_.eval()
     return estimator
-
-
-def settings_of(estimator: DeepEstimator) -> dict[str, Any]:
-    """The settings of the fitted model, by name."""
-    return dict(vars(cast(Any, estimator.model_).settings))
 
 
 def describe(estimator: DeepEstimator, warned_of: Sequence[str] = ()) -> str:
@@ -358,7 +357,8 @@ def _halved(tensor: Tensor) -> Tensor:
     return tensor.half() if fits else tensor
 
 
-def _tuple(value: Any) -> Any:
+def without_lists(value: Any) -> Any:
+    """A setting as it is in Python, where JSON and YAML have a list for a tuple."""
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -39,8 +39,8 @@ def hungarian_accuracy(labels: Int[np.ndarray, " N"], clusters: Int[np.ndarray, 
     Raises:
         ValueError: for arrays that are not non-negative integers of one length.
     """
-    counts, mapping = _hungarian(labels, clusters)
-    return 100 * float(counts[np.arange(len(mapping)), mapping].sum()) / len(labels)
+    counts = _contingency(labels, clusters)
+    return 100 * float(counts[linear_sum_assignment(counts, maximize=True)].sum()) / len(labels)
 
 
 def many_to_one_accuracy(labels: Int[np.ndarray, " N"], clusters: Int[np.ndarray, " N"]) -> float:
@@ -202,15 +202,6 @@ def clustering_scores(labels: Int[np.ndarray, " N"], log_posterior: Float[np.nda
         "ari": 100 * float(adjusted_rand_score(labels, clusters)),
         "clusters_used": len(np.unique(clusters)),
     }
-
-
-def _hungarian(labels: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Contingency table padded to a square of side max(K, T), and the class assigned to each of its rows."""
-    counts = _contingency(labels, clusters)
-    K, T = counts.shape
-    side = max(K, T)
-    square = np.pad(counts, ((0, side - K), (0, side - T)))
-    return square, linear_sum_assignment(square, maximize=True)[1]
 
 
 def _contingency(labels: np.ndarray, clusters: np.ndarray) -> Int[np.ndarray, "K T"]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from genclust.evaluation.images import as_bytes, one_of_each_class
+from genclust.data import Split
 from genclust.evaluation.results import Results
 from genclust.evaluation.trained import Trained, snapshot_rows
 from genclust.models.inference import as_float, in_chunks
 from genclust.streams import noise_on
 
+#: Largest number of test images that a figure shows.
+SHOWN = 10
 SAMPLES_PER_CLUSTER = 12
 #: Number of columns of the grids of a mixture's samples (Figures 3 and 4 of GMVAE have ten).
 COMPONENT_COLUMNS = 10
@@ -20,6 +23,20 @@ MAP_SIDE = 10
 MAP_SPAN = (0.05, 0.95)
 #: Numbers of test images, draws for each of them, and images of every component in Figures 2 and 3 of VLAC.
 RESAMPLED_IMAGES, RESAMPLED_DRAWS, COMPONENT_IMAGES = 3, 7, 4
+
+
+def as_bytes(images: Tensor) -> np.ndarray:
+    """Images with values clipped to [0, 1], as uint8 grey values 0 … 255; NaN becomes 0."""
+    return (255 * images.nan_to_num(nan=0).clamp(0, 1)).round().byte().cpu().numpy()
+
+
+def one_of_each_class(test: Split) -> np.ndarray:
+    """Indices of the first test point of each class, or of the first points of data without labels; ten at most."""
+    labels = test.y
+    if labels is None:
+        return np.arange(min(SHOWN, len(test)))
+    firsts = [int(np.flatnonzero(labels == c)[0]) for c in np.unique(labels)]
+    return np.array(firsts[:SHOWN])
 
 
 @torch.no_grad()

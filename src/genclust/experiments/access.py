@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import Any, Literal
@@ -10,14 +10,14 @@ from typing import Any, Literal
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import Markdown, display
 
-from genclust.baselines import BASELINES, MissingLibrary
+from genclust.baselines import BASELINES, MissingLibrary, refuse_missing
 from genclust.data import DataError
-from genclust.experiments.baselines import refuse_missing
 from genclust.experiments.declaration import PROFILES, Profile, Row, load, parse_profile, parse_seeds
 from genclust.experiments.execution import Task, check, run, task_for
-from genclust.experiments.naming import as_run, changes_in_words, data_title, told_apart
+from genclust.experiments.naming import as_run, changes_in_words, told_apart
+from genclust.experiments.papers import dataset_title
 from genclust.experiments.store import Record, in_repository, own
-from genclust.experiments.verdicts import published_records
+from genclust.experiments.verdicts import published_records, whole_row
 from genclust.settings import SettingError, merge
 
 
@@ -49,39 +49,28 @@ class Rows(dict[str, Runs]):
         return self[self._shown_by[name]] if name in self._shown_by else Runs(row)
 
 
-def records(
-    experiment: str,
-    row: str,
-    profile: str = "published",
-    seeds: str | Sequence[int] = "",
-    overrides: Mapping[str, Mapping[str, Any]] | None = None,
-    device: str = "cpu",
-) -> list[Record]:
-    """Records of a row, one per seed, read from the stores; seeds without a record are run and stored first.
+def records(experiment: str, row: str, profile: str = "published", device: str = "cpu") -> list[Record]:
+    """Records of a row, one per seed, read from the stores; declared seeds without a record are run and stored first.
+
+    Changed settings and other seeds are asked for by :class:`Asked`.
 
     Args:
         experiment: the experiment's name, such as ``simple-table1``.
         row: the row's name, such as ``proposed-mnist``.
         profile: ``demo``, ``quick``, ``long`` or ``paper``; or ``published``: the most faithful profile that
-            has been published, which never trains.  Changed settings or seeds have no published records; then
-            ``demo`` is run, and a message says so.
-        seeds: seeds such as ``"0-9"``; by default those of the profile.
-        overrides: settings by section, such as ``{"model": {"n_clusters": 14}}``.
+            has been published, which never trains.
         device: device on which missing runs are trained.
 
     Raises:
-        SettingError: for unknown names or settings out of range, before anything is computed.
+        SettingError: for unknown names.
     """
-    declared, changes = load(experiment).row(row), _given(overrides or {})
-    if profile == "published":
-        if not changes and not seeds:
-            shown, published = published_records(declared)
-            # What was trained longer than the rows beside it cannot be compared with them.
-            alone = shown == "long" and common_profile(experiment) != "long"
-            return published_records(declared, "quick")[1] if alone else published
-        profile = "demo"
-        _say_that_it_is_demo()
-    return _run(_task(declared, parse_profile(profile), seeds, changes), device)
+    declared = load(experiment).row(row)
+    if profile != "published":
+        return _run(task_for(declared, parse_profile(profile)), device)
+    shown, published = published_records(declared)
+    # What was trained longer than the rows beside it cannot be compared with them.
+    alone = shown == "long" and common_profile(experiment) != "long"
+    return published_records(declared, "quick")[1] if alone else published
 
 
 def _given(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -93,14 +82,13 @@ def _given(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any
     return {section: values for section, values in given.items() if values}
 
 
-def _task(row: Row, profile: Profile, seeds: str | Sequence[int], changes: Mapping[str, Mapping[str, Any]]) -> Task:
+def _task(row: Row, profile: Profile, seeds: str, changes: Mapping[str, Mapping[str, Any]]) -> Task:
     """Task of a row; of changed settings, a baseline takes those that it has."""
     if row.settings is not None and (baseline := BASELINES.get(row.settings["model"]["name"])):
         settings = {each.name for each in fields(baseline)}
         known = {name: value for name, value in changes.get("model", {}).items() if name in settings}
         changes = _given({"data": changes.get("data", {}), "model": known})
-    wanted = parse_seeds(seeds) if isinstance(seeds, str) and seeds else seeds or None
-    return task_for(row, profile, wanted, changes)
+    return task_for(row, profile, parse_seeds(seeds) if seeds else None, changes)
 
 
 def _run(task: Task, device: str) -> list[Record]:
@@ -115,7 +103,8 @@ class Asked:
     once, and the paper's numbers stand beside it only where data and settings are those of the published pages.
 
     Attributes:
-        profile, seeds, device: as for :func:`records`.
+        profile, device: as for :func:`records`; what is changed has no published records, and is run at ``demo``.
+        seeds: seeds such as ``"0-9"``; by default those of the profile.
         data, model, training: settings in place of the declared ones; None and "" leave a setting as declared.
         only_for: further settings by section, for the rows of one model: ``{"cagem": {"model": {"alpha": 0.1}}}``.
         needs: what data must have for the page to make sense: ``images``, ``labels`` or nothing in particular.
@@ -210,9 +199,9 @@ class Asked:
         changes = _given({"data": self.data, "model": self.model, "training": self.training})
         changes = merge(changes, _given(self.only_for.get((row.settings or {})["model"]["name"], {})))
         task = _task(row, profile, self.seeds, changes)
-        refuse_missing(task.config)
+        refuse_missing(task.config.model["name"])
         if self.data.get("name"):
-            data, name = check(task), data_title(task.config.data["name"])
+            data, name = check(task), dataset_title(task.config.data["name"])
             if self.needs == "images" and (data.image_shape is None or data.image_shape[2] not in (1, 3)):
                 raise DataError(f"This page draws pictures, and {name} has no images in grey or in three colours.")
             if self.needs == "labels" and any(split.y is None for split in data.splits.values()):
@@ -221,7 +210,7 @@ class Asked:
 
     def _banner(self, profile: Profile, tasks: Mapping[str, Task]) -> str:
         """Line that names data, profile and changed settings of a rerun."""
-        data = dict.fromkeys(data_title(task.config.data["name"]) for task in tasks.values())
+        data = dict.fromkeys(dataset_title(task.config.data["name"]) for task in tasks.values())
         seeds = f"; seeds: {self.seeds}" if self.seeds else ""
         changed = "; changed settings: ".join(["", *filter(None, [", ".join(changes_in_words(self._all_changes))])])
         return (
@@ -255,12 +244,6 @@ def published_rows(experiment: str, profile: Profile) -> dict[str, Runs]:
 
 
 @cache
-def _say_that_it_is_demo() -> None:
-    """Print that changed settings are run at profile ``demo``; once, however many rows are requested."""
-    print("Changed settings or seeds: run at profile demo, on small data; name a profile for the data of the paper.")
-
-
-@cache
 def _say(sentence: str) -> None:
     """Show a sentence in Markdown; once, however many rows a notebook requests."""
     if InteractiveShell.initialized():
@@ -275,10 +258,4 @@ def common_profile(experiment: str) -> Profile | None:
     Figures of all rows together need it, since `records` may find one row under ``paper`` and the next under ``quick``.
     """
     rows = load(experiment).runnable
-    for profile in PROFILES:
-        if all(
-            profile in row.profiles and len(published_records(row, profile)[1]) == len(row.seeds(profile))
-            for row in rows
-        ):
-            return profile
-    return None
+    return next((profile for profile in PROFILES if all(whole_row(row, profile) for row in rows)), None)

@@ -20,7 +20,6 @@ from scipy.special import comb
 from scipy.stats import entropy
 
 from genclust.data import DataError, DataSet, Split
-from genclust.experiments.configuration import RunConfig
 from genclust.experiments.execution import prepare
 from genclust.experiments.store import Record, StoreError
 
@@ -86,7 +85,7 @@ def audit(records: Iterable[Record]) -> Iterator[Audit]:
         key = json.dumps(record.config["data"])
         if has_arrays and key not in at_hand:
             try:
-                at_hand[key] = prepare(RunConfig(**record.config))
+                at_hand[key] = prepare(record.run_config)
             except DataError as error:
                 at_hand[key] = error
         data = at_hand.get(key)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from genclust import baselines
 from genclust.baselines import BASELINES
 from genclust.data import DataSet
 from genclust.evaluation import measures
@@ -19,20 +18,6 @@ from genclust.experiments.training_run import fitted_rows
 from genclust.experiments.workers import Unfinished
 from genclust.settings import read
 from genclust.timing import clock
-
-
-def libraries(config: RunConfig) -> tuple[str, ...]:
-    """Names of the packages that the model of a configuration needs beyond those of the library itself."""
-    return baselines.packages(BASELINES.get(config.model["name"], object))
-
-
-def refuse_missing(config: RunConfig) -> None:
-    """Raise an error if a library that the model of a configuration needs is not installed.
-
-    Raises:
-        MissingLibrary: with the command that installs it.
-    """
-    baselines.refuse_missing(BASELINES.get(config.model["name"], object), config.model["name"])
 
 
 def fit_seeds(

@@ -87,8 +87,8 @@ class Judgement:
         """The claim, its verdict and its evidence as plain values, with None for what was not measured."""
         evidence = [
             {
-                **{"row": f"{one.row.experiment}/{one.row.name}", "metric": one.condition.metric},
-                "over": f"{one.over.experiment}/{one.over.name}" if one.over else None,
+                **{"row": one.row.place, "metric": one.condition.metric},
+                "over": one.over.place if one.over else None,
                 **{"above": one.condition.above, "below": one.condition.below},
                 "mean": one.measured.mean if one.measured else None,
                 "interval": one.measured.interval if one.measured else None,
@@ -194,8 +194,7 @@ def weigh(experiment: Experiment, condition: Condition) -> Evidence:
 
 
 def _row(experiment: Experiment, place: str) -> Row:
-    name, _, row = place.rpartition("/")
-    return (declaration.load(name) if name else experiment).row(row)
+    return declaration.row_of(place) if "/" in place else experiment.row(place)
 
 
 def bound(condition: Condition) -> str:

@@ -158,6 +158,11 @@ class Row:
     gap: Gap | None = None
     second_reading: bool = False
 
+    @property
+    def place(self) -> str:
+        """The row as ``experiment/row``."""
+        return f"{self.experiment}/{self.name}"
+
     def seeds(self, profile: Profile) -> list[int]:
         """Seeds that are declared for the profile."""
         return parse_seeds(str(self._profile(profile).get("seeds", "0-4")))
@@ -173,7 +178,7 @@ class Row:
             SettingError: if the row cannot be run, or a setting is unknown or out of range.
         """
         if self.settings is None:
-            raise SettingError(f"{self.experiment}/{self.name} cannot be run; it is another's result, quoted.")
+            raise SettingError(f"{self.place} cannot be run; it is another's result, quoted.")
         layers = [self.settings, self._profile(profile).get("settings", {})]
         if self.settings.get("model", {}).get("name") in BASELINES:  # a profile's settings are for models that train
             layers[1] = {"data": layers[1].get("data", {})}
@@ -222,6 +227,29 @@ def load(name: str) -> Experiment:
     if name not in names():
         raise SettingError(nearest(name, names(), "experiment"))
     return _load(root() / "experiments" / f"{name}.yaml")
+
+
+def row_of(place: str) -> Row:
+    """The row that is named as ``experiment/row``.
+
+    Raises:
+        SettingError: if there is none; the message suggests the nearest.
+    """
+    experiment, _, name = place.partition("/")
+    return load(experiment).row(name)
+
+
+def runs(experiments: Sequence[str] = ()) -> Iterator[tuple[Row, Profile]]:
+    """Rows of experiments, or of all, that can be run, each at its profiles from the most faithful on.
+
+    Raises:
+        SettingError: for an unknown experiment, with the nearest.
+    """
+    for name in experiments or names():
+        for row in load(name).runnable:
+            for profile in PROFILES:
+                if profile in row.profiles:
+                    yield row, profile
 
 
 @cache
@@ -289,29 +317,29 @@ def _gap(gap: Mapping[str, Any]) -> Gap:
 def _run_of(path: Path, place: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """Content of the declaration and of the row that ``place`` names, as ``experiment/row``."""
     experiment, _, name = place.partition("/")
-    experiments = {other.stem for other in path.parent.glob("*.yaml")}
-    if experiment not in experiments:
-        raise SettingError(nearest(experiment, experiments, "experiment, named by same_run_as,"))
-    declared = _declared(path.with_name(f"{experiment}.yaml"))
-    if name not in declared["rows"]:
-        raise SettingError(nearest(name, declared["rows"], f"row of {experiment}, named by same_run_as,"))
-    if "settings" not in declared["rows"][name]:
+    declared, row = _named(path, experiment, name, "same_run_as")
+    if "settings" not in row:
         raise SettingError(f"The row {place}, named by same_run_as, has no settings of its own; name one that has.")
-    return declared, declared["rows"][name]
+    return declared, row
 
 
 def _check_named(path: Path, place: str) -> None:
     """Check that a row is there, as ``row`` of this declaration or as ``experiment/row``."""
     experiment, _, name = place.rpartition("/")
-    experiments = {other.stem for other in path.parent.glob("*.yaml")}
-    if experiment and experiment not in experiments:
-        raise SettingError(nearest(experiment, experiments, "experiment, named by a condition,"))
-    experiment = experiment or path.stem
-    rows = _declared(path.with_name(f"{experiment}.yaml"))["rows"]
-    if name not in rows:
-        raise SettingError(nearest(name, rows, f"row of {experiment}, named by a condition,"))
-    if rows[name].get("quoted", False):
+    _, row = _named(path, experiment or path.stem, name, "a condition")
+    if row.get("quoted", False):
         raise SettingError(f"The row {place} is quoted and never measured; write its number as the bound.")
+
+
+def _named(path: Path, experiment: str, name: str, by: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Content of a declaration beside this one and of a row of it; ``by`` says in errors what named them."""
+    experiments = {other.stem for other in path.parent.glob("*.yaml")}
+    if experiment not in experiments:
+        raise SettingError(nearest(experiment, experiments, f"experiment, named by {by},"))
+    declared = _declared(path.with_name(f"{experiment}.yaml"))
+    if name not in declared["rows"]:
+        raise SettingError(nearest(name, declared["rows"], f"row of {experiment}, named by {by},"))
+    return declared, declared["rows"][name]
 
 
 @cache
@@ -486,7 +514,7 @@ def parse_overrides(assignments: Sequence[str], row: Row, profile: Profile) -> d
             raise SettingError(f"Give settings as key=value, not {assignment!r}.")
         matches = [place for full, place in valid.items() if key in (full, place[1])]
         if key == "name" or len(matches) != 1:
-            raise SettingError(nearest(key, valid, f"setting of {row.experiment}/{row.name} called"))
+            raise SettingError(nearest(key, valid, f"setting of {row.place} called"))
         section, name = matches[0]
         try:
             overrides.setdefault(section, {})[name] = parse(value)

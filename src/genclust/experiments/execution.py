@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from genclust import data as datasets
-from genclust.baselines import BASELINES
+from genclust.baselines import BASELINES, packages, refuse_missing
 from genclust.data import DataError, DataSet
 from genclust.estimators import saving
 from genclust.estimators.from_run import from_trained, kind_of
@@ -113,7 +113,7 @@ def check(task: Task) -> DataSet:
         SettingError: if settings do not fit each other or the data.
     """
     registry.refuse_unsuited(task.evaluations, task.config)
-    baselines.refuse_missing(task.config)
+    refuse_missing(task.config.model["name"])
     data, _ = prepare(task.config)
     if task.config.model["name"] not in BASELINES:
         build(task.config, 1, data.splits["train"].x.shape[1])
@@ -161,7 +161,7 @@ def run(
         records = {seed: record for seed, record in records.items() if weights_of(record).is_dir()}
     missing = [seed for seed in task.seeds if seed not in records]
     if missing:
-        baselines.refuse_missing(task.config)
+        refuse_missing(task.config.model["name"])
         task = _with_former_evaluations(task, missing, store)
         device = checked_device(device)
         data, digest = prepare(task.config)
@@ -189,7 +189,7 @@ def run(
 
 def _is_of_present_code(task: Task, record: Record, device: str) -> bool:
     """Whether a record was made by the present commit, without changes, and with the present versions of libraries."""
-    made, present = record.provenance, provenance(device, baselines.libraries(task.config))
+    made, present = record.provenance, provenance(device, packages(task.config.model["name"]))
     return is_committed(present["source"]) and all(made.get(part) == present[part] for part in ("source", "versions"))
 
 
@@ -230,7 +230,7 @@ def _refuse_unwritable(store: Store) -> None:
     """Raise an error if the store takes no record of the present code, or if it or the cache cannot be written to."""
     if store.is_published and not is_committed(source_revision()):
         raise SettingError("The published store takes records of committed code only; commit what src/ holds first.")
-    store.probe()
+    probe_folder(store.folder)
     probe_folder(cache_folder())
 
 
@@ -250,7 +250,7 @@ def _record(
         evaluations=registry.revisions(task.evaluations),
         failed_at_step=replica["failed_at_step"],
         data=about,
-        provenance=provenance(device, baselines.libraries(task.config)) | {"training": replica["legs"]},
+        provenance=provenance(device, packages(task.config.model["name"])) | {"training": replica["legs"]},
         seconds=round(replica["seconds"], 1),
     )
 

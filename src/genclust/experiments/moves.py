@@ -12,9 +12,9 @@ from scipy import stats
 
 from genclust.experiments import declaration
 from genclust.experiments.configuration import RunConfig
-from genclust.experiments.declaration import PROFILES, Row
+from genclust.experiments.declaration import Row
 from genclust.experiments.store import Record, Store, StoreError, find, published
-from genclust.experiments.verdicts import LackingMetric, as_plain, is_measured, summarise
+from genclust.experiments.verdicts import LackingMetric, is_measured, summarise
 from genclust.metrics import BEST
 
 #: Probability that any number is called moved where nothing changed, over all lines of a comparison.
@@ -33,23 +33,22 @@ class Move:
     Attributes:
         row: the row with its experiment and profile.
         metric: what was measured, in per cent or nats.
-        old, new: means over seeds; or any two values that should be equal.
+        old, new: means over seeds; or which seed diverged, so that there is no mean.
         seeds: how many seeds each has.
         tolerance: greatest difference that counts as none; None where nothing tells it.
     """
 
     row: str
     metric: str
-    old: float | str | None
-    new: float | str | None
-    seeds: tuple[int, int] | None = None
+    old: float | str
+    new: float | str
+    seeds: tuple[int, int]
     tolerance: float | None = 0.0
 
     @property
     def difference(self) -> float | None:
         """The new number minus the old one; None unless both are numbers."""
-        both = isinstance(self.old, (int, float)) and isinstance(self.new, (int, float))
-        return self.new - self.old if both else None  # type: ignore[operator]
+        return None if isinstance(self.old, str) or isinstance(self.new, str) else self.new - self.old
 
     @property
     def moved(self) -> bool:
@@ -69,7 +68,7 @@ def table(moves: Sequence[Move]) -> pd.DataFrame:
             "new": _shown(move.new),
             "difference": "–" if move.difference is None else f"{move.difference:+.2f}",
             "tolerance": "not known" if move.tolerance is None else f"{move.tolerance:.2f}",
-            "seeds": "–" if move.seeds is None else " and ".join(map(str, move.seeds)),
+            "seeds": " and ".join(map(str, move.seeds)),
             "": "moved" if move.moved else "",
         }
         for move in moves
@@ -77,8 +76,8 @@ def table(moves: Sequence[Move]) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["row", "metric", "old", "new", "difference", "tolerance", "seeds", ""])
 
 
-def _shown(value: float | str | None) -> str:
-    return "–" if value is None else f"{value:.2f}" if isinstance(value, (int, float)) else value
+def _shown(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.2f}"
 
 
 def compare(store: Store, experiments: Sequence[str] = ()) -> list[Move]:
@@ -97,15 +96,13 @@ def compare(store: Store, experiments: Sequence[str] = ()) -> list[Move]:
         StoreError: if a record cannot be read, or the store has no record of a published row.
     """
     pairs: dict[tuple[str, str], tuple[Row, str, str, list[Record], list[Record]]] = {}  # a run of several rows once
-    for name in experiments or declaration.names():
-        for row in declaration.load(name).runnable:
-            for profile in (p for p in PROFILES if p in row.profiles):
-                config = row.config(profile)
-                own = _records(store, config)
-                known = _records(published(), config) if own else []
-                for metric in _metrics(row) if known else ():
-                    if is_measured(own, metric) and is_measured(known, metric):
-                        pairs.setdefault((config.address, metric), (row, profile, metric, known, own))
+    for row, profile in declaration.runs(experiments):
+        config = row.config(profile)
+        own = _records(store, config)
+        known = _records(published(), config) if own else []
+        for metric in _metrics(row) if known else ():
+            if is_measured(own, metric) and is_measured(known, metric):
+                pairs.setdefault((config.address, metric), (row, profile, metric, known, own))
     if not pairs:
         raise StoreError(
             f"{store.folder} holds no record of a published row; name the folder that --store or GENCLUST_CACHE named "
@@ -128,7 +125,7 @@ def _metrics(row: Row) -> list[str]:
 
 
 def _move(row: Row, profile: str, metric: str, known: list[Record], own: list[Record], level: float) -> Move:
-    place, seeds = f"{row.experiment}/{row.name}, {profile}", (len(known), len(own))
+    place, seeds = f"{row.place}, {profile}", (len(known), len(own))
     before, after = _mean(known, metric), _mean(own, metric)
     if isinstance(before, str) or isinstance(after, str):
         return Move(place, metric, before, after, seeds)
@@ -163,34 +160,3 @@ def _tolerance(old: np.ndarray, new: np.ndarray, level: float) -> float | None:
         return None
     quantile = stats.t.ppf((1 + level) / 2, len(several) - 1)
     return float(quantile * several.std(ddof=1) * math.sqrt(1 / len(old) + 1 / len(new)))
-
-
-#: What is pinned of a verdict and compared as it is, beside the measured mean.
-PINNED = ("reported_mean", "measured_sd", "n_seeds", "profile", "fidelity", "stand_in", "verdict")
-
-
-def between(before: Sequence[dict[str, object]], after: pd.DataFrame | Sequence[dict[str, object]]) -> list[Move]:
-    """What differs between two lists of verdicts, such as a stored and a present one; nothing may.
-
-    Args:
-        before: lines with row, metric, name and any of the columns of :func:`genclust.experiments.verdicts.verdicts`.
-        after: the same, or the table itself.
-    """
-    lines = as_plain(after) if isinstance(after, pd.DataFrame) else after
-    old, new = ({(line["row"], line["metric"], line["name"]): line for line in side} for side in (before, lines))
-    moves = []
-    for key in dict.fromkeys([*old, *new]):
-        a, b = old.get(key), new.get(key)
-        row, metric = str(key[0]), f"{key[1]} ({key[2]})"
-        if a is None or b is None:
-            moves.append(Move(row, metric, "there" if a else "not there", "there" if b else "not there"))
-            continue
-        for name in ("measured_mean", *PINNED):
-            if a.get(name) != b.get(name):
-                what = metric if name == "measured_mean" else f"{metric}: {name.replace('_', ' ')}"
-                moves.append(Move(row, what, _plain(a.get(name)), _plain(b.get(name))))
-    return moves
-
-
-def _plain(value: object) -> float | str | None:
-    return value if value is None or isinstance(value, (int, float)) else str(value)

@@ -8,10 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
-from genclust.data import sources
 from genclust.experiments.configuration import RunConfig
 from genclust.experiments.declaration import PROFILES, Profile, Row
 
@@ -85,18 +83,6 @@ def _told_apart(name: str, rows: Mapping[str, Row], configs: Mapping[str, RunCon
 
 def _flat(config: RunConfig) -> dict[str, Any]:
     return {key: value for section in asdict(config).values() for key, value in section.items() if key != "digest"}
-
-
-#: Data of the papers that are no data set here.
-OF_PAPERS = {"reuters10k": "REUTERS-10K"}
-
-
-def data_title(name: str) -> str:
-    """Name of data in print, by the name in a configuration; of a user's own file the file name."""
-    if name.endswith(".npz"):
-        return Path(name).name
-    source = sources().get(name)
-    return OF_PAPERS.get(name, name) if source is None else source.heading or source.title
 
 
 def changes_in_words(changes: Mapping[str, Mapping[str, Any]]) -> Sequence[str]:

@@ -104,7 +104,12 @@ def _imported(folder: Path, paper: str, module: str) -> None:
 
 
 def dataset_title(name: str) -> str:
-    """Title of a data set in tables, or of a form of one such as ``omniglot (bicubic)``; by default its name."""
+    """Title of a data set in tables, or of a form of one such as ``omniglot (bicubic)``; by default its name.
+
+    Of a user's own file it is the file name, without its folder.
+    """
+    if name.endswith(".npz"):
+        return Path(name).name
     for one in papers().values():
         if name in one.datasets:
             return one.datasets[name]

@@ -21,7 +21,7 @@ from genclust.experiments.declaration import PROFILES, Profile, Row
 from genclust.experiments.execution import prepare, task_for
 from genclust.experiments.status import glance
 from genclust.experiments.store import Record, find, in_repository, own
-from genclust.experiments.training_run import build, checkpoint_path, fitted_rows, labelled_rows, total_steps
+from genclust.experiments.training_run import build, checkpoint_path, fitted_rows, labelled_rows, steps_of, total_steps
 from genclust.paths import cache_folder
 from genclust.training.loop import Training
 from genclust.training.precision import Precision, time_steps
@@ -86,13 +86,8 @@ def plan(experiments: Sequence[str] = (), profile: Profile | None = None) -> lis
     """
     stores = [*in_repository(), own()]
     chosen = {declaration.load(name).name for name in experiments} or set(declaration.names())
-    rows = [row for name in declaration.names() for row in declaration.load(name).runnable]
-    tasks = [
-        (row, at, task_for(row, at))
-        for at in PROFILES
-        for row in sorted(rows, key=_without_reported_mean)
-        if at in row.profiles
-    ]
+    runs = sorted(declaration.runs(), key=lambda run: (PROFILES.index(run[1]), _without_reported_mean(run[0])))
+    tasks = [(row, at, task_for(row, at)) for row, at in runs]
     lacking: dict[tuple[str, int], RunConfig] = {}
     for row, at, task in tasks:
         if row.experiment in chosen and profile in (None, at):
@@ -102,7 +97,7 @@ def plan(experiments: Sequence[str] = (), profile: Profile | None = None) -> lis
     for row, at, task in tasks:
         for seed in task.seeds:
             if unit := wanted.get((task.config.address, seed)):
-                unit[0].append(f"{row.experiment}/{row.name}, {at}")
+                unit[0].append(f"{row.place}, {at}")
                 unit[1].update(task.evaluations)
     known = _measured() | {
         shape: (seconds, "records")
@@ -169,8 +164,7 @@ def _shape(config: RunConfig) -> str:
 
 def seconds_per_step(record: Record) -> float:
     """Seconds per training step of one seed; per fit for a baseline without steps."""
-    config, sizes = RunConfig(**record.config), record.data["sizes"]
-    return record.seconds / (total_steps(config, sum(sizes[name] for name in config.fitted_splits)) or 1)
+    return record.seconds / (steps_of(record) or 1)
 
 
 def threads_of(record: Record) -> int | None:
@@ -183,10 +177,9 @@ def paces(records: Iterable[Record]) -> dict[str, float]:
     """Core-seconds per step (per fit for a baseline), in the median over the records of each shape."""
     measured: dict[str, list[float]] = {}
     for record in records:
-        config = RunConfig(**record.config)
         threads = threads_of(record)
         if record.failed_at_step is None and threads is not None:
-            measured.setdefault(_shape(config), []).append(threads * seconds_per_step(record))
+            measured.setdefault(_shape(record.run_config), []).append(threads * seconds_per_step(record))
     return {shape: median(values) for shape, values in measured.items()}
 
 

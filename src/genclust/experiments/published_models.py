@@ -41,7 +41,7 @@ def publish_weights(row: Row, profile: Profile, store: Store) -> Path:
     config = row.config(profile)
     records = find(config, row.seeds(profile), [published()])
     if not records:
-        raise SettingError(f"{row.experiment}/{row.name} has no published records at profile {profile}.")
+        raise SettingError(f"{row.place} has no published records at profile {profile}.")
     seed = median_seed(records)
     kept = store.read(config, seed)
     if kept is None or not weights_of(kept).is_dir():
@@ -90,11 +90,11 @@ def card(row: Row, profile: Profile, kept: Record, records: Mapping[int, Record]
     source, published_record = source_of(kept.data["name"]), records[kept.seed]
     sizes = ", ".join(f"{n:,} {split}" for split, n in kept.data["sizes"].items())
     lines = [
-        f"# {row.experiment}/{row.name}",
+        f"# {row.place}",
         "",
         f"{row.label} on {source.title}, profile `{profile}`, seed {kept.seed}: of the {len(records)} published seeds "
         "the one with the median bound on the validation split, whatever its accuracy. Read it with "
-        f'`genclust.load("{row.experiment}/{row.name}")`.',
+        f'`genclust.load("{row.place}")`.',
         "",
         "## Data",
         "",
@@ -113,7 +113,7 @@ def card(row: Row, profile: Profile, kept: Record, records: Mapping[int, Record]
         if metric not in kept.metrics:
             continue
         summary, about = summarise(list(records.values()), metric), named(metric)
-        spread = "–" if summary is None else f"{summary.mean:.2f} ± {summary.sd:.2f}"
+        spread = f"{summary.mean:.2f}" + ("" if summary.sd is None else f" ± {summary.sd:.2f}")
         values = (kept.metrics[metric], published_record.metrics[metric])
         numbers = " | ".join(f"{value:.2f}" for value in values)
         paper = "–" if reported.mean is None else f"{reported.mean:.2f}"

@@ -12,7 +12,6 @@ import numpy as np
 
 from genclust.evaluation.registry import is_picture, without_pictures
 from genclust.experiments import declaration
-from genclust.experiments.configuration import RunConfig
 from genclust.experiments.declaration import PROFILES, Profile, Row
 from genclust.experiments.provenance import is_committed
 from genclust.experiments.store import Record, Store, find
@@ -53,9 +52,9 @@ def copies(
         StoreError: if a record or its arrays are damaged.
     """
     if row.settings is not None and profile not in row.profiles:
-        raise NotWhole(f"{row.experiment}/{row.name} has no profile {profile}.")
+        raise NotWhole(f"{row.place} has no profile {profile}.")
     config, seeds = row.config(profile), row.seeds(profile)
-    what = f"{row.experiment}/{row.name} at profile {profile}"
+    what = f"{row.place} at profile {profile}"
     new, old = find(config, seeds, sources), find(config, seeds, [target])
     whole = old | new
     if missing := [str(seed) for seed in seeds if seed not in whole] or ([] if new else [str(seed) for seed in seeds]):
@@ -105,7 +104,7 @@ def keep(source: Store, published: Store, waiting: Store) -> list[Record]:
     }
     copies = []
     for record in source.every():
-        config = RunConfig(**record.config)
+        config = record.run_config
         known = published.read(config, record.seed) or waiting.read(config, record.seed)
         more = known is None or _lasting(record) > _lasting(known)
         if config.address in declared and more and _is_clean(record):
@@ -120,7 +119,7 @@ def release(waiting: Store, published: Store) -> None:
         StoreError: if a record is damaged.
     """
     for record in list(waiting.every()):
-        shown = published.read(RunConfig(**record.config), record.seed)
+        shown = published.read(record.run_config, record.seed)
         if shown is not None and _lasting(shown) >= _lasting(record):
             waiting.delete(record)
 

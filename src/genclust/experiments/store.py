@@ -20,7 +20,7 @@ import numpy as np
 
 from genclust.experiments.configuration import RunConfig
 from genclust.metrics import known
-from genclust.paths import cache_folder, naming, probe_folder, root
+from genclust.paths import cache_folder, naming, root
 from genclust.settings import SettingError
 
 #: Seconds after which a temporary file counts as left behind by a kill.
@@ -64,6 +64,11 @@ class Record:
     seconds: float
     arrays_digest: str = ""
     path: Path | None = field(default=None, compare=False)
+
+    @property
+    def run_config(self) -> RunConfig:
+        """The configuration, as :meth:`~genclust.experiments.declaration.Row.config` makes it."""
+        return RunConfig(**self.config)
 
     def metric(self, name: str) -> float:
         """Metric of the given name; NaN where it was not measured, such as a score of data without labels."""
@@ -143,7 +148,7 @@ class Store:
         """
         for path in sorted(self.folder.glob("*/seed-*.json")):
             record = _read(path)
-            if record and self._path(RunConfig(**record.config), record.seed) != path:
+            if record and self._path(record.run_config, record.seed) != path:
                 raise StoreError(f"The record {path} holds another run than its name says; delete it.")
             if record:
                 yield record
@@ -156,20 +161,12 @@ class Store:
         except SettingError:  # the library is used without its repository
             return False
 
-    def probe(self) -> None:
-        """Check that records can be written to this store.
-
-        Raises:
-            OSError: if they cannot be written.
-        """
-        probe_folder(self.folder)
-
     def write(self, record: Record, arrays: Mapping[str, np.ndarray]) -> Record:
         """Write a record and its arrays, each file atomically; with two writers the later one stands.
 
         The arrays are written first, so that every record that can be read is complete.
         """
-        path = self._path(RunConfig(**record.config), record.seed)
+        path = self._path(record.run_config, record.seed)
         path.parent.mkdir(parents=True, exist_ok=True)
         for left_by_a_kill in path.parent.glob(f".{path.stem}.*"):
             if time.time() - left_by_a_kill.stat().st_mtime > SECONDS_OF_A_WRITE:
@@ -191,7 +188,7 @@ class Store:
 
     def delete(self, record: Record) -> None:
         """Delete a record and its arrays, and its folder if nothing else is in it."""
-        path = self._path(RunConfig(**record.config), record.seed)
+        path = self._path(record.run_config, record.seed)
         path.unlink(missing_ok=True)
         path.with_suffix(".npz").unlink(missing_ok=True)
         with suppress(OSError):

@@ -18,6 +18,7 @@ from genclust.evaluation.clustering import hungarian_accuracy
 from genclust.evaluation.trained import encoder_input, snapshot_rows
 from genclust.experiments.configuration import RunConfig, training_settings
 from genclust.experiments.provenance import provenance
+from genclust.experiments.store import Record
 from genclust.experiments.workers import Unfinished, Watch
 from genclust.models import MODELS, Model
 from genclust.models.inference import as_float, in_chunks
@@ -52,6 +53,12 @@ def total_steps(config: RunConfig, n: int) -> int:
         return 0
     whole, rest = divmod(n, config.training["batch_size"])
     return config.training["epochs"] * (whole + (rest > 1))
+
+
+def steps_of(record: Record) -> int:
+    """Number of training steps of the run of a record; 0 for a baseline without steps."""
+    sizes = record.data["sizes"]
+    return total_steps(record.run_config, sum(sizes[name] for name in record.run_config.fitted_splits))
 
 
 def checkpoint_path(config: RunConfig, seed: int) -> Path:

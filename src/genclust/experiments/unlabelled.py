@@ -35,13 +35,6 @@ def confidence(record: Record) -> float:
     return math.nan if kept is None else 100 * float(np.mean(kept, dtype=np.float64))
 
 
-def cluster_sizes(record: Record) -> Int[np.ndarray, " used"]:
-    """Numbers of test points of the clusters that hold any, the largest first."""
-    clusters = record.arrays().get("clusters_test", np.zeros(0, dtype=np.int64))
-    _, sizes = np.unique(clusters, return_counts=True)
-    return np.sort(sizes)[::-1]
-
-
 def classes_or_clusters(arrays: Mapping[str, np.ndarray]) -> Int[np.ndarray, " N"] | None:
     """What colours the points of a projection: their classes or, without labels, their clusters if all are shown.
 
@@ -56,5 +49,6 @@ def classes_or_clusters(arrays: Mapping[str, np.ndarray]) -> Int[np.ndarray, " N
 
 
 def sizes(record: Record) -> str:
-    """Sizes of the clusters as text, such as ``40, 31, 12``."""
-    return ", ".join(map(str, cluster_sizes(record)))
+    """Numbers of test points of the clusters that hold any, the largest first, such as ``40, 31, 12``."""
+    _, counts = np.unique(record.arrays().get("clusters_test", []), return_counts=True)
+    return ", ".join(map(str, sorted(counts, reverse=True)))

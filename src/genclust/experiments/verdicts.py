@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from scipy import stats
 
 from genclust.data import Fidelity, sources
@@ -27,13 +25,6 @@ TOLERANCE = 1.0
 
 #: Profiles from the most faithful on, without ``demo``, which runs on other data than the paper.
 WITHOUT_DEMO: tuple[Profile, ...] = ("paper", "long", "quick")
-
-COLUMNS = [
-    *("paper", "table", "row", "label", "dataset", "metric", "name", "reported_mean", "reported_sd", "below", "above"),
-    *("measured_mean", "measured_sd", "measured_median", "measured_best", "n_seeds", "ci_low", "ci_high"),
-    *("profile", "fidelity", "stand_in", "quoted", "tolerance", "verdict"),
-    *("own", "second_reading", "seeds", "lost", "anchor"),
-]
 
 #: Verdicts of measured numbers that were compared with the paper's.
 COMPARED = ("reproduced", "partly", "not reproduced")
@@ -188,32 +179,105 @@ def whole_row(row: Row, profile: Profile) -> list[Record]:
     return records if records and len(records) == len(row.seeds(profile)) else []
 
 
-def verdicts() -> pd.DataFrame:
-    """Table with one line per reported number of every declared experiment, in the order of declaration.
+@dataclass(frozen=True)
+class Verdict:
+    """A number that a paper reports, what was measured here, and whether the two agree.
+
+    All numbers are in the unit of the metric: per cent, nats, or a count.
+
+    Attributes:
+        paper: short name of the paper.
+        table: table or figure of the paper.
+        row: the row as ``experiment/row``.
+        label: the row in words.
+        dataset: name of the paper's data set.
+        metric: full name of the metric; with the suffix ``_best`` the paper's number is that of its best run.
+        name: name of the metric in the paper.
+        reported_mean, reported_sd: the paper's number and its standard deviation, None where it gives none.
+        below, above: bounds of ours where the paper gives no number.
+        measured_mean, measured_sd, measured_median, measured_best: statistics of the seeds, of the best one alone for
+            a metric ``_best``; None if nothing was run, or a seed diverged.
+        n_seeds: how many seeds were run.
+        ci_low, ci_high: 95 % interval of the measured mean; None for a single seed.
+        profile: profile of the runs, or None.
+        fidelity: how near the data is to the paper's; None if nothing was run.
+        stand_in: what replaced the paper's data, or None.
+        quoted: whether the paper quotes the number of another method, which is not run here.
+        tolerance: declared difference up to which the number counts as reproduced, or None.
+        verdict: ``reproduced``, ``partly``, ``not reproduced``, ``surrogate data``, ``subset of the data``, ``smaller
+            run``, ``not run`` or ``quoted``.
+        own: whether the row is of the paper's own model.
+        second_reading: whether another row reads the same number in another way, and comes first.
+        seeds: what every seed gave that did not diverge, also where ``reported_mean`` is of the best run.
+        lost: which seed diverged, so that the row has no mean, or None.
+        anchor: place on the page of verdicts, such as ``vlac-table1-gm-dgm-test-ari``.
+    """
+
+    paper: str
+    table: str
+    row: str
+    label: str
+    dataset: str
+    metric: str
+    name: str
+    reported_mean: float | None
+    reported_sd: float | None
+    below: float | None
+    above: float | None
+    measured_mean: float | None
+    measured_sd: float | None
+    measured_median: float | None
+    measured_best: float | None
+    n_seeds: int
+    ci_low: float | None
+    ci_high: float | None
+    profile: Profile | None
+    fidelity: Fidelity | None
+    stand_in: str | None
+    quoted: bool
+    tolerance: float | None
+    verdict: str
+    own: bool
+    second_reading: bool
+    seeds: tuple[float, ...]
+    lost: str | None
+    anchor: str
+
+    @property
+    def remark(self) -> str:
+        """Remark beside the verdict: ``rebuilt data`` if a number on such data was compared, otherwise empty."""
+        return "rebuilt data" if self.verdict in COMPARED and self.fidelity == "rebuilt" else ""
+
+    @property
+    def reported_interval(self) -> tuple[float, float] | None:
+        """95 % interval of the paper's mean, by Student's t with five runs assumed; None where it gives no spread."""
+        if self.reported_mean is None or self.reported_sd is None:
+            return None
+        quantile = float(stats.t.ppf(0.975, ASSUMED_REPORTED_SEEDS - 1))
+        half = quantile * self.reported_sd / math.sqrt(ASSUMED_REPORTED_SEEDS)
+        return self.reported_mean - half, self.reported_mean + half
+
+
+def verdicts() -> list[Verdict]:
+    """Verdict of every reported number of every declared experiment, in the order of declaration.
 
     A row in which a seed diverged has no mean: it is not reproduced, and ``lost`` names the seed.
 
     Raises:
         LackingMetric: if a record lacks a metric though its training did not diverge.
     """
-    lines = []
+    found = []
     for name in declaration.names():
         experiment = declaration.load(name)
         for row in experiment.rows.values():
             profile, records = published_records(row)
-            lines += [_line(experiment, row, reported, profile, records) for reported in row.reported]
-    return pd.DataFrame(lines, columns=COLUMNS)
+            found += [_verdict(experiment, row, reported, profile, records) for reported in row.reported]
+    return found
 
 
-def as_plain(lines: pd.DataFrame) -> list[dict[str, Any]]:
-    """Lines of a table as mappings of plain values, with None for missing ones, for JSON and for printing."""
-    objects = lines.astype(object)
-    return objects.where(lines.notna(), None).to_dict("records")
-
-
-def _line(
+def _verdict(
     experiment: declaration.Experiment, row: Row, reported: Reported, profile: Profile | None, records: list[Record]
-) -> dict[str, object]:
+) -> Verdict:
     measured, lost = _measured(records, reported.metric)
     fidelity, stand_in = data_of(row, records[0]) if records else (None, None)
     if row.quoted:
@@ -228,37 +292,37 @@ def _line(
         verdict = judge(reported, measured) if measured else "not reproduced"  # a seed diverged
     interval = measured.interval if measured and measured.interval else (None, None)
     name = reported.metric.removesuffix(BEST)
-    return {
-        "paper": experiment.paper,
-        "table": experiment.table,
-        "row": f"{experiment.name}/{row.name}",
-        "label": row.label,
-        "dataset": row.dataset,
-        "metric": reported.metric,
-        "name": reported.name,
-        "reported_mean": reported.mean,
-        "reported_sd": reported.sd,
-        "below": reported.below,
-        "above": reported.above,
-        "measured_mean": measured.mean if measured else None,
-        "measured_sd": measured.sd if measured else None,
-        "measured_median": measured.median if measured else None,
-        "measured_best": measured.best if measured else None,
-        "n_seeds": len(records),
-        "ci_low": interval[0],
-        "ci_high": interval[1],
-        "profile": profile,
-        "fidelity": fidelity,
-        "stand_in": stand_in,
-        "quoted": row.quoted,
-        "tolerance": reported.tolerance,
-        "verdict": verdict,
-        "own": is_own(experiment, row),
-        "second_reading": row.second_reading,
-        "seeds": [record.metrics[name] for record in records if name in record.metrics],
-        "lost": lost,
-        "anchor": anchor(row, reported),
-    }
+    return Verdict(
+        paper=experiment.paper,
+        table=experiment.table,
+        row=row.place,
+        label=row.label,
+        dataset=row.dataset,
+        metric=reported.metric,
+        name=reported.name,
+        reported_mean=reported.mean,
+        reported_sd=reported.sd,
+        below=reported.below,
+        above=reported.above,
+        measured_mean=measured.mean if measured else None,
+        measured_sd=measured.sd if measured else None,
+        measured_median=measured.median if measured else None,
+        measured_best=measured.best if measured else None,
+        n_seeds=len(records),
+        ci_low=interval[0],
+        ci_high=interval[1],
+        profile=profile,
+        fidelity=fidelity,
+        stand_in=stand_in,
+        quoted=row.quoted,
+        tolerance=reported.tolerance,
+        verdict=verdict,
+        own=is_own(experiment, row),
+        second_reading=row.second_reading,
+        seeds=tuple(record.metrics[name] for record in records if name in record.metrics),
+        lost=lost,
+        anchor=anchor(row, reported),
+    )
 
 
 def _measured(records: Sequence[Record], metric: str) -> tuple[Summary | None, str | None]:
@@ -294,11 +358,6 @@ def data_of(row: Row, record: Record) -> tuple[Fidelity, str | None]:
         return (source.fidelity if source and known else "surrogate"), name
     fidelity: Fidelity = source.variant(variant).fidelity if source else "exact"
     return fidelity, None if fidelity == "exact" else f"{name} ({variant})"
-
-
-def remark(line: Mapping[str, Any]) -> str:
-    """Remark beside the verdict of a line: ``rebuilt data`` if a number on such data was compared, otherwise empty."""
-    return "rebuilt data" if line["verdict"] in COMPARED and line["fidelity"] == "rebuilt" else ""
 
 
 MINUS = "\N{MINUS SIGN}"

@@ -1,4 +1,4 @@
-"""Plots of learning curves: one line per configuration, with all its seeds."""
+"""Plots of learning curves, one line per configuration with all its seeds, and of bounds against samples."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import pairwise
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Float, Int, Num
 from matplotlib.axes import Axes
 
 from genclust.figures.style import PAGE_WIDTH
@@ -77,6 +77,19 @@ def curve_panels(
         if log_epochs:
             ax.set(xscale="log", xlabel="epoch" if ax is axes.flat[-1] else "")
             ax.xaxis.set_major_formatter("{x:g}")
+
+
+def bound_curves(ax: Axes, curves: Mapping[str, tuple[Int[np.ndarray, " n"], Float[np.ndarray, "seeds n"]]]) -> None:
+    """Draw one line per model: the mean bound over seeds (nats) against the number of importance samples.
+
+    Args:
+        ax: axes to draw on; samples are on a logarithmic axis.
+        curves: for each name the numbers of samples, and the bounds in nats.
+    """
+    for i, (name, (samples, bounds)) in enumerate(curves.items()):
+        ax.plot(samples, bounds.mean(0), color=f"C{i}", marker="o", markersize=4, label=name)
+    ax.set(xscale="log", xlabel="importance samples $S$", ylabel="bound on $\\log p(x)$ (nats)")
+    ax.legend(loc="lower right", fontsize="small")
 
 
 def _name_at_ends(ax: Axes, names: list[str], ends: list[float]) -> None:

@@ -90,17 +90,6 @@ def _gap(width: int) -> int:
     return max(1, width // 14)
 
 
-def as_images(
-    images: Num[np.ndarray, "*grid D"], height: int, width: int, colours: int
-) -> Float[np.ndarray, "*grid H W C"]:
-    """Reshape flattened images 0 … 255, with the colours of a pixel side by side, to images from 0 to 1.
-
-    Raises:
-        ValueError: if D is not the product of the sizes.
-    """
-    return images.reshape(*images.shape[:-1], height, width, colours) / 255
-
-
 def as_pictures(
     images: Num[np.ndarray, "rows cols D"], shape: tuple[int, int, int] | None = None
 ) -> Float[np.ndarray, "rows cols H W C"]:
@@ -111,13 +100,13 @@ def as_pictures(
         shape: height, width and colours of an image; by default it is square.
 
     Raises:
-        ValueError: if no shape is given and D is neither a square number nor three times one.
+        ValueError: if D is not the product of the sizes, or without them neither a square number nor three times one.
     """
-    if shape is not None:
-        return as_images(images, *shape)
     size = images.shape[-1]
-    for channels in (1, 3):  # no number is both: 3 is no square of a fraction
-        side = round((size / channels) ** 0.5)
-        if channels * side * side == size:
-            return as_images(images, side, side, channels)
-    raise ValueError(f"rows of {size} values are no square images, grey or in three colours")
+    if shape is None:
+        sides = {channels: round((size / channels) ** 0.5) for channels in (1, 3)}
+        square = [(side, side, channels) for channels, side in sides.items() if channels * side * side == size]
+        if not square:
+            raise ValueError(f"rows of {size} values are no square images, grey or in three colours")
+        shape = square[0]  # no number is both: 3 is no square of a fraction
+    return images.reshape(*images.shape[:-1], *shape) / 255

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from matplotlib.axes import Axes
 
-from genclust.figures.images import as_images, grid_figure, image_grid
+from genclust.figures.images import as_pictures, grid_figure, image_grid
 
 #: Number of clusters side by side in one line.
 COLUMNS = 25
@@ -34,7 +34,7 @@ def layers_drawn_anew(
     """
     inputs = arrays["layer_inputs"][:, None]
     for ax, (layer, drawn) in zip(axes, layers_of(arrays, "resampled_z").items(), strict=False):
-        image_grid(ax, as_images(np.concatenate([inputs, drawn], 1), *size), first_column_is_input=True)
+        image_grid(ax, as_pictures(np.concatenate([inputs, drawn], 1), size), first_column_is_input=True)
         ax.set_title(title.format(layer), fontsize=fontsize)
 
 
@@ -48,7 +48,7 @@ def clusters_of_layers(arrays: Mapping[str, np.ndarray], size: Size, title: str)
     """
     lines = {}
     for layer, drawn in layers_of(arrays, "components_y").items():
-        images = as_images(drawn.swapaxes(0, 1), *size)
+        images = as_pictures(drawn.swapaxes(0, 1), size)
         for start in range(0, images.shape[1], COLUMNS):
             part = images[:, start : start + COLUMNS]
             lines[f"{title.format(layer)}, clusters {start + 1} to {start + part.shape[1]}"] = part

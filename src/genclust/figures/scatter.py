@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import combinations
 
 import matplotlib.pyplot as plt
@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
-from matplotlib.lines import Line2D
 
 from genclust.figures.style import CLASSES, PAGE_WIDTH
 
@@ -18,32 +17,26 @@ from genclust.figures.style import CLASSES, PAGE_WIDTH
 NAME = 0.085
 
 
-def class_scatter(
-    ax: Axes, xy: Float[np.ndarray, "N 2"], labels: Int[np.ndarray, " N"], class_names: Sequence[str]
-) -> None:
-    """Draw small points coloured by class; short names stand at the classes' medians, or beside them where two would
-    collide, others in a legend below.
+def coloured_scatter(ax: Axes, xy: Float[np.ndarray, "N 2"], labels: Int[np.ndarray, " N"] | None) -> None:
+    """Draw points coloured by class where classes are known and few enough to be told apart, otherwise in one colour.
+
+    The number of a class stands at the median of its points, or beside it where two would collide.
 
     Args:
         ax: axes to draw on; its ticks are removed, since projections have no unit.
         xy: positions.
-        labels: classes 0 … T-1.
-        class_names: the T names.
+        labels: classes 0 … T-1, or None.
 
     Raises:
-        ValueError: for positions that are not finite or not ``[N, 2]``, labels without a name, or
-            more classes than colours that can be told apart.
+        ValueError: for positions that are not finite or not ``[N, 2]``.
     """
-    xy, labels = np.asarray(xy), np.asarray(labels)
-    T = len(class_names)
+    xy = np.asarray(xy)
     if xy.ndim != 2 or xy.shape[1] != 2 or len(xy) == 0 or not np.isfinite(xy).all():
         raise ValueError(f"xy must be finite positions of shape [N, 2]; its shape is {xy.shape}")
-    if labels.shape != xy.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"labels must be {len(xy)} integers, not {labels.dtype} of shape {labels.shape}")
-    if labels.min() < 0 or labels.max() >= T:
-        raise ValueError(f"labels must lie between 0 and {T - 1}, one for each of the {T} class names")
-    if len(CLASSES) < T:
-        raise ValueError(f"only {len(CLASSES)} classes can be told apart by colour, not {T}")
+    ax.set(xticks=[], yticks=[], aspect="equal", adjustable="datalim")
+    if labels is None or labels.max() >= len(CLASSES):
+        ax.plot(*xy.T, ".", markersize=3, rasterized=True)
+        return
 
     colors = np.array([to_rgb(color) for color in CLASSES])
     # in random order, else the last class covers the others
@@ -52,43 +45,22 @@ def class_scatter(
     # one raster image: ten thousand vector points would make an SVG of megabytes
     x, y = xy[order].T
     ax.scatter(x, y, c=colors[labels[order]], s=size, alpha=0.75, linewidths=0, rasterized=True)
-    ax.set(xticks=[], yticks=[], aspect="equal", adjustable="datalim")
     ax.spines[:].set_visible(False)
 
-    if all(len(name) <= 2 for name in class_names):
-        shown = np.unique(labels)
-        medians = np.stack([np.median(xy[labels == t], axis=0) for t in shown])
-        for t, place in zip(shown, _apart(medians, NAME * np.ptp(xy, axis=0).max()), strict=True):
-            ax.text(
-                place[0],
-                place[1],
-                class_names[t],
-                ha="center",
-                va="center",
-                color="black" if _luminance(colors[t]) > 0.18 else "white",
-                fontsize="small",
-                fontweight="bold",
-                bbox={"boxstyle": "circle,pad=0.25", "facecolor": colors[t], "edgecolor": "white", "linewidth": 0.8},
-            )
-    else:
-        keys = [Line2D([], [], linestyle="", marker="o", color=colors[t], label=class_names[t]) for t in range(T)]
-        # two columns fit under a panel of half the page's width
-        ax.legend(handles=keys, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=2, handletextpad=0.1)
-
-
-def coloured_scatter(ax: Axes, xy: Float[np.ndarray, "N 2"], labels: Int[np.ndarray, " N"] | None) -> None:
-    """Draw points coloured by class where classes are known and few enough to be told apart, otherwise in one colour.
-
-    Args:
-        ax: axes to draw on.
-        xy: positions.
-        labels: classes 0 … T-1, whose numbers are also their names; or None.
-    """
-    if labels is None or labels.max() >= len(CLASSES):
-        ax.plot(*xy.T, ".", markersize=3, rasterized=True)
-        ax.set(xticks=[], yticks=[], aspect="equal", adjustable="datalim")
-    else:
-        class_scatter(ax, xy, labels, [str(c) for c in range(int(labels.max()) + 1)])
+    shown = np.unique(labels)
+    medians = np.stack([np.median(xy[labels == t], axis=0) for t in shown])
+    for t, place in zip(shown, _apart(medians, NAME * np.ptp(xy, axis=0).max()), strict=True):
+        ax.text(
+            place[0],
+            place[1],
+            str(t),
+            ha="center",
+            va="center",
+            color="black" if _luminance(colors[t]) > 0.18 else "white",
+            fontsize="small",
+            fontweight="bold",
+            bbox={"boxstyle": "circle,pad=0.25", "facecolor": colors[t], "edgecolor": "white", "linewidth": 0.8},
+        )
 
 
 def scatter_panels(panels: Mapping[str, Float[np.ndarray, "N 2"]], labels: Int[np.ndarray, " N"] | None) -> None:

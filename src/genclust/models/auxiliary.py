@@ -116,7 +116,7 @@ class AVAE(ContinuousModel):
 
     def infer(self, x: Float[Tensor, "R B D"]) -> dict[str, Any]:
         """q(a|x), and the projections of x in the networks that also have latent variables as inputs."""
-        q_a = gaussian(self.q_a(self.q_a.project(x=x)))
+        q_a = gaussian(self.q_a.of(x=x))
         projections = {"q_z1": self.q_z1.project(x=x), "q_z2": self.q_z2.project(x=x), "p_a": self.p_a.project(x=x)}
         return {"q_a": q_a, **projections}
 
@@ -134,7 +134,7 @@ class AVAE(ContinuousModel):
         q_z2 = gaussian(self.q_z2(inferred["q_z2"] + self.q_z2.project(a=a, z1=z1)))
         z2 = q_z2.draw(of_z2)
         p_a = gaussian(self.p_a(inferred["p_a"] + self.p_a.project(z1=z1, z2=z2)))
-        p_z1 = gaussian(self.p_z1(self.p_z1.project(z2=z2)))
+        p_z1 = gaussian(self.p_z1.of(z2=z2))
         return {
             "reconstruction": -bernoulli_log_prob(self.logits(z1), x),
             "kl_a": q_a.log_prob(a) - p_a.log_prob(a),
@@ -144,13 +144,13 @@ class AVAE(ContinuousModel):
 
     def logits(self, z1: Float[Tensor, "R B Z1"]) -> Float[Tensor, "R B D"]:
         """Bernoulli logits of p(x|z1)."""
-        return self.p_x(self.p_x.project(z1=z1))["logits"]
+        return self.p_x.of(z1=z1)["logits"]
 
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
         """Means of q(a|x), q(z1|a, x) and q(z2|a, x, z1), with every conditioning variable at its own mean."""
-        a = gaussian(self.q_a(self.q_a.project(x=x))).mean
-        z1 = gaussian(self.q_z1(self.q_z1.project(x=x, a=a))).mean
-        z2 = gaussian(self.q_z2(self.q_z2.project(x=x, a=a, z1=z1))).mean
+        a = gaussian(self.q_a.of(x=x)).mean
+        z1 = gaussian(self.q_z1.of(x=x, a=a)).mean
+        z2 = gaussian(self.q_z2.of(x=x, a=a, z1=z1)).mean
         return {"a_mean": a, "z1_mean": z1, "z2_mean": z2}
 
     def reconstruct(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B D"]:
@@ -158,7 +158,7 @@ class AVAE(ContinuousModel):
 
     def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:
         z2 = noise.normal(n, self.settings.z2_dim)
-        z1 = gaussian(self.p_z1(self.p_z1.project(z2=z2))).draw(noise.normal(n, self.settings.z1_dim))
+        z1 = gaussian(self.p_z1.of(z2=z2)).draw(noise.normal(n, self.settings.z1_dim))
         return self.logits(z1).sigmoid()
 
 
@@ -217,7 +217,7 @@ class ADGM(SumsOverClasses):
 
     def infer(self, x: Float[Tensor, "R B D"]) -> dict[str, Any]:
         """q(a|x), and the projections of x in the networks that also have latent variables as inputs."""
-        q_a = gaussian(self.q_a(self.q_a.project(x=x)))
+        q_a = gaussian(self.q_a.of(x=x))
         projections = {"q_y": self.q_y.project(x=x), "q_z": self.q_z.project(x=x), "p_a": self.p_a.project(x=x)}
         return {"q_a": q_a, **projections}
 
@@ -253,7 +253,7 @@ class ADGM(SumsOverClasses):
             x, a, of_q, of_p = x[:, :, None], a[:, :, None], of_q[:, :, None], of_p[:, :, None]
         q_z = gaussian(self.q_z(of_q, y, weights))
         z = q_z.draw(noise)
-        logits = self.p_x(self.p_x.project(z=z), y, weights)["logits"]
+        logits = self.p_x.of(z=z, y=y, q_y=weights)["logits"]
         return {
             "p_x": bernoulli_log_prob(logits, x),
             "p_a": gaussian(self.p_a(of_p + self.p_a.project(z=z), y, weights)).log_prob(a),
@@ -334,8 +334,8 @@ class ADGM(SumsOverClasses):
 
     def cluster_posterior(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B K"]:
         """Class log-probabilities log q(y|a, x) at the mean of q(a|x)."""
-        a = gaussian(self.q_a(self.q_a.project(x=x))).mean
-        return self.q_y(self.q_y.project(x=x, a=a))["logits"].log_softmax(-1)
+        a = gaussian(self.q_a.of(x=x)).mean
+        return self.q_y.of(x=x, a=a)["logits"].log_softmax(-1)
 
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
         """Mean of q(a|x), and mean of q(z|a, y, x) at this a, averaged over the classes under q(y|a, x)."""
@@ -345,19 +345,19 @@ class ADGM(SumsOverClasses):
     def reconstruct(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B D"]:
         """Reconstructions: means of p(x|y, z) at the mean of q(z|a, y, x) for each y, averaged over q(y|a, x)."""
         _, q_y, z = self._means(x)
-        return (q_y[..., None] * self.p_x(self.p_x.project(z=z), q_y=q_y)["logits"].sigmoid()).sum(2)
+        return (q_y[..., None] * self.p_x.of(z=z, q_y=q_y)["logits"].sigmoid()).sum(2)
 
     def _means(
         self, x: Float[Tensor, "R B D"]
     ) -> tuple[Float[Tensor, "R B A"], Float[Tensor, "R B K"], Float[Tensor, "R B K Z"]]:
         """Mean of q(a|x) and, at this a, the probabilities q(y|a, x) and the mean of q(z|a, y, x) for each y."""
-        a = gaussian(self.q_a(self.q_a.project(x=x))).mean
-        q_y = self.q_y(self.q_y.project(x=x, a=a))["logits"].softmax(-1)
-        z = gaussian(self.q_z(self.q_z.project(x=x, a=a), q_y=q_y)).mean
+        a = gaussian(self.q_a.of(x=x)).mean
+        q_y = self.q_y.of(x=x, a=a)["logits"].softmax(-1)
+        z = gaussian(self.q_z.of(x=x, a=a, q_y=q_y)).mean
         return a, q_y, z
 
     def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:
         """Means of p(x|y, z) for n samples of y and z from the prior."""
         s, z = self.settings, noise.normal(n, self.settings.z_dim)
         y = (noise.uniform(n) * s.n_clusters).long().clamp_max(s.n_clusters - 1)
-        return self.p_x(self.p_x.project(z=z), y)["logits"].sigmoid()
+        return self.p_x.of(z=z, y=y)["logits"].sigmoid()

@@ -60,10 +60,14 @@ class Model(nn.Module):
     #: Whether generated values lie in [0, 1] for all settings, so that the data must lie there too.
     unit_interval: ClassVar[bool] = False
     replicas: int
+    settings: Any
 
-    @abstractmethod
     def initialise(self, generators: Sequence[Generator]) -> None:
-        """Draw the initial parameters of each replica r with its random generator ``generators[r]``."""
+        """Draw the initial parameters of each replica r with its random generator ``generators[r]``.
+
+        By default with the scheme that the settings name.
+        """
+        initialise(self, generators, self.settings.init)
 
     def initialise_from_data(self, x: Float[Tensor, "N D"]) -> None:
         """Data-dependent initialisation from the training split, such as output bias = logit of the pixel means.
@@ -117,10 +121,6 @@ class BernoulliModel(Model):
 
     unit_interval = True
     recalibrates_batch_norm = True
-    settings: Any
-
-    def initialise(self, generators: Sequence[Generator]) -> None:
-        initialise(self, generators, self.settings.init)
 
     def binarise(self, x: Float[Tensor, "R B D"], noise: Noise) -> Float[Tensor, "R B D"]:
         """Random bits that are 1 with probability grey value / ``divisor``, where x holds grey values / 255."""

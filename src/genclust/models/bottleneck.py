@@ -13,11 +13,6 @@ from jaxtyping import Float, Int
 from scipy.special import xlogy
 
 
-def mutual_information(joint: Float[np.ndarray, "S S"]) -> float:
-    """Mutual information I(S;T) of a symmetric joint distribution, in nats."""
-    return float(xlogy(joint, joint).sum() - 2 * xlogy(m := joint.sum(0), m).sum())
-
-
 def merge(joint: Float[np.ndarray, "S S"], n_clusters: int) -> Int[np.ndarray, " S"]:
     """Cluster 0 … K-1 of every value of S, after greedy merges that each lose the least mutual information.
 

@@ -147,9 +147,9 @@ class CaGeM(SumsOverClasses):
             x, z1, projected_x = x[:, :, None], z1[:, :, None], projected_x[:, :, None]
         q_z2 = gaussian(self.q_z2(projected_x + self.q_z2.project(z1=z1), y, weights))
         z2 = q_z2.draw(noise)
-        log_p_y = self.p_y(self.p_y.project(z2=z2), q_y=weights)["logits"].log_softmax(-1)
-        p_z1 = gaussian(self.p_z1(self.p_z1.project(z2=z2), y, weights))
-        logits = self.p_x(self.p_x.project(z1=z1), y, weights)["logits"]
+        log_p_y = self.p_y.of(z2=z2, q_y=weights)["logits"].log_softmax(-1)
+        p_z1 = gaussian(self.p_z1.of(z2=z2, y=y, q_y=weights))
+        logits = self.p_x.of(z1=z1, y=y, q_y=weights)["logits"]
         log_p_y = log_p_y.diagonal(dim1=-2, dim2=-1) if y is None else log_p_y.gather(-1, y[..., None]).squeeze(-1)
         return {
             "p_x": bernoulli_log_prob(logits, x),
@@ -173,9 +173,9 @@ class CaGeM(SumsOverClasses):
         """
         s, (_, B, _) = self.settings, x.shape
         x = self.binarise(x, noise)
-        q_z1 = gaussian(self.q_z1(self.q_z1.project(x=x)))
+        q_z1 = gaussian(self.q_z1.of(x=x))
         z1 = q_z1.draw(noise.normal(B, s.z1_dim))
-        log_q_y = self.q_y(self.q_y.project(x=x, z1=z1))["logits"].log_softmax(-1)
+        log_q_y = self.q_y.of(x=x, z1=z1)["logits"].log_softmax(-1)
         over_y = class_sum(log_q_y, s.classes, noise, self.training)
         log = self.joint(x, z1, noise.normal(B, over_y.visited, s.z2_dim), over_y.y, over_y.weights)
         terms = {
@@ -195,7 +195,7 @@ class CaGeM(SumsOverClasses):
         """Terms that ``label_objective`` adds to the loss, in nats, averaged over the labelled examples."""
         s, L = self.settings, labelled.y.shape[1]
         x, y = self.binarise(labelled.x, noise), labelled.y
-        q_z1 = gaussian(self.q_z1(self.q_z1.project(x=x)))
+        q_z1 = gaussian(self.q_z1.of(x=x))
         z1 = q_z1.draw(noise.normal(L, s.z1_dim))
         q_x, q_z2_x = self.q_y.project(x=x), self.q_z2.project(x=x)
         log_q_y = self.q_y(q_x + self.q_y.project(z1=z1))["logits"].log_softmax(-1)
@@ -220,13 +220,13 @@ class CaGeM(SumsOverClasses):
         """log p(y|x) of the second classifier at one z1: the inferred class is summed out, each with its own z2."""
         q_y = log_q_y.exp()
         z2 = gaussian(self.q_z2(projected_x + self.q_z2.project(z1=z1), q_y=q_y)).draw(noise)
-        log_p_y = self.p_y(self.p_y.project(z2=z2), q_y=q_y)["logits"].log_softmax(-1)
+        log_p_y = self.p_y.of(z2=z2, q_y=q_y)["logits"].log_softmax(-1)
         return (log_q_y[..., None] + log_p_y).logsumexp(-2)
 
     def infer(self, x: Float[Tensor, "R B D"]) -> dict[str, Any]:
         """q(z1|x), and the projections of x in the networks that also have z1 as an input."""
         return {
-            "q_z1": gaussian(self.q_z1(self.q_z1.project(x=x))),
+            "q_z1": gaussian(self.q_z1.of(x=x)),
             "q_y": self.q_y.project(x=x),
             "q_z2": self.q_z2.project(x=x),
         }
@@ -267,21 +267,21 @@ class CaGeM(SumsOverClasses):
 
     def cluster_posterior(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B K"]:
         """Cluster log-probabilities log q(y|z1, x) at the mean of q(z1|x)."""
-        z1 = gaussian(self.q_z1(self.q_z1.project(x=x))).mean
-        return self.q_y(self.q_y.project(x=x, z1=z1))["logits"].log_softmax(-1)
+        z1 = gaussian(self.q_z1.of(x=x)).mean
+        return self.q_y.of(x=x, z1=z1)["logits"].log_softmax(-1)
 
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:
         """Mean of q(z1|x), and mean of q(z2|x, y, z1) at this z1, averaged over the clusters under q(y|z1, x)."""
-        z1 = gaussian(self.q_z1(self.q_z1.project(x=x))).mean
-        q_y = self.q_y(self.q_y.project(x=x, z1=z1))["logits"].softmax(-1)
-        z2 = gaussian(self.q_z2(self.q_z2.project(x=x, z1=z1), q_y=q_y)).mean
+        z1 = gaussian(self.q_z1.of(x=x)).mean
+        q_y = self.q_y.of(x=x, z1=z1)["logits"].softmax(-1)
+        z2 = gaussian(self.q_z2.of(x=x, z1=z1, q_y=q_y)).mean
         return {"z1_mean": z1, "z2_mean": (q_y[..., None] * z2).sum(2)}
 
     def reconstruct(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B D"]:
         """Reconstructions: means of p(x|y, z1) at the mean of q(z1|x), averaged over the clusters under q(y|z1, x)."""
-        z1 = gaussian(self.q_z1(self.q_z1.project(x=x))).mean
-        q_y = self.q_y(self.q_y.project(x=x, z1=z1))["logits"].softmax(-1)
-        return (q_y[..., None] * self.p_x(self.p_x.project(z1=z1), q_y=q_y)["logits"].sigmoid()).sum(2)
+        z1 = gaussian(self.q_z1.of(x=x)).mean
+        q_y = self.q_y.of(x=x, z1=z1)["logits"].softmax(-1)
+        return (q_y[..., None] * self.p_x.of(z1=z1, q_y=q_y)["logits"].sigmoid()).sum(2)
 
     def sample_given(
         self, z2: Float[Tensor, "R B Z2"], y: Int[Tensor, "R B"] | None, noise: Noise
@@ -289,10 +289,10 @@ class CaGeM(SumsOverClasses):
         """Means of p(x|y, z1) at one sample of p(z1|y, z2); y is given or, if None, drawn from p(y|z2)."""
         B, s = z2.shape[1], self.settings
         if y is None:
-            log_p_y = self.p_y(self.p_y.project(z2=z2))["logits"].log_softmax(-1)
+            log_p_y = self.p_y.of(z2=z2)["logits"].log_softmax(-1)
             y = categorical(log_p_y, noise.uniform(B, s.n_clusters))
-        z1 = gaussian(self.p_z1(self.p_z1.project(z2=z2), y)).draw(noise.normal(B, s.z1_dim))
-        return self.p_x(self.p_x.project(z1=z1), y)["logits"].sigmoid()
+        z1 = gaussian(self.p_z1.of(z2=z2, y=y)).draw(noise.normal(B, s.z1_dim))
+        return self.p_x.of(z1=z1, y=y)["logits"].sigmoid()
 
     def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:
         """Means of p(x|y, z1) for n samples of z2, y and z1 from the prior."""
@@ -305,7 +305,7 @@ class CaGeM(SumsOverClasses):
         """
         s, K = self.settings, self.settings.n_clusters
         z2 = noise.normal(n, CANDIDATES, s.z2_dim)
-        log_p_y = self.p_y(self.p_y.project(z2=z2.flatten(1, 2)))["logits"].log_softmax(-1)
+        log_p_y = self.p_y.of(z2=z2.flatten(1, 2))["logits"].log_softmax(-1)
         log_p_y = log_p_y.unflatten(1, (n, CANDIDATES)).movedim(-1, 1).flatten(1, 2)  # [R, K n, CANDIDATES]
         chosen = categorical(log_p_y, noise.uniform(K * n, CANDIDATES))
         z2 = z2.repeat(1, K, 1, 1).gather(2, chosen[..., None, None].expand(-1, -1, 1, s.z2_dim)).squeeze(2)

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from genclust.models.base import BernoulliModel, Terms
 from genclust.models.networks import repeat_rows
@@ -71,3 +71,26 @@ class ContinuousModel(BernoulliModel):
         noises = [noise.normal(n, B, dim).flatten(1, 2) for dim in self.latent_dims]
         terms = self.terms(repeat_rows(n, x), repeat_rows(n, inferred), noises)
         return {name: term.view(R, n, B) for name, term in terms.items()}
+
+
+class LayeredModel(ContinuousModel):
+    """Base class of models whose prior p descends through layers of Gaussians, from a standard normal at the top."""
+
+    p: nn.ModuleList
+
+    @abstractmethod
+    def logits(self, z1: Float[Tensor, "R B Z"]) -> Float[Tensor, "R B D"]:
+        """Bernoulli logits of p(x|z1), where z1 is the lowest layer."""
+
+    @property
+    def latent_dims(self) -> tuple[int, ...]:
+        dims: tuple[int, ...] = self.settings.z_dims
+        return dims
+
+    def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:
+        """Means of p(x|z1) for ``n`` samples from the prior, drawn from the top layer down."""
+        z = noise.normal(n, self.latent_dims[-1])
+        for p in reversed(self.p):
+            p_below = p(z)
+            z = p_below.draw(noise.normal(n, p_below.mean.shape[-1]))
+        return self.logits(z).sigmoid()

@@ -15,17 +15,17 @@ Mohamed, Welling, "Semi-supervised learning with deep generative models", NIPS 2
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jaxtyping import Float
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from genclust.kernels import bernoulli_log_prob, class_bias_act
 from genclust.kernels.dispatch import precise
 from genclust.models.base import Model, Terms
 from genclust.models.distributions import Gaussian, categorical_kl
-from genclust.models.layers import MLP, Init, Linear, initialise
+from genclust.models.layers import MLP, Init, Linear
 from genclust.settings import within
 from genclust.streams import Noise
 
@@ -72,9 +72,6 @@ class ExplicitGMVAE(Model):
         self.q_z_mean, self.q_z_log_var = Linear(R, H, Z), Linear(R, H, Z)
         self.p_z_mean, self.p_z_log_var = Linear(R, K, Z), Linear(R, K, Z)
         self.p_x = nn.Sequential(MLP(R, (Z, H, H), None), Linear(R, H, x_dim))
-
-    def initialise(self, generators: Sequence[Generator]) -> None:
-        initialise(self, generators, self.settings.init)
 
     def posterior(self, x: Float[Tensor, "R B D"]) -> Gaussian:
         """Posterior q(z|x, y) for every cluster y, ``[R, B, K, Z]``."""

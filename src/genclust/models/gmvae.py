@@ -32,19 +32,19 @@ the objective where the mean over the batch is below λ nats ("free bits").
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from jaxtyping import Float
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from genclust.kernels import bernoulli_log_prob, mixture
 from genclust.kernels.dispatch import precise
 from genclust.models.base import Model, Terms
 from genclust.models.distributions import Gaussian, categorical_kl
-from genclust.models.layers import MLP, BatchNorm, Convolution, Init, Linear, initialise
+from genclust.models.layers import MLP, BatchNorm, Convolution, Init, Linear
 from genclust.settings import SettingError, within
 from genclust.streams import Noise
 
@@ -189,9 +189,6 @@ class GMVAE(Model):
             )
         self.prior = nn.Sequential(Linear(replicas, s.w_dim, H), nn.Tanh())
         self.prior_means, self.prior_log_vars = (Linear(replicas, H, s.n_clusters * s.x_dim) for _ in range(2))
-
-    def initialise(self, generators: Sequence[Generator]) -> None:
-        initialise(self, generators, self.settings.init)
 
     def q_x(self, h: Float[Tensor, "R B H"]) -> Gaussian:
         """Posterior q(x|y) from the recognition network's features."""

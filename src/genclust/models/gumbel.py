@@ -21,20 +21,20 @@ Bound (equation 7), with the weights of section 3 on its two divergences; at
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from jaxtyping import Float
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from genclust.kernels import bernoulli_log_prob, gumbel_softmax
 from genclust.kernels.dispatch import precise
 from genclust.models.base import Model, Terms
 from genclust.models.distributions import Gaussian
-from genclust.models.layers import MLP, Init, Linear, initialise
+from genclust.models.layers import MLP, Init, Linear
 from genclust.models.networks import check_hidden
 from genclust.settings import within
 from genclust.streams import Noise
@@ -101,9 +101,6 @@ class GumbelClustering(Model):
         self.embed_z = Linear(replicas, s.latent_dim, F)
         self.embed_c = Linear(replicas, s.n_clusters, F)
         self.decoder = nn.Sequential(mlp(F, *reversed(s.hidden)), Linear(replicas, s.hidden[0], x_dim))
-
-    def initialise(self, generators: Sequence[Generator]) -> None:
-        initialise(self, generators, self.settings.init)
 
     def q_z(self, x_hat: Float[Tensor, "R B F"]) -> Gaussian:
         """Posterior q(z|x̂) of the style (equation 6), in float32."""

@@ -25,12 +25,11 @@ from torch import Tensor, nn
 from genclust.kernels import bernoulli_log_prob, log_mean_exp
 from genclust.kernels.dispatch import precise
 from genclust.models.base import BernoulliSettings
-from genclust.models.continuous import ContinuousModel
+from genclust.models.continuous import LayeredModel
 from genclust.models.distributions import Gaussian, standard_normal_log_prob
 from genclust.models.layers import Linear
 from genclust.models.networks import check_layers
 from genclust.settings import within
-from genclust.streams import Noise
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class TanhGaussian(nn.Module):
         return Gaussian(precise(self.mean(h)), (2 * precise(self.log_sd(h))).exp())
 
 
-class IWAE(ContinuousModel):
+class IWAE(LayeredModel):
     """Autoencoder with layers of Gaussian latent variables and Bernoulli pixels, trained on the VAE or IWAE bound.
 
     Args:
@@ -77,6 +76,7 @@ class IWAE(ContinuousModel):
         SettingError: if there is no layer, or if ``hidden`` does not have one width per layer.
 
     Example:
+        >>> from genclust.streams import Noise
         >>> model = IWAE(2, 784, IWAESettings())  # two replicas
         >>> model.initialise([torch.Generator().manual_seed(seed) for seed in (0, 1)])
         >>> model.eval().sample(3, Noise([0, 1], "an example")).shape
@@ -103,13 +103,9 @@ class IWAE(ContinuousModel):
         mean = (x.mean(0) * (255 / self.settings.divisor)).clamp(0.001, 0.999)
         self.p_x_logits.bias.copy_(mean.logit().expand_as(self.p_x_logits.bias))
 
-    def logits(self, h: Float[Tensor, "R B Z"]) -> Float[Tensor, "R B D"]:
+    def logits(self, z1: Float[Tensor, "R B Z"]) -> Float[Tensor, "R B D"]:
         """Bernoulli logits of p(x|h1)."""
-        return precise(self.p_x_logits(self.p_x_hidden(h)))
-
-    @property
-    def latent_dims(self) -> tuple[int, ...]:
-        return self.settings.z_dims
+        return precise(self.p_x_logits(self.p_x_hidden(z1)))
 
     @property
     def training_samples(self) -> int:
@@ -149,11 +145,3 @@ class IWAE(ContinuousModel):
     def reconstruct(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B D"]:
         """Reconstructions: means of p(x|h1) at the mean of q(h1|x)."""
         return self.logits(self.q[0](x).mean).sigmoid()
-
-    def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:
-        """Means of p(x|h1) for n samples from the prior, drawn from the top layer down."""
-        h = noise.normal(n, self.settings.z_dims[-1])
-        for p in reversed(self.p):
-            p_below = p(h)
-            h = p_below.draw(noise.normal(n, p_below.mean.shape[-1]))
-        return self.logits(h).sigmoid()

@@ -36,7 +36,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from genclust.kernels import bernoulli_log_prob
-from genclust.models.continuous import ContinuousModel
+from genclust.models.continuous import LayeredModel
 from genclust.models.distributions import Gaussian, standard_normal_log_prob
 from genclust.models.networks import (
     ClassConditionalMLP,
@@ -46,7 +46,6 @@ from genclust.models.networks import (
     gaussian_heads,
 )
 from genclust.settings import within
-from genclust.streams import Noise
 
 
 @dataclass(frozen=True)
@@ -70,10 +69,10 @@ class GaussianNetwork(nn.Module):
         self.network = ClassConditionalMLP(replicas, {"h": d_in}, gaussian_heads(d_out), hidden, momentum)
 
     def forward(self, h: Float[Tensor, "R B d"]) -> Gaussian:
-        return gaussian(self.network(self.network.project(h=h)))
+        return gaussian(self.network.of(h=h))
 
 
-class LVAE(ContinuousModel):
+class LVAE(LayeredModel):
     """Ladder VAE: layers of Gaussian latent variables under Bernoulli pixels, inferred from the top layer down.
 
     Args:
@@ -85,6 +84,7 @@ class LVAE(ContinuousModel):
         SettingError: if there is no layer, or if ``hidden`` does not have one width per layer.
 
     Example:
+        >>> from genclust.streams import Noise
         >>> model = LVAE(2, 784, LVAESettings())  # two replicas
         >>> model.initialise([torch.Generator().manual_seed(seed) for seed in (0, 1)])
         >>> model.eval().sample(3, Noise([0, 1], "an example")).shape
@@ -108,10 +108,6 @@ class LVAE(ContinuousModel):
         self.p = layers(s.z_dims[1:], s.hidden[:-1], s.z_dims[:-1])
         self.p_x = ClassConditionalMLP(replicas, {"z1": s.z_dims[0]}, {"logits": x_dim}, s.hidden[0], momentum)
 
-    @property
-    def latent_dims(self) -> tuple[int, ...]:
-        return self.settings.z_dims
-
     def infer(self, x: Float[Tensor, "R B D"]) -> list[Gaussian]:
         """Gaussians of the deterministic upward pass, one per layer, from the lowest layer to the top."""
         inferred, below = [], x
@@ -133,7 +129,7 @@ class LVAE(ContinuousModel):
 
     def logits(self, z1: Float[Tensor, "R B Z"]) -> Float[Tensor, "R B D"]:
         """Bernoulli logits of p(x|z1)."""
-        return self.p_x(self.p_x.project(z1=z1))["logits"]
+        return self.p_x.of(z1=z1)["logits"]
 
     def terms(
         self, x: Float[Tensor, "R B D"], inferred: Sequence[Gaussian], noises: Sequence[Float[Tensor, "R B Z"]]
@@ -157,10 +153,3 @@ class LVAE(ContinuousModel):
 
     def reconstruct(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B D"]:
         return self.logits(self.means(x)[0]).sigmoid()
-
-    def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:
-        z = noise.normal(n, self.settings.z_dims[-1])
-        for p in reversed(self.p):
-            p_below = p(z)
-            z = p_below.draw(noise.normal(n, p_below.mean.shape[-1]))
-        return self.logits(z).sigmoid()

@@ -110,6 +110,15 @@ class ClassConditionalMLP(nn.Module):
         projections = [rows(self.inputs[name], value) for name, value in inputs.items()]
         return projections[0] if len(projections) == 1 else torch.stack(projections).sum(0)
 
+    def of(
+        self,
+        y: Int[Tensor, "R ..."] | None = None,
+        q_y: Float[Tensor, "R B K"] | None = None,
+        **inputs: Float[Tensor, "R *B d"],
+    ) -> dict[str, Float[Tensor, "R *B F"]]:
+        """Outputs of the heads for all inputs, see :meth:`forward`."""
+        return self(self.project(**inputs), y, q_y)
+
     def forward(
         self,
         projected: Float[Tensor, "R *B H"],

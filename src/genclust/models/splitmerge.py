@@ -20,21 +20,21 @@ local optima of K clusters to be caught in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Generator, Tensor
+from torch import Tensor
 from torch.nn.functional import one_hot
 
 from genclust.kernels.dispatch import precise
 from genclust.models.augmentation import views
 from genclust.models.base import Model, Terms
 from genclust.models.bottleneck import merge
-from genclust.models.layers import MLP, Init, Linear, initialise
+from genclust.models.layers import MLP, Init, Linear
 from genclust.models.neighbours import nearest, tenths
 from genclust.models.networks import check_hidden, check_images
 from genclust.settings import SettingError, within
@@ -100,9 +100,6 @@ class SplitMerge(Model):
         self.register_buffer("groups", torch.zeros(replicas, total, dtype=torch.int64))
         # The training split, in which neighbours are looked for: neither a weight nor part of a checkpoint.
         self.register_buffer("rows", torch.zeros(1, 0, x_dim), persistent=False)
-
-    def initialise(self, generators: Sequence[Generator]) -> None:
-        initialise(self, generators, self.settings.init)
 
     def initialise_from_data(self, x: Float[Tensor, "N D"]) -> None:
         """Keep the training split, to look for neighbours in."""

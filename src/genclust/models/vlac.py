@@ -59,7 +59,7 @@ from genclust.kernels import gumbel_softmax
 from genclust.kernels.dispatch import precise
 from genclust.models.base import Model, Terms
 from genclust.models.distributions import Gaussian, categorical_kl
-from genclust.models.layers import Init, Linear, initialise
+from genclust.models.layers import Init, Linear
 from genclust.models.networks import check_images
 from genclust.models.vlac_layers import (
     Block,
@@ -208,7 +208,7 @@ class VariationalLadder(Model):
             self.f_last.append(last if layer == 1 else Block(R, last, shapes[layer - 1][0], momentum))
 
     def initialise(self, generators: Sequence[Generator]) -> None:
-        initialise(self, generators, self.settings.init)
+        super().initialise(generators)
         for layer in self.p_z:
             self._prior_of(int(layer)).initialise(generators)
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from genclust.experiments import declaration
 from genclust.experiments.configuration import RunConfig
-from genclust.experiments.declaration import PROFILES, Row
+from genclust.experiments.declaration import PROFILES, Profile, Row
 from genclust.experiments.papers import papers
 from genclust.experiments.planning import PROCESSORS, pace, seconds_per_step, threads_of
 from genclust.experiments.store import published
@@ -39,8 +39,8 @@ def runs(experiments: str = "") -> pd.DataFrame:
     owners = _owners()
     lines = []
     for record in published().every():
-        config = RunConfig(**record.config)
-        paper, row, profile = owners[config.address]
+        config = record.run_config
+        row, profile = owners[config.address]
         if chosen and row.experiment not in chosen:
             continue
         legs = record.provenance.get("training") or [record.provenance]
@@ -48,9 +48,9 @@ def runs(experiments: str = "") -> pd.DataFrame:
         trained = bool(config.training) and record.failed_at_step is None
         lines.append(
             {
-                "paper": papers()[paper].title,
+                "paper": papers()[declaration.load(row.experiment).paper].title,
                 "experiment": row.experiment,
-                "row": f"{row.experiment}/{row.name}",
+                "row": row.place,
                 "profile": profile,
                 "seed": record.seed,
                 "model": config.model["name"],
@@ -79,15 +79,12 @@ def summary(found: pd.DataFrame) -> str:
     )
 
 
-def _owners() -> dict[str, tuple[str, Row, str]]:
-    """Paper, row and profile of every configuration by address; of several rows, the first with runs of its own."""
-    owners: dict[str, tuple[str, Row, str]] = {}
-    for experiment in map(declaration.load, declaration.names()):
-        for row in experiment.runnable:
-            if not row.run_of:
-                for profile in PROFILES:
-                    if profile in row.profiles:
-                        owners.setdefault(row.config(profile).address, (experiment.paper, row, profile))
+def _owners() -> dict[str, tuple[Row, Profile]]:
+    """Row and profile of every configuration by address; of several rows, the first with runs of its own."""
+    owners: dict[str, tuple[Row, Profile]] = {}
+    for row, profile in declaration.runs():
+        if not row.run_of:
+            owners.setdefault(row.config(profile).address, (row, profile))
     return owners
 
 
@@ -205,7 +202,7 @@ class Rates:
         Raises:
             KeyError: if the benchmarks know nothing of the row or its model.
         """
-        seeds, flop = len(row.seeds("paper")), self.products[f"{row.experiment}/{row.name}"]
+        seeds, flop = len(row.seeds("paper")), self.products[row.place]
         seconds = pace(config, self.paces)
         core_seconds = flop / self._rate(config, flop) if seconds is None else seconds
         told_by: Literal["records", "benchmark"] = "benchmark" if seconds is None else "records"
@@ -216,7 +213,7 @@ class Rates:
         measured = {
             row: found["variants"]
             for row, found in self.networks["rows"].items()
-            if _model(row) == config.model["name"]
+            if declaration.row_of(row).config("paper").model["name"] == config.model["name"]
         }
         if not measured:
             raise KeyError(f"The benchmark has no network of the model {config.model['name']}.")
@@ -224,8 +221,3 @@ class Rates:
         precision = config.training["precision"]
         names = ("float32", "bf16") if precision == "faster" else (precision,)
         return max(nearest[name]["flop"] / nearest[name]["seconds"]["median"] for name in names)
-
-
-def _model(place: str) -> str:
-    experiment, _, name = place.partition("/")
-    return str(declaration.load(experiment).row(name).config("paper").model["name"])

@@ -19,8 +19,9 @@ import numpy as np
 
 from genclust.evaluation.clustering import majority_by_chance
 from genclust.experiments.access import Asked, Runs
-from genclust.experiments.declaration import load, parse_profile
-from genclust.experiments.naming import data_title, profile_of
+from genclust.experiments.declaration import load, parse_profile, row_of
+from genclust.experiments.naming import profile_of
+from genclust.experiments.papers import dataset_title
 from genclust.experiments.unlabelled import held_out_bound
 from genclust.experiments.verdicts import (
     ASSUMED_REPORTED_SEEDS,
@@ -340,7 +341,7 @@ def indicators() -> Finding:
         f"{guide.clear_of_zero(voted)}."
     )
     clear = {str(data) for data, of in of_bound.groupby("data") if _clear(Summary.of(of.gain.tolist()))}
-    holds = data_title("arcs") in clear and not _clear(gain) and 3 * worst >= len(told_apart)
+    holds = dataset_title("arcs") in clear and not _clear(gain) and 3 * worst >= len(told_apart)
     return Finding("indicators", "Keeping the seed with the highest bound", line, told, drawn, holds)
 
 
@@ -441,14 +442,14 @@ def nats() -> Finding:
     """What changes of protocol, precision and training do to the likelihood of CaGeM, beside a change of the model."""
     base = _runs(f"{BASE}@{BASE_PROFILE}")
     found = {name: _runs(f"{place}@{BASE_PROFILE}") for name, place in CHANGES.items()}
-    pairs = {name: paired(runs, base, LOG_LIKELIHOOD) for name, runs in found.items()}
+    pairs = {name: paired(runs, base) for name, runs in found.items()}
     unpaired = {name: exceeding(runs, base, LOG_LIKELIHOOD) for name, runs in found.items()}
     drawn = {
         name: (_differences(runs, base), _ends(pairs[name]), _ends(unpaired[name])) for name, runs in found.items()
     }
     printed = [row.reported[0].mean for row in load("cagem-table1").rows.values() if row.reported]
     gaps = [above - below for below, above in pairwise(sorted(mean for mean in printed if mean is not None))]
-    cost = paired(base, found[DIVISOR], LOG_LIKELIHOOD)
+    cost = paired(base, found[DIVISOR])
     smaller = sum(gap < cost.mean for gap in gaps)
     sharper = np.ptp(_ends(unpaired[DIVISOR])) / np.ptp(_ends(cost))
     told = (
@@ -469,8 +470,8 @@ def nats() -> Finding:
     return Finding("nats", "Grey values over 256 in place of 255", line, told, drawn, holds)
 
 
-def paired(runs: Runs, others: Runs, metric: str) -> Summary:
-    """Difference of two rows, seed by seed: its mean with the 95 % interval of pairs.
+def paired(runs: Runs, others: Runs) -> Summary:
+    """Difference of the log-likelihoods of two rows, seed by seed: its mean with the 95 % interval of pairs.
 
     Runs with the same seed share initial weights, the order of the images and noise as far as their networks are alike,
     so a part of what seeds differ in cancels.
@@ -480,7 +481,7 @@ def paired(runs: Runs, others: Runs, metric: str) -> Summary:
     """
     if [run.seed for run in runs] != [run.seed for run in others]:
         raise ValueError(f"{runs.row.label} and {others.row.label} have other seeds, so they cannot be paired.")
-    return Summary.of(np.subtract(values(runs, metric), values(others, metric)).tolist())
+    return Summary.of(np.subtract(values(runs, LOG_LIKELIHOOD), values(others, LOG_LIKELIHOOD)).tolist())
 
 
 def labels() -> Finding:
@@ -489,14 +490,14 @@ def labels() -> Finding:
     for profile in ("quick", "demo"):
         base = _runs(f"{BASE}@{profile}")
         found[profile] = rows = {
-            row.label.removesuffix(WEIGHT): _runs(f"{row.experiment}/{row.name}@{profile}")
+            row.label.removesuffix(WEIGHT): _runs(f"{row.place}@{profile}")
             for row in load("cagem-labels").runnable
             if row.label.endswith(WEIGHT)
         }
-        drawn[f"{data_title(base[0].data['name'])}, profile {profile}"] = {
+        drawn[f"{dataset_title(base[0].data['name'])}, profile {profile}"] = {
             re.sub("cross-entrop(y|ies) of ", "", name): _differences(runs, base) for name, runs in rows.items()
         }
-        means[profile] = {name: paired(runs, base, LOG_LIKELIHOOD) for name, runs in rows.items()}
+        means[profile] = {name: paired(runs, base) for name, runs in rows.items()}
     on_mnist, on_digits = means["quick"], means["demo"]
     best, worst = (choice(on_mnist, key=lambda name: on_mnist[name].mean) for choice in (max, min))
     unpaired = exceeding(found["quick"][best], _runs(f"{BASE}@quick"), LOG_LIKELIHOOD)
@@ -574,9 +575,8 @@ def _minutes(rung: ladder.Rung) -> str:
 
 def _runs(place: str) -> Runs:
     """Published records of an ``experiment/row`` or ``experiment/row@profile``; none if it was not run."""
-    experiment, _, name = place.partition("/")
-    name, _, profile = name.partition("@")
-    row = load(experiment).row(name)
+    place, _, profile = place.partition("@")
+    row = row_of(place)
     return Runs(row, published_records(row, parse_profile(profile) if profile else None)[1])
 
 
@@ -598,7 +598,7 @@ def _size(runs: Runs) -> str:
 def _data(runs: Runs) -> str:
     """Title of the data of records; surrogate data are called so."""
     surrogate = data_of(runs.row, runs[0])[0] == "surrogate"
-    return data_title(runs[0].data["name"]) + guide.SURROGATE * surrogate
+    return dataset_title(runs[0].data["name"]) + guide.SURROGATE * surrogate
 
 
 def _mean(runs: Runs, metric: str) -> float:

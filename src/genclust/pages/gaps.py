@@ -86,12 +86,12 @@ class Gaps:
 
     def finding(self) -> str:
         """Paragraph on how many numbers were missed by too little training, and how many in spite of enough."""
-        told = {one.place: self.outlook(one) for one in self.rows}
-        short = [one for one in self.rows if told[one.place].short]
-        whole = [one for one in self.rows if not told[one.place].short]
+        told = {one.row.place: self.outlook(one) for one in self.rows}
+        short = [one for one in self.rows if told[one.row.place].short]
+        whole = [one for one in self.rows if not told[one.row.place].short]
         parts = [100 * one.steps / steps_at(one.target.config("paper")) for one in short]
-        rising = sum(told[one.place].kind == RISING for one in short)
-        over = [one for one in whole if told[one.place].kind == TRAINED_OUT]
+        rising = sum(told[one.row.place].kind == RISING for one in short)
+        over = [one for one in whole if told[one.row.place].kind == TRAINED_OUT]
         by_paper = {one.paper: "; ".join(name(o, self.rows) for o in over if o.paper == one.paper) for one in over}
         names = ", ".join(f"{paper(short_name).title} ({rows})" for short_name, rows in by_paper.items())
         text = (
@@ -125,10 +125,10 @@ class Gaps:
         """Table of the rows: the paper's number, the measured one, what the curve says, and what a full run costs."""
         lines = []
         for one in self.rows:
-            line, price = one.lines[0], self.price(one)
-            link = f'<a href="../verdicts.html#{line["anchor"]}">{escape(name(one, self.rows))}</a>'
-            metric = escape(metric_title(line["metric"]))
-            reached = line["lost"] or _spread(line["measured_mean"], line["measured_sd"])
+            verdict, price = one.verdicts[0], self.price(one)
+            link = f'<a href="../verdicts.html#{verdict.anchor}">{escape(name(one, self.rows))}</a>'
+            metric = escape(metric_title(verdict.metric))
+            reached = verdict.lost or _spread(verdict.measured_mean, verdict.measured_sd)
             lines.append(
                 {
                     "Row": f'<div style="min-width: 10em">{link}<br><small>{metric}</small></div>',
@@ -148,15 +148,15 @@ class Gaps:
         """
         found = {}
         for one in self.of_paper(paper):
-            if (curve := one.curve) is None or one.lines[0]["lost"]:
+            verdict, tail = one.verdicts[0], None
+            if (curve := one.curve) is None or verdict.measured_mean is None:
                 continue
-            line, tail = one.lines[0], None
             if curve.is_told and curve.is_rising:
                 until = (2 if isinstance(predicted(curve, self.trials), tuple) else 1) * curve.length
                 epochs = np.geomspace(curve.epochs[curve.in_tail][0], until, 60)
                 tail = epochs, np.mean([of_seed(epochs) for of_seed in curve.tails()], axis=0)
-            wanted = next(line[key] for key in ("reported_mean", "below", "above") if line[key] is not None)
-            found[name(one, self.rows)] = TailPanel(curve.epochs, curve.values, line["measured_mean"], wanted, tail)
+            wanted = next(v for v in (verdict.reported_mean, verdict.below, verdict.above) if v is not None)
+            found[name(one, self.rows)] = TailPanel(curve.epochs, curve.values, verdict.measured_mean, wanted, tail)
         return found
 
     def causes(self, paper: str) -> Markdown:
@@ -206,22 +206,22 @@ class Gaps:
 
 
 def _wanted(one: Missed) -> str:
-    line = one.lines[0]
-    if line["reported_mean"] is not None:
-        return _spread(line["reported_mean"], line["reported_sd"])
-    side = "below" if line["below"] is not None else "above"
-    return f"{side} {line[side]:g}<br><small>our bound</small>"
+    verdict = one.verdicts[0]
+    if verdict.reported_mean is not None:
+        return _spread(verdict.reported_mean, verdict.reported_sd)
+    bound = f"above {verdict.above:g}" if verdict.below is None else f"below {verdict.below:g}"
+    return f"{bound}<br><small>our bound</small>"
 
 
-def _spread(mean: float, sd: float | None) -> str:
-    return signed(mean, 2) + ("" if sd is None else f" ± {sd:.2f}")
+def _spread(mean: float | None, sd: float | None) -> str:
+    return "–" if mean is None else signed(mean, 2) + ("" if sd is None else f" ± {sd:.2f}")
 
 
 def _runs(one: Missed) -> str:
     parts = [counted(len(one.records), "seed")]
     if one.profile != "paper":
         parts.append(one.profile)
-    if stand_in := one.lines[0]["stand_in"]:
+    if stand_in := one.verdicts[0].stand_in:
         parts.append(f"on {dataset_title(stand_in)}")
     return ", ".join(parts)
 

@@ -21,7 +21,8 @@ from genclust.evaluation.agreement import agreement
 from genclust.experiments import declaration
 from genclust.experiments.access import Runs
 from genclust.experiments.declaration import Reported, Row
-from genclust.experiments.naming import data_title, profile_of
+from genclust.experiments.naming import profile_of
+from genclust.experiments.papers import dataset_title
 from genclust.experiments.planning import threads_of
 from genclust.experiments.store import Record
 from genclust.experiments.verdicts import Summary, apart, published_records
@@ -136,10 +137,9 @@ def rungs(dataset: str) -> list[Rung]:
         if row.dataset == dataset and row.settings is not None and name.endswith(end)
     ]
     for place, called in ELSEWHERE.items():
-        experiment, name = place.split("/")
-        row = replace(declaration.load(experiment).row(name), label=called)
+        row = replace(declaration.row_of(place), label=called)
         if row.dataset == dataset:
-            found.append(Rung(name, Runs(row, published_records(row)[1])))
+            found.append(Rung(row.name, Runs(row, published_records(row)[1])))
     return found + [
         _rung(row, name.removesuffix(end), {})
         for name, row in declaration.load("today").rows.items()
@@ -169,23 +169,18 @@ def caption(dataset: str) -> str:
     """Title of a data set's table; of a surrogate, with what the sources measured on."""
     name = _stand_in(dataset)
     if name == dataset:
-        return _title(name)
-    return f"{_title(name)} ({sources()[name].fidelity}; the sources: {data_title(dataset)})"
+        return dataset_title(name)
+    return f"{dataset_title(name)} ({sources()[name].fidelity}; the sources: {dataset_title(dataset)})"
 
 
 def title(dataset: str) -> str:
     """Title of the data that are measured, one of ``DATA`` or what stands in for it."""
-    return _title(_stand_in(dataset))
+    return dataset_title(_stand_in(dataset))
 
 
 def _stand_in(dataset: str) -> str:
     row = declaration.load("baselines").row(f"kmeans-{DATA[dataset]}")
     return str((row.settings or {})["data"]["name"])
-
-
-def _title(name: str) -> str:
-    source = sources()[name]
-    return source.heading or source.title
 
 
 # ---- the ladder
@@ -381,7 +376,7 @@ def on_the_test_split() -> pd.DataFrame:
     return table(
         found,
         {
-            "Data": lambda runs: _title((runs.row.settings or {})["data"]["name"]),
+            "Data": lambda runs: dataset_title((runs.row.settings or {})["data"]["name"]),
             "Method": lambda runs: runs.row.label.split(",")[0],
             "ACC (Hungarian), test": _score(TEST),
             "lowest seed": lambda runs: f"{min(values(runs, TEST)):.1f}" if runs else "–",

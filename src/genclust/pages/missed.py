@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -28,8 +28,8 @@ from genclust.experiments.declaration import Gap, Profile, Reported, Row
 from genclust.experiments.papers import papers
 from genclust.experiments.planning import training_rows
 from genclust.experiments.store import Record
-from genclust.experiments.training_run import total_steps
-from genclust.experiments.verdicts import MINUS, TOLERANCE, as_plain, published_records, verdicts
+from genclust.experiments.training_run import steps_of, total_steps
+from genclust.experiments.verdicts import MINUS, TOLERANCE, Verdict, published_records, verdicts
 from genclust.metrics import named
 from genclust.pages.guide import SAME
 from genclust.pages.tables import signed
@@ -73,21 +73,16 @@ class Missed:
     Attributes:
         paper: short name of the paper.
         row: the row.
-        lines: the lines of :func:`~genclust.experiments.verdicts.verdicts` of these numbers, as plain values.
+        verdicts: those of these numbers.
         profile: profile of the runs.
         records: one for each seed.
     """
 
     paper: str
     row: Row
-    lines: tuple[dict[str, Any], ...]
+    verdicts: tuple[Verdict, ...]
     profile: Profile
     records: tuple[Record, ...]
-
-    @property
-    def place(self) -> str:
-        """The row as ``experiment/row``."""
-        return f"{self.row.experiment}/{self.row.name}"
 
     @property
     def gap(self) -> Gap | None:
@@ -109,19 +104,17 @@ class Missed:
     @property
     def is_at_papers_size(self) -> bool:
         """Whether that run is the one that was made."""
-        return self.profile == "paper" and self.at_papers_size == RunConfig(**self.records[0].config)
+        return self.profile == "paper" and self.at_papers_size == self.records[0].run_config
 
     @property
     def steps(self) -> int:
         """Training steps that each seed made."""
-        record = self.records[0]
-        config = RunConfig(**record.config)
-        return total_steps(config, sum(record.data["sizes"][name] for name in config.fitted_splits))
+        return steps_of(self.records[0])
 
     @property
     def number(self) -> Reported:
         """The first of the missed numbers."""
-        return next(one for one in self.row.reported if one.metric == self.lines[0]["metric"])
+        return next(one for one in self.row.reported if one.metric == self.verdicts[0].metric)
 
     @property
     def quantity(self) -> Quantity | None:
@@ -148,17 +141,16 @@ def missed() -> list[Missed]:
         SettingError: if a declaration is malformed.
         StoreError: if a record cannot be read.
     """
-    together: dict[str, list[dict[str, Any]]] = {}
-    for line in as_plain(verdicts()):
-        if line["own"] and line["n_seeds"] and line["verdict"] != "reproduced":
-            together.setdefault(line["row"], []).append(line)
+    together: dict[str, list[Verdict]] = {}
+    for one in verdicts():
+        if one.own and one.n_seeds and one.verdict != "reproduced":
+            together.setdefault(one.row, []).append(one)
     found = []
-    for place, lines in together.items():
-        experiment, _, name = place.partition("/")
-        row = declaration.load(experiment).row(name)
+    for place, of_row in together.items():
+        row = declaration.row_of(place)
         profile, records = published_records(row)
         assert profile is not None
-        found.append(Missed(lines[0]["paper"], row, tuple(lines), profile, tuple(records)))
+        found.append(Missed(of_row[0].paper, row, tuple(of_row), profile, tuple(records)))
     order = list(papers())
     return sorted(found, key=lambda one: order.index(one.paper))
 
@@ -225,7 +217,7 @@ def outlook(one: Missed, trials: Sequence[Trial]) -> Outlook:
 
 
 def _tell(one: Missed, trials: Sequence[Trial]) -> Outlook:
-    if lost := one.lines[0]["lost"]:
+    if lost := one.verdicts[0].lost:
         return _untold(f"{lost}, and so the row has no mean")
     curve, unit = one.curve, "nats" if one.quantity == "bound" else "points"
     if curve is None:
@@ -246,8 +238,9 @@ def _tell(one: Missed, trials: Sequence[Trial]) -> Outlook:
             to_come = max(to_come, again + off)
             half += f", and {_change(again)} ± {off:.1f} expected of as many again"
             if to_come > matters:
-                reached = signed(one.lines[0]["measured_mean"] + again, 1)
-                return Outlook(RISING, False, f"Still rising: {half}, to about {reached}.")
+                mean = one.verdicts[0].measured_mean
+                assert mean is not None  # no seed is lost
+                return Outlook(RISING, False, f"Still rising: {half}, to about {signed(mean + again, 1)}.")
         elif to_come > matters:
             return Outlook(RISING, False, f"Still rising: {half}, {ahead}.")
     elif to_come > matters:

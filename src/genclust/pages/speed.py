@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import pandas as pd
@@ -220,45 +219,6 @@ def networks(found: Mapping[str, Any]) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(lines)
-
-
-def fits(found: Mapping[str, Any]) -> pd.DataFrame:
-    """Table of images per second and seed of fits and of peers' epochs, and how many times as fast the first is."""
-    first = found["variants"][found["baseline"]]["rounds"]
-    lines = []
-    for name, v in found["variants"].items():
-        ratios = [ours / theirs for ours, theirs in zip(first, v["rounds"], strict=True)]
-        lines.append(
-            {
-                "": name,
-                "images per second and seed": _with_range(v["rounds"], ",.0f"),
-                f"{found['baseline']}, is": "–" if name == found["baseline"] else _with_range(ratios, ".2f", "×"),
-            }
-        )
-    return pd.DataFrame(lines)
-
-
-def predictions(found: Mapping[str, Any]) -> pd.DataFrame:
-    """Table of rows per second of predicting clusters, and of the memory it takes above the rows themselves."""
-    names = {"predict": "predict, some rows at a time", "one tensor": "the same network, all rows as one tensor"}
-    lines = []
-    for name, v in found["variants"].items():
-        above = v["bytes above the rows"]
-        lines.append(
-            {
-                "": names.get(name, name),
-                "rows": f"{v['rows']:,}",
-                "rows per second": _with_range(v["rounds"], ",.0f"),
-                "MB of the rows": f"{v['rows'] * found['bytes per row'] / 1e6:,.0f}",
-                "MB above them": "–" if above is None else f"{above / 1e6:,.0f}",
-            }
-        )
-    return pd.DataFrame(lines)
-
-
-def _with_range(values: Sequence[float], form: str, unit: str = "") -> str:
-    """Median of the rounds, with their least and greatest value in brackets."""
-    return f"{median(values):{form}}{unit} ({min(values):{form}} to {max(values):{form}})"
 
 
 def roofline(found: Mapping[str, Any]) -> pd.DataFrame:

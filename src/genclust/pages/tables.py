@@ -12,7 +12,7 @@ from IPython.display import HTML
 
 from genclust.experiments.access import Runs
 from genclust.experiments.declaration import Reported, Row
-from genclust.experiments.naming import data_title, is_published_form, profile_of
+from genclust.experiments.naming import is_published_form, profile_of
 from genclust.experiments.papers import dataset_title
 from genclust.experiments.store import Record
 from genclust.experiments.unlabelled import confidence, held_out_bound, sizes
@@ -116,7 +116,7 @@ def by_title(found: Iterable[Runs]) -> dict[str, Runs]:
 def data_shown(runs: Runs) -> str:
     """Title of the data of a row: the paper's, which a published stand-in counts as, or what was run instead."""
     instead = runs and not is_published_form(runs.row, runs[0].config)
-    return data_title(runs[0].data["name"] if instead else runs.row.dataset)
+    return dataset_title(runs[0].data["name"] if instead else runs.row.dataset)
 
 
 def comparison(found: Mapping[str, Runs], metrics: Mapping[str, str]) -> pd.DataFrame:

@@ -18,9 +18,8 @@ from jaxtyping import Float
 from scipy.optimize import minimize_scalar
 from scipy.stats import kendalltau
 
-from genclust.experiments.configuration import RunConfig
 from genclust.experiments.store import Record
-from genclust.experiments.training_run import total_steps
+from genclust.experiments.training_run import steps_of
 from genclust.pages.learning_curves import bounds, learning_curves
 from genclust.training.schedules import Schedule
 
@@ -192,10 +191,9 @@ def curve_of(records: Sequence[Record], quantity: Quantity) -> Curve | None:
     curves, epochs = bounds(found) if quantity == "bound" else learning_curves(found, "acc_hungarian")
     if "" not in curves or not np.isfinite(curves[""]).all():
         return None
-    config, sizes = RunConfig(**records[0].config), records[0].data["sizes"]
-    steps = total_steps(config, sum(sizes[name] for name in config.fitted_splits))
-    rest = _rest(config.training)
-    return Curve(quantity, epochs.astype(np.float64), curves[""], rest, steps / config.training["epochs"])
+    training = records[0].run_config.training
+    steps_per_epoch = steps_of(records[0]) / training["epochs"]
+    return Curve(quantity, epochs.astype(np.float64), curves[""], _rest(training), steps_per_epoch)
 
 
 def _rest(training: Mapping[str, Any]) -> dict[str, float]:

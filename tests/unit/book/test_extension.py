@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
-import pandas as pd
 import pytest
 from sphinx.application import Sphinx
 
 import genclust.experiments
+from genclust.experiments.verdicts import Verdict
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = """\
@@ -24,27 +25,36 @@ The mean is {measured}`toy/row/test.acc/mean`.
 ```{verdict-table} toy
 ```
 """
-VERDICTS = pd.DataFrame(
-    [
-        {
-            "paper": "toy",
-            "table": "Table 1",
-            "row": "toy/row",
-            "label": "Ours <new>",
-            "dataset": "reuters10k",
-            "metric": "test.knn_error_x_hat_3",
-            "reported_mean": 3.46,
-            "reported_sd": None,
-            "measured_mean": 3.5,
-            "measured_sd": 0.25,
-            "n_seeds": 5,
-            "profile": "paper",
-            "fidelity": "surrogate",
-            "stand_in": "rcv1_10k",
-            "quoted": False,
-            "verdict": "surrogate data",
-        }
-    ]
+VERDICT = Verdict(
+    paper="toy",
+    table="Table 1",
+    row="toy/row",
+    label="Ours <new>",
+    dataset="reuters10k",
+    metric="test.knn_error_x_hat_3",
+    name="error",
+    reported_mean=3.46,
+    reported_sd=None,
+    below=None,
+    above=None,
+    measured_mean=3.5,
+    measured_sd=0.25,
+    measured_median=3.5,
+    measured_best=3.25,
+    n_seeds=5,
+    ci_low=3.2,
+    ci_high=3.8,
+    profile="paper",
+    fidelity="surrogate",
+    stand_in="rcv1_10k",
+    quoted=False,
+    tolerance=None,
+    verdict="surrogate data",
+    own=True,
+    second_reading=False,
+    seeds=(3.25, 3.5, 3.5, 3.5, 3.75),
+    lost=None,
+    anchor="toy-row-test-knn-error-x-hat-3",
 )
 
 
@@ -83,7 +93,7 @@ class Book:
 @pytest.fixture
 def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Book:
     monkeypatch.syspath_prepend(str(ROOT / "book" / "_ext"))
-    monkeypatch.setattr(genclust.experiments, "verdicts", lambda: VERDICTS)
+    monkeypatch.setattr(genclust.experiments, "verdicts", lambda: [VERDICT])
     monkeypatch.setattr(genclust.experiments, "number", lambda key: "78.2")
     return Book(tmp_path)
 
@@ -108,8 +118,8 @@ def test_numbers_choices_and_verdicts_are_shown(book: Book) -> None:
     ],
 )
 def test_a_table_says_how_near_the_data_is(book: Book, monkeypatch, fidelity, stand_in, verdict, shown) -> None:
-    line = VERDICTS.iloc[0].to_dict() | {"dataset": "svhn", "fidelity": fidelity, "stand_in": stand_in}
-    monkeypatch.setattr(genclust.experiments, "verdicts", lambda: pd.DataFrame([line | {"verdict": verdict}]))
+    one = replace(VERDICT, dataset="svhn", fidelity=fidelity, stand_in=stand_in, verdict=verdict)
+    monkeypatch.setattr(genclust.experiments, "verdicts", lambda: [one])
     page = book.build()[0]
     assert f'<span class="verdict {verdict.replace(" ", "-")}">{verdict}</span>' in page
     assert all(text in page for text in shown)

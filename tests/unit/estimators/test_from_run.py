@@ -84,6 +84,14 @@ def test_the_bound_leaves_the_violation_out() -> None:
     assert published_models.bound_of(records_with([-7.25])[0]) == pytest.approx(-7.25)
 
 
+def test_the_card_of_a_single_seed_states_no_spread() -> None:
+    row = declaration.load("gmvae-figure2").row("eta1-alpha2")
+    (one,) = find(row.config("paper"), [0], [published()]).values()
+    value = f"{one.metrics[row.reported[0].metric]:.2f}"
+    lines = published_models.card(row, "paper", one, {0: one}).splitlines()
+    assert any(f"| {value} | {value} | {value} | " in line for line in lines)
+
+
 PUBLISHED = sorted(path.parent for path in (root() / "models").rglob(DESCRIPTION))
 
 

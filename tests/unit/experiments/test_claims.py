@@ -7,6 +7,7 @@ from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -273,7 +274,7 @@ def test_the_verdicts_of_the_declared_claims_follow_from_their_evidence():
 
 
 def test_the_tallies_count_every_claim_and_every_number_of_a_paper_that_is_not_quoted():
-    lines = verdicts.verdicts()
+    lines = pd.DataFrame(verdicts.verdicts())
     lines = lines[lines.reported_mean.notna()]
     assert sum(overview.tally_of_claims().values()) == len(DECLARED)
     second = lines.second_reading.astype(bool)
@@ -295,28 +296,28 @@ def test_the_tallies_count_every_claim_and_every_number_of_a_paper_that_is_not_q
 
 
 def test_a_number_of_two_rows_counts_once_by_the_row_that_was_judged(monkeypatch):
-    kmeans = (
-        verdicts.verdicts().set_index("row", drop=False).loc[["baselines/kmeans-usps-all", "simple-table1/kmeans-usps"]]
-    )
+    by_row = {one.row: one for one in verdicts.verdicts()}
+    kmeans = [by_row["baselines/kmeans-usps-all"], by_row["simple-table1/kmeans-usps"]]
     for of_rows, counted in (
         (("not run", "reproduced"), "reproduced"),
         (("reproduced", "smaller run"), "reproduced"),
         (("not reproduced", "reproduced"), "not reproduced"),  # the first that was judged
         (("not run", "smaller run"), "smaller run"),
     ):
-        monkeypatch.setattr(overview, "verdicts", lambda of_rows=of_rows: kmeans.assign(verdict=of_rows))
+        found = [replace(one, verdict=of_row) for one, of_row in zip(kmeans, of_rows, strict=True)]
+        monkeypatch.setattr(overview, "verdicts", lambda found=found: found)
         assert overview.tally_of_numbers() == {counted: 1}
 
 
 def test_the_papers_own_numbers_have_the_paper_its_interval_and_every_seed():
-    numbers = {one.link.partition("#")[2]: one for one in overview.own_numbers()}
+    numbers = {one.anchor: one for one in overview.own_numbers()}
     one = numbers["simple-table1-proposed-usps-test-acc-hungarian"]
     half = stats.t.ppf(0.975, 4) * 3 / np.sqrt(5)
-    assert one.interval == pytest.approx((72.58 - half, 72.58 + half))
-    assert (one.paper, one.reported, len(one.seeds)) == ("Is Simple Better?", 72.58, 10)
+    assert one.reported_interval == pytest.approx((72.58 - half, 72.58 + half))
+    assert (one.paper, one.reported_mean, len(one.seeds)) == ("simple", 72.58, 10)
     assert np.mean(one.seeds) == pytest.approx(69.1978, abs=1e-3)
     best = numbers["gmvae-table1-gmvae-k10-m1-test-acc-exemplar-best"]
-    assert best.interval is None and max(best.seeds) == pytest.approx(73.44)
+    assert best.reported_interval is None and max(best.seeds) == pytest.approx(73.44)
     rows = {one.row for one in numbers.values()}
     assert {"cagem-table1/cagem-100", "vlac-table1/vlac-one"} <= rows
     assert not rows & {"simple-table1/kmeans-usps", "cagem-table1/lvae-iw1", "vlac-table1/gm-dgm"}

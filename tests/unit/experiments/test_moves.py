@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from genclust.cli import app
 from genclust.experiments import declaration, moves
-from genclust.experiments.store import Store, StoreError, published
+from genclust.experiments.store import Store, StoreError
 from genclust.experiments.verdicts import published_records
 
 ROW = declaration.load("gmvae-figure2").row("eta1-alpha2")
@@ -85,19 +85,6 @@ def test_a_single_seed_on_both_sides_has_the_declared_tolerance_or_none(tmp_path
     declared = {reported.metric: reported.tolerance for reported in ROW.reported}
     assert only(found).tolerance == declared["test.ari"]
     assert only(found).moved == (declared["test.ari"] is not None and declared["test.ari"] < 3)
-
-
-def test_verdicts_that_differ_are_a_table():
-    line = {"row": "a/b", "metric": "test.ari", "name": "ARI", "measured_mean": 1.0, "verdict": "partly"}
-    other = line | {"measured_mean": 2.5, "verdict": "reproduced"}
-    assert moves.between([line], [line]) == []
-    found = moves.between([line, line | {"row": "a/c"}], [other])
-    assert [(move.old, move.new, move.difference) for move in found] == [
-        (1.0, 2.5, 1.5), ("partly", "reproduced", None), ("there", "not there", None),
-    ]  # fmt: skip
-    text = moves.table(found).to_string(index=False)
-    assert "+1.50" in text and "moved" in text and "not there" in text
-    assert published().folder.name == "results"
 
 
 def test_a_diverged_seed_is_a_move_and_never_left_out(tmp_path):

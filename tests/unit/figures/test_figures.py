@@ -19,8 +19,7 @@ from matplotlib.patches import Circle, Ellipse, FancyArrowPatch, Rectangle
 from matplotlib.text import Text
 
 from genclust.figures import latent, layers, manifold, style
-from genclust.figures.bounds import bound_curves
-from genclust.figures.curves import accuracy_curves, curve_panels
+from genclust.figures.curves import accuracy_curves, bound_curves, curve_panels
 from genclust.figures.diagrams import (
     HIDDEN,
     STOCHASTIC,
@@ -32,8 +31,8 @@ from genclust.figures.diagrams import (
 )
 from genclust.figures.findings import chance_curve, change_rows, score_panels, selection_panels
 from genclust.figures.heat import heat_map, map_grid, stacked_maps
-from genclust.figures.images import TITLE, as_images, as_pictures, grid_figure, image_grid
-from genclust.figures.scatter import class_scatter, scatter_panels
+from genclust.figures.images import TITLE, as_pictures, grid_figure, image_grid
+from genclust.figures.scatter import coloured_scatter, scatter_panels
 from genclust.figures.seeds import row_panels, seed_rows, seeds_against_paper, stacked_rows
 from genclust.figures.tails import TailPanel, prediction_figure, tail_panels
 
@@ -282,7 +281,7 @@ def test_scatter_colours_points_by_class_and_names_medians(ax: Axes) -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(3, size=50)
     xy = rng.normal(size=(50, 2)) + 10 * labels[:, None]
-    class_scatter(ax, xy, labels, ["0", "1", "2"])
+    coloured_scatter(ax, xy, labels)
 
     (points,) = ax.collections
     drawn = {tuple(p): to_hex(c) for p, c in zip(points.get_offsets(), points.get_facecolors(), strict=True)}
@@ -298,7 +297,7 @@ def test_names_of_classes_do_not_cover_each_other(ax: Axes) -> None:
     ax.figure.set_size_inches(3.5, 3.5)
     labels = np.arange(100) % 5
     xy = np.random.default_rng(0).normal(size=(100, 2)) * 0.01 + np.where(labels == 4, 10, 0)[:, None]
-    class_scatter(ax, xy, labels, ["0", "1", "2", "3", "4"])
+    coloured_scatter(ax, xy, labels)
     ax.figure.canvas.draw()
     circles = [text.get_bbox_patch().get_window_extent() for text in ax.texts]
     for a, b in combinations(circles, 2):
@@ -306,32 +305,10 @@ def test_names_of_classes_do_not_cover_each_other(ax: Axes) -> None:
     assert ax.texts[4].get_position() == pytest.approx(tuple(np.median(xy[labels == 4], axis=0)))
 
 
-def test_scatter_has_a_legend_outside_for_long_names(ax: Axes) -> None:
-    xy = np.random.default_rng(0).normal(size=(40, 2))
-    class_scatter(ax, xy, np.arange(40) % 2, ["markets", "economics"])
-    legend = ax.get_legend()
-    assert legend is not None
-    assert [text.get_text() for text in legend.get_texts()] == ["markets", "economics"]
-    assert len(ax.texts) == 0
-    ax.figure.canvas.draw()
-    assert legend.get_window_extent().y1 <= ax.get_window_extent().y0 + 1
-
-
-@pytest.mark.parametrize(
-    ("xy", "labels", "names"),
-    [
-        (np.zeros((3, 3)), np.zeros(3, int), ["a"]),
-        (np.full((3, 2), np.inf), np.zeros(3, int), ["a"]),
-        (np.zeros((3, 2)), np.zeros(2, int), ["a"]),
-        (np.zeros((3, 2)), np.ones(3, int), ["a"]),
-        (np.zeros((3, 2)), np.array([0, 0, -1]), ["a"]),
-        (np.zeros((3, 2)), np.zeros(3), ["a"]),
-        (np.zeros((3, 2)), np.zeros(3, int), list("abcdefghijk")),
-    ],
-)
-def test_bad_scatters_are_refused(ax: Axes, xy: np.ndarray, labels: np.ndarray, names: list[str]) -> None:
-    with pytest.raises(ValueError, match=r"must be|must lie|told apart"):
-        class_scatter(ax, xy, labels, names)
+@pytest.mark.parametrize("xy", [np.zeros((3, 3)), np.full((3, 2), np.inf), np.zeros((0, 2))])
+def test_bad_scatters_are_refused(ax: Axes, xy: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="must be finite"):
+        coloured_scatter(ax, xy, np.zeros(3, int))
 
 
 # ---- diagrams
@@ -559,9 +536,9 @@ def test_every_seed_is_a_dot(ax: Axes) -> None:
 
 def test_flattened_images_get_their_sides_back() -> None:
     images = np.arange(2 * 3 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 3, 4, 5, 3)
-    assert np.array_equal(as_images(images.reshape(2, 3, 60), 4, 5, 3) * 255, images)
+    assert np.array_equal(as_pictures(images.reshape(2, 3, 60), (4, 5, 3)) * 255, images)
     with pytest.raises(ValueError):
-        as_images(images.reshape(2, 3, 60), 4, 4, 3)
+        as_pictures(images.reshape(2, 3, 60), (4, 4, 3))
 
 
 def test_a_heat_map_takes_names(ax: Axes) -> None:

@@ -37,12 +37,12 @@ def runs(label: str = "A", seeds: tuple[int, ...] = (), **metrics: tuple[float, 
 
 def test_pairs_are_of_the_same_seed() -> None:
     one, other = runs(log_likelihood=(-10.0, -20.0, -31.0)), runs(log_likelihood=(-11.0, -23.0, -33.0))
-    summary = findings.paired(one, other, LIKELIHOOD)
+    summary = findings.paired(one, other)
     low, high = stats.ttest_rel([-10, -20, -31], [-11, -23, -33]).confidence_interval()
     assert summary.mean == 2 and summary.interval == pytest.approx((low, high))
     assert findings._differences(one, other) == [1, 3, 2]
     with pytest.raises(ValueError, match="B and A have other seeds"):
-        findings.paired(runs("B", seeds=(0, 1, 4), log_likelihood=(1.0, 2.0, 3.0)), one, LIKELIHOOD)
+        findings.paired(runs("B", seeds=(0, 1, 4), log_likelihood=(1.0, 2.0, 3.0)), one)
 
 
 def test_two_methods_turn_by_what_the_smaller_of_both_leads_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +20,7 @@ from genclust.pages.gaps import Gaps, causes, command, with_numbers
 from genclust.pages.missed import Missed
 from genclust.pages.tails import Curve
 
+judging = import_module("genclust.experiments.verdicts")  # the package has a function of that name
 ROOT = Path(__file__).resolve().parents[3]
 GMVAE = declaration.load("gmvae-table1").row("gmvae-k10-m1")
 NETWORKS = {
@@ -58,7 +60,7 @@ def test_a_price_by_hand():
 def test_records_of_the_same_network_tell_before_a_benchmark_does():
     config = GMVAE.config("paper")
     record = SimpleNamespace(
-        config={name: getattr(config, name) for name in ("data", "model", "training")},
+        run_config=config,
         data={"sizes": {"train": 58_800}},
         seconds=117_600 * 0.5,
         failed_at_step=None,
@@ -79,23 +81,18 @@ def test_what_no_benchmark_knows_has_no_price():
 # ---- the page
 
 
-def missed(place: str, profile: declaration.Profile, values: np.ndarray | None = None, **line) -> Missed:
-    experiment, _, name = place.partition("/")
-    row, paper = declaration.load(experiment).row(name), declaration.load(experiment).paper
-    reported, config = row.reported[0], row.config(profile)
-    told = {"metric": reported.metric, "measured_mean": 60.0, "measured_sd": 2.0, "anchor": "there", "stand_in": None}
-    told["lost"] = None
-    told |= {
-        "reported_mean": reported.mean,
-        "reported_sd": reported.sd,
-        "below": reported.below,
-        "above": reported.above,
-    }
+def missed(place: str, profile: declaration.Profile, values: np.ndarray | None = None, **changes) -> Missed:
+    name, _, of_row = place.partition("/")
+    experiment = declaration.load(name)
+    row = experiment.row(of_row)
+    config = row.config(profile)
+    told = {"measured_mean": 60.0, "measured_sd": 2.0, "anchor": "there", **changes}
+    verdict = replace(judging._verdict(experiment, row, row.reported[0], None, []), **told)
     record = SimpleNamespace(
-        config={name: getattr(config, name) for name in ("data", "model", "training")},
+        run_config=config,
         data={"sizes": {"train": 58_800}},
     )
-    one = Missed(paper, row, (told | line,), profile, (record,) * 3)
+    one = Missed(experiment.paper, row, (verdict,), profile, (record,) * 3)
     curve = None if values is None else Curve("accuracy", np.arange(1.0, 1 + values.shape[-1]), values, {}, 10.0)
     one.__dict__["curve"] = curve
     return one

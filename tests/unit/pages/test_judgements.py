@@ -26,11 +26,11 @@ def record(seed: int, value: float, data: str = "mnist", variant: str = "", prof
     )
 
 
-def judged(row, data: str, variant: str = "", profile="paper", mean=81.0) -> dict:
-    """The line of a row whose three seeds gave 80, 81 and 82 where ``mean`` was reported, within 1."""
+def judged(row, data: str, variant: str = "", profile="paper", mean=81.0) -> verdicts.Verdict:
+    """The verdict of a row whose three seeds gave 80, 81 and 82 where ``mean`` was reported, within 1."""
     records = [record(seed, 80.0 + seed, data, variant, profile) for seed in (0, 1, 2)]
     reported = Reported("ACC", METRIC, mean=mean, sd=2.0, tolerance=1.0)
-    return verdicts._line(EXPERIMENT, row, reported, profile, records)
+    return verdicts._verdict(EXPERIMENT, row, reported, profile, records)
 
 
 @pytest.mark.parametrize(
@@ -45,10 +45,10 @@ def judged(row, data: str, variant: str = "", profile="paper", mean=81.0) -> dic
 )
 def test_only_the_papers_settings_on_its_data_are_judged(profile, data, verdict, fidelity, stand_in):
     """Whatever was measured is shown; here it is what was reported."""
-    line = judged(ROW, data, profile=profile)
-    assert (line["verdict"], line["fidelity"], line["stand_in"]) == (verdict, fidelity, stand_in)
-    assert (line["measured_mean"], line["n_seeds"]) == (81.0, 3)
-    assert judged(ROW, data, mean=30.0)["verdict"] in ("not reproduced", "surrogate data")
+    one = judged(ROW, data, profile=profile)
+    assert (one.verdict, one.fidelity, one.stand_in) == (verdict, fidelity, stand_in)
+    assert (one.measured_mean, one.n_seeds) == (81.0, 3)
+    assert judged(ROW, data, mean=30.0).verdict in ("not reproduced", "surrogate data")
 
 
 @pytest.mark.parametrize(
@@ -59,13 +59,13 @@ def test_a_row_with_a_diverged_seed_has_no_mean_and_is_not_reproduced(profile, d
     whole = [record(seed, 80.0 + seed, data, profile=profile) for seed in (0, 1)]
     diverged = replace(record(2, 0.0, data, profile=profile), metrics={"test.error_q": 9.0}, failed_at_step=7)
     reported = Reported("ACC", METRIC, mean=80.5, sd=2.0, tolerance=1.0)
-    line = verdicts._line(EXPERIMENT, ROW, reported, profile, [*whole, diverged])
-    assert (line["verdict"], line["lost"], line["n_seeds"]) == (verdict, "seed 2 diverged", 3)
-    assert line["measured_mean"] is None and line["seeds"] == [80.0, 81.0]
+    one = verdicts._verdict(EXPERIMENT, ROW, reported, profile, [*whole, diverged])
+    assert (one.verdict, one.lost, one.n_seeds) == (verdict, "seed 2 diverged", 3)
+    assert one.measured_mean is None and one.seeds == (80.0, 81.0)
 
     lacking = replace(diverged, failed_at_step=None)
     with pytest.raises(verdicts.LackingMetric, match="not measured"):
-        verdicts._line(EXPERIMENT, ROW, reported, profile, [*whole, lacking])
+        verdicts._verdict(EXPERIMENT, ROW, reported, profile, [*whole, lacking])
 
 
 @pytest.mark.parametrize(
@@ -85,13 +85,13 @@ def test_how_near_the_data_is_to_the_papers_decides_what_is_compared(
     dataset, data, variant, verdict, fidelity, stand_in
 ):
     row = replace(ROW, dataset=dataset)
-    line = judged(row, data, variant)
-    assert (line["verdict"], line["fidelity"], line["stand_in"]) == (verdict, fidelity, stand_in)
-    assert verdicts.remark(line) == ("rebuilt data" if variant == "rebuilt" else "")
+    one = judged(row, data, variant)
+    assert (one.verdict, one.fidelity, one.stand_in) == (verdict, fidelity, stand_in)
+    assert one.remark == ("rebuilt data" if variant == "rebuilt" else "")
     other = judged(row, data, variant, mean=30.0)
-    assert other["verdict"] == ("not reproduced" if verdict == "reproduced" else verdict)
-    assert verdicts.remark(other) == verdicts.remark(line)
-    assert verdicts.remark(judged(row, data, variant, profile="quick")) == ""  # nothing was compared
+    assert other.verdict == ("not reproduced" if verdict == "reproduced" else verdict)
+    assert other.remark == one.remark
+    assert judged(row, data, variant, profile="quick").remark == ""  # nothing was compared
 
 
 def test_the_most_faithful_profile_without_a_missing_seed_is_shown(tmp_path, monkeypatch):

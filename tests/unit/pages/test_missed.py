@@ -1,6 +1,8 @@
 """Missed numbers: the rule on curves whose truth is known, and that the declared causes fit what is published."""
 
 import re
+from dataclasses import replace
+from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,11 +10,12 @@ import pytest
 
 from genclust.experiments import declaration
 from genclust.experiments.store import published
-from genclust.experiments.verdicts import as_plain, number, published_records, verdicts
+from genclust.experiments.verdicts import number, published_records, verdicts
 from genclust.pages.missed import RISING, TRAINED_OUT, UNTOLD, Missed, error, outlook, predicted, steps_at
 from genclust.pages.missed import missed as all_missed
 from genclust.pages.tails import Curve, Trial, trials
 
+judging = import_module("genclust.experiments.verdicts")  # the package has a function of that name
 EPOCHS = np.arange(1, 41.0)
 TABLE = declaration.load("cagem-table1")
 MNIST = declaration.load("simple-table1").row("proposed-mnist")
@@ -29,12 +32,10 @@ def one_trial(data="digits", steps=400.0, off=0.5, **changes):
 
 def missed(row, profile, curve):
     """A row whose runs are at a profile, and have this learning curve."""
-    line = {"metric": row.reported[0].metric, "measured_mean": -86.0, "lost": None}
+    verdict = replace(judging._verdict(TABLE, row, row.reported[0], None, []), measured_mean=-86.0)
     config = row.config(profile)
-    record = SimpleNamespace(
-        data={"sizes": {"train": 59_400}}, config={k: getattr(config, k) for k in ("data", "model", "training")}
-    )
-    one = Missed("cagem", row, (line,), profile, (record,))
+    record = SimpleNamespace(data={"sizes": {"train": 59_400}}, run_config=config)
+    one = Missed("cagem", row, (verdict,), profile, (record,))
     one.__dict__["curve"] = curve
     return one
 
@@ -175,8 +176,7 @@ def test_every_missed_number_has_causes_and_none_are_left_over():
     """A row that is not reproduced, wholly or partly, has causes that were written for the runs that are published."""
     for experiment in map(declaration.load, declaration.names()):
         for row in experiment.rows.values():
-            lines = [line for line in as_plain(LINES) if line["row"] == f"{experiment.name}/{row.name}"]
-            kinds = {line["verdict"] for line in lines if line["own"]}
+            kinds = {one.verdict for one in VERDICTS if one.row == f"{experiment.name}/{row.name}" and one.own}
             if kinds & {"partly", "not reproduced"}:
                 assert row.gap, f"{experiment.name}/{row.name} is missed; declare a gap beside it"
             if row.gap:
@@ -185,13 +185,13 @@ def test_every_missed_number_has_causes_and_none_are_left_over():
                 assert row.gap.profile == profile, f"the gap of {experiment.name}/{row.name} is of other runs"
 
 
-LINES = verdicts()
+VERDICTS = verdicts()
 
 
 def test_the_rows_are_those_that_were_measured_and_not_reproduced(found):
-    lines = [line for line in as_plain(LINES) if line["own"] and line["n_seeds"] and line["verdict"] != "reproduced"]
-    assert sorted(line["row"] for line in lines) == sorted(line["row"] for one in found for line in one.lines)
-    assert all(one.place == line["row"] for one in found for line in one.lines)
+    wanted = [one for one in VERDICTS if one.own and one.n_seeds and one.verdict != "reproduced"]
+    assert sorted(one.row for one in wanted) == sorted(verdict.row for one in found for verdict in one.verdicts)
+    assert all(one.row.place == verdict.row for one in found for verdict in one.verdicts)
 
 
 GAPS = {
@@ -221,7 +221,7 @@ def test_a_gap_of_other_runs_is_not_shown():
 
 
 def test_the_run_at_the_papers_size(found):
-    by_place = {one.place: one for one in found}
+    by_place = {one.row.place: one for one in found}
     crops = by_place["vlac-table1/vlac-one-crops"]
     assert crops.target.name == "vlac-one" and steps_at(crops.at_papers_size) == 71_800
     torch7 = by_place["simple-table1/proposed-mnist"]

@@ -81,9 +81,9 @@ def test_a_score_that_was_not_measured_is_a_dash_or_nan():
 
 def test_changed_settings_without_a_profile_are_run_at_demo_which_is_said(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path))
-    access._say_that_it_is_demo.cache_clear()
-    (run,) = records("simple-table1", "proposed-mnist", seeds="7", overrides={"training": {"epochs": 1}})
-    assert run.data["name"] == "digits" and "demo" in capsys.readouterr().out
+    access._say.cache_clear()
+    (run,) = Asked(seeds="7", training={"epochs": 1}).row("simple-table1", "proposed-mnist")
+    assert run.data["name"] == "digits" and "profile: demo; seeds: 7" in capsys.readouterr().out
 
 
 def test_noise_of_gradients_is_in_units_of_the_mean_gradient_and_averaged_over_seeds():

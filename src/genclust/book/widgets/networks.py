@@ -193,8 +193,8 @@ def cagem_write(model: CaGeM) -> Write:
     """Pictures of CaGeM: p(x|y, z1) at the mean of p(z1|y, z2) for every y; the style is z2."""
 
     def write(styles: Float[Tensor, "N S"]) -> Float[Tensor, "N K D"]:
-        z1 = model.p_z1(model.p_z1.project(z2=styles[None]))["mean"]
-        return model.p_x(model.p_x.project(z1=z1))["logits"].sigmoid()[0]
+        z1 = model.p_z1.of(z2=styles[None])["mean"]
+        return model.p_x.of(z1=z1)["logits"].sigmoid()[0]
 
     return write
 

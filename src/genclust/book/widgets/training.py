@@ -85,7 +85,7 @@ def phase_maps() -> Arrays:
     found: dict[str, list[Any]] = {}
     for (eta, alpha), runs in sorted(phases.planes(Asked("published", ""), "plain")["plain"].items()):
         record = median_run(runs)
-        config = RunConfig(**record.config)
+        config = record.run_config
         data, _ = prepare(config)
         model = train(config, [record.seed], data, [], lambda epoch, model: None)
         test = data.splits["test"]

@@ -28,9 +28,8 @@ from genclust.data import DataError, sources
 from genclust.evaluation.agreement import agreement, consensus
 from genclust.evaluation.clustering import hungarian_accuracy
 from genclust.experiments import declaration
-from genclust.experiments.configuration import RunConfig
-from genclust.experiments.declaration import PROFILES
 from genclust.experiments.execution import prepare
+from genclust.experiments.papers import dataset_title
 from genclust.experiments.store import Record, published
 from genclust.experiments.unlabelled import held_out_bound
 from genclust.experiments.verdicts import Summary, data_of, published_records
@@ -107,30 +106,21 @@ def configurations() -> list[Configuration]:
     What several rows or profiles share is there once, in the order of declaration.
     """
     found: dict[str, Configuration] = {}
-    for experiment in map(declaration.load, declaration.names()):
-        for row in experiment.runnable:
-            for profile in PROFILES:
-                if profile not in row.profiles or row.run_of:  # which its own row shows
-                    continue
-                config = row.config(profile)
-                if config.model["name"] in BASELINES or {"n_labels", "fit_on"} & config.data.keys():
-                    continue
-                if config.address in found:
-                    continue
-                _, records = published_records(row, profile)
-                if len(records) < LEAST_SEEDS or any(ACCURACY not in record.metrics for record in records):
-                    continue
-                if n_clusters(records[0]) > 1:
-                    surrogate = data_of(row, records[0])[0] == "surrogate"
-                    name = f"{row.experiment}/{row.name}@{profile}"
-                    found[config.address] = Configuration(name, _heading(records[0], surrogate), tuple(records))
+    for row, profile in declaration.runs():
+        if row.run_of:  # which its own row shows
+            continue
+        config = row.config(profile)
+        if config.model["name"] in BASELINES or {"n_labels", "fit_on"} & config.data.keys() or config.address in found:
+            continue
+        _, records = published_records(row, profile)
+        if len(records) < LEAST_SEEDS or any(ACCURACY not in record.metrics for record in records):
+            continue
+        if n_clusters(records[0]) > 1:
+            surrogate = data_of(row, records[0])[0] == "surrogate"
+            name = records[0].data["name"]
+            heading = dataset_title(SAME.get(name, name)) + SURROGATE * surrogate
+            found[config.address] = Configuration(f"{row.place}@{profile}", heading, tuple(records))
     return list(found.values())
-
-
-def _heading(record: Record, surrogate: bool) -> str:
-    name = SAME.get(record.data["name"], record.data["name"])
-    source = sources().get(name)
-    return (source.heading or source.title if source else name) + SURROGATE * surrogate
 
 
 # ---- choosing a seed
@@ -407,7 +397,7 @@ def consensus_accuracy(one: Configuration) -> float:
     Raises:
         DataError: if the data are missing, or are not those of the records.
     """
-    data, digest = prepare(RunConfig(**one.records[0].config))
+    data, digest = prepare(one.records[0].run_config)
     labels = data.splits["test"].y
     if digest != one.records[0].data["digest"] or labels is None or one.clusters is None:
         name = one.records[0].data["name"]

@@ -178,12 +178,18 @@ def of_usps(place: str) -> list[float]:
     return seeds(f"{place}-usps", "paper", "test.acc_hungarian")
 
 
+def of_mnist(place: str) -> list[float]:
+    return seeds(f"{place}-mnist", "paper", "test.acc_hungarian")
+
+
 def test_what_simple_methods_lead_by(found: dict[str, Finding]) -> None:
     simple, blind, deep = map(of_usps, ("baselines/umap-gmm", "baselines/umap-kmeans", "simple-table1/proposed"))
-    assert f"**UMAP + GMM {np.mean(simple) - np.mean(deep):.1f} above on USPS**" in found["today"].line
-    assert f"UMAP + k-means {np.mean(blind) - np.mean(deep):.1f})" in found["today"].line
+    on_mnist = np.mean(of_mnist("baselines/umap-gmm")) - np.mean(of_mnist("simple-table1/proposed"))
+    assert f"**UMAP + GMM +{on_mnist:.1f} on MNIST**" in found["today"].line
+    assert f"UMAP + GMM +{np.mean(simple) - np.mean(deep):.1f} on USPS" in found["today"].line
+    assert f"UMAP + k-means +{np.mean(blind) - np.mean(deep):.1f})" in found["today"].line
     low, high = ttest_ind(blind, deep, equal_var=False).confidence_interval()
-    expected = f"has {np.mean(blind):.1f} %, {np.mean(blind) - np.mean(deep):.1f} [{low:.1f}, {high:.1f}] above"
+    expected = f"has {np.mean(blind):.1f} % there, {np.mean(blind) - np.mean(deep):.1f} [{low:.1f}, {high:.1f}] above"
     assert low > 0 and expected in found["today"].told
 
 
@@ -205,22 +211,16 @@ def markdown(page: str) -> list[str]:
 
 
 def test_what_knowledge_of_pictures_gains_over_umap_is_left_open() -> None:
-    """On USPS split and merge is not clear of UMAP + GMM, and IMSAT behind; on MNIST it was not run: so both pages."""
+    """On neither data set is split and merge clear of UMAP + GMM, and on USPS IMSAT is behind: so both pages say."""
     umap, imsat, ours = map(of_usps, ("baselines/umap-gmm", "today/imsat", "today/split-merge"))
     assert ttest_ind(ours, umap, equal_var=False).pvalue > 0.05 and np.mean(ours) > np.mean(umap)
     lowest, *nine = sorted(umap)
     assert lowest < 80 and len(nine) == 9 and all(1 < np.mean(ours) - seed < 2 for seed in nine)
     assert ttest_ind(umap, imsat, equal_var=False).pvalue < 0.05 and np.mean(imsat) < np.mean(umap)
-    for row in ("umap-gmm", "umap-kmeans"):
-        for data in ("mnist", "reuters"):
-            assert not published_records(load("baselines").row(f"{row}-{data}"))[1]
-    assert not published_records(load("today").row("imsat-mnist"))[1]
-    metric = "test.acc_hungarian"
-    on_mnist = seeds("today/split-merge-mnist", "paper", metric)
-    for rung in ladder.rungs("mnist"):
-        if rung.fitted and rung.method != "split-merge":
-            others = [record.metric(metric) for record in rung.fitted]
-            assert ttest_ind(on_mnist, others, equal_var=False).pvalue < 0.05 and np.mean(on_mnist) > np.mean(others)
+    umap, ours = of_mnist("baselines/umap-gmm"), of_mnist("today/split-merge")
+    assert ttest_ind(ours, umap, equal_var=False).pvalue > 0.05
+    minutes = {rung.method: np.median(rung.minutes) for rung in ladder.rungs("mnist") if rung.fitted}
+    assert 0.06 < minutes["umap-gmm"] / minutes["split-merge"] < 0.15  # a tenth of the time, as the page says
 
 
 def test_without_views_split_and_merge_is_far_less_accurate_on_validation_data() -> None:

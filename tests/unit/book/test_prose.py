@@ -41,6 +41,11 @@ def test_no_paragraph_is_too_long() -> None:
     assert not too_long, "\n".join(too_long)
 
 
+def test_no_line_begins_with_what_makes_it_a_comment() -> None:
+    hidden = [f"{page}: {line}" for page, text in texts().items() for line in re.findall(r"^\s*%.*", text, re.MULTILINE)]
+    assert not hidden, "MyST takes a line that begins with % for a comment"
+
+
 @pytest.mark.parametrize("word", ["profile", "replica", "surrogate", "verdict", "seed", "exemplar"])
 def test_words_of_the_glossary_are_linked(word: str) -> None:
     """Once per page, unless the word stands in code, a heading or a table alone."""

@@ -42,7 +42,9 @@ def test_no_paragraph_is_too_long() -> None:
 
 
 def test_no_line_begins_with_what_makes_it_a_comment() -> None:
-    hidden = [f"{page}: {line}" for page, text in texts().items() for line in re.findall(r"^\s*%.*", text, re.MULTILINE)]
+    hidden = [
+        f"{page}: {line}" for page, text in texts().items() for line in re.findall(r"^\s*%.*", text, re.MULTILINE)
+    ]
     assert not hidden, "MyST takes a line that begins with % for a comment"
 
 

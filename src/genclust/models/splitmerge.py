@@ -132,14 +132,15 @@ class SplitMerge(Model):
     def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
         """Training objective in nats: minus the mutual information of the sub-clusters of pairs, head by head."""
         q, q_pair = self.q_s(self.view(x, noise)), self.q_s(self.view(self.neighbour(x, noise), noise))
-        if self.training:
-            self._follow(q.detach().flatten(2), q_pair.detach().flatten(2))
-        P = torch.einsum("rbhs,rbht->rhst", q, q_pair).detach() / x.shape[1]
-        P = ((P + P.mT) / 2).clamp_min(torch.finfo(P.dtype).tiny)
-        m = P.sum(-1).log()
-        # With the logarithms held fixed the gradient is that of I: their own gradients sum to those of ΣP = 1.
-        log_ratio = P.log() - m[..., None] - m[..., None, :]
-        information = torch.einsum("rbhs,rhst,rbht->rb", q, log_ratio, q_pair) / self.settings.heads
+        with torch.autocast(x.device.type, enabled=False):  # no information in 16 bits
+            if self.training:
+                self._follow(q.detach().flatten(2), q_pair.detach().flatten(2))
+            P = torch.einsum("rbhs,rbht->rhst", q, q_pair).detach() / x.shape[1]
+            P = ((P + P.mT) / 2).clamp_min(torch.finfo(P.dtype).tiny)
+            m = P.sum(-1).log()
+            # With the logarithms held fixed the gradient is that of I: their own gradients sum to those of ΣP = 1.
+            log_ratio = P.log() - m[..., None] - m[..., None, :]
+            information = torch.einsum("rbhs,rhst,rbht->rb", q, log_ratio, q_pair) / self.settings.heads
         return Terms(-information.mean(-1), {"information": -information})
 
     def criterion(self, terms: Mapping[str, Float[Tensor, "R B"]]) -> Float[Tensor, "R B"]:

@@ -549,11 +549,11 @@ def today() -> Finding:
         if simple[name].method != "kmeans"
     ]
     text = (
-        f"Test accuracy, {len(ladders[CHOSEN_ON][DEEP].fitted)} seeds each (in brackets core-minutes); the deep model is that "
-        f"of *Is Simple Better?*; differences in points. {' '.join(told)} The GMM's ten starts were chosen by labels of all "
-        f"points of USPS, test points among them. {blind.label}, chosen without labels, has {blind.accuracy:.1f} % "
-        f"there, {with_ends(of_blind)} above the model. k-means differs by "
-        f"{' and '.join(alone)}."
+        f"Test accuracy, {len(ladders[CHOSEN_ON][DEEP].fitted)} seeds each (in brackets core-minutes); the deep model "
+        f"is that of *Is Simple Better?*; differences in points. {' '.join(told)} The GMM's ten starts were chosen by "
+        f"labels of all points of USPS, test points among them. {blind.label}, chosen without labels, has "
+        f"{blind.accuracy:.1f} % there, {with_ends(of_blind)} above the model. "
+        f"k-means differs by {' and '.join(alone)}."
     )
     said = {name: f"{simple[name].label} {_more(lead)} on {titles[name]}" for name, lead in leads.items()}
     said[CHOSEN_ON] += f" (ten starts chosen with test labels; {blind.label} {_more(of_blind)})"

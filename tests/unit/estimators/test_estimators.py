@@ -367,6 +367,14 @@ def test_seeds_side_by_side_are_what_each_is_alone(name):
                 assert fitted.score(held_out.numpy()) == pytest.approx(fitted.bound_, rel=1e-5)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_products_in_bfloat16_end_near_those_in_float32(name):
+    X = images() if name == "VLAC" else blobs()[0]
+    settings = {"epochs": 20, "batch_size": 64, "learning_rate": 0.003}
+    full, half = (tiny(name, precision=precision, **settings).fit(X).bound_ for precision in ("float32", "bf16"))
+    assert abs(full) > 0.5 and full != half == pytest.approx(full, rel=0.1)  # training amplifies the rounding
+
+
 @pytest.mark.parametrize("changed", [{"n_init": 3}, {"n_clusters": 5}, {"epochs": 1}], ids=str)
 def test_the_same_rows_are_held_out_whatever_else_changes(monkeypatch, changed):
     held_out, HeldOut = [], base.HeldOut

@@ -219,6 +219,10 @@ def test_what_knowledge_of_pictures_gains_over_umap_is_left_open() -> None:
     assert ttest_ind(umap, imsat, equal_var=False).pvalue < 0.05 and np.mean(imsat) < np.mean(umap)
     umap, ours = of_mnist("baselines/umap-gmm"), of_mnist("today/split-merge")
     assert ttest_ind(ours, umap, equal_var=False).pvalue > 0.05
+    lowest, *nine = sorted(seeds("baselines/umap-gmm-usps-all", "paper", "all.acc_hungarian"))
+    assert lowest < 81 and len(nine) == 9 and all(95.9 < seed < 96.2 for seed in nine)
+    n2d = seeds("baselines/n2d-usps-all", "paper", "all.acc_hungarian")
+    assert ttest_ind(n2d, [lowest, *nine], equal_var=False).pvalue > 0.05
     minutes = {rung.method: np.median(rung.minutes) for rung in ladder.rungs("mnist") if rung.fitted}
     assert 0.06 < minutes["umap-gmm"] / minutes["split-merge"] < 0.15  # a tenth of the time, as the page says
 
@@ -339,7 +343,7 @@ def test_all_reproduced_numbers_are_of_the_first_paper_as_the_first_page_says() 
     ]  # fmt: skip
     assert {one.paper for one in reproduced} == {"simple"}
     names = {one.row.split("/")[1].removesuffix("-all") for one in reproduced}
-    assert names == {"kmeans-mnist", "kmeans-usps", "proposed-usps", "features"}
+    assert names == {"kmeans-mnist", "kmeans-usps", "ae-kmeans-usps", "n2d-usps", "proposed-usps", "features"}
 
 
 def test_with_seven_and_fourteen_clusters_all_are_used() -> None:

@@ -164,6 +164,8 @@ def run(
         refuse_missing(task.config.model["name"])
         task = _with_former_evaluations(task, missing, store)
         device = checked_device(device)
+        if task.config.model["name"] in BASELINES:
+            device = "cpu"  # whatever was asked for: the libraries compute there, and the record says so
         data, digest = prepare(task.config)
         _refuse_other_data(records.values(), digest)
         _refuse_unwritable(store)

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from genclust.kernels.dispatch import precise
 from genclust.streams import Noise
 
 #: The nearest in a random tenth of the rows is, on average, the tenth nearest of all.
@@ -23,10 +24,12 @@ def squared_distances(x: Float[Tensor, "B D"], rows: Float[Tensor, "n D"]) -> Fl
 
     From the rows' mean on, since the products of far values would round small distances away.
     """
+    x, rows = precise(x), precise(rows)
     mean = rows.mean(0)
     x, rows = x - mean, rows - mean
     squares = x.square().sum(-1, keepdim=True)
-    d = torch.addmm(rows.square().sum(-1), x, rows.T, alpha=-2).add_(squares)
+    with torch.autocast(x.device.type, enabled=False):  # in 16 bits a row would not be told from its neighbours
+        d = torch.addmm(rows.square().sum(-1), x, rows.T, alpha=-2).add_(squares)
     return d.masked_fill_(d < 1e-5 * squares, torch.inf)
 
 

@@ -103,7 +103,7 @@ class CapturedStep:
             # Kernels are compiled and workspaces allocated by running before, off the record.
             state = list(self._state())
             initial = [t.clone() for t in state]
-            side = torch.cuda.Stream()
+            side = torch.cuda.Stream(self.training.device)
             side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side), torch.no_grad():
                 for _ in range(2):
@@ -115,7 +115,7 @@ class CapturedStep:
             self.training.optimiser.zero_grad()  # so that the graph makes its gradients in its own memory
             gc.collect()  # another training's graphs must not be freed in the middle of a capture
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
+            with torch.cuda.graph(graph, stream=side):  # the default stream is of the first device that captured
                 self._one(size)
             self._graphs[size] = graph
         return self._graphs[size]

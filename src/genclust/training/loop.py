@@ -104,6 +104,8 @@ class Training:
         self.settings = settings
         self.device = torch.device(device)
         if self.device.type == "cuda":
+            if self.device.index is None:  # set_device asks for one
+                self.device = torch.device("cuda", torch.cuda.current_device())
             torch.cuda.set_device(self.device)  # Triton launches, and graphs are captured, on the current device
             torch.backends.cudnn.allow_tf32 = False  # float32 means float32, in convolutions too
         model.initialise(Noise(self.seeds, "initial weights").generators)  # on the CPU: one seed, one start

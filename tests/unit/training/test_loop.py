@@ -391,3 +391,13 @@ def test_the_time_of_a_step_is_shared_by_the_seeds_that_train_together(monkeypat
     monkeypatch.setattr(loop, "clock", lambda device: float(next(clock)))
     run.run(measure_nothing([0, 1, 2]), [])
     assert [progress.seconds for progress in run.progress] == [pytest.approx(5.0)] * 3
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU takes the training, and then the other tests ask for it")
+def test_a_gpu_without_a_number_is_the_current_one(monkeypatch):
+    chosen = []
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    monkeypatch.setattr(torch._C, "_cuda_setDevice", chosen.append, raising=False)
+    with pytest.raises((AssertionError, RuntimeError)):  # there is none
+        Training(GumbelClustering(1, 20, SETTINGS), [0], X, training([0]).settings, "cuda")
+    assert chosen == [1]

@@ -20,14 +20,14 @@ def lines(found):
     return guide.choices(found)
 
 
-def gain(lines, figure):
-    return lines.gain[lines.figure == figure]
+def gain(lines, indicator):
+    return lines.gain[lines.indicator == indicator]
 
 
 def test_the_highest_bound_chooses_better_than_chance(lines):
     interval = Summary.of(gain(lines, "bound").tolist()).interval
     assert interval and interval[0] > 0
-    assert "arcs" in guide.clear_of_zero(lines[lines.figure == "bound"])
+    assert "arcs" in guide.clear_of_zero(lines[lines.indicator == "bound"])
 
 
 def once(lines):
@@ -39,7 +39,7 @@ def once(lines):
 
 def test_with_each_data_set_counted_once_neither_gain_is_clear_and_both_come_first(found, lines):
     """As `once` writes them, the lower ends are negative; the arcs are most configurations of the bound."""
-    of_bound, voted = lines[lines.figure == "bound"], guide.consensuses(found)
+    of_bound, voted = lines[lines.indicator == "bound"], guide.consensuses(found)
     text, of_vote = guide.finding(lines, found), guide.finding_together(voted)
     assert "data sets counted once, it is " + once(of_bound) in text
     assert "data sets counted once, the consensus is " + once(voted) in of_vote
@@ -64,17 +64,17 @@ def test_where_all_four_are_known_confidence_gains_less_than_the_bound(lines):
 
 @pytest.mark.parametrize("data", ["arcs", "MNIST", "digits (surrogate)"])
 def test_seeds_with_more_clusters_in_use_are_mostly_the_more_accurate_ones(lines, data):
-    assert lines.correlation[(lines.data == data) & (lines.figure == "clusters in use")].mean() > 0.4
+    assert lines.correlation[(lines.data == data) & (lines.indicator == "clusters in use")].mean() > 0.4
 
 
 def test_on_house_numbers_with_more_clusters_than_digits_it_is_the_other_way_round(lines):
-    of_house_numbers = lines[lines.data.str.startswith("house numbers") & (lines.figure == "clusters in use")]
+    of_house_numbers = lines[lines.data.str.startswith("house numbers") & (lines.indicator == "clusters in use")]
     assert of_house_numbers.correlation.max() < 0
 
 
 def test_seeds_that_collapsed_agree_perfectly_and_are_confident(found):
     (collapsed,) = [one for one in found if one.name == "gmvae-figure2/eta0-alpha1@paper"]
-    assert {name: set(collapsed.figures[name]) for name in ("agreement", "confidence")} == {
+    assert {name: set(collapsed.indicators[name]) for name in ("agreement", "confidence")} == {
         "agreement": {1},
         "confidence": {1},
     }
@@ -87,7 +87,7 @@ def test_between_weights_the_bound_chooses_the_worst(found):
     for data, likelihood in (("MNIST", "bernoulli"), ("USPS", "bernoulli"), ("USPS", "gaussian")):
         group = [one for one in found if one.data == data and one.records[0].config["model"]["name"] == "gumbel"]
         same = [one for one in group if one.records[0].config["model"]["likelihood"] == likelihood]
-        highest = max(same, key=lambda one: one.figures["bound"].mean())
+        highest = max(same, key=lambda one: one.indicators["bound"].mean())
         assert highest.accuracies.mean() == min(one.accuracies.mean() for one in same)
         assert highest.records[0].config["model"]["w_gaussian"] == 1
 

@@ -104,7 +104,7 @@ class IWAE(LayeredModel):
         self.p_x_logits.bias.copy_(mean.logit().expand_as(self.p_x_logits.bias))
 
     def logits(self, z1: Float[Tensor, "R B Z"]) -> Float[Tensor, "R B D"]:
-        """Bernoulli logits of p(x|h1)."""
+        """Bernoulli logits of p(x|h1); the paper's h1 is the lowest layer, which other models call z1."""
         return precise(self.p_x_logits(self.p_x_hidden(z1)))
 
     @property

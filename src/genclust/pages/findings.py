@@ -211,9 +211,9 @@ def points() -> Finding:
         f"{signed(min(mnist), 1)} to {signed(max(mnist), 1)} points on MNIST ({len(mnist)} methods). The clusters are "
         "the same, only the scored points differ: either the test split of USPS is harder than the rest, or points "
         "that were fitted score higher. MNIST shows no such gap, which supports the first explanation. If all points "
-        "are fitted as well, the "
-        f"difference is {signed(float(np.mean(fitted)), 1)} points in the mean of the {len(fitted)} methods run "
-        f"both ways on USPS, from {signed(min(fitted), 1)} to {signed(max(fitted), 1)}."
+        f"are fitted as well, the difference is {signed(float(np.mean(fitted)), 1)} points in the "
+        f"mean of the {len(fitted)} methods run both ways on USPS, from {signed(min(fitted), 1)} to "
+        f"{signed(max(fitted), 1)}."
     )
     line = (
         f"score **{signed(min(usps), 1)} to {signed(max(usps), 1)} points** higher on all points than on the test "
@@ -249,9 +249,9 @@ def chance(n_classes: int = 10) -> Finding:
     told = (
         f"{_size(vlac)}, on {vlac[0].data['sizes']['test']:,} test images of {_data(vlac)}: VLAC's fifty clusters "
         f"have a many-to-one accuracy of {score:.1f} %. A single cluster has {floor:.1f} %, and clusters of the same "
-        f"sizes under permuted labels {level:.1f} %, so VLAC is {with_ends(gain)} points above chance. The other "
-        f"models of the table are "
-        f"{' and '.join(with_ends(_above_chance(runs)) for runs in others)} points above chance."
+        f"sizes under permuted labels {level:.1f} %, so VLAC is {with_ends(gain)} points above chance. The "
+        f"other models of the table are {' and '.join(with_ends(_above_chance(runs)) for runs in others)} points "
+        "above chance."
     )
     line = (
         f"score {level:.1f} % many-to-one on {_data(vlac)}, and VLAC {score:.1f} %: **{with_ends(gain)} points** more "
@@ -311,9 +311,12 @@ def indicators() -> Finding:
     """What choosing a seed without labels, or letting all vote, gains over the mean of the seeds."""
     found = guide.configurations()
     lines, voted = guide.choices(found), guide.consensuses(found)
-    of_bound = lines[lines.figure == "bound"]
+    of_bound = lines[lines.indicator == "bound"]
     settings = [
-        (np.array([one.figures["bound"].mean() for one in group]), np.array([one.accuracies.mean() for one in group]))
+        (
+            np.array([one.indicators["bound"].mean() for one in group]),
+            np.array([one.accuracies.mean() for one in group]),
+        )
         for group in guide.alike(found)
     ]
     told_apart = [(bounds, reached) for bounds, reached in settings if not np.isnan(bounds).any()]
@@ -327,11 +330,10 @@ def indicators() -> Finding:
     most, n_most = next(iter(of_bound.data.value_counts().items()))
     told = (
         f"With each of the {gain.n} data sets counted once, the seed with the highest bound on validation data is "
-        f"{with_ends(gain)} points more accurate than the mean of its seeds. Of the single data sets the gain is clear "
-        f"of zero on {guide.clear_of_zero(of_bound)}. Over all {len(of_bound)} configurations, {n_most} on "
-        f"{most}, it is {guide.interval_of(of_bound.gain)}; this interval is too narrow. "
-        f"The consensus of all seeds gains {with_ends(of_vote)} points with each of {of_vote.n} data sets counted "
-        f"once, clear of zero "
+        f"{with_ends(gain)} points more accurate than the mean of its seeds, clear of zero on "
+        f"{guide.clear_of_zero(of_bound)} alone. Over all {len(of_bound)} configurations, {n_most} on "
+        f"{most}, it is {guide.interval_of(of_bound.gain)}, too narrow as they are not independent. The consensus of "
+        f"all seeds gains {with_ends(of_vote)} points with each of {of_vote.n} data sets counted once, clear of zero "
         f"on {guide.clear_of_zero(voted)}. Between settings the bound can mislead: of {len(told_apart)} groups of "
         f"settings it chose the one with the highest accuracy in {best} and the one with the lowest in {worst}."
     )
@@ -456,10 +458,9 @@ def nats() -> Finding:
         f"{_size(base)}, CaGeM-0 with ten clusters on MNIST. Trained and tested on grey values divided by 256 instead "
         f"of 255, it loses {with_ends(cost, 2)} nats. This is more than the difference of {smaller} of {len(gaps)} "
         f"pairs of neighbouring numbers in the poster's Table 1. Products in float32 change the log-likelihood by "
-        f"{with_ends(pairs[PRECISION], 2)}, and "
-        f"training with one class summed and one drawn, in place of all ten, by {with_ends(pairs[SUMS], 2)}. "
-        f"{IN_PAIRS} Without pairs (Welch's) the interval for the divisor is {sharper:.1f} times as wide, "
-        f"{with_ends(exceeding(base, found[DIVISOR], LOG_LIKELIHOOD), 2)}."
+        f"{with_ends(pairs[PRECISION], 2)}, and training with one class summed and one drawn, in place of "
+        f"all ten, by {with_ends(pairs[SUMS], 2)}. {IN_PAIRS} Without pairs (Welch's) the interval for the "
+        f"divisor is {sharper:.1f} times as wide, {with_ends(exceeding(base, found[DIVISOR], LOG_LIKELIHOOD), 2)}."
     )
     line = (
         f"cost CaGeM **{with_ends(cost, 2)} nats** (`{BASE_PROFILE}`), more than separates {smaller} of {len(gaps)} "

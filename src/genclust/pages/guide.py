@@ -2,7 +2,7 @@
 that is published.
 
 A user without labels trains several seeds and has to keep one.  Here that choice is made again and again, in every
-configuration of which three or more seeds are published, by each of the ``FIGURES``; the labels, which come to light
+configuration of which three or more seeds are published, by each of the ``INDICATORS``; the labels, which come to light
 only afterwards, tell how much it gained.
 
 "Accuracy" is the Hungarian one on test data, in per cent.  Every seed counts.  A seed that failed has no bound, and so
@@ -35,9 +35,9 @@ from genclust.experiments.unlabelled import held_out_bound
 from genclust.experiments.verdicts import Summary, data_of, published_records
 from genclust.pages.tables import signed, with_ends
 
-#: Indicators, known of a seed without any label; of each, the seed with the most is kept.  This list and that rule were
+#: What is known of a seed without any label; of each, the seed with the most is kept.  This list and that rule were
 #: written down before any of them was held against an accuracy, and neither was changed afterwards.
-FIGURES = ("bound", "confidence", "clusters in use", "agreement")
+INDICATORS = ("bound", "confidence", "clusters in use", "agreement")
 #: Fewer seeds leave nothing to choose from.
 LEAST_SEEDS = 3
 #: Fewer configurations have a mean and no interval.
@@ -75,8 +75,8 @@ class Configuration:
         return None if any(one is None for one in kept) else np.stack(kept)  # type: ignore[arg-type]
 
     @cached_property
-    def figures(self) -> dict[str, Float[np.ndarray, " R"]]:
-        """Each of the ``FIGURES`` for every seed; NaN where a seed has none, all NaN where records do not tell."""
+    def indicators(self) -> dict[str, Float[np.ndarray, " R"]]:
+        """Each of the ``INDICATORS`` for every seed; NaN where a seed has none, all NaN where records do not tell."""
         nowhere = np.full(len(self.records), math.nan)
         clusters = self.clusters
         confidences = [record.arrays().get("confidence_test") for record in self.records]
@@ -126,32 +126,32 @@ def configurations() -> list[Configuration]:
 # ---- choosing a seed
 
 
-def correlation(figure: Float[np.ndarray, " R"], accuracies: Float[np.ndarray, " R"]) -> float:
+def correlation(indicator: Float[np.ndarray, " R"], accuracies: Float[np.ndarray, " R"]) -> float:
     """Spearman's rank correlation over seeds; a seed without the indicator ranks last.  NaN if either is constant."""
-    figure = np.nan_to_num(figure, nan=-np.inf, neginf=-np.inf)
-    if len(np.unique(figure)) == 1 or len(np.unique(accuracies)) == 1:
+    indicator = np.nan_to_num(indicator, nan=-np.inf, neginf=-np.inf)
+    if len(np.unique(indicator)) == 1 or len(np.unique(accuracies)) == 1:
         return math.nan
-    return float(spearmanr(figure, accuracies).statistic)
+    return float(spearmanr(indicator, accuracies).statistic)
 
 
-def chosen(figure: Float[np.ndarray, " R"], accuracies: Float[np.ndarray, " R"]) -> float:
+def chosen(indicator: Float[np.ndarray, " R"], accuracies: Float[np.ndarray, " R"]) -> float:
     """The accuracy of the seed with the most of an indicator; of several such seeds their mean, that of drawing one.
 
     NaN if no seed has the indicator.
     """
-    if np.isnan(figure).all():
+    if np.isnan(indicator).all():
         return math.nan
-    return float(accuracies[figure == np.nanmax(figure)].mean())
+    return float(accuracies[indicator == np.nanmax(indicator)].mean())
 
 
-def chosen_among(figure: Float[np.ndarray, " R"], accuracies: Float[np.ndarray, " R"]) -> Float[np.ndarray, " R"]:
+def chosen_among(indicator: Float[np.ndarray, " R"], accuracies: Float[np.ndarray, " R"]) -> Float[np.ndarray, " R"]:
     """Expected accuracy of the seed that is chosen among n seeds by its indicator, the highest, for n from 1 to R.
 
     Exact: the mean over all choices of n of the R seeds, of which ``C(i - 1, n - 1)`` have the seed with the i-th least
     of the indicator as the one with the most.  Of seeds with equally much each is as likely; one without the indicator
     ranks below all others.  At n = 1 this is the mean over seeds, and at n = R what `chosen` gives.
     """
-    ranks = rankdata(np.nan_to_num(figure, nan=-np.inf, neginf=-np.inf), method="dense")
+    ranks = rankdata(np.nan_to_num(indicator, nan=-np.inf, neginf=-np.inf), method="dense")
     in_order = np.array([accuracies[ranks == rank].mean() for rank in np.sort(ranks)])
     R = len(accuracies)
     return np.array(
@@ -162,7 +162,7 @@ def chosen_among(figure: Float[np.ndarray, " R"], accuracies: Float[np.ndarray, 
 def choices(found: Iterable[Configuration]) -> pd.DataFrame:
     """Gain in accuracy from choosing a seed by each indicator: one line per configuration and indicator.
 
-    Columns: ``configuration``, ``data``, ``figure`` (the indicator), ``seeds``, ``correlation`` of indicator and
+    Columns: ``configuration``, ``data``, ``indicator``, ``seeds``, ``correlation`` of indicator and
     accuracy over seeds (NaN where there is none), and in per cent ``gain``, the accuracy of the chosen seed minus the
     mean over seeds, ``distance``, the same minus that of the best seed, and ``all``, whether the configuration has all
     indicators.
@@ -170,22 +170,22 @@ def choices(found: Iterable[Configuration]) -> pd.DataFrame:
     lines = []
     for one in found:
         accuracies = one.accuracies
-        figures = {name: values for name, values in one.figures.items() if not np.isnan(values).all()}
-        for name, values in figures.items():
+        indicators = {name: values for name, values in one.indicators.items() if not np.isnan(values).all()}
+        for name, values in indicators.items():
             reached = chosen(values, accuracies)
             lines.append(
                 {
                     "configuration": one.name,
                     "data": one.data,
-                    "figure": name,
+                    "indicator": name,
                     "seeds": len(accuracies),
                     "correlation": correlation(values, accuracies),
                     "gain": reached - accuracies.mean(),
                     "distance": reached - accuracies.max(),
-                    "all": len(figures) == len(FIGURES),
+                    "all": len(indicators) == len(INDICATORS),
                 }
             )
-    columns = ["configuration", "data", "figure", "seeds", "correlation", "gain", "distance", "all"]
+    columns = ["configuration", "data", "indicator", "seeds", "correlation", "gain", "distance", "all"]
     return pd.DataFrame(lines, columns=columns)
 
 
@@ -224,22 +224,22 @@ def by_data_set(lines: pd.DataFrame) -> pd.DataFrame:
         [
             {
                 "Data": data,
-                "Indicator": figure,
+                "Indicator": indicator,
                 "Configurations": len(chosen_by),
                 "rank correlation": interval_of(chosen_by.correlation, 2, 1),
                 "gain over the mean": interval_of(chosen_by.gain),
                 "short of the best": interval_of(-chosen_by.distance),
             }
             for data, part in parts.items()
-            for figure in FIGURES
-            if len(chosen_by := part[part.figure == figure])
+            for indicator in INDICATORS
+            if len(chosen_by := part[part.indicator == indicator])
         ]
     )
 
 
 def means_of_data_sets(lines: pd.DataFrame) -> pd.DataFrame:
     """The lines of `choices` with one for each data set and indicator: the means over its configurations."""
-    groups = lines.groupby(["data", "figure"], sort=False)
+    groups = lines.groupby(["data", "indicator"], sort=False)
     return groups[["correlation", "gain", "distance"]].mean().reset_index()
 
 
@@ -253,11 +253,13 @@ def gain_of_data_sets(lines: pd.DataFrame) -> pd.Series:
 
 
 def gains(lines: pd.DataFrame) -> dict[str, dict[str, list[float]]]:
-    """Gains in accuracy from choosing the seed by each of the ``FIGURES``, by data set, for a plot."""
+    """Gains in accuracy from choosing the seed by each of the ``INDICATORS``, by data set, for a plot."""
     data_sets = list(dict.fromkeys(lines.data))
     return {
-        figure: {data: lines.gain[(lines.data == data) & (lines.figure == figure)].tolist() for data in data_sets}
-        for figure in FIGURES
+        indicator: {
+            data: lines.gain[(lines.data == data) & (lines.indicator == indicator)].tolist() for data in data_sets
+        }
+        for indicator in INDICATORS
     }
 
 
@@ -268,29 +270,30 @@ def finding(lines: pd.DataFrame, found: Iterable[Configuration]) -> str:
         lines: of `choices`.
         found: the configurations that they are of.
     """
-    of_bound = lines[lines.figure == "bound"]
+    of_bound = lines[lines.indicator == "bound"]
     better, worse = int((of_bound.gain > 0).sum()), int((of_bound.gain < 0).sum())
     once = means_of_data_sets(of_bound)
     most, n_most = next(iter(of_bound.data.value_counts().items()))
-    complete = lines[lines["all"]].groupby("figure").gain.mean()
-    each = ", ".join(f"{signed(complete[name], 1)} by {_the(name)}" for name in FIGURES if name in complete)
-    same = max(found, key=lambda one: float(np.nan_to_num(one.figures["agreement"], nan=-1).mean()))
-    figures = {name: float(values.mean()) for name, values in same.figures.items()}
+    complete = lines[lines["all"]].groupby("indicator").gain.mean()
+    each = ", ".join(f"{signed(complete[name], 1)} by {_the(name)}" for name in INDICATORS if name in complete)
+    same = max(found, key=lambda one: float(np.nan_to_num(one.indicators["agreement"], nan=-1).mean()))
+    indicators = {name: float(values.mean()) for name, values in same.indicators.items()}
     return (
         f"Keep the seed with the highest bound on held-out data. With each of the {len(once)} data sets counted once, "
         f"it is {interval_of(once.gain)} percentage points more accurate (Hungarian) than the mean of its seeds, and "
         f"{interval_of(-once.distance)} points less accurate than the best of them (95 % intervals). Of "
         f"the single data sets the gain is clear of zero on {clear_of_zero(of_bound)}. Over all {len(of_bound)} "
         f"configurations, {n_most} of them on {most}, it is {interval_of(of_bound.gain)}; this interval is "
-        "too narrow.\n\n"
+        "too narrow, because configurations of the same data are not independent.\n\n"
         f"The choice gained in {better} configurations and lost in {worse}, so it is a bet, not a test: "
         "over the seeds of a configuration, bound and accuracy have a rank correlation of "
         f"{interval_of(of_bound.correlation, 2, 1)}. "
-        f"Where the records tell all four indicators ({int(lines['all'].sum()) // len(FIGURES)} configurations) the "
+        f"Where the records tell all four indicators ({int(lines['all'].sum()) // len(INDICATORS)} configurations) the "
         f"gains are {each}. None of the four shows that the clusters are the classes. Of all configurations, the seeds "
-        f"of `{same.name}` agree best with each other: their mean adjusted Rand index is {figures['agreement']:.2f} "
-        f"and their mean confidence {figures['confidence']:.2f}. But they use {100 * figures['clusters in use']:.1f} % "
-        f"of their clusters, and their mean accuracy is {same.accuracies.mean():.1f} %."
+        f"of `{same.name}` agree best with each other: their mean adjusted Rand index is {indicators['agreement']:.2f} "
+        f"and their mean confidence {indicators['confidence']:.2f}. But they use "
+        f"{100 * indicators['clusters in use']:.1f} % of their clusters, and their mean "
+        f"accuracy is {same.accuracies.mean():.1f} %."
     )
 
 
@@ -308,8 +311,8 @@ def clear_of_zero(lines: pd.DataFrame) -> str:
     return " and ".join(filter(None, (", ".join(found[:-1]), *found[-1:]))) or "none"
 
 
-def _the(figure: str) -> str:
-    return figure if figure == "clusters in use" else f"the {figure}"
+def _the(indicator: str) -> str:
+    return indicator if indicator == "clusters in use" else f"the {indicator}"
 
 
 # ---- choosing between settings
@@ -339,11 +342,11 @@ def settings(found: Iterable[Configuration]) -> pd.DataFrame:
         likelihood = model.get("likelihood", "")
         line: dict[str, str | int] = {"Data": group[0].data, "Model": f"{model['name']} {likelihood}".strip()}
         line |= {"settings": len(group), "mean": f"{accuracies.mean():.1f}", "best": f"{accuracies.max():.1f}"}
-        for figure in FIGURES:
-            means = np.array([one.figures[figure].mean() for one in group])
+        for indicator in INDICATORS:
+            means = np.array([one.indicators[indicator].mean() for one in group])
             if not np.isnan(means).any():
-                line[f"by {_the(figure)}"] = f"{chosen(means, accuracies):.1f}"
-                line[f"rank correlation with {_the(figure)}"] = interval_of([correlation(means, accuracies)], 2)
+                line[f"by {_the(indicator)}"] = f"{chosen(means, accuracies):.1f}"
+                line[f"rank correlation with {_the(indicator)}"] = interval_of([correlation(means, accuracies)], 2)
         lines.append(line)
     return pd.DataFrame(lines).fillna("–")
 
@@ -382,7 +385,7 @@ def consensuses(found: Iterable[Configuration]) -> pd.DataFrame:
             reached = entry["accuracy"]
         mean, best = float(one.accuracies.mean()), float(one.accuracies.max())
         line = {"configuration": one.name, "data": one.data, "seeds": len(one.records), "mean": mean, "best": best}
-        line["agreeing"] = chosen(one.figures["agreement"], one.accuracies)
+        line["agreeing"] = chosen(one.indicators["agreement"], one.accuracies)
         lines.append(line | {"consensus": reached, "gain": reached - mean})
     return pd.DataFrame(lines)
 
@@ -451,7 +454,7 @@ def finding_together(lines: pd.DataFrame) -> str:
     return (
         f"With each of the {len(once)} data sets counted once, the consensus is {interval_of(once)} percentage points "
         f"more accurate (Hungarian) than its members; of the single data sets the gain is clear of zero on "
-        f"{clear_of_zero(lines)}. Over all {len(lines)} configurations it is {interval_of(lines.gain)}; this "
-        f"interval is too narrow. The consensus is better than the mean of its members in {better} of them, and better "
-        f"than the best of them in {best}."
+        f"{clear_of_zero(lines)}. Over all {len(lines)} configurations it is {interval_of(lines.gain)}, "
+        f"which is too narrow for the same reason. The consensus is better than the mean of its "
+        f"members in {better} of them, and better than the best of them in {best}."
     )

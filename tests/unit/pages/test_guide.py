@@ -61,12 +61,12 @@ def three(tmp_path):
 
 
 def without_bound(one):
-    return {figure: values.tolist() for figure, values in one.figures.items() if figure != "bound"}
+    return {indicator: values.tolist() for indicator, values in one.indicators.items() if indicator != "bound"}
 
 
 def test_indicators_of_every_seed(three):
     """Agreement as in the tests of agreement: 1 and twice -0.5 over two others."""
-    assert three.figures["bound"].tolist() == [-10, -5, -7]
+    assert three.indicators["bound"].tolist() == [-10, -5, -7]
     assert without_bound(three) == {
         "confidence": [0.5, 0.5, 1],
         "clusters in use": [0.5, 1, 0.5],
@@ -75,8 +75,8 @@ def test_indicators_of_every_seed(three):
 
 
 def test_choices_by_hand(three):
-    lines = guide.choices([three]).set_index("figure")
-    assert list(lines.index) == list(guide.FIGURES) and set(lines["all"]) == {True} and set(lines.seeds) == {3}
+    lines = guide.choices([three]).set_index("indicator")
+    assert list(lines.index) == list(guide.INDICATORS) and set(lines["all"]) == {True} and set(lines.seeds) == {3}
     # The mean is 50 and the best 80.  Seeds 0 and 2 agree equally well: drawing one of them gives 35.
     assert lines.gain.tolist() == [30, -30, 30, -15] and lines.distance.tolist() == [0, -60, 0, -45]
     # ranks of accuracy are 2, 3, 1; of the indicators 1, 3, 2; 1½, 1½, 3; 1½, 3, 1½; 2½, 1, 2½
@@ -94,8 +94,8 @@ def test_a_failed_seed_counts_and_is_never_chosen_by_its_bound(tmp_path):
             record(tmp_path, 2, 50.0, bound=-8),
         ),
     )
-    assert np.isnan(one.figures["bound"]).tolist() == [True, False, False]
-    lines = guide.choices([one]).set_index("figure")
+    assert np.isnan(one.indicators["bound"]).tolist() == [True, False, False]
+    lines = guide.choices([one]).set_index("indicator")
     assert list(lines.index) == ["bound", "clusters in use"] and set(lines["all"]) == {False}
     assert (lines.gain["bound"], lines.distance["bound"]) == (10, -10)  # the mean is 40, that of all three
     assert lines.correlation["bound"] == 0.5  # ranks 1, 2, 3 and 1, 3, 2
@@ -104,33 +104,33 @@ def test_a_failed_seed_counts_and_is_never_chosen_by_its_bound(tmp_path):
 
 def test_when_every_seed_failed_nothing_is_chosen(tmp_path):
     seeds = tuple(record(tmp_path, seed, 10.0, failed=1) for seed in range(3))
-    assert "bound" not in set(guide.choices([Configuration("t/r@demo", "digits", seeds)]).figure)
+    assert "bound" not in set(guide.choices([Configuration("t/r@demo", "digits", seeds)]).indicator)
     assert np.isnan(guide.chosen(np.full(3, NAN), np.ones(3)))
 
 
 @pytest.mark.parametrize(
-    "figure",
+    "indicator",
     [[3.0, 1.0, 4.0, 1.5, 9.0], [2.0, 2.0, 1.0, 2.0, 1.0], [NAN, 1.0, 3.0, NAN, 3.0], [NAN] * 5, [7.0] * 5],
     ids=["all different", "ties", "two failed", "none has it", "all alike"],
 )
-def test_the_seed_chosen_among_n_is_the_mean_over_all_choices_of_n(figure):
+def test_the_seed_chosen_among_n_is_the_mean_over_all_choices_of_n(indicator):
     accuracies = np.array([10.0, 20.0, 40.0, 80.0, 60.0])
-    ranked = np.nan_to_num(np.array(figure), nan=-1)
+    ranked = np.nan_to_num(np.array(indicator), nan=-1)
 
     def reached(seeds):
         most = ranked[list(seeds)].max()
         return np.mean([accuracies[seed] for seed in seeds if ranked[seed] == most])
 
     by_hand = [np.mean([reached(seeds) for seeds in combinations(range(5), n)]) for n in range(1, 6)]
-    assert guide.chosen_among(np.array(figure), accuracies) == pytest.approx(by_hand)
-    if not np.isnan(figure).all():
-        assert by_hand[-1] == pytest.approx(guide.chosen(np.array(figure), accuracies))
+    assert guide.chosen_among(np.array(indicator), accuracies) == pytest.approx(by_hand)
+    if not np.isnan(indicator).all():
+        assert by_hand[-1] == pytest.approx(guide.chosen(np.array(indicator), accuracies))
 
 
 def test_what_some_records_do_not_keep_is_not_measured(tmp_path, three):
     mixed = Configuration("t/r@demo", "digits", (*three.records[:2], record(tmp_path / "other", 3, 40.0, bound=-1)))
     assert mixed.clusters is None
-    assert set(guide.choices([mixed]).figure) == {"bound", "clusters in use"}
+    assert set(guide.choices([mixed]).indicator) == {"bound", "clusters in use"}
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -153,7 +153,7 @@ def test_layers_count_by_the_one_with_most_clusters(tmp_path):
 
 def lines_of(*gains_by_data):
     records = [
-        {"configuration": f"{data}{i}", "data": data, "figure": "bound", "seeds": 3, "all": False}
+        {"configuration": f"{data}{i}", "data": data, "indicator": "bound", "seeds": 3, "all": False}
         | {"correlation": NAN if gain == 0 else 1.0, "gain": gain, "distance": gain - 10}
         for data, gains in gains_by_data
         for i, gain in enumerate(gains)

@@ -16,6 +16,7 @@ from torch import Tensor
 from genclust.kernels.dispatch import (
     broadcast_rows,
     cdiv,
+    launch,
     log1p_exp_neg_abs,
     precise,
     row_blocks,
@@ -84,7 +85,7 @@ def _launch(kernel: Any, target: Tensor, first: list[Tensor], logits: Tensor, x:
     n_rows = outer * repeat * inner
     if n_rows:
         block = row_blocks(width)
-        kernel[(cdiv(n_rows, block[0]),)](
+        launch(kernel, cdiv(n_rows, block[0]))(
             target, *first, logits.contiguous(), x.contiguous(), n_rows, width, repeat, inner, *block
         )
     return target

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from genclust.kernels.dispatch import TILE, cdiv, precise, runs_triton, tl, triton
+from genclust.kernels.dispatch import TILE, cdiv, launch, precise, runs_triton, tl, triton
 from genclust.settings import nearest
 
 Activation = Literal["relu", "leaky_relu"]
@@ -134,7 +134,7 @@ def _class_bias_act(h: Tensor, bias: Tensor, activation: str) -> Tensor:
     out = h.new_empty(replicas, n_rows, bias.shape[1], width)
     if h.numel():
         block = _block(n_rows, width)
-        _forward_kernel[(replicas * cdiv(n_rows, block[0]) * cdiv(width, block[1]),)](
+        launch(_forward_kernel, replicas * cdiv(n_rows, block[0]) * cdiv(width, block[1]))(
             out, h.contiguous(), bias.contiguous(), n_rows, bias.shape[1], width, activation, *block
         )
     return out
@@ -161,7 +161,7 @@ def _class_bias_act_backward(grad: Tensor, out: Tensor, activation: str) -> tupl
     grad_h = out.new_empty(replicas, n_rows, width)
     partial = out.new_empty(replicas, row_blocks, classes, width, dtype=_sum_dtype(out))
     if grad_h.numel():
-        _backward_kernel[(replicas * row_blocks * cdiv(width, block[1]),)](
+        launch(_backward_kernel, replicas * row_blocks * cdiv(width, block[1]))(
             grad_h, partial, grad.contiguous(), out, n_rows, classes, width, activation, *block
         )
     return grad_h, partial.sum(1)

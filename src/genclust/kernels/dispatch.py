@@ -13,7 +13,7 @@ Triton's interpreter (``TRITON_INTERPRET=1`` before the first import) runs the s
 CPU tensors, slowly, which is how they are tested without a GPU.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
@@ -75,6 +75,19 @@ def runs_triton(*tensors: Tensor) -> bool:
     if _chosen == "auto":
         return HAS_TRITON and tensors[0].is_cuda and all(t.dtype != torch.float64 for t in tensors)
     return _chosen == "triton"
+
+
+def launch(kernel: Any, programs: int) -> Callable[..., None]:
+    """A function that runs that many programs of a kernel on the GPU of its first argument.
+
+    Triton by itself takes the current GPU, which need not be the one that holds the tensors.
+    """
+
+    def run(out: Tensor, *arguments: Any, **options: Any) -> None:
+        with torch.cuda.device_of(out):
+            kernel[(programs,)](out, *arguments, **options)
+
+    return run
 
 
 def precise(x: Tensor) -> Tensor:

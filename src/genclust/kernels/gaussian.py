@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from genclust.kernels.dispatch import cdiv, precise, row_blocks, runs_triton, tl, triton
+from genclust.kernels.dispatch import cdiv, launch, precise, row_blocks, runs_triton, tl, triton
 
 #: Number of elements that a program processes at a time; up to nine tensors of a tile are in registers.
 BLOCK = 1024
@@ -154,7 +154,7 @@ def _kl(mean: Tensor, log_var: Tensor, prior: list[Tensor]) -> Tensor:
     if out.numel():
         width, n_rows = mean.shape[-1], out.numel()
         rows, columns = _blocks(width)
-        _forward_kernel[(cdiv(n_rows, rows),)](
+        launch(_forward_kernel, cdiv(n_rows, rows))(
             out, *_contiguous(*inputs), *([] if prior else [mean, mean]), n_rows, width, bool(prior), rows, columns
         )
     return out
@@ -174,7 +174,7 @@ def _kl_backward(grad: Tensor, mean: Tensor, log_var: Tensor, prior: list[Tensor
     if mean.numel():
         width, n_rows = mean.shape[-1], grad.numel()
         rows, columns = _blocks(width)
-        _backward_kernel[(cdiv(n_rows, rows),)](
+        launch(_backward_kernel, cdiv(n_rows, rows))(
             *out, *([] if prior else out), *_contiguous(*inputs), *([] if prior else [mean, mean]),
             n_rows, width, bool(prior), rows, columns,
         )  # fmt: skip

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from genclust.kernels.dispatch import cdiv, precise, row_blocks, runs_triton, tl, triton
+from genclust.kernels.dispatch import cdiv, launch, precise, row_blocks, runs_triton, tl, triton
 
 # u = 0 has probability 2^-24 per draw and would give an infinite Gumbel value.
 TINY = torch.finfo(torch.float32).tiny
@@ -120,7 +120,7 @@ def _gumbel_softmax(logits: Tensor, uniform: Tensor, temperature: Tensor, hard: 
     sample, kl = _buffers(logits, uniform, temperature, hard)
     if sample.numel():
         width, block = logits.shape[-1], _block(logits.shape[-1])
-        _forward_kernel[(cdiv(kl.numel(), block[0]),)](
+        launch(_forward_kernel, cdiv(kl.numel(), block[0]))(
             sample, kl, logits.contiguous(), uniform.contiguous(), temperature, kl.numel(), width, math.log(width),
             hard, TINY, *block,
         )  # fmt: skip
@@ -146,7 +146,7 @@ def _backward(grad_sample: Tensor, grad_kl: Tensor, logits: Tensor, uniform: Ten
     out = torch.empty_like(logits, memory_format=torch.contiguous_format)
     if out.numel():
         width, block = logits.shape[-1], _block(logits.shape[-1])
-        _backward_kernel[(cdiv(grad_kl.numel(), block[0]),)](
+        launch(_backward_kernel, cdiv(grad_kl.numel(), block[0]))(
             out, grad_sample.contiguous(), grad_kl.contiguous(), logits.contiguous(), uniform.contiguous(),
             temperature, grad_kl.numel(), width, TINY, *block,
         )  # fmt: skip

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from genclust.kernels.dispatch import TILE, cdiv, precise, runs_triton, tl, triton
+from genclust.kernels.dispatch import TILE, cdiv, launch, precise, runs_triton, tl, triton
 
 
 def reference(log_weights: Float[Tensor, "S *B"]) -> Float[Tensor, "*B"]:
@@ -95,7 +95,7 @@ def _log_sum_exp(log_weights: Tensor, before: Tensor | None) -> Tensor:
     out, samples, width = _result(log_weights), len(log_weights), log_weights.shape[1:].numel()
     if width:
         block = _block(samples)
-        _forward_kernel[(cdiv(width, block[1]),)](
+        launch(_forward_kernel, cdiv(width, block[1]))(
             out, log_weights.contiguous(), out if before is None else before, samples, width, before is not None, *block
         )
     return out
@@ -114,7 +114,7 @@ def _log_sum_exp_backward(grad: Tensor, log_weights: Tensor, out: Tensor) -> Ten
     of_weights = torch.empty_like(log_weights, memory_format=torch.contiguous_format)
     if width:
         block = _block(samples)
-        _backward_kernel[(cdiv(samples, block[0]) * cdiv(width, block[1]),)](
+        launch(_backward_kernel, cdiv(samples, block[0]) * cdiv(width, block[1]))(
             of_weights, grad.contiguous(), log_weights.contiguous(), out, samples, width, *block
         )
     return of_weights

@@ -26,7 +26,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from genclust.kernels.dispatch import broadcast_rows, cdiv, precise, runs_triton, tl, triton
+from genclust.kernels.dispatch import broadcast_rows, cdiv, launch, precise, runs_triton, tl, triton
 
 #: Number of elements that a program of a kernel processes at a time.
 TILE = 1024
@@ -253,7 +253,7 @@ def _mixture(
         q = [x for x in (q_mean, q_log_var, q_z) if x is not None]
         inputs = _expanded(z.shape[:-1], [z, log_weights, means, log_vars, *q])
         blocks = _blocks(n_components, width)
-        _forward_kernel[(outputs[0].numel(),)](
+        launch(_forward_kernel, outputs[0].numel())(
             *outputs, *inputs, *([] if q else [z, z, z]), width * math.log(2 * math.pi),
             n_components, width, bool(q), *blocks, num_warps=_warps(blocks),
         )  # fmt: skip
@@ -356,7 +356,7 @@ def _launch_backward(
         log_vars, *q = rest
         blocks = _blocks(n_components, width)
         grads = [g.contiguous() for g in (by_log_prob, by_log_r, by_entropy, by_kl)]
-        _backward_kernel[(by_log_prob.numel() * cdiv(width, blocks[1]),)](
+        launch(_backward_kernel, by_log_prob.numel() * cdiv(width, blocks[1]))(
             *gradients, *([] if q else [z, z]), *grads, log_r, z, means, log_vars, *(q or [z, z, z]),
             n_components, width, bool(q), *blocks, num_warps=_warps(blocks),
         )  # fmt: skip

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from genclust.kernels.dispatch import cdiv, runs_triton, tl, triton
+from genclust.kernels.dispatch import cdiv, launch, runs_triton, tl, triton
 
 _M0, _M1 = 0xD2511F53, 0xCD9E8D57
 _W0, _W1 = 0x9E3779B9, 0xBB67AE85
@@ -86,7 +86,7 @@ def _random(seed: Tensor, offset: Tensor, shape: list[int], normal: bool) -> Ten
         out = torch.empty(full, device=seed.device)
         n = math.prod(shape)
         if out.numel():
-            _fill_kernel[(len(seed) * cdiv(cdiv(n, 4), BLOCK),)](out, seed, offset, n, normal, BLOCK)
+            launch(_fill_kernel, len(seed) * cdiv(cdiv(n, 4), BLOCK))(out, seed, offset, n, normal, BLOCK)
         return out
     n = math.prod(shape)
     u = ((_words(cdiv(n, 4), seed, offset) >> 9).float() + 0.5) * 2**-23

@@ -30,8 +30,8 @@ def logits(*shape: int, scale: float = 4.0) -> torch.Tensor:
 def test_kernels_agree_with_float64(shapes, kind):
     l, x = shapes
     value = torch.rand(x) if kind == "grey" else (torch.rand(x) < 0.3).float()
-    assert largest_error(bernoulli_log_prob, [logits(*l), value], "triton") < 2e-7
-    assert largest_error(bernoulli_log_prob, [logits(*l), value], "auto") < 2e-7
+    assert largest_error(bernoulli_log_prob, [logits(*l), value], "triton") < 5e-7
+    assert largest_error(bernoulli_log_prob, [logits(*l), value], "auto") < 5e-7
 
 
 @needs_triton
@@ -44,7 +44,7 @@ def test_bfloat16_logits_are_summed_in_float32():
     assert half.dtype == torch.float32 and gradient.dtype == torch.bfloat16
     # Values are exact for the rounded logits; only the stored gradient is rounded to 8 bits.
     values = lambda l, x: bernoulli_log_prob(l, x).detach()  # noqa: E731
-    assert largest_error(values, [logits(3, 300), x], "triton", torch.bfloat16) < 2e-7
+    assert largest_error(values, [logits(3, 300), x], "triton", torch.bfloat16) < 5e-7
 
 
 @needs_triton
@@ -80,9 +80,9 @@ def test_nan_gives_nan_in_its_own_row_only(name):
 def test_empty_batch_non_contiguous_and_many_rows():
     assert largest_error(bernoulli_log_prob, [logits(0, 5), torch.ones(0, 5)], "triton") == 0
     transposed = torch.randn(20, 6).T.requires_grad_()
-    assert largest_error(bernoulli_log_prob, [transposed, torch.rand(20, 6).T], "triton") < 2e-7
+    assert largest_error(bernoulli_log_prob, [transposed, torch.rand(20, 6).T], "triton") < 5e-7
     many = 2 * 65_600  # more rows than a grid's second axis could count
-    assert largest_error(bernoulli_log_prob, [logits(2, many // 2, 2), torch.rand(2, many // 2, 2)], "triton") < 2e-7
+    assert largest_error(bernoulli_log_prob, [logits(2, many // 2, 2), torch.rand(2, many // 2, 2)], "triton") < 5e-7
 
 
 def test_registered_operation_passes_opcheck():

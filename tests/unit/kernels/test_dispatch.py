@@ -30,6 +30,20 @@ def test_an_unknown_implementation_is_refused():
         pass
 
 
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+def test_kernels_run_on_the_gpu_that_holds_their_tensors():
+    mean, log_var = torch.randn(2, 50, 7)
+    with kernels.implementation("reference"):
+        expected = kernels.gaussian_kl(mean, log_var)
+    for gpu in ("cuda:0", "cuda:1"):
+        leaf = mean.to(gpu).requires_grad_()
+        kl = kernels.gaussian_kl(leaf, log_var.to(gpu))
+        assert str(kl.device) == gpu
+        torch.testing.assert_close(kl.detach().cpu(), expected)
+        (gradient,) = torch.autograd.grad(kl.sum(), leaf)
+        torch.testing.assert_close(gradient.cpu(), mean)
+
+
 @pytest.mark.parametrize("large", [(2, 3, 4), (1, 3, 1), (5,), (0, 3), (2, 1, 3, 4)])
 def test_rows_of_a_broadcast_tensor_are_found(large):
     """Against the indices that PyTorch's own broadcasting gives, for every way of repeating."""

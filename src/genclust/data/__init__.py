@@ -11,7 +11,7 @@ from typing import Any
 
 from genclust.data.base import DataError, DataSet, Fidelity, MissingData, Split
 from genclust.data.catalogue import Report, folder, load, names, place, verify
-from genclust.data.provenance import Source, sources
+from genclust.data.source import Source, sources
 
 
 def __getattr__(name: str) -> Any:

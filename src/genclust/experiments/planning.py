@@ -14,7 +14,7 @@ import torch
 from tqdm import tqdm
 
 from genclust.data import catalogue
-from genclust.data.provenance import Source
+from genclust.data.source import Source
 from genclust.experiments import declaration
 from genclust.experiments.configuration import RunConfig, training_settings
 from genclust.experiments.declaration import PROFILES, Profile, Row

@@ -65,6 +65,18 @@ def test_the_vae_makes_six_times_as_many_steps() -> None:
     assert [record.config["training"]["epochs"] for record in (vae, cagem)] == [205, 40]
 
 
+def test_the_vae_is_not_trained_out_either() -> None:
+    found = records("cagem-iwae/vae-l2-k1", "long")
+    for record in found:
+        bound = {
+            point["epoch"]: -sum(point[name] for name in point if name == "reconstruction" or name.startswith("kl_"))
+            for point in record.curve
+        }
+        assert 2.35 < bound[205] - bound[105] < 2.75
+    (reported,) = [r.mean for r in load("cagem-iwae").row("vae-l2-k1").reported if r.metric == LIKELIHOOD]
+    assert round(reported - np.mean([record.metrics[LIKELIHOOD] for record in found]), 1) == 5.7
+
+
 @pytest.mark.parametrize("layers", ["l1", "l2"])
 def test_five_samples_beat_one_and_where_the_logarithm_stands_three_seeds_do_not_tell(layers: str) -> None:
     one, averaged, of_average = (

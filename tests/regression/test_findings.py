@@ -249,7 +249,7 @@ def configurations(place: str, profile: str) -> list[dict[str, Any]]:
 
 
 def test_the_vae_made_more_than_six_times_as_many_steps_as_cagem() -> None:
-    """So too few steps are not why it is behind, as the page says; what it names as different is so."""
+    """As the page says; and what it names as different is so."""
     kept = {place: configurations(place, "long") for place in ("cagem-iwae/vae-l2-k1", "cagem-table1/cagem-0-k10")}
     kept["cagem-others/cagem-k1"] = configurations("cagem-others/cagem-k1", "long")
     steps = {

@@ -41,7 +41,8 @@ def test_with_each_data_set_counted_once_neither_gain_is_clear_and_both_come_fir
     """As `once` writes them, the lower ends are negative; the arcs are most configurations of the bound."""
     of_bound, voted = lines[lines.indicator == "bound"], guide.consensuses(found)
     text, of_vote = guide.finding(lines, found), guide.finding_together(voted)
-    assert "data sets counted once, it is " + once(of_bound) in text
+    assert "data sets counted once, the seed with the highest bound is " + once(of_bound) in text
+    assert "the one that agrees best is " + once(lines[lines.indicator == "agreement"]) in text
     assert "data sets counted once, the consensus is " + once(voted) in of_vote
     for paragraph, every in ((text, of_bound), (of_vote, voted)):
         assert paragraph.index("counted once") < paragraph.index(f"Over all {len(every)} configurations")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from genclust.experiments import declaration
 from genclust.experiments.declaration import Profile
 from genclust.experiments.store import Record
 from genclust.experiments.verdicts import published_records, summarise
+from genclust.pages import overview
 
 #: The module, which the function of the same name hides.
 JUDGING = importlib.import_module("genclust.experiments.verdicts")
@@ -271,6 +272,24 @@ def test_the_two_verdicts_on_mnist_hang_on_how_many_runs_are_assumed(
         for one, ours in zip(reported, measured, strict=True)
     ]
     assert tuple(f"{test.pvalue:.3f}" for test in tests) == p
+
+
+def test_the_first_five_seeds_on_mnist_alone_could_not_be_told_from_the_papers() -> None:
+    found = sorted(runs("simple-table1/proposed-mnist", "paper", 10), key=lambda run: run.seed)
+    first = np.array(scores(found[:5], "test.acc_hungarian"))
+    test = stats.ttest_ind_from_stats(85.75, 8, 5, first.mean(), first.std(ddof=1), 5, equal_var=False)
+    assert (f"{first.mean():.1f}", f"{first.std(ddof=1):.1f}", f"{test.pvalue:.2f}") == ("79.6", "9.1", "0.29")
+
+
+def test_twenty_of_the_counted_numbers_are_in_none_of_the_four_papers() -> None:
+    """Those of the paper of IWAE that the poster does not repeat, and those of N2D, IMSAT and pythae."""
+    others = ("cagem-iwae/", "cagem-iwae-omniglot/", "cagem-static/", "baselines/n2d", "today/imsat")
+    rows: dict[Hashable, set[str]] = {}
+    for one in overview._reported():
+        if not one.quoted:
+            rows.setdefault(overview._number(one), set()).add(one.row)
+    assert len(rows) == sum(overview.tally_of_numbers().values())
+    assert sum(all(row.startswith(others) for row in of_number) for of_number in rows.values()) == 20
 
 
 def test_the_spread_on_mnist_is_within_chance_of_the_papers_if_five_runs_are_behind_it() -> None:

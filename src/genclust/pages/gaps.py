@@ -108,13 +108,13 @@ class Gaps:
         return text.strip()
 
     def cost(self, teraflops: float) -> str:
-        """Sentences on what running all that is named on the page would take."""
+        """Sentences on what running all rows of the page at the papers' size would take."""
         prices = [price for one in self.rows if (price := self.price(one)) is not None]
         hours = sum(price.core_hours for price in prices)
         by_records = sum(price.core_hours for price in prices if price.told_by == "records")
         minutes = sum(price.minutes_at(teraflops) for price in prices)
         return (
-            f"The runs that are named below would take about {hours:,.0f} core-hours. For {by_records:,.0f} of these "
+            f"At the papers' size these rows would take about {hours:,.0f} core-hours. For {by_records:,.0f} of these "
             "hours the estimate comes from records of the same networks. For the others it comes from the number of "
             "operations and the rate that a benchmark measured for a network of the same kind, on one core. "
             f"At {teraflops:g} · 10¹² operations per second an accelerator would take {minutes / 60:,.0f} hours. This "

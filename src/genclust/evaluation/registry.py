@@ -80,9 +80,7 @@ def _neighbours(t: Trained, n: int) -> list[Results]:
     embeddings = t.of_all(t.model.embed)
     kinds = next(iter(embeddings.values()))
     return [
-        measures.neighbours(
-            t.data, {k: {name: e[k][r].nan_to_num().numpy() for name, e in embeddings.items()} for k in kinds}
-        )
+        measures.neighbours(t.data, {k: {name: e[k][r].numpy() for name, e in embeddings.items()} for k in kinds})
         for r in range(t.model.replicas)
     ]
 
@@ -125,7 +123,7 @@ EVALUATIONS: Mapping[str, Evaluation] = {
     "map": Evaluation(
         lambda t, n: pictures.two_dimensional_map(t),
         MapsTwoDimensions,
-        condition=lambda config: config.model["z2_dim"] == 2,
+        condition=lambda config: config.model.get("z2_dim") == 2,
         otherwise=" unless z2 has two dimensions",
     ),
     "layers": Evaluation(lambda t, n: layers.clusters_by_layer(t.model, t.data, t.parts["test"]), HasLayerClusters),

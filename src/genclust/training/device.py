@@ -19,18 +19,18 @@ def checked_device(device: str) -> str:
     try:
         requested = torch.device(device)
     except (RuntimeError, TypeError) as error:
-        raise SettingError(f"There is no device {device!r}; give --device cpu, cuda or cuda:1.") from error
+        raise SettingError(f"There is no device {device!r}; give cpu, cuda or cuda:1.") from error
     if requested.type not in ("cpu", "cuda"):
-        raise SettingError(f"The device {device!r} is not supported; give --device cpu, cuda or cuda:1.")
+        raise SettingError(f"The device {device!r} is not supported; give cpu, cuda or cuda:1.")
     if requested.type == "cpu":
         if requested.index:
-            raise SettingError(f"There is no device {device!r}; all cores together are --device cpu.")
+            raise SettingError(f"There is no device {device!r}; give cpu, which is all cores together.")
         return "cpu"
     if not torch.cuda.is_available():
-        raise SettingError("No CUDA device was found; give --device cpu.")
+        raise SettingError("No CUDA device was found; give cpu.")
     if (requested.index or 0) >= torch.cuda.device_count():
         raise SettingError(
             f"There is no device {device!r}, only {torch.cuda.device_count()} of its kind, from cuda:0 on; "
-            "give one of them, or --device cpu."
+            "give one of them, or cpu."
         )
     return device

@@ -27,10 +27,10 @@ def faster_precision(begin: Callable[[Precision], Training]) -> Precision:
     Args:
         begin: function that builds the training at a precision; it is thrown away after a few steps.
     """
-    full, half = begin("float32"), begin("bf16")
+    full = begin("float32")
     if full.device.type != "cpu":
         return "bf16"
-    seconds = time_steps(full, half)
+    seconds = time_steps(full, begin("bf16"))
     return "bf16" if seconds[1] < seconds[0] else "float32"
 
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from genclust.experiments import declaration, execution, workers
 from genclust.experiments.configuration import RunConfig
 from genclust.experiments.store import Store
 from genclust.experiments.training_run import TrainingRun
+from genclust.models import MODELS
 from genclust.models.cagem import CaGeM, CaGeMSettings
 from genclust.models.gumbel import GumbelClustering, GumbelSettings
 from genclust.models.iwae import IWAE, IWAESettings
@@ -294,6 +296,14 @@ def test_classifiers_without_labels_are_refused():
     registry.refuse_unsuited(["classifiers"], TABLE.row("cagem-100").config("demo"))
     with pytest.raises(SettingError, match="'classifiers' cannot be made of the model cagem without labels"):
         registry.refuse_unsuited(["units", "classifiers"], TABLE.row("cagem-0-k10").config("demo"))
+
+
+def test_a_map_does_not_suit_a_model_without_the_setting_that_it_asks_for(monkeypatch):
+    """Such as a model from elsewhere that has the method, and calls its dimensions otherwise."""
+    monkeypatch.setitem(MODELS, "other", (CaGeM, GumbelSettings))
+    assert not registry.suits("map", SimpleNamespace(model={"name": "other"}, data={}))
+    for z2_dim, suits in ((2, True), (3, False)):
+        assert registry.suits("map", TABLE.row("cagem-100").config("demo", {"model": {"z2_dim": z2_dim}})) is suits
 
 
 def test_the_recorded_numbers_are_those_of_the_trained_model(records, tmp_path, monkeypatch):

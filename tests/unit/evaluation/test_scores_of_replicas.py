@@ -10,6 +10,7 @@ from genclust.data import DataSet, Split
 from genclust.evaluation import measures, pictures, registry
 from genclust.evaluation.clustering import hungarian_accuracy
 from genclust.evaluation.likelihood import log_weights
+from genclust.evaluation.neighbours import NEIGHBOURS
 from genclust.evaluation.trained import Trained
 from genclust.models.gmvae import GMVAE, GMVAESettings
 from genclust.models.gumbel import GumbelClustering, GumbelSettings
@@ -62,6 +63,19 @@ def test_clusters_are_those_of_the_replica_and_one_where_it_failed():
         np.testing.assert_allclose(arrays["confidence_test"], q[r].max(-1), rtol=2**-10)  # in half precision
     assert not results[2].arrays["clusters_test"].any()
     np.testing.assert_allclose(results[2].arrays["confidence_test"], np.full(40, 1 / 3), rtol=2**-10)
+
+
+@torch.no_grad()
+def test_a_replica_that_failed_has_no_neighbours():
+    """Its features are no numbers, and the error of constants in their place would be that of the largest class."""
+    model = GumbelClustering(2, 6, GumbelSettings(3, 2, 4, (5,)))
+    model.initialise(Noise([0, 1], "test").generators)
+    for parameter in model.parameters():
+        parameter[1] = math.nan
+    sound, failed = registry.evaluate(model, DATA, [0, 1], [{}, {}], ("neighbours",), CPU)
+    features = model.embed(torch.from_numpy(DATA.splits["test"].x).expand(2, -1, -1))
+    assert sound.metrics.keys() == {f"test.knn_error_{name}_{k}" for name in features for k in NEIGHBOURS}
+    assert failed.metrics == {} and failed.arrays == {}
 
 
 @torch.no_grad()

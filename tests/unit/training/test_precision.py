@@ -40,6 +40,22 @@ def test_the_faster_one_is_found(slow, faster, monkeypatch):
     assert sorted(begun) == ["bf16", "float32"]
 
 
+def test_on_a_gpu_nothing_is_measured_and_one_training_is_built():
+    """Two would put the data on the card twice.  The training says that it is on a GPU, which this machine may lack."""
+    schedules = {"learning_rate": Schedule.of(0.003), "temperature": Schedule.of(1.0)}
+    begun = []
+
+    def begin(precision):
+        begun.append(precision)
+        model = GumbelClustering(1, 20, GumbelSettings(n_clusters=4, latent_dim=3, feature_dim=8, hidden=(12,)))
+        training = Training(model, [0], torch.rand(40, 20), TrainingSettings(schedules, 10, 10, precision))
+        training.device = torch.device("cuda")
+        return training
+
+    assert faster_precision(begin) == "bf16"
+    assert begun == ["float32"]
+
+
 def task(precision):
     return task_for(ROW, "demo", [0, 1], {"training": {"epochs": 6, "precision": precision}})
 

@@ -88,7 +88,7 @@ def likelihood(setup: Setup) -> Result:
     x = as_float(images.to(setup.device))
 
     def evaluate(precision: Any) -> float:
-        log_likelihood(model, x, [0], samples, precision=precision)  # type: ignore[arg-type]
+        log_likelihood(model, x, [0], samples, samples_at_once=250, precision=precision)  # type: ignore[arg-type]
         return float(len(x))
 
     for name in setup.precisions:

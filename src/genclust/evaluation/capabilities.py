@@ -47,6 +47,11 @@ class SumsOverClasses(Protocol):
     def loss(self, x: Float[Tensor, "R B D"], scheduled: Any, noise: Noise) -> Terms:
         """Training objective of one batch, in nats, and its terms."""
 
+    def log_weights(
+        self, x: Float[Tensor, "R B D"], inferred: Any, n: int, noise: Noise, enumerate_y: bool = False
+    ) -> Float[Tensor, "n R B"]:
+        """Log importance weights in nats, as of :class:`HasLikelihood`; with y summed out instead of drawn if asked."""
+
 
 @runtime_checkable
 class HasClassifiers(Protocol):

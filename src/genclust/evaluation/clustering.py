@@ -25,6 +25,9 @@ from scipy.stats import poisson
 
 Normaliser = Literal["geometric", "arithmetic"]
 
+#: Number of permutations of the labels, drawn from seed 0, of which a chance level is the mean.
+PERMUTATIONS = 20
+
 
 def hungarian_accuracy(labels: Int[np.ndarray, " N"], clusters: Int[np.ndarray, " N"]) -> float:
     """Accuracy in per cent under the best one-to-one assignment of clusters to classes.
@@ -123,9 +126,8 @@ def chance_level(
     score: Callable[[Int[np.ndarray, " N"], Int[np.ndarray, " N"]], float],
     labels: Int[np.ndarray, " N"],
     clusters: Int[np.ndarray, " N"],
-    permutations: int = 20,
 ) -> float:
-    """Mean score of random clusters of the same sizes, estimated by random permutations of the labels.
+    """Mean score of random clusters of the same sizes, from :data:`PERMUTATIONS` random permutations of the labels.
 
     Many clusters on few points agree with anything: 50 of equal size on 1,600 points of ten classes have a many-to-one
     accuracy of 19 %, where a single one has 10.
@@ -134,10 +136,9 @@ def chance_level(
         score: function of labels and clusters, such as :func:`many_to_one_accuracy`.
         labels: classes 0 … T-1.
         clusters: clusters 0 … K-1.
-        permutations: number of permutations, drawn from seed 0.
     """
     rng = np.random.default_rng(0)
-    return float(np.mean([score(rng.permutation(labels), clusters) for _ in range(permutations)]))
+    return float(np.mean([score(rng.permutation(labels), clusters) for _ in range(PERMUTATIONS)]))
 
 
 def majority_by_chance(points: int, classes: int) -> float:

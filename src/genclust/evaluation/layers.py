@@ -27,7 +27,7 @@ def factors_of(split: Split) -> dict[str, Int[np.ndarray, " N"]]:
     return ({} if split.y is None else {"identity": split.y}) | dict(split.factors)
 
 
-def agreement(split: Split, clusters: Mapping[str, Int[np.ndarray, " N"]]) -> dict[str, float]:
+def scores_by_factor(split: Split, clusters: Mapping[str, Int[np.ndarray, " N"]]) -> dict[str, float]:
     """Agreement of every layer's clusters with every factor on the test split, in per cent.
 
     Args:
@@ -59,7 +59,7 @@ def agreement(split: Split, clusters: Mapping[str, Int[np.ndarray, " N"]]) -> di
 
 
 def by_chance(split: Split, clusters: Mapping[str, Int[np.ndarray, " N"]]) -> dict[str, float]:
-    """Chance level of the scores of :func:`agreement`, from random clusters of the same sizes.
+    """Chance level of the scores of :func:`scores_by_factor`, from random clusters of the same sizes.
 
     Returns:
         ``test.chance_many_to_one_y3_ink`` and ``test.chance_nmi_y3_ink`` for all layers and factors, in per cent.
@@ -77,7 +77,7 @@ def by_chance(split: Split, clusters: Mapping[str, Int[np.ndarray, " N"]]) -> di
 
 
 def clusters_by_layer(
-    model: Any, data: DataSet, x: Tensor, measure: Callable[..., dict[str, float]] = agreement
+    model: Any, data: DataSet, x: Tensor, measure: Callable[..., dict[str, float]] = scores_by_factor
 ) -> list[Results]:
     """Agreement (or its chance level) of every layer's clusters with the factors, by replica; x is the test split."""
     posteriors = in_chunks(model.layer_posteriors, x, model.replicas)
@@ -91,7 +91,7 @@ def clusters_by_layer(
 def _of_layers(
     data: DataSet,
     clusters: Mapping[str, Int[np.ndarray, " N"]],
-    measure: Callable[..., dict[str, float]] = agreement,
+    measure: Callable[..., dict[str, float]] = scores_by_factor,
 ) -> Results:
     arrays = {f"clusters_test_{layer}": as_small_integers(assigned) for layer, assigned in clusters.items()}
     return Results(measure(data.splits["test"], clusters), arrays)

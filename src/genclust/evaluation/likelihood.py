@@ -58,7 +58,7 @@ def log_likelihood(
     seeds: Sequence[int],
     n_samples: int,
     *,
-    samples_at_once: int = 250,
+    samples_at_once: int = 100,
     images_at_once: int = 100,
     precision: Literal["float32", "bf16"] = "float32",
 ) -> LogLikelihood:

@@ -118,9 +118,7 @@ def likelihood(model: Any, bits: Tensor, seeds: list[int], n_samples: int, preci
 
     Both are stored for every image in half precision; it rounds by 1/32 nat at 100 nats, by 0.0003 in a mean of 10,000.
     """
-    estimates = log_likelihood(
-        model, bits, seeds, n_samples, samples_at_once=100, images_at_once=100, precision=precision
-    )
+    estimates = log_likelihood(model, bits, seeds, n_samples, precision=precision)
     return [
         Results(
             {

@@ -48,7 +48,7 @@ from torch import Tensor
 
 from genclust.kernels import bernoulli_log_prob
 from genclust.models.base import Labelled, Terms
-from genclust.models.classes import SumsOverClasses, class_sum
+from genclust.models.classes import ClassSummingModel, class_sum
 from genclust.models.continuous import ContinuousModel
 from genclust.models.distributions import categorical, standard_normal_log_prob
 from genclust.models.layers import running_statistics_kept
@@ -186,7 +186,7 @@ class ADGMSettings(NetworkSettings):
     classes: int = later(0, 0, 10_000)
 
 
-class ADGM(SumsOverClasses):
+class ADGM(ClassSummingModel):
     """Auxiliary deep generative model: a class y, one layer of latent variables z and an auxiliary variable a.
 
     Args:

@@ -43,7 +43,7 @@ from torch import Tensor
 
 from genclust.kernels import bernoulli_log_prob
 from genclust.models.base import Labelled, Terms
-from genclust.models.classes import SumsOverClasses, class_sum
+from genclust.models.classes import ClassSummingModel, class_sum
 from genclust.models.distributions import categorical, standard_normal_log_prob
 from genclust.models.layers import running_statistics_kept
 from genclust.models.networks import (
@@ -89,7 +89,7 @@ class CaGeMSettings(NetworkSettings):
     classes: int = later(0, 0, 10_000)
 
 
-class CaGeM(SumsOverClasses):
+class CaGeM(ClassSummingModel):
     """Cluster-aware generative model: latent layers z1 and z2 with a discrete cluster y between them.
 
     Args:

@@ -50,7 +50,7 @@ from genclust.models.distributions import categorical
 from genclust.streams import Noise
 
 
-class SumsOverClasses(BernoulliModel):
+class ClassSummingModel(BernoulliModel):
     """Base class of models whose bound sums over the classes of every example; their settings have ``classes``."""
 
     def with_classes(self, classes: int) -> Self:

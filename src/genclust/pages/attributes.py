@@ -39,7 +39,7 @@ class Agreement(NamedTuple):
     attributes: list[str]
 
 
-def agreement(runs: Sequence[Record], kind: str, score: str = "nmi_arithmetic") -> Agreement:
+def scores_by_attribute(runs: Sequence[Record], kind: str, score: str = "nmi_arithmetic") -> Agreement:
     """Score of each layer with each attribute in per cent, averaged over seeds.
 
     Args:
@@ -78,7 +78,7 @@ def layers_by_attribute(found: Mapping[str, Runs]) -> dict[str, Agreement]:
             model = title.partition(",")[0]
             what = "clusters $y$" if kind == "y" else "k-means in $z$"
             data = runs[0].data_name
-            scores, layers, attributes = agreement(runs, kind)
+            scores, layers, attributes = scores_by_attribute(runs, kind)
             layers = [f"layer {layer}" for layer in layers]
             maps[f"{model}: {what} ({data}, {len(runs)} seed{'s' * (len(runs) > 1)})"] = Agreement(
                 scores, layers, attributes
@@ -108,7 +108,7 @@ def leaders(found: Mapping[str, Runs]) -> pd.DataFrame:
     lines = []
     for name, kind, title in CLUSTERINGS:
         for run in found.get(name, ()):
-            scores, layers, attributes = agreement([run], kind)
+            scores, layers, attributes = scores_by_attribute([run], kind)
             line = {"": title, "seed": run.seed}
             for layer, row in zip(layers, scores, strict=True):
                 first = attributes[row.argmax()]
@@ -127,14 +127,14 @@ def accuracies(found: Mapping[str, Runs]) -> pd.DataFrame:
     lines = []
     for name, kind, title in CLUSTERINGS:
         if runs := found[name]:
-            scores, layers, attributes = agreement(runs, kind, score)
+            scores, layers, attributes = scores_by_attribute(runs, kind, score)
             line = {"": title}
             for attribute, column in zip(attributes, scores.T, strict=True):
                 layer = layers[column.argmax()]
                 line[attribute] = f"{measured(runs, f'test.{score}_{kind}{layer}_{attribute}', 1)} (layer {layer})"
             lines.append(line | {"seeds": str(len(runs))})
     if found["vlac"]:
-        chance = agreement(found["vlac"], "y", "chance_many_to_one")
+        chance = scores_by_attribute(found["vlac"], "y", "chance_many_to_one")
         best = dict(zip(chance.attributes, chance.values.max(0), strict=True))
         lines.append({"": "VLAC, by chance"} | {name: f"{value:.1f}" for name, value in best.items()} | {"seeds": ""})
     if lines:

@@ -15,11 +15,11 @@ from sklearn.metrics import completeness_score, homogeneity_score, normalized_mu
 from genclust.data import DataSet, Split
 from genclust.evaluation import pictures as drawn
 from genclust.evaluation.layers import (
-    agreement,
     by_chance,
     clusters_by_layer,
     factors_of,
     kmeans_by_layer,
+    scores_by_factor,
 )
 from genclust.evaluation.registry import evaluate, refuse_unsuited
 from genclust.evaluation.results import Results
@@ -142,7 +142,7 @@ def test_agreement_is_what_others_compute(seed):
     }
     factors = {"identity": y, "ink": ink, "slant": slant}
     split = Split(np.zeros((90, 1), np.uint8), y, {"ink": ink, "slant": slant})
-    found = agreement(split, clusters)
+    found = scores_by_factor(split, clusters)
     same(found, scores(factors, clusters))
     assert all(type(value) is float for value in found.values())
     for layer, assigned in clusters.items():
@@ -154,7 +154,7 @@ def test_agreement_is_what_others_compute(seed):
 def test_a_floor_is_the_accuracy_of_one_single_cluster():
     ink = np.array([0, 0, 0, 1, 2, 2, 0, 1])
     split = Split(np.zeros((8, 1), np.uint8), np.arange(8) % 2, {"ink": ink})
-    found = agreement(split, {"y2": np.full(8, 5)})
+    found = scores_by_factor(split, {"y2": np.full(8, 5)})
     assert found["test.floor_ink"] == found["test.acc_many_to_one_y2_ink"] == 50
     assert found["test.floor_identity"] == found["test.acc_many_to_one_y2_identity"] == 50
     assert found["test.nmi_arithmetic_y2_ink"] == found["test.leading_y"] == 0
@@ -191,13 +191,13 @@ def agreeing(labels: np.ndarray, n: int) -> np.ndarray:
     ],
 )
 def test_factors_that_lead_some_layer_are_counted_once(clusters, leading):
-    assert agreement(HALVES, clusters)["test.leading_y"] == leading
+    assert scores_by_factor(HALVES, clusters)["test.leading_y"] == leading
 
 
 @pytest.mark.parametrize(("n", "leads"), [(50, False), (68, False), (70, True), (100, True)])
 def test_a_factor_leads_from_a_tenth_of_the_entropy_on(n, leads):
     """1 - H(0.68) is 9.6 % of a bit, and 1 - H(0.70) is 11.9 %; two halvings of a bit each."""
-    found = agreement(HALVES, {"y1": agreeing(INK, n)})
+    found = scores_by_factor(HALVES, {"y1": agreeing(INK, n)})
     p = np.array([n, 100 - n]) / 100
     expected = 100 * (1 + (p[p > 0] * np.log2(p[p > 0])).sum())
     assert found["test.nmi_arithmetic_y1_ink"] == pytest.approx(expected, abs=1e-9)
@@ -207,26 +207,26 @@ def test_a_factor_leads_from_a_tenth_of_the_entropy_on(n, leads):
 def test_a_layer_is_led_by_the_factor_it_knows_most_of():
     """Both layers know most of the ink and something, more than a tenth, of the weight."""
     mixed = INK + 2 * agreeing(WEIGHT, 80)
-    found = agreement(HALVES, {"y1": mixed, "y2": mixed})
+    found = scores_by_factor(HALVES, {"y1": mixed, "y2": mixed})
     assert found["test.nmi_arithmetic_y1_ink"] > found["test.nmi_arithmetic_y1_weight"] > 10
     assert found["test.leading_y"] == 1
-    assert agreement(HALVES, {"y1": mixed, "y2": WEIGHT + 2 * agreeing(INK, 80)})["test.leading_y"] == 2
+    assert scores_by_factor(HALVES, {"y1": mixed, "y2": WEIGHT + 2 * agreeing(INK, 80)})["test.leading_y"] == 2
 
 
 def test_clusters_of_means_are_told_from_clusters_of_the_model():
-    found = agreement(HALVES, {"z1": INK, "z2": WEIGHT})
+    found = scores_by_factor(HALVES, {"z1": INK, "z2": WEIGHT})
     assert found["test.leading_z"] == 2
     assert "test.leading_y" not in found
 
 
 def test_nothing_is_scored_without_labels():
     x = np.zeros((400, 1), np.uint8)
-    assert agreement(Split(x, None), {"y1": INK, "y2": NOTHING}) == {
+    assert scores_by_factor(Split(x, None), {"y1": INK, "y2": NOTHING}) == {
         "test.clusters_used_y1": 2,
         "test.clusters_used_y2": 1,
     }
     assert factors_of(Split(x, None)) == {}
-    only = agreement(Split(x, None, {"ink": INK}), {"y1": INK})
+    only = scores_by_factor(Split(x, None, {"ink": INK}), {"y1": INK})
     assert {name for name in only if "identity" in name} == set()
     assert only["test.acc_many_to_one_y1_ink"] == 100
     assert only["test.leading_y"] == 1

@@ -1,9 +1,12 @@
 """Every registered model has a tiny example, and keeps the contract that training and evaluation rely on."""
 
+import inspect
+
 import pytest
 import torch
 from examples import EXAMPLES, Example
 
+from genclust.evaluation import capabilities
 from genclust.evaluation.capabilities import HasClusters
 from genclust.models import MODELS, Model
 from genclust.models.inference import as_float
@@ -19,6 +22,31 @@ def shown(example: Example, model: Model) -> torch.Tensor:
 def test_every_model_of_the_library_has_a_tiny_example():
     library = {name for name, (model, _) in MODELS.items() if model.__module__.startswith("genclust.")}
     assert {example.name for example in EXAMPLES.values()} == library
+
+
+CAPABILITIES = [
+    kind for kind in vars(capabilities).values() if inspect.isclass(kind) and kind.__module__ == capabilities.__name__
+]
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES)
+def test_models_take_what_their_capabilities_state(capability):
+    """Beside the data, which are x in some papers and y in others."""
+
+    def beside_data(kind: type, method: str) -> list[str]:
+        return list(inspect.signature(getattr(kind, method)).parameters)[2:]
+
+    methods = [name for name in vars(capability) if not name.startswith("_")]
+    models = [model for model, _ in MODELS.values() if issubclass(model, capability)]
+    assert methods and models
+    for method in methods:
+        stated = beside_data(capability, method)
+        for model in models:
+            assert beside_data(model, method)[: len(stated)] == stated, (model, method)
+
+
+def test_the_sum_over_y_that_a_bound_is_measured_with_is_part_of_its_capability():
+    assert "enumerate_y" in inspect.signature(capabilities.SumsOverClasses.log_weights).parameters
 
 
 @every_example

@@ -50,7 +50,7 @@ def found() -> dict[str, Runs]:
 
 
 def test_agreement_is_the_mean_over_seeds_by_layer_and_attribute(found: dict[str, Runs]) -> None:
-    values, layers, names = attributes.agreement(found["vlac"], "y")
+    values, layers, names = attributes.scores_by_attribute(found["vlac"], "y")
     assert values.tolist() == [[14, 4], [7, 50]] and layers == ["1", "2"] and names == ["identity", "ink"]
     maps = attributes.layers_by_attribute(found)
     assert list(maps) == [

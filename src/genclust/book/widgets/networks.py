@@ -199,9 +199,9 @@ def cagem_write(model: CaGeM) -> Write:
     return write
 
 
-def gumbel_writer(name: str = "simple-table1/proposed-mnist") -> Writer:
+def gumbel_writer() -> Writer:
     """The published Gumbel-softmax model as a writer."""
-    model: GumbelClustering = published_model(name)
+    model: GumbelClustering = published_model("simple-table1/proposed-mnist")
     write, size = gumbel_write(model), model.settings.latent_dim
     directions, pixels = most_visible(write, size), written(write, size)
     first, *hidden, last = chain(model.decoder)
@@ -212,9 +212,9 @@ def gumbel_writer(name: str = "simple-table1/proposed-mnist") -> Writer:
     )
 
 
-def gmvae_writer(name: str = "gmvae-small/k10") -> Writer:
+def gmvae_writer() -> Writer:
     """The published small GMVAE as a writer."""
-    model: GMVAE = published_model(name)
+    model: GMVAE = published_model("gmvae-small/k10")
     write, size = gmvae_write(model), model.settings.w_dim
     directions, pixels = most_visible(write, size), written(write, size)
     first, *prior = chain(model.prior, model.prior_means)
@@ -226,9 +226,9 @@ def gmvae_writer(name: str = "gmvae-small/k10") -> Writer:
     return Writer(model, write, directions, pixels, stages)
 
 
-def cagem_writer(name: str = "cagem-table1/cagem-0-k10") -> Writer:
+def cagem_writer() -> Writer:
     """The published CaGeM without labels as a writer."""
-    model: CaGeM = published_model(name)
+    model: CaGeM = published_model("cagem-table1/cagem-0-k10")
     write, size = cagem_write(model), model.settings.z2_dim
     directions, pixels = most_visible(write, size), written(write, size)
     upper, lower = class_conditional(model.p_z1, "z2", "mean"), class_conditional(model.p_x, "z1", "logits")

@@ -39,6 +39,8 @@ from genclust.cli_own_report import (
 from genclust.data import DataError
 from genclust.data.tables import Table, read_table
 from genclust.estimators import report, saving
+from genclust.estimators.card import describe
+from genclust.estimators.cautions import interrupted
 from genclust.figures import style
 from genclust.figures.images import image_grid
 from genclust.paths import probe_folder
@@ -201,11 +203,11 @@ def fit(
                 break
             where = out if len(models) == 1 else out / str(estimator.n_clusters)
             outliers = list(cautions_of_outliers(estimator, X))
-            saving.save(estimator, where, card=saving.describe(estimator, [*warned_of, *outliers]))
+            saving.save(estimator, where, card=describe(estimator, [*warned_of, *outliers]))
             if hasattr(estimator, "labels_"):
                 _write_clusters(estimator, X, table, where)
             fitted.insert(0, estimator)
-            if report.interrupted(estimator):  # who stops one number wants no more of the others
+            if interrupted(estimator):  # who stops one number wants no more of the others
                 break
         for caution in outliers:
             note(caution)

@@ -17,7 +17,7 @@ from rich.table import Table as Printed
 from sklearn.metrics import adjusted_rand_score
 
 from genclust.data.tables import Table, numberings
-from genclust.estimators import report, saving
+from genclust.estimators import cautions, report, saving
 from genclust.metrics import named
 from genclust.wording import counted, first_few, size
 
@@ -74,19 +74,19 @@ def _columns_have(names: list[str]) -> str:
 
 def cautions_of_outliers(model: Any, X: Any) -> Iterator[str]:
     """What to be wary of in the columns of the rows that a model was fitted on."""
-    if found := report.columns_with_outliers(model, X):
+    if found := cautions.columns_with_outliers(model, X):
         yield (
-            f"{_columns_have(found)} values beyond {report.FAR} robust standard deviations, which squeeze the rest of "
-            "the column together; clip them, take the logarithm, or leave such rows out."
+            f"{_columns_have(found)} values beyond {cautions.FAR} robust standard deviations, which squeeze the rest "
+            "of the column together; clip them, take the logarithm, or leave such rows out."
         )
 
 
 def print_fit(model: Any, X: Any, table: Table, out: Path) -> None:
     """Print what was found in the rows ``X`` of a table, by a model that is now in the folder ``out``."""
-    for caution in report.cautions(model):
+    for caution in cautions.cautions(model):
         note(caution)
     name, epochs = type(model).__name__, counted(model.n_epochs_, "epoch")
-    if report.interrupted(model):
+    if cautions.interrupted(model):
         epochs += f" (interrupted, of {model.epochs:,})"
     console.print(f"Fitted {name} on {_rows_of(model, table)}, {epochs}, into {out}")
     bounds = ", ".join(f"{bound:.2f}" for bound in model.bounds_)
@@ -99,11 +99,11 @@ def print_fit(model: Any, X: Any, table: Table, out: Path) -> None:
         console.print(f"Log-likelihood of all rows: {model.score(X):.2f} nats per row")
         return
     if len(model.bounds_) > 1:
-        agree = report.seeds_agree(model)
+        agree = cautions.seeds_agree(model)
         console.print(
-            f"Agreement between seeds: {agree.mean():.2f}, so {report.seeds_in_words(model)} (mean adjusted "
-            f"Rand index, 1 is the same clusters and 0 is chance; below {report.DISAGREE} seeds disagree, above "
-            f"{report.AGREE} they mostly agree; of each seed with the others {', '.join(f'{a:.2f}' for a in agree)})"
+            f"Agreement between seeds: {agree.mean():.2f}, so {cautions.seeds_in_words(model)} (mean adjusted "
+            f"Rand index, 1 is the same clusters and 0 is chance; below {cautions.DISAGREE} seeds disagree, above "
+            f"{cautions.AGREE} they mostly agree; of each seed with the others {', '.join(f'{a:.2f}' for a in agree)})"
         )
     else:
         console.print("Agreement between seeds: one seed cannot tell; --seeds 5 trains five")
@@ -150,11 +150,11 @@ def print_learned(model: Any, labels: np.ndarray) -> None:
 def print_comparison(models: list[Any], X: Any, table: Table, out: Path) -> None:
     """Print a table of fits of the rows ``X`` that differ in the number of clusters, and what to choose by."""
     for model in models:
-        for caution in report.cautions(model):
+        for caution in cautions.cautions(model):
             note(f"{counted(model.n_clusters, 'cluster')}: {caution}")
     lines = [
         {
-            "clusters": f"{model.n_clusters}{' (interrupted)' * report.interrupted(model)}",
+            "clusters": f"{model.n_clusters}{' (interrupted)' * cautions.interrupted(model)}",
             "agreement of seeds": _agreement(model),
             "held-out bound (nats)": f"{model.bound_:.2f}",
             "clusters in use": int((model.cluster_sizes_ > 0).sum()),
@@ -180,9 +180,9 @@ def print_comparison(models: list[Any], X: Any, table: Table, out: Path) -> None
 
 def _agreement(model: Any) -> str:
     """Mean agreement of the seeds; a dash for a single seed, and where a seed put all rows into one cluster."""
-    if len(model.seeds_) == 1 or report.seeds_of_one_cluster(model):
+    if len(model.seeds_) == 1 or cautions.seeds_of_one_cluster(model):
         return "–"
-    return f"{report.seeds_agree(model).mean():.2f}"
+    return f"{cautions.seeds_agree(model).mean():.2f}"
 
 
 def print_scores(what: str, scores: dict[str, float], where: Console = console) -> None:

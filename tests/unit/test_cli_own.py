@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from estimators.tiny import blobs, rows, tiny
+from estimators.tiny import blobs, images, rows, tiny
 from PIL import Image
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
@@ -23,9 +23,9 @@ from typer.testing import CliRunner, Result
 
 from genclust.cli import app
 from genclust.cli_own_report import _agreement
-from genclust.estimators import load, report
+from genclust.estimators import cautions, load, report
 from genclust.estimators.base import HeldOut
-from genclust.estimators.saving import describe
+from genclust.estimators.card import describe
 
 COLUMNS = ["height", "weight", "age", "income"]
 SMALL = [f"--set={one}" for one in ("hidden=[8,4]", "feature_dim=4", "latent_dim=2", "batch_size=40")]
@@ -87,9 +87,9 @@ def test_the_report_says_what_its_numbers_mean(fitted: Result, folder: Path) -> 
     said, model = flat(fitted.stdout), load(folder / "model")
     assert "Fitted GumbelClustering on 120 rows of 4 values, 60 epochs" in said
     assert "comparable only between fits of the same rows with the same likelihood and scale" in said
-    agree = report.seeds_agree(model)
+    agree = cautions.seeds_agree(model)
     assert len(agree) == 3
-    assert f"Agreement between seeds: {agree.mean():.2f}, so {report.seeds_in_words(model)}" in said
+    assert f"Agreement between seeds: {agree.mean():.2f}, so {cautions.seeds_in_words(model)}" in said
     assert f"of each seed with the others {', '.join(f'{a:.2f}' for a in agree)})" in said
     assert "the model is not sure of a low one" in said and "typical row" in said
     for file in ("clusters.csv", "clusters.png", "card.md", "estimator.json"):
@@ -113,32 +113,32 @@ def test_k_means_stands_beside_the_model(fitted: Result, folder: Path) -> None:
 
 
 def test_the_words_for_agreement_change_where_the_report_says_so() -> None:
-    words = [report.agreement_in_words(value) for value in (0.49, 0.51, 0.79, 0.81)]
+    words = [cautions.agreement_in_words(value) for value in (0.49, 0.51, 0.79, 0.81)]
     assert "disagree" in words[0] and words[1] == words[2] and "in part" in words[1] and "mostly agree" in words[3]
 
 
 def test_seeds_that_all_found_one_cluster_do_not_count_as_agreeing() -> None:
     model = SimpleNamespace(all_labels_=np.array([[3] * 6, [0] * 6]), labels_=np.zeros(6, int), n_clusters_=2)
-    assert report.seeds_in_words(model).startswith("every seed has put all rows into one cluster")
+    assert cautions.seeds_in_words(model).startswith("every seed has put all rows into one cluster")
     model.all_labels_[1] = [0, 0, 0, 1, 1, 1]
-    assert report.seeds_in_words(model).startswith("1 of 2 seeds has put all rows into one cluster")
-    assert report.seeds_of_one_cluster(model) == 1
+    assert cautions.seeds_in_words(model).startswith("1 of 2 seeds has put all rows into one cluster")
+    assert cautions.seeds_of_one_cluster(model) == 1
     model.all_labels_[0], model.labels_ = [0, 1] * 3, np.array([0, 1] * 3)
-    assert report.seeds_in_words(model) == report.agreement_in_words(0)
+    assert cautions.seeds_in_words(model) == cautions.agreement_in_words(0)
     model.all_labels_[0] = model.all_labels_[1]
-    assert report.seeds_in_words(model) == "the seeds mostly agree"
+    assert cautions.seeds_in_words(model) == "the seeds mostly agree"
     model.n_clusters_ = 3
-    assert report.seeds_in_words(model) == "the seeds mostly agree, on fewer clusters than were asked for"
+    assert cautions.seeds_in_words(model) == "the seeds mostly agree, on fewer clusters than were asked for"
 
 
 def test_a_single_cluster_is_called_no_clustering() -> None:
     model = tiny("GMVAE", alpha=0.0).fit(rows(60))
     model.all_labels_ = np.zeros((1, 60), int)
-    told = report.cautions(model)[0]
+    told = cautions.cautions(model)[0]
     assert told.startswith("1 of 1 seed put all rows into one cluster, which is no clustering; give more epochs")
     assert "such as alpha=0.1" in told
     model.all_labels_ = np.arange(60)[None] % 2
-    assert not any("no clustering" in caution for caution in report.cautions(model))
+    assert not any("no clustering" in caution for caution in cautions.cautions(model))
 
 
 def test_images_are_called_images(of_images: Result, folder: Path) -> None:
@@ -223,19 +223,19 @@ def test_what_to_be_wary_of(folder: Path) -> None:
 def test_clusters_that_the_model_is_not_sure_of_are_named() -> None:
     model = tiny("GumbelClustering").fit(rows(60))
     model.mean_probabilities_ = np.array([0.9, 0.49, np.nan])
-    (told,) = [caution for caution in report.cautions(model) if "not sure" in caution]
+    (told,) = [caution for caution in cautions.cautions(model) if "not sure" in caution]
     assert told.startswith("The model is not sure of the rows in 1 cluster (1), whose mean probability is below 0.5")
     model.mean_probabilities_[1] = 0.51
-    assert not any("not sure" in caution for caution in report.cautions(model))
+    assert not any("not sure" in caution for caution in cautions.cautions(model))
     del model.mean_probabilities_  # as of an older version
-    assert not any("not sure" in caution for caution in report.cautions(model))
+    assert not any("not sure" in caution for caution in cautions.cautions(model))
 
 
 def test_the_card_keeps_what_to_be_wary_of(folder: Path) -> None:
     model = tiny("GumbelClustering", w_gaussian=7.0).fit(pd.read_csv(folder / "mine.csv")[COLUMNS])
     model.history_ = [{"bound": -3.0, "kl_z": 0.01}] * model.n_epochs_
     card = describe(model)
-    assert "**What to be wary of**" in card and f"- {report.cautions(model)[0]}" in card
+    assert "**What to be wary of**" in card and f"- {cautions.cautions(model)[0]}" in card
     assert "- Columns (height, weight, age, income): brought to mean 0 and variance 1" in card
     assert "interrupted" not in card
     model.history_, model.n_epochs_ = model.history_[:1], 1
@@ -338,9 +338,8 @@ def test_a_sound_fit_is_warned_of_nothing(fitted: Result) -> None:
 def test_rows_that_stand_for_a_cluster(fitted: Result, folder: Path) -> None:
     model, X = load(folder / "model"), pd.read_csv(folder / "mine.csv")[COLUMNS]
     probability, z = model.predict_proba(X), model.transform(X).astype(float)
-    typical, doubtful, some = (
-        rows_of(model, X, 120) for rows_of in (report.typical_rows, report.uncertain_rows, report.random_rows)
-    )
+    typical = report.typical_rows(probability, z, 120)
+    doubtful, some = report.uncertain_rows(probability, 120), report.random_rows(probability, 120)
     for k in np.flatnonzero(model.cluster_sizes_):
         rows = np.flatnonzero(model.labels_ == k)
         for found in (typical, doubtful, some):
@@ -361,14 +360,26 @@ def test_rows_that_stand_for_a_cluster(fitted: Result, folder: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("show", [report.picture, lambda model, X: report.summary(model, X, list(map(str, range(60))))])
+def test_rows_go_through_the_network_once_for_their_clusters_and_once_for_their_places(monkeypatch, show) -> None:
+    model, passes = tiny("GumbelClustering").fit(images(60)), []
+    outputs = model._outputs
+    monkeypatch.setattr(model, "_outputs", lambda X, function: passes.append(len(X)) or outputs(X, function))
+    show(model, images(60))
+    assert passes == [60, 60]
+
+
 def test_a_style_that_holds_nothing_is_told() -> None:
     model = tiny("GumbelClustering", w_gaussian=7.0).fit(rows(60))
     for held, unused in ((0.01, True), (0.3, False)):
         model.history_ = [{"bound": -3.0, "kl_z": held}] * 20
-        said = [caution for caution in report.cautions(model) if "style" in caution]
+        said = [caution for caution in cautions.cautions(model) if "style" in caution]
         assert bool(said) is unused
     model.history_ = [{"bound": -3.0, "kl_z": 0.01}] * 20
-    (said,) = [caution for caution in report.cautions(model) if "style" in caution]
+    (said,) = [caution for caution in cautions.cautions(model) if "style" in caution]
+    for history in ([], [{"epoch": 20, "acc_hungarian": 10.0}]):  # of a seed that diverged
+        model.history_ = history
+        assert not any("style" in caution for caution in cautions.cautions(model))
     assert "style is unused" in said and "lower w_gaussian, which is 7" in said
 
 
@@ -377,7 +388,7 @@ def test_a_bound_that_still_rises_is_told_from_one_that_shakes() -> None:
         return [{"bound": float(bound)} for bound in bounds]
 
     noise = np.random.default_rng(0).normal(0, 0.3, 200)
-    still = report.still_rising
+    still = cautions.still_rising
     assert still(history(np.linspace(-50, -10, 200))) == pytest.approx(40 * 19 / 199)
     assert still(history(np.linspace(-50, -10, 200) + noise)) > 2
     assert still(history(-10 - 40 * np.exp(-np.arange(200) / 10))) == 0
@@ -390,8 +401,8 @@ def test_outliers_are_those_beyond_twenty_robust_deviations() -> None:
     X = np.random.default_rng(0).normal(0, 3, (1000, 5))
     X[4, 1], X[5, 2], X[6, 3] = 30, 75, -75
     X[:, 4] = np.arange(1000) == 3  # mostly equal
-    assert report.columns_with_outliers(model, X) == ["2", "3"]
-    assert report.columns_with_outliers(model, pd.DataFrame(X, columns=list("abcde"))) == ["c", "d"]
+    assert cautions.columns_with_outliers(model, X) == ["2", "3"]
+    assert cautions.columns_with_outliers(model, pd.DataFrame(X, columns=list("abcde"))) == ["c", "d"]
 
 
 # ---- assign
@@ -534,7 +545,7 @@ def test_the_report_names_an_interrupted_fit(folder: Path, tmp_path: Path, monke
     interrupt(monkeypatch, 3)
     options = ("--labels", "group", "--clusters", 2, "--seeds", 1, "--epochs", 9, "--quiet", *SMALL)
     said = done("fit", folder / "mine.csv", "--out", tmp_path / "new", *options).stdout
-    assert "3 epochs (interrupted, of 9)" in flat(said)
+    assert "2 epochs (interrupted, of 9)" in flat(said)  # the third was about to be measured
 
 
 def test_a_folder_that_cannot_be_written_is_told_before_the_data_are_read(folder: Path) -> None:

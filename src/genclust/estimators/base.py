@@ -65,8 +65,6 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     model_name: ClassVar[str]
     #: What ``bounds_`` are, in words.
     bound_in_words: ClassVar[str] = "Bound"
-    #: Settings of training that are parameters of the estimator, beside ``learning_rate``.
-    training_names: ClassVar[tuple[str, ...]] = ("epochs", "batch_size", "precision")
     #: Settings of training, and of the model, that are not parameters.
     training_constants: ClassVar[Mapping[str, Any]] = {}
     model_constants: ClassVar[Mapping[str, Any]] = {}
@@ -118,7 +116,7 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
     def _learn(self, X: Any, labels: Any) -> None:
         rows, image = self._validated(X, reset=True)
-        settings, training, general = self._refuse_unfit(rows, image)
+        settings, training, general = self._prepared(rows, image)
         device = checked_device(general.device)
         known = self._known_classes(labels, rows.shape[0])
         rng = check_random_state(self.random_state)
@@ -139,11 +137,11 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         try:
             self._train(run, curve, training.epochs)
         except KeyboardInterrupt:
-            if not run.progress[0].curve:  # an epoch is done once it is measured
+            if not (done := run.progress[0].curve):  # an epoch is done once it is measured
                 raise KeyboardInterrupt("Interrupted before the first epoch was done; nothing was kept.") from None
             model.eval()
             warnings.warn(
-                f"Training was interrupted after epoch {run.epoch} of {training.epochs}; what was learned is kept.",
+                f"Training was interrupted after epoch {len(done)} of {training.epochs}; what was learned is kept.",
                 stacklevel=4,
             )
         if model.recalibrates_batch_norm:
@@ -168,7 +166,8 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     def _keep_best(self, run: Training, curve: HeldOut, x: Tensor, settings: Any) -> None:
         """Set the fitted attributes."""
         failed = np.array([progress.failed_at_step is not None for progress in run.progress])
-        bounds = curve.bounds(run.epoch)
+        n_epochs = len(run.progress[0].curve)
+        bounds = curve.bounds(n_epochs)
         bounds[failed | ~np.isfinite(bounds)] = -np.inf
         if not np.isfinite(bounds).any():
             steps = [progress.failed_at_step for progress in run.progress if progress.failed_at_step is not None]
@@ -182,7 +181,7 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         self.bound_ = float(bounds[self.best_])
         self.histories_ = [progress.curve for progress in run.progress]
         self.history_ = self.histories_[self.best_]
-        self.n_epochs_ = run.epoch
+        self.n_epochs_ = n_epochs
         module, _ = MODELS[self.model_name]
         self.model_ = module(1, x.shape[1], settings)
         best = slice(self.best_, self.best_ + 1)
@@ -194,8 +193,8 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     def _describe_rows(self, model: Model, x: Float[Tensor, "N D"]) -> None:
         """Fitted attributes that hold something of every row, by all seeds; none unless a subclass has them."""
 
-    def _refuse_unfit(self, rows: Any, image: tuple[int, ...] | None) -> tuple[Any, TrainingSettings, GeneralSettings]:
-        """Settings of model and training, once nothing is wrong with parameters and rows."""
+    def _prepared(self, rows: Any, image: tuple[int, ...] | None) -> tuple[Any, TrainingSettings, GeneralSettings]:
+        """Settings of model and training, once nothing is wrong with parameters and rows; sets ``scaling_``."""
         name, n, given = type(self).__name__, rows.shape[0], self._given()
         general = read(GeneralSettings, {f.name: given[f.name] for f in fields(GeneralSettings)}, name)
         if n < LEAST_ROWS:
@@ -233,7 +232,7 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
     def _training_settings(self) -> TrainingSettings:
         name, given = type(self).__name__, self._given()
-        declared = {key: given[key] for key in self.training_names} | dict(self.training_constants)
+        declared = {key: given[key] for key in ("epochs", "batch_size", "precision")} | dict(self.training_constants)
         training = read(TrainingSettings, declared | {"schedules": {}}, name)
         if training.precision == "faster":
             raise SettingError(f"{name}.precision must be 'float32' or 'bf16'.")
@@ -461,8 +460,7 @@ class GenerativeEstimator(DeepEstimator):
 
     def _noise_of(self, n_samples: int, random_state: Any) -> Noise:
         check_is_fitted(self)
-        if isinstance(n_samples, bool) or not isinstance(n_samples, (int, np.integer)) or n_samples < 1:
-            raise ValueError(f"n_samples must be a whole number of 1 or more, not {n_samples!r}.")
+        check_n_samples(n_samples)
         seed = int(check_random_state(random_state).randint(2**31 - 1))
         return noise_on(next(self.model_.parameters()).device, [seed], "samples of an estimator")
 
@@ -539,6 +537,16 @@ def _mixed(words: np.ndarray) -> np.ndarray:
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return words ^ (words >> np.uint64(31))
+
+
+def check_n_samples(n_samples: Any) -> None:
+    """Refuse a number of samples that is no whole number of 1 or more.
+
+    Raises:
+        ValueError: if so.
+    """
+    if isinstance(n_samples, bool) or not isinstance(n_samples, (int, np.integer)) or n_samples < 1:
+        raise ValueError(f"n_samples must be a whole number of 1 or more, not {n_samples!r}.")
 
 
 def _needs_unit_interval(module: type[Model], settings: Any) -> bool:

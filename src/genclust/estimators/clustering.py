@@ -15,7 +15,7 @@ from torch import Tensor
 
 from genclust.estimators.base import DeepEstimator, GenerativeEstimator, encoder_input
 from genclust.estimators.density import DensityEstimator
-from genclust.estimators.inputs import CHUNK, in_unit_interval
+from genclust.estimators.inputs import CHUNK, dense, in_unit_interval
 from genclust.models import Model
 from genclust.models.inference import in_chunks
 from genclust.settings import SettingError
@@ -335,15 +335,13 @@ class GMVAE(GenerativeClusterEstimator):
 
     def _derived(self, rows: Any, image: tuple[int, ...] | None) -> dict[str, Any]:
         derived = self._likelihood(rows, self.likelihood)
-        if derived.get("likelihood", self.likelihood) == "gaussian":
-            least, most = (np.asarray(part.todense() if hasattr(part, "todense") else part).ravel()
-                           for part in (rows.min(axis=0), rows.max(axis=0)))  # fmt: skip
-            if constant := np.flatnonzero(least == most).tolist():
-                raise ValueError(
-                    f"{counted(len(constant), 'column')} of X with one value only (first: column {constant[0]}) would "
-                    "be explained without end by a Gaussian with learned variance; leave out such columns, with "
-                    "scikit-learn's VarianceThreshold for example."
-                )
+        constant = np.flatnonzero(dense(rows.min(axis=0)) == dense(rows.max(axis=0)))
+        if len(constant) and derived.get("likelihood", self.likelihood) == "gaussian":
+            raise ValueError(
+                f"{counted(len(constant), 'column')} of X with one value only (first: column {constant[0]}) would be "
+                "explained without end by a Gaussian with learned variance; leave out such columns, with "
+                "scikit-learn's VarianceThreshold for example."
+            )
         return derived
 
     def _of_cluster(self, n: int, noise: Noise, cluster: int) -> Float[Tensor, "n D"]:
@@ -599,10 +597,13 @@ class VLAC(GenerativeClusterEstimator):
         check_is_fitted(self)
         model = cast(Any, self.model_)
 
-        def of_layer(name: str) -> Int[np.ndarray, " N"]:
-            return self._outputs(X, lambda x: model.layer_posteriors(x)[name].argmax(-1))
+        names = [f"y{layer}" for layer in model.clustered]
 
-        return {f"y{layer}": of_layer(f"y{layer}") for layer in model.clustered}
+        def of_layers(x: Float[Tensor, "1 B D"]) -> Int[Tensor, "1 B L"]:
+            posteriors = model.layer_posteriors(x)
+            return torch.stack([posteriors[name].argmax(-1) for name in names], -1)
+
+        return dict(zip(names, self._outputs(X, of_layers).T, strict=True)) if names else {}
 
     def _derived(self, rows: Any, image: tuple[int, ...] | None) -> dict[str, Any]:
         for name in ("z_dims", "channels"):

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from sklearn.base import DensityMixin
 from torch import Tensor
 
-from genclust.estimators.base import SEED_OF_USE, GenerativeEstimator
+from genclust.estimators.base import SEED_OF_USE, GenerativeEstimator, check_n_samples
 from genclust.kernels import LogMeanExp
 from genclust.streams import Noise, noise_on
 from genclust.training.schedules import Schedule
@@ -61,8 +61,7 @@ class DensityEstimator(DensityMixin, GenerativeEstimator):
         ndarray of shape (n_samples,)
             Estimates of log p(x).
         """
-        if isinstance(n_samples, bool) or not isinstance(n_samples, (int, np.integer)) or n_samples < 1:
-            raise ValueError(f"n_samples must be a whole number of 1 or more, not {n_samples!r}.")
+        check_n_samples(n_samples)
         return self._outputs(X, lambda x: self._log_likelihood(x, int(n_samples)))
 
     def score(self, X: Any, y: Any = None) -> float:

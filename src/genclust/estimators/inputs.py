@@ -107,7 +107,7 @@ class Scaling:
             if images:
                 least, most = np.full(1, float(low)), np.full(1, float(high))
             else:
-                least, most = _dense(rows.min(axis=0)), _dense(rows.max(axis=0))
+                least, most = dense(rows.min(axis=0)), dense(rows.max(axis=0))
             return cls("minmax", least, _positive(most - least))
         if kind == "log":
             if low < 0:
@@ -184,7 +184,8 @@ def _log1p(rows: Any) -> Any:
     return rows.log1p() if sparse.issparse(rows) else np.log1p(rows)
 
 
-def _dense(row: Any) -> np.ndarray:
+def dense(row: Any) -> Float[np.ndarray, " D"]:
+    """One row of a dense or sparse matrix as an array of float64."""
     return np.asarray(row.toarray() if sparse.issparse(row) else row, dtype=np.float64).ravel()
 
 

@@ -16,10 +16,10 @@ from genclust import data as datasets
 from genclust.baselines import BASELINES, packages, refuse_missing
 from genclust.data import DataError, DataSet
 from genclust.estimators import saving
-from genclust.estimators.from_run import from_trained, kind_of
 from genclust.evaluation import registry
 from genclust.evaluation.results import Results
 from genclust.experiments import baselines, locks, papers, workers
+from genclust.experiments.as_estimator import from_trained, kind_of
 from genclust.experiments.configuration import RunConfig
 from genclust.experiments.declaration import Profile, Row
 from genclust.experiments.provenance import is_committed, provenance, source_revision

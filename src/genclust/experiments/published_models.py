@@ -67,13 +67,13 @@ def median_seed(records: Mapping[int, Record]) -> int:
 
     Failed seeds have no bound and count as the lowest.
     """
-    bounds = {seed: bound_of(record) for seed, record in records.items()}
+    bounds = {seed: rank_of(record) for seed, record in records.items()}
     ordered = sorted(bounds, key=lambda seed: (bounds[seed], seed))
     return ordered[(len(ordered) - 1) // 2]
 
 
-def bound_of(record: Record) -> float:
-    """Evidence lower bound of a record on the validation split after training, in nats; of a failed seed the lowest."""
+def rank_of(record: Record) -> float:
+    """What seeds are ordered by: the bound on the validation split after training, in nats; -inf for a failed seed."""
     bound = held_out_bound(record)
     return -math.inf if math.isnan(bound) else bound
 
@@ -118,7 +118,7 @@ def card(row: Row, profile: Profile, kept: Record, records: Mapping[int, Record]
         numbers = " | ".join(f"{value:.2f}" for value in values)
         paper = "–" if reported.mean is None else f"{reported.mean:.2f}"
         lines.append(f"| {about.title}, {metric.split('.')[0]} ({about.unit}) | {numbers} | {spread} | {paper} |")
-    bounds = f"{bound_of(kept):.2f} | {bound_of(published_record):.2f}"
+    bounds = f"{rank_of(kept):.2f} | {rank_of(published_record):.2f}"
     lines += [
         f"| bound, validation (nats) | {bounds} | – | – |",
         "",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ from genclust.training.precision import Precision, faster_precision
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 #: Suffix of the empty file beside the checkpoint of a finished training whose record is written.
 RECORDED = ".recorded"
+#: What a learning curve holds beside the terms of the loss.
+NO_TERMS = {"epoch", "acc_hungarian", "confidence"}
 
 
 def build(config: RunConfig, replicas: int, x_dim: int) -> Model:
@@ -129,6 +132,15 @@ class LearningCurve:
         """Name and values ``[R, N, F]`` (half precision) of the first embedding of the selected test points."""
         name, features = next(iter(in_chunks(self.model.embed, self.followed, self.replicas).items()))
         return f"{name}_{epoch}", features.half()
+
+
+def bound(model: Model | type[Model], point: Mapping[str, float]) -> float:
+    """Evidence lower bound at a point of a learning curve, on the validation split, in nats; NaN without its terms.
+
+    The terms count as they are, whatever weights training gave them (w_G, η, a warm-up).
+    """
+    terms = [value for name, value in point.items() if name not in NO_TERMS.union(model.penalties)]
+    return -sum(terms) if terms else math.nan
 
 
 class TrainingRun:

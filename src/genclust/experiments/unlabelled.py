@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Int
 
-from genclust.estimators.from_run import bound
 from genclust.experiments.store import Record
+from genclust.experiments.training_run import bound
 from genclust.models import MODELS
 
 
@@ -26,7 +26,7 @@ def held_out_bound(record: Record) -> float:
 def bound_of(record: Record, point: dict[str, float]) -> float:
     """Bound at one point of the learning curve of a record, in nats."""
     module, _ = MODELS[record.config["model"]["name"]]
-    return bound(module, [point])
+    return bound(module, point)
 
 
 def confidence(record: Record) -> float:

@@ -322,6 +322,13 @@ def test_layers_of_vlac_are_the_posteriors_of_its_model():
     assert without.predict_layers(X) == {} and (without.predict_proba(X) == 1).all()
 
 
+def test_all_layers_of_vlac_are_predicted_in_one_pass(monkeypatch):
+    fitted, passes = tiny("VLAC", n_clusters=(3, 4)).fit(images(60)), []
+    shown = fitted.model_.layer_posteriors
+    monkeypatch.setattr(fitted.model_, "layer_posteriors", lambda x: passes.append(len(x[0])) or shown(x))
+    assert len(fitted.predict_layers(images(60))) == 2 and passes == [60]
+
+
 # ---- seeds
 
 

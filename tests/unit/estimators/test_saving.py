@@ -4,6 +4,8 @@ import json
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -412,3 +414,10 @@ def test_a_folder_may_be_moved(fitted, saved, tmp_path):
 
 def test_all_estimators_can_be_saved():
     assert sorted(saving.ESTIMATORS) == sorted(NAMES) and set(DENSITIES) <= set(NAMES)
+
+
+def test_estimators_are_imported_and_read_without_what_draws() -> None:
+    """Matplotlib takes most of a second to import."""
+    code = "import sys, genclust; genclust.VAE, genclust.load; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -11,10 +11,10 @@ import torch
 from examples import EXAMPLES
 
 from genclust.data import DataError
-from genclust.estimators.from_run import bound
 from genclust.experiments import declaration
 from genclust.experiments.execution import prepare
 from genclust.experiments.store import Record, Store, published
+from genclust.experiments.training_run import bound
 from genclust.models import MODELS
 from genclust.pages import guide
 from genclust.pages.guide import Configuration
@@ -140,7 +140,7 @@ def test_the_bound_of_a_learning_curve_is_that_of_the_models_terms(name):
     terms = model.loss(EXAMPLES[name].batch(3)[None] / 255.0, scheduled, Noise([0], "test")).terms
     point = {term: float(values.detach().mean()) for term, values in terms.items()}
     point |= {"epoch": 3, "acc_hungarian": 50.0, "confidence": 0.5}
-    assert bound(model, [point]) == pytest.approx(float(model.elbo(terms).detach().mean()), rel=1e-5, nan_ok=True)
+    assert bound(model, point) == pytest.approx(float(model.elbo(terms).detach().mean()), rel=1e-5, nan_ok=True)
 
 
 def test_layers_count_by_the_one_with_most_clusters(tmp_path):
@@ -380,4 +380,4 @@ def test_a_model_that_generates_nothing_has_no_bound(model):
     module, _ = MODELS[model]
     example = next(one for one in EXAMPLES.values() if one.name == model)
     terms = example.initialised([0]).loss(torch.rand(1, 7, example.x_dim), {}, Noise([0], "test")).terms
-    assert math.isnan(bound(module, [{"epoch": 1, **{name: term.mean().item() for name, term in terms.items()}}]))
+    assert math.isnan(bound(module, {"epoch": 1, **{name: term.mean().item() for name, term in terms.items()}}))

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from genclust.estimators.from_run import bound
 from genclust.evaluation.clustering import hungarian_accuracy
 from genclust.experiments import declaration, execution, workers
 from genclust.experiments.configuration import training_settings
-from genclust.experiments.training_run import LearningCurve, TrainingRun
+from genclust.experiments.training_run import LearningCurve, TrainingRun, bound
 from genclust.streams import Noise
 
 ROW = declaration.load("simple-table1").row("proposed-mnist")
@@ -87,4 +86,4 @@ def test_a_term_that_is_not_finite_takes_the_others_with_it(trained, monkeypatch
     monkeypatch.setattr(model, "loss", with_nan)
     first, second = curve.point(3)
     assert first.keys() == {"acc_hungarian", "confidence"} and second == whole[1]
-    assert math.isfinite(bound(model, [whole[0]])) and math.isnan(bound(model, [first]))
+    assert math.isfinite(bound(model, whole[0])) and math.isnan(bound(model, first))

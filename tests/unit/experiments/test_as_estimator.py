@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from genclust import data, load
-from genclust.estimators.saving import DESCRIPTION
+from genclust.estimators.saving import DESCRIPTION, card_of
 from genclust.evaluation.clustering import hungarian_accuracy
 from genclust.experiments import declaration, execution, published_models
 from genclust.experiments.store import Record, Store, find, published
@@ -19,7 +19,7 @@ from genclust.paths import root
 from genclust.settings import SettingError
 
 
-def kept_run(row: declaration.Row, store: Store, seeds: list[int], **training: int) -> list[Record]:
+def kept_run(row: declaration.Row, store: Store, seeds: list[int], **training: float) -> list[Record]:
     task = execution.task_for(row, "demo", seeds, {"training": training})
     return execution.run(replace(task, keep_weights=True), store, progress=False)
 
@@ -46,6 +46,22 @@ def test_a_record_without_weights_is_made_again_with_them_and_is_the_same(tmp_pa
     assert execution.weights_of(again).is_dir()
     assert again.metrics == without.metrics
     assert [record.seed for record in store.every()] == [0]
+
+
+def test_a_seed_that_diverges_is_kept_without_a_bound(tmp_path: Path) -> None:
+    """In its first epoch, before anything was measured."""
+    row = declaration.load("simple-table1").row("proposed-mnist")
+    (record,) = kept_run(row, Store(tmp_path), [0], epochs=2, learning_rate=1e20)
+    assert record.failed_at_step is not None and record.curve == []
+    assert np.isnan(load(execution.weights_of(record)).bound_)
+
+
+def test_a_whole_training_of_which_some_epochs_were_measured_is_not_called_interrupted(tmp_path: Path) -> None:
+    """Eleven of twelve: each of the first ten, and the last."""
+    row = declaration.load("simple-table1").row("proposed-mnist")
+    (record,) = kept_run(row, Store(tmp_path), [0], epochs=12)
+    model, card = load(execution.weights_of(record)), card_of(execution.weights_of(record))
+    assert len(model.history_) == 11 and "for 12 epochs, with 1 seed" in card
 
 
 def test_models_that_no_estimator_reads_are_refused_before_training(
@@ -81,7 +97,7 @@ def test_the_seed_with_the_median_bound_is_published(bounds: list[float | None],
 
 
 def test_the_bound_leaves_the_violation_out() -> None:
-    assert published_models.bound_of(records_with([-7.25])[0]) == pytest.approx(-7.25)
+    assert published_models.rank_of(records_with([-7.25])[0]) == pytest.approx(-7.25)
 
 
 def test_the_card_of_a_single_seed_states_no_spread() -> None:

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import Any, Protocol
-
 import numpy as np
 
 from genclust.data import DataSet
 from genclust.estimators.base import DeepEstimator
 from genclust.estimators.inputs import Scaling
 from genclust.estimators.saving import ESTIMATORS, without_lists
-from genclust.models import MODELS, Model
-from genclust.settings import SettingError, read
+from genclust.experiments.configuration import RunConfig
+from genclust.experiments.training_run import bound, build
+from genclust.models import Model
+from genclust.settings import SettingError
+
+#: Parameters that a declaration states as schedules, which an estimator's need not be able to express.
+SCHEDULED = ("learning_rate", "temperature", "warm_up")
 
 
-class Configured(Protocol):
-    """Configuration of a run, as far as an estimator needs it: the sections on model and training."""
-
-    @property
-    def model(self) -> Mapping[str, Any]: ...
-    @property
-    def training(self) -> Mapping[str, Any]: ...
-
-
-def kind_of(config: Configured) -> type[DeepEstimator]:
+def kind_of(config: RunConfig) -> type[DeepEstimator]:
     """Class of the estimator of a configured model.
 
     Raises:
@@ -47,7 +39,7 @@ def kind_of(config: Configured) -> type[DeepEstimator]:
 
 
 def from_trained(
-    config: Configured, model: Model, replica: int, seed: int, data: DataSet, curve: list[dict[str, float]]
+    config: RunConfig, model: Model, replica: int, seed: int, data: DataSet, curve: list[dict[str, float]]
 ) -> DeepEstimator:
     """Estimator with the weights of one replica of a trained model.
 
@@ -73,10 +65,8 @@ def from_trained(
     if given.get("precision") == "faster":
         del given["precision"]
     estimator = cls(**given)
-    module, settings = MODELS[config.model["name"]]
     x = data.splits["train"].x
-    options = {name: value for name, value in config.model.items() if name not in ("name", "revision")}
-    estimator.model_ = module(1, x.shape[1], read(settings, options, "model"))
+    estimator.model_ = build(config, 1, x.shape[1])
     weights = {name: value[replica : replica + 1].cpu() for name, value in model.state_dict().items()}
     estimator.model_.load_state_dict(weights)
     estimator.model_.eval()
@@ -86,27 +76,10 @@ def from_trained(
     kind, scale = ("grey", 255) if x.dtype == np.uint8 else ("none", 1)
     estimator.scaling_ = Scaling(kind, np.zeros(1, np.float32), np.full(1, scale, np.float32))  # type: ignore[arg-type]
     estimator.seeds_, estimator.best_, estimator.n_epochs_ = [seed], 0, config.training["epochs"]
-    estimator.bound_ = bound(model, curve)
+    estimator.bound_ = bound(model, curve[-1] if curve else {})
     estimator.bounds_ = np.array([estimator.bound_])
     estimator.history_, estimator.histories_ = curve, [curve]
     return estimator
-
-
-#: Parameters that a declaration states as schedules, which an estimator's need not be able to express.
-SCHEDULED = ("learning_rate", "temperature", "warm_up")
-
-
-#: Quantities in a learning curve that are no terms of the loss.
-NO_TERMS = {"epoch", "acc_hungarian", "confidence"}
-
-
-def bound(model: Model | type[Model], curve: list[dict[str, float]]) -> float:
-    """Evidence lower bound on the validation split at the end of a learning curve, in nats; NaN without its terms.
-
-    The terms count as they are, whatever weights training gave them (w_G, η, a warm-up).
-    """
-    terms = [value for name, value in curve[-1].items() if name not in NO_TERMS.union(model.penalties)] if curve else []
-    return -sum(terms) if terms else math.nan
 
 
 def _shape(image: tuple[int, int, int] | None) -> tuple[int, ...] | None:

@@ -117,10 +117,7 @@ def training_settings(model: str, declared: Mapping[str, Any]) -> TrainingSettin
     for name in scheduled:
         if name not in declared:
             raise SettingError(f"The setting training.{name} is missing.")
-        try:
-            schedules[name] = Schedule.of(declared[name])
-        except (ValueError, TypeError) as error:
-            raise SettingError(f"training.{name}: {error}") from error
+        schedules[name] = Schedule.of(declared[name], f"training.{name}")
         least = min(schedules[name].start, schedules[name].end)
         if least < 0 or (least == 0 and name != "warm_up"):
             right = "0 or more" if name == "warm_up" else "positive"

@@ -145,6 +145,6 @@ def _schedule(may_be_zero: bool) -> dict[str, Any]:
     """Schema of a number or of a schedule between two numbers."""
     limit = {"minimum": 0} if may_be_zero else {"exclusiveMinimum": 0}
     whole = json_schema(Schedule)
-    for name, least in {"start": limit, "end": limit, "epochs": {"minimum": 0}}.items():
-        whole["properties"][name] |= least
+    for name in ("start", "end"):
+        whole["properties"][name] |= limit
     return {"anyOf": [{"type": "number"} | limit, whole]}

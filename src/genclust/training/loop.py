@@ -43,7 +43,6 @@ class TrainingSettings:
             that begins the run (see :func:`~genclust.training.precision.faster_precision`), which then keeps it.
         clip_norm: largest norm of each replica's gradient, to which it is scaled down; 0 for no limit.
         snapshots: epochs after which the embedding of some test points is stored.
-        adam_beta1: decay rate of the mean gradient in Adam.
         adam_epsilon: constant added to the root mean square gradient in Adam.
     """
 
@@ -53,7 +52,6 @@ class TrainingSettings:
     precision: Literal["float32", "bf16", "faster"] = "float32"
     clip_norm: float = later(0.0, 0, 1e9)
     snapshots: tuple[int, ...] = within(1, 1_000_000, default=())
-    adam_beta1: float = later(0.9, 0, 0.9999)
     adam_epsilon: float = later(1e-8, 0, 1)
 
 
@@ -119,9 +117,7 @@ class Training:
         self.step = 0
         self.progress = [Progress() for _ in self.seeds]
         self.noise = noise_on(self.device, self.seeds, "training noise")
-        self.optimiser = torch.optim.Adam(
-            model.parameters(), betas=(settings.adam_beta1, 0.999), eps=settings.adam_epsilon, fused=True
-        )
+        self.optimiser = torch.optim.Adam(model.parameters(), eps=settings.adam_epsilon, fused=True)
         self._order = Noise(self.seeds, "order of examples")
         self._permutation: tuple[int, Tensor] | None = None
         self._frozen: dict[int, dict[str, Tensor]] = {}
@@ -147,8 +143,8 @@ class Training:
     ) -> bool:
         """Train until the last step or until ``stop()`` is true; returns whether training is over.
 
-        ``report`` gets the mean objective of the replicas that are still training and the number
-        of steps made since it was last called: one on a CPU, an epoch's where steps are captured.
+        ``report`` gets the mean of the replicas' objectives that are finite and the number of steps
+        made since it was last called: one on a CPU, an epoch's where steps are captured.
         A replica whose objective becomes non-finite keeps the parameters it had (where steps are
         captured, those it had at the beginning of that epoch) and is marked as failed; the others go on.
         """

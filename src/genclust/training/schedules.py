@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import reprlib
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-SHAPES = ("constant", "linear", "exponential", "saturating", "stages")
+from genclust.settings import SettingError, read, within
+
 #: Number of learning-rate stages of Burda, Grosse, Salakhutdinov (2016); stage i makes 3^i passes over the data.
 STAGES = 8
 
@@ -34,7 +33,7 @@ class Schedule:
     shape: Literal["constant", "linear", "exponential", "saturating", "stages"]
     start: float
     end: float
-    epochs: float
+    epochs: float = within(0)
 
     def __call__(self, epoch: float) -> float:
         progress = epoch / self.epochs if self.epochs else math.inf
@@ -48,31 +47,19 @@ class Schedule:
         return (1 - done) * self.start + done * self.end
 
     @classmethod
-    def of(cls, declared: float | Mapping[str, Any]) -> Schedule:
+    def of(cls, declared: float | Mapping[str, Any], name: str = "schedule") -> Schedule:
         """Schedule from its declaration: a number, or a mapping with the four fields.
 
+        Args:
+            declared: the declaration.
+            name: what it is called in messages, such as ``training.learning_rate``.
+
         Raises:
-            ValueError: if a field is missing, unknown, not a finite number or out of range.
+            SettingError: if a field is missing, unknown, not a finite number or out of range.
         """
         if not isinstance(declared, Mapping):
-            constant = _finite(declared)
-            return cls("constant", constant, constant, 0.0)
-        missing = {"shape", "start", "end", "epochs"} ^ set(declared)
-        if missing:
-            raise ValueError(
-                f"A schedule is a number or has shape, start, end and epochs; wrong or missing: {sorted(missing)}."
-            )
-        schedule = cls(declared["shape"], *(_finite(declared[name]) for name in ("start", "end", "epochs")))
-        if schedule.shape not in SHAPES:
-            raise ValueError(f"Schedule shape {schedule.shape!r} is unknown; the shapes are {', '.join(SHAPES)}.")
+            declared = {"shape": "constant", "start": declared, "end": declared, "epochs": 0}
+        schedule = read(cls, declared, name)
         if schedule.shape in ("exponential", "stages") and min(schedule.start, schedule.end) <= 0:
-            raise ValueError(f"A schedule of shape {schedule.shape} needs a positive start and end.")
-        if schedule.epochs < 0:
-            raise ValueError(f"A schedule cannot last {schedule.epochs} epochs; give 0 or more.")
+            raise SettingError(f"{name} is {schedule.shape}, and so needs a positive start and end.")
         return schedule
-
-
-def _finite(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
-        raise ValueError(f"A schedule is made of finite numbers, not {reprlib.repr(value)}.")
-    return float(value)

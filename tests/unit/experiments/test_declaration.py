@@ -125,8 +125,8 @@ def test_the_folder_of_a_file_with_a_long_name_can_be_made():
         ({"model": {"n_clusters": float("inf")}}, "between 1 and"),
         ({"model": {"n_clusters": 10**400}}, "between 1 and"),
         ({"training": {"epochs": float("nan")}}, "between 1 and"),
-        ({"training": {"learning_rate": float("inf")}}, "training.learning_rate: .* finite numbers, not inf"),
-        ({"training": {"learning_rate": float("nan")}}, "training.learning_rate: .* finite numbers, not nan"),
+        ({"training": {"learning_rate": float("inf")}}, "training.learning_rate.start must lie between .*, not inf"),
+        ({"training": {"learning_rate": float("nan")}}, "training.learning_rate.start must lie between .*, not nan"),
         ({"training": {"temperature": {"shape": "linear", "start": 1, "end": 1, "epochs": "5:30"}}}, "not '5:30'"),
     ],
 )
@@ -174,7 +174,7 @@ def test_a_setting_added_later_leaves_the_hash_of_former_runs_alone():
     assert row.config("demo", declaration.parse_overrides(["clip_norm=5"], row, "demo")).training["clip_norm"] == 5
 
 
-@pytest.mark.parametrize("setting", ["adam_beta1=0.9", "adam_epsilon=1e-8", "clip_norm=0"])
+@pytest.mark.parametrize("setting", ["adam_epsilon=1e-8", "clip_norm=0"])
 def test_adam_as_it_was_before_it_could_be_set_leaves_no_trace(setting):
     name, _ = setting.split("=")
     before = MNIST.config("demo")
@@ -337,8 +337,8 @@ def test_a_sound_declaration(tmp_path):
         ("latent_dim: 5", "latent_dim: 5:30", "model.latent_dim must be a whole number, not '5:30'"),
         ("latent_dim: 5", "latent_dim: .inf", "model.latent_dim must be a whole number, not '.inf'"),
         ("latent_dim: 5", "latent_dim: [5]", "model.latent_dim must be a whole number"),
-        ("learning_rate: 0.001", "learning_rate: .nan", "training.learning_rate: .* not '.nan'"),
-        ("learning_rate: 0.001", "learning_rate: 1e999", "training.learning_rate: .* not inf"),
+        ("learning_rate: 0.001", "learning_rate: .nan", "training.learning_rate.start must be a number, not '.nan'"),
+        ("learning_rate: 0.001", "learning_rate: 1e999", "training.learning_rate.start must lie between .* not inf"),
         ("epochs: 30", "epochs: -1", "row one, profile paper: training.epochs must lie between"),
         ("demo: {seeds: 0-1}", "demi: {seeds: 0-1}", "profile demi: There is no profile 'demi'; did you mean 'demo'"),
         (

@@ -96,8 +96,7 @@ MISTAKES = [
     (
         "settings training temperature",
         {"shape": "linear"},
-        "training.temperature: A schedule is a number or has shape, start, end and epochs; "
-        "wrong or missing: ['end', 'epochs', 'start'].",
+        "The setting training.temperature.start is missing.",
     ),
     ("settings modell", {}, "There is no section of settings called 'modell'; did you mean 'model'?"),
     ("setings", {}, "There is no entry called 'setings'; did you mean 'settings'?"),

@@ -344,15 +344,15 @@ class Pulled(Model):
     embed = None
 
 
-@pytest.mark.parametrize(("beta1", "epsilon", "largest"), [(0.9, 1e-8, 0.0), (0.5, 0.3, 0.0), (0.8, 0.1, 0.4)])
-def test_every_step_is_adam_with_the_settings_and_schedules_of_its_time(beta1, epsilon, largest):
+@pytest.mark.parametrize(("epsilon", "largest"), [(1e-8, 0.0), (0.3, 0.0), (0.1, 0.4)])
+def test_every_step_is_adam_with_the_settings_and_schedules_of_its_time(epsilon, largest):
     """Three epochs of four steps, the last one of two examples, against Adam's equations in float64."""
     x = torch.randn(14, 3, generator=torch.Generator().manual_seed(0))
     schedules = {
         "learning_rate": Schedule("exponential", 0.1, 0.01, 2.0),
         "strength": Schedule("linear", 0.2, 1.0, 3.0),
     }
-    settings = TrainingSettings(schedules, 3, 4, clip_norm=largest, adam_beta1=beta1, adam_epsilon=epsilon)
+    settings = TrainingSettings(schedules, 3, 4, clip_norm=largest, adam_epsilon=epsilon)
     run, found, losses = Training(Pulled(2), [5, 8], x, settings), [], []
     w, m, v = run.model.w.detach().double().clone(), 0.0, 0.0
 
@@ -372,8 +372,8 @@ def test_every_step_is_adam_with_the_settings_and_schedules_of_its_time(beta1, e
         g = strength * apart.mean(1, keepdim=True)
         if largest:
             g = g * (largest / g.norm(dim=-1, keepdim=True)).clamp(max=1)
-        m, v = beta1 * m + (1 - beta1) * g, 0.999 * v + 0.001 * g**2
-        w = w - rate * (m / (1 - beta1 ** (step + 1))) / ((v / (1 - 0.999 ** (step + 1))).sqrt() + epsilon)
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        w = w - rate * (m / (1 - 0.9 ** (step + 1))) / ((v / (1 - 0.999 ** (step + 1))).sqrt() + epsilon)
         torch.testing.assert_close(found[step], w, rtol=1e-5, atol=1e-6)
 
 

@@ -3,6 +3,7 @@ from collections import Counter
 
 import pytest
 
+from genclust.settings import SettingError
 from genclust.training.schedules import Schedule
 
 
@@ -55,27 +56,31 @@ def test_a_number_is_constant():
 @pytest.mark.parametrize(
     ("declared", "message"),
     [
-        ({"shape": "cosine", "start": 1, "end": 0, "epochs": 1}, "cosine"),
-        ({"shape": "linear", "start": 1, "end": 0}, "epochs"),
-        ({"shape": "exponential", "start": 1, "end": 0, "epochs": 1}, "positive"),
-        ({"shape": "linear", "start": 1, "end": 0, "epochs": -1}, "-1"),
-        ({"shape": "linear", "start": math.nan, "end": 0, "epochs": 1}, "finite numbers, not nan"),
-        ({"shape": "linear", "start": 1, "end": math.inf, "epochs": 1}, "finite numbers, not inf"),
-        ({"shape": "linear", "start": 1, "end": 0, "epochs": math.inf}, "finite numbers, not inf"),
-        ({"shape": "linear", "start": 1, "end": 0, "epochs": None}, "finite numbers, not None"),
-        ({"shape": "linear", "start": "1", "end": 0, "epochs": 1}, "finite numbers, not '1'"),
-        ({"shape": ["linear"], "start": 1, "end": 0, "epochs": 1}, r"\['linear'\] is unknown"),
-        (math.inf, "finite numbers, not inf"),
-        (math.nan, "finite numbers, not nan"),
-        (10**400, "finite numbers, not 1000"),
-        (True, "finite numbers, not True"),
-        ("1", "finite numbers, not '1'"),
-        ([1], r"finite numbers, not \[1\]"),
+        ({"shape": "cosine", "start": 1, "end": 0, "epochs": 1}, "no rate.shape called 'cosine'; valid are constant,"),
+        ({"shape": "linear", "start": 1, "end": 0}, "The setting rate.epochs is missing"),
+        ({"shape": "linear", "start": 1, "end": 0, "epoch": 1}, "rate named 'epoch'; did you mean 'epochs'"),
+        (
+            {"shape": "exponential", "start": 1, "end": 0, "epochs": 1},
+            "rate is exponential, .* a positive start and end",
+        ),
+        ({"shape": "linear", "start": 1, "end": 0, "epochs": -1}, "rate.epochs must lie between 0 and .*, not -1"),
+        ({"shape": "linear", "start": math.nan, "end": 0, "epochs": 1}, "rate.start must lie between .*, not nan"),
+        ({"shape": "linear", "start": 1, "end": math.inf, "epochs": 1}, "rate.end must lie between .*, not inf"),
+        ({"shape": "linear", "start": 1, "end": 0, "epochs": math.inf}, "rate.epochs must lie between .*, not inf"),
+        ({"shape": "linear", "start": 1, "end": 0, "epochs": None}, "rate.epochs must be a number, not None"),
+        ({"shape": "linear", "start": "1", "end": 0, "epochs": 1}, "rate.start must be a number, not '1'"),
+        ({"shape": ["linear"], "start": 1, "end": 0, "epochs": 1}, r"no rate.shape called \"\['linear'\]\""),
+        (math.inf, "must lie between .*, not inf"),
+        (math.nan, "must lie between .*, not nan"),
+        (10**400, "must lie between .*, not 1000"),
+        (True, "must be a number, not True"),
+        ("1", "must be a number, not '1'"),
+        ([1], r"must be a number, not \[1\]"),
     ],
 )
 def test_a_wrong_schedule_is_refused(declared, message):
-    with pytest.raises(ValueError, match=message):
-        Schedule.of(declared)
+    with pytest.raises(SettingError, match=message):
+        Schedule.of(declared, "rate")
 
 
 STEPS = 2970  # an epoch of 59,400 images in batches of 20
@@ -110,5 +115,5 @@ def test_every_stage_is_held_three_times_as_long_as_the_one_before():
 
 def test_stages_need_a_positive_start_and_end():
     for start, end in ((0, 1e-4), (1e-3, 0)):
-        with pytest.raises(ValueError, match="positive start and end"):
+        with pytest.raises(SettingError, match="positive start and end"):
             Schedule.of({"shape": "stages", "start": start, "end": end, "epochs": 3280})

@@ -26,14 +26,11 @@ from genclust.wording import did_you_mean
 KERNEL = "python3"  # resolves to the environment that is running
 #: Errors of the library whose message is one sentence for the user.
 TOLD = (
-    "SettingError",
-    "DataError",
-    "MissingData",
-    "StoreError",
-    "DamagedCheckpoint",
-    "ModelError",
-    "Held",
-    "Unfinished",
+    *("SettingError", "MissingLibrary"),
+    *("DataError", "MissingData"),
+    *("StoreError", "LackingMetric"),
+    *("Unfinished", "Held"),
+    *("DamagedCheckpoint", "ModelError", "ResultsError"),
 )
 #: A state of a progress bar.
 _BAR = re.compile(r"^[^\n]*\d+%\|[^\n]*\| \d+/\d+ \[[^\n]*$", re.MULTILINE)

@@ -13,6 +13,13 @@ from typer.testing import CliRunner, Result
 
 from genclust.book import build, notebooks
 from genclust.cli import app
+from genclust.data import DataError
+from genclust.estimators.saving import ModelError
+from genclust.experiments.store import StoreError
+from genclust.experiments.workers import Unfinished
+from genclust.pages.speed import ResultsError
+from genclust.settings import SettingError
+from genclust.training.checkpoints import DamagedCheckpoint
 
 PARAMETERS = """\
 seeds: str = "0-2"  # which seeds
@@ -137,6 +144,17 @@ def test_an_error_is_one_sentence_without_the_source_of_the_cell(tmp_path: Path)
     with pytest.raises(notebooks.NotebookError) as unforeseen:
         notebooks.execute(write(tmp_path, "x = 0\n1 / x"), tmp_path / "out.ipynb", {})
     assert str(unforeseen.value) == "toy: cell 1 failed with ZeroDivisionError: division by zero"
+
+
+def test_all_errors_that_a_user_can_mend_are_told_in_their_own_words() -> None:
+    """Those of the command line, and of pages; rows are not published in notebooks."""
+
+    def below(error: type) -> set[type]:
+        return {error}.union(*(below(kind) for kind in error.__subclasses__()))
+
+    told = (SettingError, DataError, StoreError, Unfinished, DamagedCheckpoint, ModelError, ResultsError)
+    known = {kind.__name__ for error in told for kind in below(error) if kind.__module__.startswith("genclust.")}
+    assert known - {"NotWhole"} == set(notebooks.TOLD)
 
 
 def test_progress_is_for_the_terminal_and_not_in_the_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

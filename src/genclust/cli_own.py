@@ -45,7 +45,7 @@ from genclust.figures import style
 from genclust.figures.images import image_grid
 from genclust.paths import probe_folder
 from genclust.settings import SettingError, nearest
-from genclust.strict_yaml import parse
+from genclust.strict_yaml import assignment
 from genclust.wording import counted, first_few, size
 
 #: The estimators by what the command line calls them.
@@ -251,18 +251,11 @@ def _estimator(model: str, given: dict[str, Any], assignments: list[str]) -> Any
         raise SettingError(nearest(model, NAMES, "model"))
     cls = getattr(estimators, NAMES[model])
     valid = cls().get_params(deep=False)
-    for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals:
-            raise SettingError(f"Give parameters as key=value, not {assignment!r}.")
-        try:
-            number = parse(value)
-        except ValueError as error:
-            raise SettingError(f"The value of {assignment!r} cannot be read: {error}.") from None
-        if key in OPTIONS and (key in given or not isinstance(number, list)):
+    for key, value in map(assignment, assignments):
+        if key in OPTIONS and (key in given or not isinstance(value, list)):
             # A list may be given, as of the clusters of every layer of vlac, which no option can say.
             raise SettingError(f"{key} cannot be given by --set; give {OPTIONS[key]} instead.")
-        given[key] = tuple(number) if isinstance(number, list) else number
+        given[key] = tuple(value) if isinstance(value, list) else value
     for name in given:
         if name == "n_clusters" and name not in valid:
             raise SettingError(f"The model {model} has no clusters; leave out --clusters, or take one of the others.")

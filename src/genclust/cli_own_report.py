@@ -19,7 +19,7 @@ from sklearn.metrics import adjusted_rand_score
 from genclust.data.tables import Table, numberings
 from genclust.estimators import cautions, report, saving
 from genclust.metrics import named
-from genclust.wording import counted, first_few, size
+from genclust.wording import counted, first_few, signed, size
 
 #: How many times the mean the largest value of a column of counts is, from which on logarithms are proposed.
 SKEWED = 10
@@ -89,14 +89,14 @@ def print_fit(model: Any, X: Any, table: Table, out: Path) -> None:
     if cautions.interrupted(model):
         epochs += f" (interrupted, of {model.epochs:,})"
     console.print(f"Fitted {name} on {_rows_of(model, table)}, {epochs}, into {out}")
-    bounds = ", ".join(f"{bound:.2f}" for bound in model.bounds_)
+    bounds = ", ".join(map(signed, model.bounds_))
     best = f" (the best of {bounds})" if len(model.bounds_) > 1 else ""
     console.print(
-        f"{model.bound_in_words} on held-out rows: {model.bound_:.2f} nats per row{best}; comparable only between fits "
-        "of the same rows with the same likelihood and scale"
+        f"{model.bound_in_words} on held-out rows: {signed(model.bound_)} nats per row{best}; comparable only between "
+        "fits of the same rows with the same likelihood and scale"
     )
     if not hasattr(model, "labels_"):
-        console.print(f"Log-likelihood of all rows: {model.score(X):.2f} nats per row")
+        console.print(f"Log-likelihood of all rows: {signed(model.score(X))} nats per row")
         return
     if len(model.bounds_) > 1:
         agree = cautions.seeds_agree(model)
@@ -156,7 +156,7 @@ def print_comparison(models: list[Any], X: Any, table: Table, out: Path) -> None
         {
             "clusters": f"{model.n_clusters}{' (interrupted)' * cautions.interrupted(model)}",
             "agreement of seeds": _agreement(model),
-            "held-out bound (nats)": f"{model.bound_:.2f}",
+            "held-out bound (nats)": signed(model.bound_),
             "clusters in use": int((model.cluster_sizes_ > 0).sum()),
             "smallest cluster": int(model.cluster_sizes_[model.cluster_sizes_ > 0].min()),
             "mean probability": f"{report.mean_probability(model):.2f}",

@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 import yaml
 
+from genclust.settings import SettingError
+
 _TAG = "tag:yaml.org,2002:"
 _FRACTION = r"(?:\.[0-9]*)"
 _EXPONENT = r"(?:[eE][-+]?[0-9]+)"
@@ -67,3 +69,18 @@ def parse(text: str) -> Any:
         raise ValueError(" ".join(str(error).split())) from None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def assignment(text: str) -> tuple[str, Any]:
+    """The key of a text ``key=value``, and the value as YAML.
+
+    Raises:
+        SettingError: if the text is not of that form, or the value is not YAML.
+    """
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise SettingError(f"A setting is given as key=value, not as {text!r}.")
+    try:
+        return key, parse(value)
+    except ValueError as error:
+        raise SettingError(f"The value of {text!r} cannot be read: {error}.") from None

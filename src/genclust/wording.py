@@ -1,4 +1,4 @@
-"""Words that messages share: numbers with their nouns, texts in quotes, and what a misspelt name may mean."""
+"""Words that messages share: numbers, also with their nouns, texts in quotes, and what a misspelt name may mean."""
 
 from __future__ import annotations
 
@@ -7,10 +7,24 @@ import reprlib
 from collections.abc import Iterable
 from typing import Any
 
+MINUS = "\N{MINUS SIGN}"
+
 
 def counted(n: int, noun: str) -> str:
     """The number with its noun, in the plural unless it is one: ``1 row``, ``1,000 rows``."""
     return f"{n:,} {noun}" + "s" * (n != 1)
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """Number as text, with a minus sign instead of a hyphen, and zero without a sign."""
+    return f"{round(float(value), digits) + 0.0:.{digits}f}".replace("-", MINUS)  # -0.0 + 0.0 is 0.0
+
+
+def with_sd(mean: float | None, sd: float | None, digits: int = 2) -> str:
+    """A mean with its standard deviation, if there is one, as in ``84.12 ± 1.30``; a dash without a mean."""
+    if mean is None:
+        return "–"
+    return signed(mean, digits) + ("" if sd is None else f" ± {sd:.{digits}f}")
 
 
 def size(shape: Iterable[int]) -> str:

@@ -26,6 +26,7 @@ from genclust.cli_own_report import _agreement
 from genclust.estimators import cautions, load, report
 from genclust.estimators.base import HeldOut
 from genclust.estimators.card import describe
+from genclust.wording import signed
 
 COLUMNS = ["height", "weight", "age", "income"]
 SMALL = [f"--set={one}" for one in ("hidden=[8,4]", "feature_dim=4", "latent_dim=2", "batch_size=40")]
@@ -168,7 +169,7 @@ def test_numbers_of_clusters_are_compared_on_the_same_rows(folder: Path) -> None
     for K, line in lines.items():
         model = load(folder / "several" / K)
         sizes = model.cluster_sizes_[model.cluster_sizes_ > 0]
-        expected = [*_agreement(model).split(), f"{model.bound_:.2f}", str(len(sizes)), str(sizes.min())]
+        expected = [*_agreement(model).split(), signed(model.bound_), str(len(sizes)), str(sizes.min())]
         ari = 100 * adjusted_rand_score(frame.group, model.labels_)
         assert line[1:-1] == [*expected, f"{report.mean_probability(model):.2f}"] and line[-1] == f"{ari:.1f}"
         assert model.n_clusters == int(K) and (folder / "several" / K / "clusters.png").is_file()

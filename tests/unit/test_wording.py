@@ -2,7 +2,7 @@
 
 import pytest
 
-from genclust.wording import did_you_mean, first_few, quoted
+from genclust.wording import did_you_mean, first_few, quoted, signed, with_sd
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,9 @@ def test_a_long_text_is_quoted_without_its_middle():
     assert quoted("short") == "'short'"
     long = quoted("begin " + 100 * "x" + " end")
     assert len(long) == 80 and long.startswith("'begin x") and long.endswith("x end'") and "..." in long
+
+
+def test_numbers_have_a_minus_sign_and_zero_has_none():
+    assert [signed(value) for value in (-1.5, 2.005, -0.001)] == ["−1.50", "2.00", "0.00"]
+    assert with_sd(-84.123, 1.3) == "−84.12 ± 1.30" and with_sd(-84.123, 1.3, 0) == "−84 ± 1"
+    assert with_sd(7.0, None, 1) == "7.0" and with_sd(None, None) == "–"

@@ -12,8 +12,8 @@ import numpy as np
 
 from genclust.data.base import DataError, DataSet, MissingData
 from genclust.data.own import own
-from genclust.data.source import Source, sources
 from genclust.data.readers import READERS
+from genclust.data.source import Source, sources
 from genclust.paths import cache_folder
 from genclust.wording import did_you_mean
 

@@ -32,6 +32,11 @@ class Runs(list[Record]):
         super().__init__(found)
         self.row = row
 
+    @classmethod
+    def published(cls, row: Row, profile: Profile | None = None) -> Runs:
+        """Published records of a row, see :func:`~genclust.experiments.verdicts.published_records`."""
+        return cls(row, published_records(row, profile)[1])
+
 
 class Rows(dict[str, Runs]):
     """Records of several rows of an experiment by row name, each run once.
@@ -240,7 +245,7 @@ def having_runs(found: Mapping[str, Runs]) -> dict[str, Runs]:
 def published_rows(experiment: str, profile: Profile) -> dict[str, Runs]:
     """Published records of all rows of an experiment at a profile, by row name; rows without any are left out."""
     rows = load(experiment).rows.values()
-    return having_runs({row.name: Runs(row, published_records(row, profile)[1]) for row in rows})
+    return having_runs({row.name: Runs.published(row, profile) for row in rows})
 
 
 @cache

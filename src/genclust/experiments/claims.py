@@ -13,13 +13,11 @@ from typing import Any, Literal
 
 from genclust.data import Fidelity
 from genclust.experiments import declaration
-from genclust.experiments.declaration import Claim, Condition, Experiment, Profile, Row
+from genclust.experiments.declaration import WITHOUT_DEMO, Claim, Condition, Experiment, Profile, Row
 from genclust.experiments.papers import dataset_title, papers
 from genclust.experiments.store import Record
 from genclust.experiments.verdicts import (
-    MINUS,
     NOT_COMPARED,
-    WITHOUT_DEMO,
     Summary,
     data_of,
     exceeding,
@@ -28,6 +26,7 @@ from genclust.experiments.verdicts import (
     whole_row,
 )
 from genclust.metrics import named
+from genclust.wording import MINUS
 
 #: What a claim can come out as, from the best to the least certain.
 Verdict = Literal["holds", "holds in part", "does not hold", "cannot be told at this size"]

@@ -18,12 +18,14 @@ from genclust.experiments.configuration import RunConfig, changeable, check_sect
 from genclust.metrics import BEST, named
 from genclust.paths import root
 from genclust.settings import SettingError, merge, nearest, read, within
-from genclust.strict_yaml import parse
+from genclust.strict_yaml import assignment, parse
 
 #: Size of a run.
 Profile = Literal["demo", "quick", "long", "paper"]
 #: Profiles from the most faithful to the quickest; the first that has been run is shown.
 PROFILES: tuple[Profile, ...] = ("paper", "long", "quick", "demo")
+#: The same without ``demo``, which runs on other data than the paper.
+WITHOUT_DEMO: tuple[Profile, ...] = ("paper", "long", "quick")
 #: Limit of the number of seeds, far more than anybody trains and few enough to be listed.
 MOST_SEEDS = 10_000
 #: Required and optional entries of each part of a declaration, with their types.
@@ -186,7 +188,7 @@ class Row:
 
     def _profile(self, profile: str) -> Mapping[str, Any]:
         if profile not in self.profiles:
-            raise SettingError(nearest(profile, self.profiles, f"profile of {self.experiment}"))
+            raise SettingError(nearest(profile, self.profiles, f"profile of {self.place}"))
         return self.profiles[profile]
 
 
@@ -508,16 +510,10 @@ def parse_overrides(assignments: Sequence[str], row: Row, profile: Profile) -> d
         return {}
     valid = changeable(row.config(profile))
     overrides: dict[str, Any] = {}
-    for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals:
-            raise SettingError(f"Give settings as key=value, not {assignment!r}.")
+    for key, value in map(assignment, assignments):
         matches = [place for full, place in valid.items() if key in (full, place[1])]
         if key == "name" or len(matches) != 1:
             raise SettingError(nearest(key, valid, f"setting of {row.place} called"))
         section, name = matches[0]
-        try:
-            overrides.setdefault(section, {})[name] = parse(value)
-        except ValueError as error:
-            raise SettingError(f"The value of {assignment!r} cannot be read: {error}.") from None
+        overrides.setdefault(section, {})[name] = value
     return overrides

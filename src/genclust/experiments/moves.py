@@ -16,6 +16,7 @@ from genclust.experiments.declaration import Row
 from genclust.experiments.store import Record, Store, StoreError, find, published
 from genclust.experiments.verdicts import LackingMetric, is_measured, summarise
 from genclust.metrics import BEST
+from genclust.wording import MINUS, signed
 
 #: Probability that any number is called moved where nothing changed, over all lines of a comparison.
 FALSE_ALARM = 0.05
@@ -66,7 +67,7 @@ def table(moves: Sequence[Move]) -> pd.DataFrame:
             "metric": move.metric,
             "old": _shown(move.old),
             "new": _shown(move.new),
-            "difference": "–" if move.difference is None else f"{move.difference:+.2f}",
+            "difference": "–" if move.difference is None else f"{move.difference:+.2f}".replace("-", MINUS),
             "tolerance": "not known" if move.tolerance is None else f"{move.tolerance:.2f}",
             "seeds": " and ".join(map(str, move.seeds)),
             "": "moved" if move.moved else "",
@@ -77,7 +78,7 @@ def table(moves: Sequence[Move]) -> pd.DataFrame:
 
 
 def _shown(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:.2f}"
+    return value if isinstance(value, str) else signed(value)
 
 
 def compare(store: Store, experiments: Sequence[str] = ()) -> list[Move]:

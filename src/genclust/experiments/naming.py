@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from genclust.experiments.configuration import RunConfig
-from genclust.experiments.declaration import PROFILES, Profile, Row
+from genclust.experiments.declaration import PROFILES, WITHOUT_DEMO, Profile, Row
 
 #: Settings by the symbols that labels have for them.
 SYMBOLS = {
@@ -38,7 +38,7 @@ def profile_of(row: Row, config: Mapping[str, Any] | RunConfig) -> Profile | Non
 
 def is_published_form(row: Row, config: Mapping[str, Any] | RunConfig) -> bool:
     """Whether data and settings are those of the published pages, where the paper's numbers stand beside them."""
-    return profile_of(row, config) in ("paper", "long", "quick")
+    return profile_of(row, config) in WITHOUT_DEMO
 
 
 def as_run(row: Row, config: RunConfig) -> Row:

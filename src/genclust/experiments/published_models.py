@@ -18,6 +18,7 @@ from genclust.experiments.verdicts import summarise
 from genclust.metrics import BEST, named
 from genclust.paths import root
 from genclust.settings import SettingError
+from genclust.wording import signed, with_sd
 
 #: Bytes that all published models may take together.
 MOST_BYTES = 12_000_000
@@ -113,12 +114,10 @@ def card(row: Row, profile: Profile, kept: Record, records: Mapping[int, Record]
         if metric not in kept.metrics:
             continue
         summary, about = summarise(list(records.values()), metric), named(metric)
-        spread = f"{summary.mean:.2f}" + ("" if summary.sd is None else f" ± {summary.sd:.2f}")
-        values = (kept.metrics[metric], published_record.metrics[metric])
-        numbers = " | ".join(f"{value:.2f}" for value in values)
-        paper = "–" if reported.mean is None else f"{reported.mean:.2f}"
+        spread, paper = with_sd(summary.mean, summary.sd), with_sd(reported.mean, None)
+        numbers = " | ".join(signed(record.metrics[metric]) for record in (kept, published_record))
         lines.append(f"| {about.title}, {metric.split('.')[0]} ({about.unit}) | {numbers} | {spread} | {paper} |")
-    bounds = f"{rank_of(kept):.2f} | {rank_of(published_record):.2f}"
+    bounds = " | ".join(signed(rank_of(record)) for record in (kept, published_record))
     lines += [
         f"| bound, validation (nats) | {bounds} | – | – |",
         "",

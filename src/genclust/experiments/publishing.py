@@ -12,7 +12,7 @@ import numpy as np
 
 from genclust.evaluation.registry import is_picture, without_pictures
 from genclust.experiments import declaration
-from genclust.experiments.declaration import PROFILES, Profile, Row
+from genclust.experiments.declaration import Profile, Row
 from genclust.experiments.provenance import is_committed
 from genclust.experiments.store import Record, Store, find
 from genclust.settings import SettingError
@@ -95,13 +95,7 @@ def keep(source: Store, published: Store, waiting: Store) -> list[Record]:
     Raises:
         StoreError: if a record or its arrays are damaged.
     """
-    declared = {
-        row.config(profile).address
-        for name in declaration.names()
-        for row in declaration.load(name).runnable
-        for profile in PROFILES
-        if profile in row.profiles
-    }
+    declared = {row.config(profile).address for row, profile in declaration.runs()}
     copies = []
     for record in source.every():
         config = record.run_config

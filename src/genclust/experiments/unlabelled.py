@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Int
 
 from genclust.experiments.store import Record
 from genclust.experiments.training_run import bound
+from genclust.experiments.verdicts import Summary
 from genclust.models import MODELS
 
 
@@ -33,6 +34,23 @@ def confidence(record: Record) -> float:
     """Mean over the test points of the probability of their cluster, in per cent; NaN where it was not kept."""
     kept = record.arrays().get("confidence_test")
     return math.nan if kept is None else 100 * float(np.mean(kept, dtype=np.float64))
+
+
+#: What is known of a run without labels and stands in for scores, by its heading; of points it was not trained on.
+WITHOUT_LABELS: dict[str, Callable[[Record], float]] = {
+    "clusters in use": lambda record: record.metric("test.clusters_used"),
+    "mean confidence (%)": confidence,
+    "held-out bound (nats)": held_out_bound,
+}
+
+
+def summary_of(name: str, records: Sequence[Record]) -> Summary | None:
+    """Statistics over the records of one of ``WITHOUT_LABELS``, in the unit of its heading.
+
+    None without records, or if one has no value: a mean without the seeds that failed would be too good.
+    """
+    values = [WITHOUT_LABELS[name](record) for record in records]
+    return None if not values or any(map(math.isnan, values)) else Summary.of(values)
 
 
 def classes_or_clusters(arrays: Mapping[str, np.ndarray]) -> Int[np.ndarray, " N"] | None:

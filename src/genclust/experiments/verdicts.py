@@ -12,19 +12,17 @@ from scipy import stats
 
 from genclust.data import Fidelity, sources
 from genclust.experiments import declaration
-from genclust.experiments.declaration import Profile, Reported, Row
+from genclust.experiments.declaration import WITHOUT_DEMO, Profile, Reported, Row
 from genclust.experiments.papers import paper
 from genclust.experiments.store import Record, StoreError, find, published
 from genclust.metrics import BEST, named
 from genclust.settings import SettingError, nearest
+from genclust.wording import signed, with_sd
 
 #: Assumed number of runs of a reported standard deviation where the paper does not state it.
 ASSUMED_REPORTED_SEEDS = 5
 #: Tolerance of a reported number that declares none, in its unit.
 TOLERANCE = 1.0
-
-#: Profiles from the most faithful on, without ``demo``, which runs on other data than the paper.
-WITHOUT_DEMO: tuple[Profile, ...] = ("paper", "long", "quick")
 
 #: Verdicts of measured numbers that were compared with the paper's.
 COMPARED = ("reproduced", "partly", "not reproduced")
@@ -360,7 +358,6 @@ def data_of(row: Row, record: Record) -> tuple[Fidelity, str | None]:
     return fidelity, None if fidelity == "exact" else f"{name} ({variant})"
 
 
-MINUS = "\N{MINUS SIGN}"
 STATISTICS = ("mean", "mean±sd", "median", "best", "worst", "n", "seeds", "reported")
 
 
@@ -388,7 +385,7 @@ def number(key: str) -> str:
         reported = [r.mean for r in row.reported if r.metric == metric and r.mean is not None]
         if not reported:
             raise KeyError(f"The paper reports no number for {key!r}.")
-        return f"{reported[0]:.2f}".replace("-", MINUS)
+        return signed(reported[0])
     _, records = published_records(row, requested)
     if not records:
         raise KeyError(f"Nothing is published for {key!r}.")
@@ -400,11 +397,11 @@ def number(key: str) -> str:
     digits = named(metric).decimals
     worst = Summary.of(_values(records, metric), lower_is_better=named(metric).direction != "lower").best
     return {
-        "mean": f"{summary.mean:.{digits}f}",
-        "mean±sd": f"{summary.mean:.{digits}f} ± {summary.sd or 0:.{digits}f}",
-        "median": f"{summary.median:.{digits}f}",
-        "best": f"{summary.best:.{digits}f}",
-        "worst": f"{worst:.{digits}f}",
+        "mean": signed(summary.mean, digits),
+        "mean±sd": with_sd(summary.mean, summary.sd, digits),
+        "median": signed(summary.median, digits),
+        "best": signed(summary.best, digits),
+        "worst": signed(worst, digits),
         "n": str(summary.n),
-        "seeds": ", ".join(f"{record.metrics[metric]:.{digits}f}" for record in records),
-    }[statistic].replace("-", MINUS)
+        "seeds": ", ".join(signed(record.metrics[metric], digits) for record in records),
+    }[statistic]

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 
+from genclust.figures.seeds import name_rows
 from genclust.figures.style import INK, PHONE_WIDTH
 
 #: Height in inches of a row with a name, and of what a panel has beside its rows.
@@ -36,13 +37,6 @@ def score_panels(panels: Mapping[str, Mapping[str, Mapping[str, float]]], xlabel
     axes.flat[-1].set_xlabel(xlabel)
     handles, kinds = axes.flat[0].get_legend_handles_labels()
     figure.legend(handles, kinds, loc="outside upper left", ncols=len(kinds), handletextpad=0.1)
-
-
-def name_rows(ax: Axes, names: Sequence[str]) -> None:
-    """Name the rows at 0, 1, … from the top."""
-    ax.set(yticks=range(len(names)), yticklabels=names)
-    ax.set_ylim(len(names) - 0.5, -0.5)
-    ax.grid(axis="y", visible=False)
 
 
 def selection_panels(

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 
 from genclust.figures.style import PAGE_WIDTH
+from genclust.wording import signed
 
 #: Values, and the names of rows and columns, as for `heat_map`.
 Cells = tuple[Float[np.ndarray, "rows cols"], Sequence[float] | Sequence[str], Sequence[float] | Sequence[str]]
@@ -44,8 +45,8 @@ def heat_map(
     for (i, j), value in np.ndenumerate(values):
         if np.isfinite(value):
             dark = scale(value) < 0.47  # beyond, black has more contrast with this map than white
-            number = f"{round(value, decimals) + 0.0:.{decimals}f}".replace("-", "−")  # 0, and not −0
-            ax.text(j + 0.5, i + 0.5, number, ha="center", va="center", color="white" if dark else "black")
+            colour = "white" if dark else "black"
+            ax.text(j + 0.5, i + 0.5, signed(value, decimals), ha="center", va="center", color=colour)
     for set_ticks, names in ((ax.set_xticks, cols), (ax.set_yticks, rows)):
         set_ticks(np.arange(len(names)) + 0.5, [name if isinstance(name, str) else f"{name:g}" for name in names])
     ax.tick_params(length=0)

@@ -34,8 +34,14 @@ def seed_rows(
         ax.plot(list(reported.values()), places, "D", color="C1", markersize=5, label="paper")
         ax.plot([], [], "o", color="C0", label="a seed")
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, labelcolor=INK)
-    ax.set(xlabel=xlabel, yticks=range(len(measured)), yticklabels=list(measured))
-    ax.set_ylim(len(measured) - 0.5, -0.5)
+    ax.set_xlabel(xlabel)
+    name_rows(ax, list(measured))
+
+
+def name_rows(ax: Axes, names: Sequence[str]) -> None:
+    """Name the rows at 0, 1, … from the top."""
+    ax.set(yticks=range(len(names)), yticklabels=names)
+    ax.set_ylim(len(names) - 0.5, -0.5)
     ax.grid(axis="y", visible=False)
 
 

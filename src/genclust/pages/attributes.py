@@ -15,6 +15,7 @@ from genclust.experiments.store import Record
 from genclust.experiments.verdicts import Summary
 from genclust.pages.columns import Column, label, table
 from genclust.pages.tables import measured
+from genclust.wording import counted, with_sd
 
 #: Names of the attributes, in the order in which they are shown.
 ATTRIBUTES = ("identity", "ink", "background", "weight", "slant", "left", "right")
@@ -80,9 +81,7 @@ def layers_by_attribute(found: Mapping[str, Runs]) -> dict[str, Agreement]:
             data = runs[0].data_name
             scores, layers, attributes = scores_by_attribute(runs, kind)
             layers = [f"layer {layer}" for layer in layers]
-            maps[f"{model}: {what} ({data}, {len(runs)} seed{'s' * (len(runs) > 1)})"] = Agreement(
-                scores, layers, attributes
-            )
+            maps[f"{model}: {what} ({data}, {counted(len(runs), 'seed')})"] = Agreement(scores, layers, attributes)
     return maps
 
 
@@ -158,6 +157,6 @@ def best_layer(attribute: str) -> Column:
     def column(runs: Runs) -> str:
         layers = [[v for k, v in run.metrics.items() if k.startswith(start) and k.endswith(end)] for run in runs]
         summary = Summary.of([max(scores) for scores in layers])
-        return f"{summary.mean:.1f}" + ("" if summary.sd is None else f" ± {summary.sd:.1f}")
+        return with_sd(summary.mean, summary.sd, 1)
 
     return column

@@ -17,8 +17,9 @@ import pandas as pd
 from genclust.experiments.access import Runs
 from genclust.experiments.planning import seconds_per_step
 from genclust.experiments.store import Record
-from genclust.metrics import METRICS, named
-from genclust.pages.tables import UNLABELLED, difference, measured, reported, seeds_of, signed, with_content
+from genclust.metrics import named
+from genclust.pages.tables import UNLABELLED, difference, measured, reported, seeds_of, with_content
+from genclust.wording import signed
 
 Column = Callable[[Runs], Any]
 
@@ -122,9 +123,7 @@ def scores(*names: str, digits: int = 1, unless: str = "") -> dict[str, Column]:
     def column(name: str) -> Column:
         return lambda runs: "–" if runs and unless in runs[0].metrics else measured(runs, f"test.{name}", digits)
 
-    without_labels = {
-        heading: cell for heading, cell in UNLABELLED.items() if heading != METRICS["clusters_used"].heading
-    }
+    without_labels = {heading: cell for heading, cell in UNLABELLED.items() if heading != "clusters in use"}
     return {named(f"test.{name}").heading: column(name) for name in names} | without_labels
 
 

@@ -11,7 +11,8 @@ from genclust.experiments.access import Runs
 from genclust.experiments.naming import is_published_form
 from genclust.experiments.verdicts import is_measured
 from genclust.pages.columns import each_seed, label, mean_sd, table, values
-from genclust.pages.tables import difference, measured, reported, signed, with_content
+from genclust.pages.tables import difference, measured, reported, with_content
+from genclust.wording import signed
 
 
 def differences(

@@ -19,24 +19,23 @@ import numpy as np
 
 from genclust.evaluation.clustering import majority_by_chance
 from genclust.experiments.access import Asked, Runs
-from genclust.experiments.declaration import load, parse_profile, row_of
+from genclust.experiments.declaration import WITHOUT_DEMO, load, parse_profile, row_of
 from genclust.experiments.naming import profile_of
 from genclust.experiments.papers import dataset_title
 from genclust.experiments.unlabelled import held_out_bound
 from genclust.experiments.verdicts import (
     ASSUMED_REPORTED_SEEDS,
-    WITHOUT_DEMO,
     Summary,
     data_of,
     exceeding,
-    published_records,
     summarise,
 )
 from genclust.pages import guide, ladder, phases
 from genclust.pages.columns import short, values
 from genclust.pages.house_numbers import TABLE
 from genclust.pages.likelihoods import LOG_LIKELIHOOD
-from genclust.pages.tables import signed, with_ends
+from genclust.pages.tables import with_ends
+from genclust.wording import signed
 
 HUNGARIAN, VALIDATION = "test.acc_hungarian", "validation.acc_hungarian"
 MANY_TO_ONE, BY_CHANCE = "test.acc_many_to_one", "test.chance_many_to_one_y3_identity"
@@ -129,7 +128,7 @@ def listed(found: Iterable[Finding]) -> str:
 
 def accuracy() -> Finding:
     """What the kind of accuracy does to the same clusters, of methods on MNIST and USPS."""
-    of_papers = [Runs(row, published_records(row)[1]) for name in ON_MNIST for row in load(name).rows.values()]
+    of_papers = [Runs.published(row) for name in ON_MNIST for row in load(name).rows.values()]
     panels = {
         "MNIST": [runs for runs in of_papers if runs and runs.row.dataset == "mnist"],
         "USPS": [rung.fitted for rung in ladder.rungs("usps") if rung.fitted],
@@ -229,7 +228,7 @@ def _of_all(runs: Runs) -> float:
 
 def chance(n_classes: int = 10) -> Finding:
     """What clusters that know nothing score many-to-one, beside those of VLAC's Table 1."""
-    found = [runs for row in load(TABLE).runnable if (runs := Runs(row, published_records(row)[1]))]
+    found = [runs for row in load(TABLE).runnable if (runs := Runs.published(row))]
     measured, by_chance = [], []
     for runs in found:
         scores, levels = values(runs, MANY_TO_ONE), values(runs, BY_CHANCE)
@@ -587,7 +586,7 @@ def _runs(place: str) -> Runs:
     """Published records of an ``experiment/row`` or ``experiment/row@profile``; none if it was not run."""
     place, _, profile = place.partition("@")
     row = row_of(place)
-    return Runs(row, published_records(row, parse_profile(profile) if profile else None)[1])
+    return Runs.published(row, parse_profile(profile) if profile else None)
 
 
 def _called(runs: Runs) -> str:

@@ -34,9 +34,8 @@ from genclust.pages.missed import (
     trials_near,
 )
 from genclust.pages.missed import outlook as outlook_of
-from genclust.pages.tables import signed
 from genclust.pages.tails import QUANTITIES, SHAPES, Trial, trials
-from genclust.wording import counted
+from genclust.wording import counted, with_sd
 
 #: Points of accuracy by which a curve may move and still counts as flat, in the test of that rule.
 FLAT = 5.0
@@ -128,7 +127,7 @@ class Gaps:
             verdict, price = one.verdicts[0], self.price(one)
             link = f'<a href="../verdicts.html#{verdict.anchor}">{escape(name(one, self.rows))}</a>'
             metric = escape(metric_title(verdict.metric))
-            reached = verdict.lost or _spread(verdict.measured_mean, verdict.measured_sd)
+            reached = verdict.lost or with_sd(verdict.measured_mean, verdict.measured_sd)
             lines.append(
                 {
                     "Row": f'<div style="min-width: 10em">{link}<br><small>{metric}</small></div>',
@@ -208,13 +207,9 @@ class Gaps:
 def _wanted(one: Missed) -> str:
     verdict = one.verdicts[0]
     if verdict.reported_mean is not None:
-        return _spread(verdict.reported_mean, verdict.reported_sd)
+        return with_sd(verdict.reported_mean, verdict.reported_sd)
     bound = f"above {verdict.above:g}" if verdict.below is None else f"below {verdict.below:g}"
     return f"{bound}<br><small>our bound</small>"
-
-
-def _spread(mean: float | None, sd: float | None) -> str:
-    return "–" if mean is None else signed(mean, 2) + ("" if sd is None else f" ± {sd:.2f}")
 
 
 def _runs(one: Missed) -> str:

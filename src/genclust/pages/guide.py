@@ -33,7 +33,8 @@ from genclust.experiments.papers import dataset_title
 from genclust.experiments.store import Record, published
 from genclust.experiments.unlabelled import held_out_bound
 from genclust.experiments.verdicts import Summary, data_of, published_records
-from genclust.pages.tables import signed, with_ends
+from genclust.pages.tables import with_ends
+from genclust.wording import signed
 
 #: What is known of a seed without any label; of each, the seed with the most is kept.  This list and that rule were
 #: written down before any of them was held against an accuracy, and neither was changed afterwards.

@@ -25,10 +25,11 @@ from genclust.experiments.naming import profile_of
 from genclust.experiments.papers import dataset_title
 from genclust.experiments.planning import threads_of
 from genclust.experiments.store import Record
-from genclust.experiments.verdicts import Summary, apart, published_records
+from genclust.experiments.verdicts import Summary, apart, whole_row
 from genclust.pages.columns import Column, each_seed, label, seeds, table, values
-from genclust.pages.tables import difference, measured, reported, seeds_of, signed, with_ends
+from genclust.pages.tables import difference, measured, reported, seeds_of, with_ends
 from genclust.settings import SettingError, nearest
+from genclust.wording import signed
 
 #: Data sets by the names that rows give them, with the ends of the names of their rows.
 DATA = {"mnist": "mnist", "usps": "usps", "reuters10k": "reuters"}
@@ -139,7 +140,7 @@ def rungs(dataset: str) -> list[Rung]:
     for place, called in ELSEWHERE.items():
         row = replace(declaration.row_of(place), label=called)
         if row.dataset == dataset:
-            found.append(Rung(row.name, Runs(row, published_records(row)[1])))
+            found.append(Rung(row.name, Runs.published(row)))
     return found + [
         _rung(row, name.removesuffix(end), {})
         for name, row in declaration.load("today").rows.items()
@@ -155,8 +156,8 @@ def _rung(row: Row, method: str, rows: Mapping[str, Row]) -> Rung:
     for end in QUOTED:
         if (other := rows.get(row.name + end)) and (number := _accuracy_of(other)):
             stated[other.label.rpartition("(")[2].rstrip(")")] = number
-    runs = None if on_all is None else Runs(on_all, published_records(on_all)[1])
-    return Rung(method, Runs(row, published_records(row)[1]), runs, stated)
+    runs = None if on_all is None else Runs.published(on_all)
+    return Rung(method, Runs.published(row), runs, stated)
 
 
 def _accuracy_of(row: Row) -> Reported | None:
@@ -351,8 +352,9 @@ def parts_left_out() -> pd.DataFrame:
     All at profile ``quick``, whose few seeds are the same for all rows; a row with a seed missing counts as not run.
     """
     rows = [row for row in declaration.load("today").runnable if row.name.startswith("usps-")]
-    whole = _quick(declaration.load("today").row("split-merge-usps"))
-    found = {"": whole} | {row.name: _quick(row) for row in rows}
+    reference = declaration.load("today").row("split-merge-usps")
+    whole, *others = (Runs(row, whole_row(row, "quick")) for row in (reference, *rows))
+    found = {"": whole} | {runs.row.name: runs for runs in others}
     return table(
         found,
         {
@@ -364,15 +366,10 @@ def parts_left_out() -> pd.DataFrame:
     )
 
 
-def _quick(row: Row) -> Runs:
-    _, records = published_records(row, "quick")
-    return Runs(row, records if len(records) == len(row.seeds("quick")) else ())
-
-
 def on_the_test_split() -> pd.DataFrame:
     """Table of split and merge and of IMSAT on the test splits of all data sets, beside their declared targets."""
     rows = [row for row in declaration.load("today").runnable if not row.name.startswith("usps-")]
-    found = {row.name: Runs(row, published_records(row)[1]) for row in rows}
+    found = {row.name: Runs.published(row) for row in rows}
     return table(
         found,
         {

@@ -1,4 +1,4 @@
-"""Tables of log-likelihoods and of importance-weighted bounds on them."""
+"""Tables of log-likelihoods, of importance-weighted bounds on them, and of the noise of gradients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from genclust.experiments.access import Runs
 from genclust.experiments.store import Record
 from genclust.pages.columns import Column, above, count, label, mean_sd, table
-from genclust.pages.tables import signed
+from genclust.wording import signed
 
 LOG_LIKELIHOOD = "test.log_likelihood"
 #: The two bounds on the log-likelihood that every model with a likelihood has.
@@ -118,3 +118,29 @@ def label_objectives(found: Mapping[str, Runs], unlabelled: Sequence[Record]) ->
             "seeds": count,
         },
     )
+
+
+def gradient_noise(found: Mapping[str, Sequence[Record]]) -> pd.DataFrame:
+    """Table of the gradient noise of each way to sum over classes, averaged over seeds.
+
+    From the evaluation ``gradients``: the trace of the covariance of a step's gradient over all parameters, as a
+    multiple of the squared norm of its mean; that from draws also as a multiple of its value with all classes summed.
+    """
+    lines = []
+    for name, runs in found.items():
+        arrays = [run.arrays() for run in runs]
+        norm, draws, batches = (
+            np.mean([stored[f"gradient_{part}"] for stored in arrays], 0)
+            for part in ("squared_norm", "of_draws", "of_batches")
+        )
+        for place, classes in enumerate(arrays[0]["gradient_classes"]):
+            lines.append(
+                {
+                    "Network": name,
+                    "Sum over": f"{classes} and one drawn" if classes else "all",
+                    "from draws": f"{draws[place] / norm.mean():.1f}",
+                    "against all": f"{draws[place] / draws[0]:.2f}×",
+                    "from batches": f"{batches[place] / norm.mean():.1f}",
+                }
+            )
+    return pd.DataFrame(lines)

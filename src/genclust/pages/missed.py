@@ -29,12 +29,11 @@ from genclust.experiments.papers import papers
 from genclust.experiments.planning import training_rows
 from genclust.experiments.store import Record
 from genclust.experiments.training_run import steps_of, total_steps
-from genclust.experiments.verdicts import MINUS, TOLERANCE, Verdict, published_records, verdicts
+from genclust.experiments.verdicts import TOLERANCE, Verdict, published_records, verdicts
 from genclust.metrics import named
 from genclust.pages.guide import SAME
-from genclust.pages.tables import signed
 from genclust.pages.tails import LEAST_POINTS, Curve, Quantity, Shape, Trial, curve_of
-from genclust.wording import counted
+from genclust.wording import MINUS, counted, signed
 
 Kind = Literal["trained out", "still rising", "cannot be told"]
 #: What a learning curve can say, from the most certain to the least.

@@ -8,8 +8,9 @@ from collections.abc import Hashable, Mapping
 
 from genclust.experiments import declaration
 from genclust.experiments.claims import VERDICTS, judged_claims
+from genclust.experiments.declaration import WITHOUT_DEMO
 from genclust.experiments.papers import papers
-from genclust.experiments.verdicts import COMPARED, WITHOUT_DEMO, Verdict, verdicts
+from genclust.experiments.verdicts import COMPARED, Verdict, verdicts
 
 #: Verdicts of numbers that were to be measured here, in the order in which they are counted.
 OF_NUMBERS = (

@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
@@ -15,9 +14,10 @@ from genclust.experiments.declaration import Reported, Row
 from genclust.experiments.naming import is_published_form, profile_of
 from genclust.experiments.papers import dataset_title
 from genclust.experiments.store import Record
-from genclust.experiments.unlabelled import confidence, held_out_bound, sizes
-from genclust.experiments.verdicts import MINUS, LackingMetric, Summary, data_of, exceeding, is_measured, summarise
+from genclust.experiments.unlabelled import WITHOUT_LABELS, sizes, summary_of
+from genclust.experiments.verdicts import LackingMetric, Summary, data_of, exceeding, is_measured, summarise
 from genclust.metrics import BEST, heading, named
+from genclust.wording import signed, with_sd
 
 
 def show(table: pd.DataFrame, caption: str = "") -> HTML:
@@ -28,11 +28,6 @@ def show(table: pd.DataFrame, caption: str = "") -> HTML:
     for sign in "=±":
         html = html.replace(f" {sign} ", f"&nbsp;{sign}&nbsp;")
     return HTML(f'<div class="scrolls">{html}</div>')
-
-
-def signed(value: float, digits: int = 2) -> str:
-    """Number as text, with a minus sign instead of a hyphen, and zero without a sign."""
-    return f"{round(float(value), digits) + 0.0:.{digits}f}".replace("-", MINUS)  # -0.0 + 0.0 is 0.0
 
 
 def with_ends(summary: Summary, digits: int = 1) -> str:
@@ -51,7 +46,7 @@ def measured(found: Sequence[Record], metric: str, digits: int = 2) -> str:
         summary = summarise(found, metric)
     except LackingMetric as lacking:
         return lacking.short
-    return signed(summary.mean, digits) + ("" if summary.sd is None else f" ± {summary.sd:.{digits}f}")
+    return with_sd(summary.mean, summary.sd, digits)
 
 
 def reported(number: Reported | None) -> str:
@@ -139,22 +134,18 @@ def comparison(found: Mapping[str, Runs], metrics: Mapping[str, str]) -> pd.Data
     return with_content(pd.DataFrame(lines))
 
 
-def _mean(quantity: Callable[[Record], float], digits: int) -> Callable[[Sequence[Record]], str]:
+def _mean(name: str) -> Callable[[Sequence[Record]], str]:
     def cell(found: Sequence[Record]) -> str:
-        values = [quantity(run) for run in found if run.lacks_labels]
-        if not values or np.isnan(values).any():  # a mean without the seeds that failed would be too good
+        summary = summary_of(name, [run for run in found if run.lacks_labels])
+        if summary is None:
             return "–"
-        return signed(float(np.mean(values)), digits).removesuffix(".0")
+        return signed(summary.mean, 2 if name.endswith("(nats)") else 1).removesuffix(".0")
 
     return cell
 
 
 #: Columns that stand in for scores where there are no labels, and are dashes where there are some.
-UNLABELLED: dict[str, Callable[[Sequence[Record]], str]] = {
-    "clusters used": _mean(lambda run: run.metric("test.clusters_used"), 1),
-    "mean confidence (%)": _mean(confidence, 1),
-    "held-out bound (nats)": _mean(held_out_bound, 2),
-}
+UNLABELLED: dict[str, Callable[[Sequence[Record]], str]] = {name: _mean(name) for name in WITHOUT_LABELS}
 
 
 def _unlike(number: Reported | None, metric: str) -> str:
@@ -181,32 +172,6 @@ def seeds_of(row: Row, found: Sequence[Record]) -> str:
         data = found[0].data["name"]
         return f"{len(found)}, changed settings" + ("" if data == row.dataset else f", {found[0].data_name}")
     return str(len(found)) + ("" if profile == "paper" else f", {profile}")
-
-
-def gradient_noise(found: Mapping[str, Sequence[Record]]) -> pd.DataFrame:
-    """Table of the gradient noise of each way to sum over classes, averaged over seeds.
-
-    From the evaluation ``gradients``: the trace of the covariance of a step's gradient over all parameters, as a
-    multiple of the squared norm of its mean; that from draws also as a multiple of its value with all classes summed.
-    """
-    lines = []
-    for name, runs in found.items():
-        arrays = [run.arrays() for run in runs]
-        norm, draws, batches = (
-            np.mean([stored[f"gradient_{part}"] for stored in arrays], 0)
-            for part in ("squared_norm", "of_draws", "of_batches")
-        )
-        for place, classes in enumerate(arrays[0]["gradient_classes"]):
-            lines.append(
-                {
-                    "Network": name,
-                    "Sum over": f"{classes} and one drawn" if classes else "all",
-                    "from draws": f"{draws[place] / norm.mean():.1f}",
-                    "against all": f"{draws[place] / draws[0]:.2f}×",
-                    "from batches": f"{batches[place] / norm.mean():.1f}",
-                }
-            )
-    return pd.DataFrame(lines)
 
 
 def context(*groups: Sequence[Record], samples: bool = False) -> str:

@@ -232,7 +232,7 @@ def test_tables_show_what_is_known_without_labels(unlabelled: Runs) -> None:
     (line,) = comparison({"": unlabelled}, {"test.acc_exemplar": "ACC"}).to_dict("records")
     assert line == {
         "Method": "GMVAE, K = 10, M = 1",
-        "clusters used": "3.5",
+        "clusters in use": "3.5",
         "mean confidence (%)": "60",
         "held-out bound (nats)": "−7.00",
         "Seeds": "2, changed settings, rows.npz",

@@ -17,7 +17,8 @@ from genclust.experiments.access import Runs
 from genclust.experiments.store import Record
 from genclust.pages import findings
 from genclust.pages.findings import Finding
-from genclust.pages.tables import signed, with_ends
+from genclust.pages.tables import with_ends
+from genclust.wording import signed
 
 ROW = replace(load("simple-table1").row("proposed-mnist"), label="A")
 LIKELIHOOD = "test.log_likelihood"

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from genclust.experiments import Asked, access, common_profile, load, published_records, records
+from genclust.pages.likelihoods import gradient_noise
 from genclust.pages.tables import (
     by_data,
     comparison,
     context,
     difference,
-    gradient_noise,
     measured,
     seeds_of,
     show,

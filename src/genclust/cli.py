@@ -5,44 +5,32 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, get_args
 
 import typer
 import yaml
-from rich import box
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from genclust import __version__, cli_book, cli_data, cli_own
 from genclust.cli_errors import one_sentence
+from genclust.cli_report import bound, console, plain_table, print_records, published
 from genclust.experiments import audit as auditing
 from genclust.experiments import declaration, execution, papers, planning, published_models, publishing, store
 from genclust.experiments import moves as moving
 from genclust.experiments import schema as declaration_schema
 from genclust.experiments import status as running
 from genclust.experiments.claims import in_words, judged_claims
-from genclust.experiments.naming import profile_of
-from genclust.experiments.unlabelled import confidence, held_out_bound, sizes
-from genclust.experiments.verdicts import (
-    NOT_COMPARED,
-    LackingMetric,
-    Summary,
-    data_of,
-    is_measured,
-    published_records,
-    summarise,
-)
+from genclust.experiments.declaration import Experiment, Profile, Row
 from genclust.experiments.verdicts import verdicts as all_verdicts
-from genclust.metrics import BEST
 from genclust.paths import root
 from genclust.settings import SettingError
 from genclust.training.device import checked_device
+from genclust.wording import with_sd
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -52,7 +40,6 @@ app = typer.Typer(
     "sample and card.",
 )
 app.add_typer(cli_data.app, name="data")
-console = Console(width=None if sys.stdout.isatty() else 140)  # a pipe or a file need not fold words
 
 
 def _show_version(wanted: bool) -> None:
@@ -93,8 +80,8 @@ def run(
     """Run the rows of an experiment; seeds that a store has are not run again."""
     with one_sentence():
         declared = declaration.load(experiment)
-        rows = [declared.row(name) for name in row] if row else declared.runnable
         known = declaration.parse_profile(profile)
+        rows = _rows(declared, row or (), known)
         if minutes is not None and not minutes > 0:
             raise SettingError(f"--minutes must be positive, not {minutes:g}.")
         checked_device(device)
@@ -110,87 +97,14 @@ def run(
                 task, target, device=device, minutes=left, progress=not quiet, also_look_in=elsewhere, anew=anew
             )
             changed = f", {', '.join(set_)}" if set_ else ""
-            _print_records(f"{experiment}/{one.name}, {profile}{changed}", one, records)
+            print_records(f"{experiment}/{one.name}, {profile}{changed}", one, records)
 
 
-def _table(*columns: str) -> Table:
-    """Table without a frame, so that it fits 80 columns; long names are folded rather than cut."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column == "row")
-    return table
-
-
-def _print_records(title: str, row: declaration.Row, records: list[store.Record]) -> None:
-    """Print the scores of every seed; without labels what is known of its clusters; and where the records are.
-
-    The paper's numbers, and our bounds, are printed only where data and settings are the paper's.
-    """
-    first = records[0]
-    notes: list[str] = []
-    numbers = {reported.metric: reported for reported in row.reported}
-    measured = [metric for metric in numbers or moving.UNREPORTED if is_measured(records, metric.removesuffix(BEST))]
-    metrics = measured or [metric for metric in moving.UNREPORTED if is_measured(records, metric)]
-    columns: dict[str, list[float]] = {metric: [record.metric(metric) for record in records] for metric in metrics}
-    if first.lacks_labels:
-        columns = {metric: values for metric, values in columns.items() if metric != "test.clusters_used"}
-        columns |= {name: [quantity(record) for record in records] for name, quantity in WITHOUT_LABELS.items()}
-    table = Table(title=title, title_justify="left")
-    for heading in ("seed", *columns, *(["cluster sizes"] if first.lacks_labels else [])):
-        table.add_column(heading, justify="right", overflow="fold")
-    for i, record in enumerate(records):
-        failed = "" if record.failed_at_step is None else f" (failed at step {record.failed_at_step})"
-        cells = [_cell(values[i]) for values in columns.values()]
-        table.add_row(f"{record.seed}{failed}", *cells, *([sizes(record)] if first.lacks_labels else []))
-    table.add_section()
-    means = []
-    for name, values in columns.items():
-        try:
-            means.append(_mean_sd(records, name, values))
-        except LackingMetric as lacking:
-            means.append("–")
-            notes.append(str(lacking))
-    table.add_row("mean ± sd", *means)
-    if _is_the_papers(row, first):
-        if any(number.mean is not None for number in numbers.values()):
-            table.add_row("paper", *(_with_sd(numbers[name].mean, numbers[name].sd) for name in columns))
-        if any(number.mean is None for number in numbers.values()):
-            bounds = (_bound(numbers[name].below, numbers[name].above) for name in columns)
-            table.add_row("our bound", *(bound or "–" for bound in bounds))
-    console.print(table)
-    for note in notes:
-        console.print(note, soft_wrap=True, highlight=False)
-    if first.data["name"] != row.dataset:
-        console.print(f"Measured on {first.data_name}, not on the paper's {row.dataset}.")
-    for record in records:
-        console.print(f"{record.path}", soft_wrap=True, highlight=False)
-
-
-#: What is known of a run without labels, of points that it did not train on.
-WITHOUT_LABELS = {
-    "clusters in use": lambda record: record.metric("test.clusters_used"),
-    "mean confidence (%)": confidence,
-    "held-out bound (nats)": held_out_bound,
-}
-
-
-def _is_the_papers(row: declaration.Row, record: store.Record) -> bool:
-    """Whether data and settings of a record are those of the paper's number."""
-    return profile_of(row, record.config) == "paper" and data_of(row, record)[0] not in NOT_COMPARED
-
-
-def _mean_sd(records: list[store.Record], name: str, values: list[float]) -> str:
-    if name not in WITHOUT_LABELS:
-        summary = summarise(records, name)
-    elif any(map(math.isnan, values)):  # a mean without the seeds that failed would be too good
-        return "–"
-    else:
-        summary = Summary.of(values)
-    return f"{_cell(summary.mean)} ± {_cell(summary.sd)}"
-
-
-def _cell(value: float | None) -> str:
-    return "–" if value is None or math.isnan(value) else f"{value:.2f}"
+def _rows(declared: Experiment, names: Sequence[str], profile: Profile) -> list[Row]:
+    """The named rows; without names those that can be run and have the profile, or all if none has it."""
+    if names:
+        return [declared.row(name) for name in names]
+    return [row for row in declared.runnable if profile in row.profiles] or declared.runnable
 
 
 #: Number of rows beyond which an experiment is listed in one line, unless it is named.
@@ -203,10 +117,10 @@ def list_(
 ) -> None:
     """List the declared experiments, their rows, and which records of each are published."""
     with one_sentence():
-        table = _table("experiment", "row", "data set", "published")
+        table = plain_table("experiment", "row", "data set", "published")
         for name in declaration.names() if experiment is None else [experiment]:
             rows = [row for row in declaration.load(name).rows.values() if not row.quoted]
-            lines = [(row.name, row.dataset, _published(row)) for row in rows]
+            lines = [(row.name, row.dataset, published(row)) for row in rows]
             if len(lines) > LISTED_ROWS and not experiment:
                 datasets = ", ".join(dict.fromkeys(dataset for _, dataset, _ in lines))
                 done = sum(status[0].isalpha() for _, _, status in lines)
@@ -214,14 +128,6 @@ def list_(
             for line in lines:
                 table.add_row(name, *line)
         console.print(table)
-
-
-def _published(row: declaration.Row) -> str:
-    for requested in (None, declaration.parse_profile("demo")):
-        profile, records = published_records(row, requested)
-        if records:
-            return f"{profile}, {len(records)} seed{'s' * (len(records) > 1)}"
-    return "–"
 
 
 @app.command()
@@ -232,19 +138,16 @@ def show(
 ) -> None:
     """Show the resolved settings of an experiment's rows, and their records."""
     with one_sentence():
-        declared = declaration.load(experiment)
+        declared, known = declaration.load(experiment), declaration.parse_profile(profile)
+        resolved = [(one, one.config(known)) for one in _rows(declared, [row] if row else (), known)]
         console.print(f"[bold]{declared.name}[/]: {declared.title} ({declared.paper}, {declared.table})")
-        known = declaration.parse_profile(profile)
-        for one in declared.runnable if row is None else [declared.row(row)]:
-            if known not in one.profiles:
-                continue
-            config = one.config(known)
+        for one, config in resolved:
             console.print(f"\n[bold]{one.name}[/]  {one.label} on {config.data['name']}, results/{config.address}")
             plain = {"data": config.data, "model": config.model, "training": config.training}
             console.print(yaml.safe_dump(plain, sort_keys=False).rstrip(), highlight=False)
             records = store.find(config, one.seeds(known), [*store.in_repository(), store.own()])
             if records:
-                _print_records(profile, one, [records[seed] for seed in sorted(records)])
+                print_records(profile, one, [records[seed] for seed in sorted(records)])
             else:
                 console.print(f"Not run yet: genclust run {experiment} --row {one.name} --profile {profile}")
 
@@ -270,7 +173,7 @@ def plan(
         if as_json:
             print(json.dumps(planning.as_plain(units)))
             return
-        table = _table("configuration/seeds", "core-hours", "told by", "MB", "data", "asked for by")
+        table = plain_table("configuration/seeds", "core-hours", "told by", "MB", "data", "asked for by")
         for same in planning.by_configuration(units):
             first, hours = same[0], _core_hours(same)
             others = f" and {len(first.rows) - 1} more" if len(first.rows) > 1 else ""
@@ -367,7 +270,7 @@ def keep(
     with one_sentence():
         source = store.existing(from_) if from_ else store.own()
         for record in publishing.keep(source, store.published(), store.waiting()):
-            console.print(f"waiting/{record.path.parent.name}/{record.path.stem}" if record.path else "")
+            console.print(f"waiting/{record.run_config.address}/seed-{record.seed:04d}")
 
 
 @app.command()
@@ -379,7 +282,7 @@ def audit(
     """Recompute the scores of every record from its arrays by independent code."""
     with one_sentence():
         audited = list(auditing.audit((store.existing(folder) if folder else store.published()).every()))
-        table = _table("data set", "model", "records", *get_args(auditing.State))
+        table = plain_table("data set", "model", "records", *get_args(auditing.State))
         kinds: dict[tuple[str, str], list[auditing.Audit]] = {}
         for one in audited:
             kinds.setdefault((one.record.data["name"], one.record.config["model"]["name"]), []).append(one)
@@ -406,7 +309,7 @@ def verdicts(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")
         if as_json:
             print(json.dumps([asdict(one) for one in found], indent=1))
             return
-        table = _table("row", "number", "reported", "measured", "seeds", "verdict")
+        table = plain_table("row", "number", "reported", "measured", "seeds", "verdict")
         shown = ""
         for one in found:
             if one.quoted:
@@ -415,9 +318,9 @@ def verdicts(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")
             if experiment != shown:
                 table.add_row(f"[bold]{experiment}[/]")
                 shown = experiment
-            bound = _bound(one.below, one.above)
-            reported = f"{bound} (ours)" if bound else _with_sd(one.reported_mean, one.reported_sd)
-            measured = one.lost or _with_sd(one.measured_mean, one.measured_sd)
+            of_ours = bound(one.below, one.above)
+            reported = f"{of_ours} (ours)" if of_ours else with_sd(one.reported_mean, one.reported_sd)
+            measured = one.lost or with_sd(one.measured_mean, one.measured_sd)
             seeds = f"{one.n_seeds}, {one.profile}" if one.n_seeds else "–"
             verdict = f"{one.verdict} ({one.remark})" if one.remark else one.verdict
             table.add_row(f"  {row}", one.name, reported, measured, seeds, verdict)
@@ -437,7 +340,7 @@ def claims(
         if as_json:
             print(json.dumps([one.as_plain() for one in judged], indent=1))
             return
-        table = _table("paper", "claim", "runs", "verdict")
+        table = plain_table("paper", "claim", "runs", "verdict")
         for one in judged:
             runs = dict.fromkeys(part.profile for part in one.evidence if part.profile)
             table.add_row(one.paper, one.claim.text, ", ".join(runs) or "–", one.verdict)
@@ -463,7 +366,7 @@ def compare(
             print(json.dumps(lines, indent=1))
         else:
             shown = moving.table(moves)
-            printed = _table(*shown.columns)
+            printed = plain_table(*shown.columns)
             for line in shown.itertuples(index=False):
                 printed.add_row(*line)
             console.print(printed)
@@ -482,18 +385,6 @@ def schema() -> None:
     with one_sentence():
         papers.register_models()
         print(declaration_schema.text(), end="")
-
-
-def _bound(below: float | None, above: float | None) -> str:
-    if below is None and above is None:
-        return ""
-    return f"< {below:g}" if below is not None else f"> {above:g}"
-
-
-def _with_sd(mean: float | None, sd: float | None) -> str:
-    if mean is None:
-        return "–"
-    return f"{mean:.2f}" + ("" if sd is None else f" ± {sd:.2f}")
 
 
 for command in (cli_own.fit, cli_own.assign, cli_own.sample, cli_own.card):

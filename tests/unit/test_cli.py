@@ -13,10 +13,11 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from genclust import __main__ as entry
-from genclust import __version__, cli
+from genclust import __version__, cli_report
 from genclust.cli import app
 from genclust.experiments import declaration
 from genclust.experiments.verdicts import published_records
+from genclust.wording import signed
 
 MISTAKES = {
     ("run", "simple-tabel1"): "did you mean 'simple-table1'",
@@ -31,6 +32,10 @@ MISTAKES = {
     ("run", "simple-table1", "--row", "proposed-mnist", "--minutes", "-1"): "positive",
     ("list", "gmvae-phase"): "did you mean 'gmvae-phases'",
     ("show", "simple-table1", "--profile", "papr"): "did you mean 'paper'",
+    ("show", "simple-table1", "--row", "proposed-mnist", "--profile", "long"): (
+        "There is no profile of simple-table1/proposed-mnist 'long'"
+    ),
+    ("show", "simple-table1", "--profile", "long"): "There is no profile of simple-table1/",
     ("data", "fetch", "mnits"): "mnist",
 }
 
@@ -79,7 +84,7 @@ def test_of_data_without_labels_is_printed_what_is_known(invoke, tmp_path):
     (path,) = (tmp_path / "cache" / "results").rglob("seed-0003.json")
     point = json.loads(path.read_text())["curve"][-1]
     bound = -(point["reconstruction"] + point["kl_z"] + point["kl_c"])
-    for known in ("clusters in use", "mean confidence", f"{bound:.2f}", "cluster sizes", str(path)):
+    for known in ("clusters in use", "mean confidence", signed(bound), "cluster sizes", str(path)):
         assert known in result.stdout
     assert "85.75" not in result.stdout and "acc_hungarian" not in result.stdout
     assert "Measured on mine.npz, not on the paper's mnist." in result.stdout
@@ -90,12 +95,29 @@ def test_seeds_of_which_one_diverged_are_printed_without_a_mean(capsys, monkeypa
     row = declaration.load("cagem-table1").row("cagem-100")
     _, (first, *others) = published_records(row)
     metrics = {name: value for name, value in first.metrics.items() if name != "test.log_likelihood"}
-    monkeypatch.setattr(cli, "console", Console(width=200))
-    cli._print_records("a row", row, [replace(first, metrics=metrics, failed_at_step=3), *others])
+    monkeypatch.setattr(cli_report, "console", Console(width=200))
+    cli_report.print_records("a row", row, [replace(first, metrics=metrics, failed_at_step=3), *others])
     shown = capsys.readouterr().out
-    assert f"{others[0].metrics['test.log_likelihood']:.2f}" in shown
+    assert signed(others[0].metrics["test.log_likelihood"]) in shown
     assert f"Seed {first.seed} diverged at step 3 and has no test.log_likelihood, so its row has no mean" in shown
     assert re.search(r"mean ± sd\W+–", shown)
+
+
+def test_where_no_reported_metric_was_measured_others_are_shown_without_the_papers(capsys, monkeypatch):
+    row = declaration.load("simple-table1").row("proposed-mnist")
+    profile, (first, *_) = published_records(row)
+    monkeypatch.setattr(cli_report, "console", Console(width=200))
+    cli_report.print_records("a row", row, [replace(first, metrics={"test.ari": 51.0}, failed_at_step=3)])
+    shown = capsys.readouterr().out
+    assert profile == "paper" and "test.ari" in shown and "51.00" in shown
+    assert "test.acc_hungarian" not in shown and "85.75" not in shown
+
+
+def test_a_table_for_people_has_minus_signs_and_its_json_numbers(invoke):
+    """Log-likelihoods of Table 1 of CaGeM; names of rows have hyphens."""
+    table, lines = invoke("verdicts").stdout, json.loads(invoke("verdicts", "--json").stdout)
+    mean = next(line["measured_mean"] for line in lines if line["row"] == "cagem-table1/cagem-0-k10")
+    assert mean < 0 and f"−{-mean:.2f}" in table and not re.search(r"-\d+\.\d", table)
 
 
 def test_the_papers_numbers_are_printed_beside_its_data_and_settings_alone(invoke):
@@ -103,6 +125,23 @@ def test_the_papers_numbers_are_printed_beside_its_data_and_settings_alone(invok
     assert "85.75" in invoke(*show, "--profile", "paper").stdout
     for profile in ("quick", "demo"):
         assert "85.75" not in invoke(*show, "--profile", profile).stdout
+
+
+@pytest.mark.parametrize(("experiment", "profile"), [("baselines", "quick"), ("vlac-table1", "long")])
+def test_a_profile_that_some_rows_lack_is_run_of_the_others(invoke, monkeypatch, tmp_path, experiment, profile):
+    """Without data the first of them says what it lacks; the rows without the profile are not asked for it."""
+    monkeypatch.setenv("GENCLUST_DATA", str(tmp_path / "nothing"))
+    having = [row for row in declaration.load(experiment).runnable if profile in row.profiles]
+    assert 0 < len(having) < len(declaration.load(experiment).runnable)
+    result = invoke("run", experiment, "--profile", profile, "--seeds", "77", "--quiet")
+    assert result.exit_code == 1 and f"Data set '{having[0].config(profile).data['name']}' is not in" in result.stderr
+
+
+def test_show_of_all_rows_leaves_out_those_without_the_profile(invoke):
+    shown = invoke("show", "vlac-table1", "--profile", "long")
+    assert shown.exit_code == 0
+    for row in declaration.load("vlac-table1").runnable:
+        assert (f"\n{row.name}  " in shown.stdout) == ("long" in row.profiles)
 
 
 def test_a_budget_says_how_to_go_on(invoke):

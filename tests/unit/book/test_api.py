@@ -41,7 +41,7 @@ def source(tmp_path: Path) -> Path:
 def test_every_public_module_of_the_library_has_a_page() -> None:
     found = {module.name for module in pkgutil.walk_packages(genclust.__path__, "genclust.")} | {"genclust"}
     private = {name for name in found if any(part.startswith("_") for part in name.split("."))}
-    parts = ("cli", "cli_book", "cli_data", "cli_errors", "cli_own", "cli_own_report")
+    parts = ("cli", "cli_book", "cli_data", "cli_errors", "cli_own", "cli_own_report", "cli_report")
     command_line = {f"genclust.{name}" for name in parts}
     book = {name for name in found if name.startswith("genclust.book")}
     assert set(api.pages(ROOT / "src")) == found - private - command_line - book

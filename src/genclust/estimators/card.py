@@ -50,12 +50,12 @@ def describe(estimator: DeepEstimator, warned_of: Sequence[str] = ()) -> str:
         lines += ["**What to be wary of**", "", *(f"- {sentence}" for sentence in wary), ""]
     lines += [
         f"- Columns{_named(estimator)}: {SCALED[estimator.scaling_.kind]}",
-        f"- {estimator.bound_in_words} on held-out rows: {estimator.bound_:.2f} nats per row "
+        f"- {estimator.bound_in_words} on held-out rows: {_in_nats(estimator.bound_)} "
         f"(seed {estimator.seeds_[estimator.best_]}); comparable only between fits of the same rows with the same "
         "likelihood and scale",
     ]
     if len(estimator.seeds_) > 1:
-        lines.append(f"- Bounds of all seeds: {', '.join(f'{bound:.2f}' for bound in estimator.bounds_)} nats per row")
+        lines.append(f"- Bounds of all seeds: {', '.join(map(_in_nats, estimator.bounds_))}")
     if sizes is not None:
         known = clusters_of(estimator)
         if known["agreement"] is not None:
@@ -73,6 +73,10 @@ def describe(estimator: DeepEstimator, warned_of: Sequence[str] = ()) -> str:
     lines += ["", "| parameter | value |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in given.items()]
     return "\n".join(lines) + "\n"
+
+
+def _in_nats(bound: float) -> str:
+    return f"{bound:.2f} nats per row" if np.isfinite(bound) else "none, since training diverged"
 
 
 def _named(estimator: DeepEstimator) -> str:

@@ -14,8 +14,6 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from genclust.estimators.base import DeepEstimator
-from genclust.estimators.cautions import seeds_agree as seeds_agree  # which the notebook on own data takes from here
-from genclust.estimators.cautions import seeds_in_words as seeds_in_words
 from genclust.estimators.cautions import values_of
 from genclust.estimators.clustering import ClusterEstimator, GenerativeClusterEstimator
 from genclust.estimators.inputs import as_rows

@@ -54,6 +54,7 @@ def test_a_seed_that_diverges_is_kept_without_a_bound(tmp_path: Path) -> None:
     (record,) = kept_run(row, Store(tmp_path), [0], epochs=2, learning_rate=1e20)
     assert record.failed_at_step is not None and record.curve == []
     assert np.isnan(load(execution.weights_of(record)).bound_)
+    assert "on held-out rows: none, since training diverged (seed 0)" in card_of(execution.weights_of(record))
 
 
 def test_a_whole_training_of_which_some_epochs_were_measured_is_not_called_interrupted(tmp_path: Path) -> None:

@@ -46,6 +46,13 @@ def cautions_before(models: list[Any], table: Table) -> Iterator[str]:
             "The values are counts, of which a few are much larger than most; their logarithms often show more: "
             "--set scale=log."
         )
+    if (bits := cautions.columns_drawn_as_bits(models[0], table.x)).any():
+        have = _columns_have([(table.columns or list(map(str, range(len(bits)))))[i] for i in np.flatnonzero(bits)])
+        yield (
+            f"{have} values between 0 and 1 once scaled, and {type(models[0]).__name__}, a model of bits, draws a bit "
+            "with each as its probability: grey values bear that, other continuous columns lose what they say; --model "
+            "gumbel or gmvae takes values as they are."
+        )
     if found := numberings(table):
         have = _columns_have(found)
         yield f"{have} another number in every row, and so is probably no feature; --ignore leaves it out."
@@ -96,7 +103,7 @@ def print_fit(model: Any, X: Any, table: Table, out: Path) -> None:
         "fits of the same rows with the same likelihood and scale"
     )
     if not hasattr(model, "labels_"):
-        console.print(f"Log-likelihood of all rows: {signed(model.score(X))} nats per row")
+        console.print(f"Log-likelihood of all rows, taken as bits: {signed(model.score(X))} nats per row")
         return
     if len(model.bounds_) > 1:
         agree = cautions.seeds_agree(model)

@@ -221,6 +221,26 @@ def test_what_to_be_wary_of(folder: Path) -> None:
     assert "The style is unused" in said and "The column 'same' has one value only" in said
 
 
+def test_who_gives_continuous_columns_to_a_model_of_bits_is_told(folder: Path) -> None:
+    frame = pd.read_csv(folder / "mine.csv").drop(columns="group").assign(member=np.arange(120) % 2, kind=5)
+    frame.to_csv(folder / "continuous.csv", index=False)
+    options = ("--epochs", 1, "--seeds", 1, "--quiet", "--set=z_dims=[2]", "--set=hidden=[4]", "--set=batch_size=60")
+    result = done("fit", folder / "continuous.csv", "--out", folder / "continuous", "--model", "vae", *options)
+    said = "The columns 'height', 'weight', 'age', 'income' have values between 0 and 1 once scaled, and VAE, a model"
+    assert said in result.stderr and "Log-likelihood of all rows, taken as bits: " in result.stdout
+    assert f"- {said} of bits, draws a bit with each" in (folder / "continuous" / "card.md").read_text()
+
+    def told(model: str, X: np.ndarray, **parameters: object) -> list[bool]:
+        return cautions.columns_drawn_as_bits(tiny(model, **parameters), X).tolist()
+
+    X, bits = frame.to_numpy(np.float32), (images() > 0.5).reshape(120, 64)
+    assert told("CaGeM", X) == [True] * 4 + [False] * 2 == told("LVAE", X) == told("IWAE", X, scale="minmax")
+    assert not any(told("GumbelClustering", X) + told("GMVAE", X) + told("SplitMerge", X))
+    assert not any(told("CaGeM", bits.astype(float)) + told("CaGeM", 3.0 * bits + 2))
+    assert any(told("CaGeM", rows())) and not any(told("CaGeM", images()))
+    assert not any(told("CaGeM", (rows() * 255).astype(np.uint8)))
+
+
 def test_clusters_that_the_model_is_not_sure_of_are_named() -> None:
     model = tiny("GumbelClustering").fit(rows(60))
     model.mean_probabilities_ = np.array([0.9, 0.49, np.nan])

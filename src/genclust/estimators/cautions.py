@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy import sparse
 
 from genclust.estimators.base import DeepEstimator
 from genclust.estimators.clustering import GMVAE, ClusterEstimator
-from genclust.estimators.inputs import as_rows
+from genclust.estimators.inputs import Scaling, as_rows
 from genclust.evaluation.agreement import agreement
+from genclust.models import MODELS, BernoulliModel
 from genclust.wording import counted
 
 #: Agreement below which seeds disagree, and above which they mostly agree.
@@ -25,6 +26,8 @@ FAR = 20
 UNUSED = 0.05
 #: Mean probability below which a cluster's rows might as well be in another.
 UNSURE = 0.5
+#: How near to 0 or 1 a scaled value is a bit, but for rounding.
+NEAR = 1e-6
 #: Rise of the held-out bound at the end of training, in nats per row, from which on training was not done.
 RISING = 0.1
 
@@ -124,6 +127,22 @@ def columns_with_outliers(model: DeepEstimator, X: Any) -> list[str]:
     far = (deviation > 0) & (np.abs(rows - middle).max(0) > FAR * deviation)
     names = list(X.columns) if isinstance(X, pd.DataFrame) else [str(i) for i in range(rows.shape[1])]
     return [str(names[i]) for i in np.flatnonzero(far)]
+
+
+def columns_drawn_as_bits(model: DeepEstimator, X: Any) -> Bool[np.ndarray, " D"]:
+    """Which columns have values that the model, fitted or not, takes for probabilities of bits, which it draws.
+
+    Those of a model of bits that hold more than 0 and 1 once they are scaled.  Images and grey levels (uint8) have
+    none: drawing their bits is usual, and leaves them recognisable.
+    """
+    rows, image = as_rows(values_of(X))
+    none = np.zeros(rows.shape[1], bool)
+    if image is not None or not issubclass(MODELS[model.model_name][0], BernoulliModel):
+        return none
+    scaling = Scaling.fitted(rows, "minmax" if model.scale == "minmax" else "auto", unit_interval=True, images=False)
+    if scaling.kind == "grey":
+        return none
+    return np.any([((x > NEAR) & (x < 1 - NEAR)).numpy().any(0) for x in scaling.chunks(rows)], axis=0)
 
 
 def values_of(X: Any) -> Any:

@@ -98,7 +98,10 @@ class VAE(DensityEstimator):
     """Variational autoencoder of bits, with one or more stochastic layers.
 
     The model of Kingma and Welling (2014) in the networks of Burda, Grosse and Salakhutdinov (2016),
-    :class:`genclust.models.iwae.IWAE`.  Rows are grey values in [0, 1], of which bits are drawn anew at every step.
+    :class:`genclust.models.iwae.IWAE`.  Rows are bits, or grey values in [0, 1] as their probabilities: bits are drawn
+    anew at every step of training, and once, from what a row holds, for :meth:`score_samples` and the other methods.
+    Continuous columns lose in this way what they say; :class:`genclust.estimators.clustering.GumbelClustering` and
+    :class:`genclust.estimators.clustering.GMVAE` take values as they are.
 
     Parameters
     ----------
@@ -167,7 +170,8 @@ class VAE(DensityEstimator):
 class IWAE(VAE):
     """Importance-weighted autoencoder of bits (Burda, Grosse and Salakhutdinov, 2016).
 
-    Trained on the logarithm of the mean of several importance weights, a tighter bound than that of a :class:`VAE`.
+    Trained on the logarithm of the mean of several importance weights, a tighter bound than that of a :class:`VAE`, and
+    like it on bits, as which continuous columns lose what they say.
 
     Parameters
     ----------
@@ -225,8 +229,8 @@ class IWAE(VAE):
 class LVAE(DensityEstimator):
     """Ladder variational autoencoder of bits (Sønderby et al., 2016).
 
-    The model :class:`genclust.models.ladder.LVAE`, with the authors' five layers.  Rows are grey values in [0, 1], of
-    which bits are drawn anew at every step.
+    The model :class:`genclust.models.ladder.LVAE`, with the authors' five layers.  Rows are bits or grey values, of
+    which bits are drawn as by a :class:`VAE`: continuous columns lose what they say.
 
     Parameters
     ----------

@@ -33,6 +33,8 @@ from genclust.wording import size
 
 #: Rows without which there is nothing to hold out and to normalise by.
 LEAST_ROWS = 5
+#: What NumPy says of text where numbers should be: the text, maybe with its type.
+NO_NUMBER = re.compile(r"could not convert string to float: (?:np\.\w+\()?(.*?)\)?$")
 #: Python's types of dates and times, in what scikit-learn says of them.
 DATES = re.compile(r"not '(datetime\.)?(Timestamp|Timedelta|Period|date|datetime|time|timedelta)'")
 #: Importance samples and held-out bounds come from this seed, so that they are the same at every call.
@@ -102,6 +104,12 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         ------
         ValueError
             If X or a parameter cannot be used, before any training; or if every seed's training diverged.
+
+        Warns
+        -----
+        UserWarning
+            If training was interrupted (Ctrl-C) after its first epoch: what was learned until then is kept, and the
+            caller goes on, as a search over parameters with its next fit.  An earlier interrupt is raised.
         """
         return self._fit(X)
 
@@ -197,6 +205,7 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         """Settings of model and training, once nothing is wrong with parameters and rows; sets ``scaling_``."""
         name, n, given = type(self).__name__, rows.shape[0], self._given()
         general = read(GeneralSettings, {f.name: given[f.name] for f in fields(GeneralSettings)}, name)
+        _generator(self.random_state, f"{name}.random_state")  # refused here, though drawn from later
         if n < LEAST_ROWS:
             raise ValueError(f"{name} needs {LEAST_ROWS} rows or more, and X has n_samples={n}, too few to learn from.")
         if n - _held_out(n, general.validation_fraction) < 2:
@@ -333,7 +342,7 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         try:
             rows = validate_data(self, rows, reset=reset, accept_sparse="csr", dtype=kinds, ensure_all_finite=False)
         except ValueError as error:
-            if (text := re.match("could not convert string to float: (.*)", str(error))) is None:
+            if (text := NO_NUMBER.match(str(error))) is None:
                 raise
             raise ValueError(
                 f"X holds text, such as {text[1]}{_text_columns(X)}; encode it as numbers, or leave it out."
@@ -461,7 +470,7 @@ class GenerativeEstimator(DeepEstimator):
     def _noise_of(self, n_samples: int, random_state: Any) -> Noise:
         check_is_fitted(self)
         check_n_samples(n_samples)
-        seed = int(check_random_state(random_state).randint(2**31 - 1))
+        seed = int(_generator(random_state, "random_state").randint(2**31 - 1))
         return noise_on(next(self.model_.parameters()).device, [seed], "samples of an estimator")
 
 
@@ -547,6 +556,20 @@ def check_n_samples(n_samples: Any) -> None:
     """
     if isinstance(n_samples, bool) or not isinstance(n_samples, (int, np.integer)) or n_samples < 1:
         raise ValueError(f"n_samples must be a whole number of 1 or more, not {n_samples!r}.")
+
+
+def _generator(random_state: Any, name: str) -> np.random.RandomState:
+    """The random numbers that a parameter called ``name`` stands for.
+
+    Raises:
+        SettingError: if it stands for none.
+    """
+    try:
+        return check_random_state(random_state)
+    except ValueError:
+        raise SettingError(
+            f"{name} must be a whole number from 0 to {2**32 - 1}, a NumPy RandomState or None, not {random_state!r}."
+        ) from None
 
 
 def _needs_unit_interval(module: type[Model], settings: Any) -> bool:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import reprlib
 import warnings
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from sklearn.base import ClusterMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from genclust.data.tables import UNKNOWN
 from genclust.estimators.base import DeepEstimator, GenerativeEstimator, encoder_input
 from genclust.estimators.density import DensityEstimator
 from genclust.estimators.inputs import CHUNK, dense, in_unit_interval
@@ -354,8 +356,10 @@ class GMVAE(GenerativeClusterEstimator):
 class CaGeM(GenerativeClusterEstimator, DensityEstimator):
     """Cluster-aware generative model of bits: a likelihood, and clusters that some labels may name.
 
-    The model of Maaløe, Fraccaro and Winther (2017), :class:`genclust.models.cagem.CaGeM`.  Rows are grey values in
-    [0, 1], of which bits are drawn anew at every step.
+    The model of Maaløe, Fraccaro and Winther (2017), :class:`genclust.models.cagem.CaGeM`.  Rows are bits, or grey
+    values in [0, 1] as their probabilities: bits are drawn anew at every step of training, and once, from what a row
+    holds, for :meth:`predict` and the other methods.  Continuous columns lose in this way what they say;
+    :class:`GumbelClustering` and :class:`GMVAE` take values as they are.
 
     Parameters
     ----------
@@ -436,9 +440,10 @@ class CaGeM(GenerativeClusterEstimator, DensityEstimator):
         y : Ignored
             Not used; here by convention.  Known classes are given as ``labels``.
         labels : array-like of shape (n_samples,), or None
-            The class of every row: a whole number 0 … K-1, or -1 where it is unknown; or text, which is empty, None,
-            NaN or -1 where it is unknown.  Two rows or more must have one, as batches of them are normalised.  Clusters
-            then stand for these classes: cluster k for class k, or for the k-th text in ``class_names_``.
+            The class of every row, as a whole number 0 … K-1 or as text, without blanks at its ends.  It is unknown
+            where there is -1, None, NaN or pandas' NA, or text that is blank or says so (-1, NA, N/A, NaN, <NA> or
+            null, in small or capital letters).  Two rows or more must have one, as batches of them are normalised.
+            Clusters then stand for these classes: cluster k for class k, or for the k-th text in ``class_names_``.
 
         Returns
         -------
@@ -449,6 +454,11 @@ class CaGeM(GenerativeClusterEstimator, DensityEstimator):
         ------
         ValueError
             If X, ``labels`` or a parameter cannot be used, before any training; or if every seed's training diverged.
+
+        Warns
+        -----
+        UserWarning
+            If y is given and ``labels`` are not; or if training was interrupted, as of :meth:`GumbelClustering.fit`.
         """
         if y is not None and labels is None:
             warnings.warn("CaGeM.fit takes known classes as labels; y is not used.", stacklevel=2)
@@ -458,33 +468,37 @@ class CaGeM(GenerativeClusterEstimator, DensityEstimator):
         self.__dict__.pop("class_names_", None)
         if labels is None:
             return None
-        given, K = list(labels), int(self.n_clusters)
-        if any(isinstance(label, str) for label in given):  # before NumPy makes texts of all that is beside them
-            texts = ["" if pd.isna(label) or label in (-1, "-1") else label for label in given]
-            labels = self._numbered(texts, K)
-        classes = np.asarray(labels)
-        whole = classes.ndim == 1 and classes.dtype.kind in "iu"
+        given, K = np.asarray(labels, dtype=object), int(self.n_clusters)  # or numbers beside text became text
+        if given.ndim != 1:
+            other = f"of shape {given.shape}" if given.ndim else reprlib.repr(labels)
+            raise ValueError(f"labels must be a list or an array of shape ({n},), one class for each row, not {other}.")
+        given = np.where(pd.isna(given), -1, given)
+        if any(isinstance(label, str) for label in given):
+            given = self._numbered(given, K)
+        classes = pd.Series(given).infer_objects().to_numpy()
+        whole = classes.dtype.kind in "iuf" and (classes == np.rint(classes)).all()
         if not whole or not ((classes >= -1) & (classes < K)).all() or (classes >= 0).sum() < 2:
             raise ValueError(
-                f"labels must hold a whole number from 0 to {K - 1} for every row, or -1 where its class is unknown, "
-                "and name the class of two rows at least; or text, which is empty where the class is unknown."
+                f"labels must hold a whole number from 0 to {K - 1} for every row, or -1 or NaN where its class is "
+                "unknown, and name the class of two rows at least; or text, which is empty where the class is unknown."
             )
         if len(classes) != n:
             raise ValueError(f"X has {n} rows, but there are {len(classes)} labels.")
         return classes.astype(np.int64)
 
-    def _numbered(self, texts: list[Any], K: int) -> Int[np.ndarray, " N"]:
-        """Classes by their numbers, and -1 for empty text; their names are kept."""
-        if other := [text for text in texts if not isinstance(text, str)]:
-            raise ValueError(f"labels must be text or whole numbers and not both; there is {other[0]!r} beside text.")
-        names = sorted({str(text) for text in texts} - {""}, key=_in_order)
+    def _numbered(self, labels: Shaped[np.ndarray, " N"], K: int) -> Int[np.ndarray, " N"]:
+        """Text by the numbers of classes, and -1 where it is unknown; the names of classes are kept."""
+        if other := [label for label in labels if not isinstance(label, str) and label != -1]:
+            raise ValueError(f"labels must be text or whole numbers and not both; there is {other[0]} beside text.")
+        texts = ["" if label == -1 or label.strip().lower() in UNKNOWN else label.strip() for label in labels]
+        names = sorted(set(texts) - {""}, key=_in_order)
         if len(texts) - texts.count("") < 2:
             raise ValueError("labels must name the class of two rows at least; it is empty text where it is unknown.")
         if len(names) > K:
             raise ValueError(f"labels name {len(names)} classes, and n_clusters={K}; each class needs a cluster.")
         self.class_names_ = names
         numbers = {"": -1} | {name: k for k, name in enumerate(names)}
-        return np.array([numbers[str(text)] for text in texts])
+        return np.array([numbers[text] for text in texts])
 
     def _schedules(self) -> dict[str, Schedule]:
         return self._warm_up()

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from jaxtyping import Float
+from PIL import Image
 from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
@@ -29,17 +30,29 @@ def as_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
     """Images as rows of their values, and the shape of one; rows, tables and sparse matrices as they are, and None.
 
     Args:
-        X: rows ``[N, D]``, or images ``[N, H, W]`` or ``[N, H, W, C]``; NumPy, pandas, SciPy sparse or PyTorch.
+        X: rows ``[N, D]``, or images ``[N, H, W]`` or ``[N, H, W, C]``; NumPy, pandas, SciPy sparse, PyTorch or lists.
 
     Raises:
-        ValueError: if images differ in shape, or have their colours before height and width.
+        ValueError: if images differ in shape, have their colours before height and width or more axes than these, or
+            are still Pillow's.
     """
     if isinstance(X, Tensor):
         X = X.detach().cpu().to_dense()  # as NumPy has no sparse arrays
         X = X.float().numpy() if X.dtype == torch.bfloat16 else X.numpy()
-    if isinstance(X, (list, tuple)) and len(X) and getattr(X[0], "ndim", 1) in (2, 3):
-        X = _stacked(X)
-    if getattr(X, "ndim", 2) in (3, 4):
+    if isinstance(X, (list, tuple)) and len(X):
+        if isinstance(X[0], Image.Image):  # whose values may be numbers of colours in a palette
+            raise ValueError(
+                "X holds images of Pillow; give an array, such as "
+                "np.stack([np.asarray(image.convert('RGB')) for image in X]), with 'L' in place of 'RGB' for grey ones."
+            )
+        if np.ndim(X[0]) > 1:
+            X = _stacked(X)
+    if getattr(X, "ndim", 2) > 4:
+        raise ValueError(
+            f"X has {X.ndim} dimensions; give rows × columns, or images as N × height × width or "
+            "N × height × width × colours."
+        )
+    if getattr(X, "ndim", 2) > 2:
         images = np.asarray(X)
         refuse_misplaced_colours("X", images.shape, ValueError)
         return images.reshape(len(images), math.prod(images.shape[1:])), images.shape[1:]
@@ -47,7 +60,7 @@ def as_rows(X: Any) -> tuple[Any, tuple[int, ...] | None]:
 
 
 def _stacked(images: Sequence[Any]) -> np.ndarray:
-    shapes = sorted({tuple(image.shape) for image in images})
+    shapes = sorted({tuple(np.shape(image)) for image in images})
     if len(shapes) > 1:
         raise ValueError(f"Images must all have one shape, and there are some of {shapes[0]} and some of {shapes[1]}.")
     return np.stack([np.asarray(image) for image in images])

@@ -20,6 +20,7 @@ from sklearn.utils import check_random_state
 import genclust
 from estimators.tiny import CLUSTERERS, DENSITIES, GENERATIVE, NAMES, blobs, images, rows, tiny
 from genclust import GMVAE, GumbelClustering
+from genclust.data.tables import read_table
 from genclust.estimators import base
 from genclust.estimators.base import HeldOut, encoder_input
 from genclust.estimators.inputs import CHUNK, Scaling
@@ -257,6 +258,25 @@ def test_classes_are_known_by_text_as_by_number(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         tiny("CaGeM").fit(X, numbers, labels=numbers)
+
+
+def test_unknown_classes_are_those_of_the_command_line(tmp_path):
+    X, K = rows(60), np.arange(60) % 3
+    known = np.where(np.arange(60) < 30, K, -1)
+    fitted = tiny("CaGeM").fit(X, labels=known)
+    for given in (
+        np.where(known < 0, np.nan, known),
+        pd.array(known, dtype="Int64").astype(object).tolist(),
+        pd.Series(known, dtype="Int64").mask(known < 0),
+        [None if k < 0 else k for k in known],
+    ):
+        np.testing.assert_array_equal(tiny("CaGeM").fit(X, labels=given).predict_proba(X), fitted.predict_proba(X))
+    texts = [f" {'abc'[k]}" for k in K[:30]] + [" ", "NA", "n/a", "NaN", "<NA>", "null", "-1 ", "", None, np.nan] * 3
+    pd.DataFrame(X).assign(kind=texts).to_csv(tmp_path / "some.csv", index=False)
+    for given in (texts, read_table(tmp_path / "some.csv", "kind", partly=True).labels):
+        named = tiny("CaGeM").fit(X, labels=given)
+        assert named.class_names_ == ["a", "b", "c"]
+        np.testing.assert_array_equal(named.predict_proba(X), fitted.predict_proba(X))
 
 
 def test_a_few_labels_name_the_clusters_of_cagem():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy import sparse
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, StandardScaler
 
@@ -137,7 +138,7 @@ def test_chunks_hold_all_rows_once_and_never_more_than_they_should():
 
 def test_images_become_rows():
     pictures = rng.random((4, 2, 3, 3))
-    for data in (pictures, torch.tensor(pictures), list(pictures)):
+    for data in (pictures, torch.tensor(pictures), list(pictures), pictures.tolist()):
         rows, shape = as_rows(data)
         assert shape == (2, 3, 3)
         np.testing.assert_array_equal(rows, pictures.reshape(4, 18))
@@ -146,6 +147,21 @@ def test_images_become_rows():
     assert as_rows(np.empty((0, 8, 8)))[0].shape == (0, 64)
     with pytest.raises(ValueError, match=r"^Images must all have one shape, and there are some of \(2, 3\) and"):
         as_rows([np.ones((2, 3)), np.ones((3, 3))])
+
+
+@pytest.mark.parametrize("form", [np.asarray, torch.tensor, list, np.ndarray.tolist])
+def test_what_is_neither_rows_nor_images(form):
+    with pytest.raises(ValueError, match=r"^X has 5 dimensions; give rows × columns, or images as N × height × width"):
+        as_rows(form(np.zeros((6, 2, 2, 2, 2))))
+
+
+def test_images_of_pillow_are_told_how_to_become_an_array():
+    X = [Image.fromarray(np.full((4, 5), grey, np.uint8)) for grey in range(6)]
+    with pytest.raises(ValueError, match=r"^X holds images of Pillow; give an array, such as ") as raised:
+        as_rows(X)
+    told = str(raised.value).split("such as ")[1].split(", with")[0]
+    assert as_rows(eval(told))[1] == (4, 5, 3)
+    assert as_rows(eval(told.replace("RGB", "L")))[1] == (4, 5)
 
 
 def test_a_column_that_scikit_learn_calls_sparse_keeps_its_zeros():

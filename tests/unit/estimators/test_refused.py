@@ -76,6 +76,7 @@ def test_columns_of_text(name):
     table = pd.DataFrame(rows(20)).rename(columns=str).assign(colour=["red", "blue"] * 10)
     refuses(tiny(name), table, "^X holds text, such as 'red' in the column 'colour'; encode it as numbers")
     refuses(tiny(name), [[1, "a"]] * 20, "^X holds text, such as 'a'; encode it")
+    refuses(tiny(name), np.array([["a)", "b"]] * 20), r"^X holds text, such as 'a\)'; encode it")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -213,13 +214,18 @@ def test_a_constant_column_under_a_learned_variance():
         (np.where(np.arange(20) == 3, 1, -1), "name the class of two rows at least"),
         (np.full(20, 3), "a whole number from 0 to 2"),
         (np.full(20, -2), "a whole number from 0 to 2"),
-        (np.zeros(20), "a whole number from 0 to 2"),
-        (np.zeros((20, 1), int), "a whole number from 0 to 2"),
+        (np.full(20, 0.5), "a whole number from 0 to 2"),
+        ([0, 1, np.inf] + 17 * [0], "a whole number from 0 to 2"),
+        ([True, None] * 10, "a whole number from 0 to 2"),
+        ([[0], [1, 2]] * 10, "a whole number from 0 to 2"),
+        (np.zeros((20, 1), int), r"of shape \(20,\), one class for each row, not of shape \(20, 1\)"),
+        (3, r"^labels must be a list or an array of shape \(20,\), one class for each row, not 3\."),
+        ("abc", "must be a list or an array of shape .*, not 'abc'"),
         (["a"] + [""] * 19, "name the class of two rows at least; it is empty text"),
         (list("abcd") * 5, "labels name 4 classes, and n_clusters=3"),
         ([3, *"abcdefghijklmnopqrs"], "text or whole numbers and not both; there is 3 beside text"),
         (
-            [None, "a", float("nan"), pd.NA, -1, "-1", *[""] * 14],
+            [None, "a", float("nan"), pd.NA, -1, "-1", " ", "N/A", *[""] * 12],
             "name the class of two rows at least; it is empty text",
         ),
         (["a"] * 19, "X has 20 rows, but there are 19 labels"),
@@ -231,6 +237,12 @@ def test_a_constant_column_under_a_learned_variance():
 )
 def test_labels(labels, match):
     refuses(tiny("CaGeM"), rows(20), match, labels=labels)
+
+
+@pytest.mark.parametrize("random_state", [-1, 2**32, 1.5, "a", np.random.default_rng(0)])
+def test_random_state(random_state):
+    match = r"^GumbelClustering\.random_state must be a whole number from 0 to 4294967295, a NumPy RandomState or None"
+    refuses(tiny("GumbelClustering", random_state=random_state), rows(20), match)
 
 
 def test_labels_do_not_hide_a_wrong_number_of_clusters():
@@ -292,6 +304,7 @@ def test_samples(fitted, name):
         refused("n_samples must be a whole number of 1 or more", fitted[name].sample, n)
         if name in DENSITIES:
             refused("n_samples must be a whole number of 1 or more", fitted[name].score_samples, rows(5), n)
+    refused("^random_state must be a whole number from 0 to 4294967295, ", fitted[name].sample, 2, random_state=-1)
     for cluster in (3, -1, 1.0, "1", True) if name in CLUSTERERS else ():
         refused("cluster must be a whole number from 0 to 2", fitted[name].sample, 2, cluster=cluster)
 

@@ -21,6 +21,8 @@ from genclust.wording import counted, did_you_mean, first_few, quoted
 
 #: Columns of text that are called so hold the names of the rows.
 NAME_COLUMNS = ("id", "index", "name")
+#: What pandas calls dates, with a time of day or without.
+DATES = ("date", "datetime", "datetime64")
 #: Rows from which on any column of text that differs in each of them is taken for their names.
 LEAST_NAMES = 5
 #: What stands in a text file, in small letters, where a number is missing.
@@ -86,7 +88,7 @@ class Columns:
 
 
 def columns_of_text(path: Path, asked: Asked) -> Columns:
-    """The columns of a text file, of which the numbers are read into float32 at once.
+    """The columns of a text file, of which the numbers are read into float64 at once.
 
     Raises:
         DataError: if the file is empty, has rows of different lengths, text among the features or no features, or lacks
@@ -131,7 +133,7 @@ def columns_of_text(path: Path, asked: Asked) -> Columns:
         )
 
     try:
-        frame = read(np.float32)
+        frame = read(np.float64)
         sound = all(frame[i].astype(bool).all() for i in needed)
     except UnicodeDecodeError:
         raise
@@ -244,6 +246,9 @@ def columns_of_frame(path: Path, frame: pd.DataFrame, asked: Asked) -> Columns:
     """
     titles = [str(title) for title in frame.columns]
     frame = frame.set_axis(pd.RangeIndex(len(titles)), axis=1)
+    for i in frame:
+        if pd.api.types.infer_dtype(frame[i]) in DATES:  # are text, as in a text file
+            frame[i] = frame[i].astype(str).where(frame[i].notna(), None)
     label = None if asked.labels is None else place(path, "column", titles, asked.labels)
     maybe = _may_name(titles, frame.iloc[0].tolist(), label) if isinstance(frame.index, pd.RangeIndex) else ()
     return _sorted_out(path, frame, titles, label, None, maybe, asked)

@@ -52,8 +52,8 @@ class Table:
     """The rows of a file, with their names and, where there are any, labels.
 
     Attributes:
-        x: rows of features ``[N, D]`` as float32, or images ``[N, H, W]`` or ``[N, H, W, C]`` as uint8 or float32; all
-            finite.
+        x: rows of features ``[N, D]``, or images ``[N, H, W]`` or ``[N, H, W, C]``; all finite.  Images of uint8 stay
+            so, other arrays are float32 if that holds every number of their type, and all else is float64.
         labels: int64 or text ``[N]`` as in the file, or None where it has none.
         names: one per row: its path in a folder of images, its text in a column of names, or ``"0"``, ``"1"``, ….
         columns: one per feature, or None for images and for files without a header.
@@ -86,7 +86,7 @@ def read_table(
       0, 1, 2 or 1990, 1991, 1992 do.  An unnamed first column has the names of the rows.  So has one called id, index
       or name, if it holds text that is no number and differs in every row; and of five rows or more the first column of
       such text, whatever it is called.  Columns without a header are known by their places ``0``, ``1``, ….
-    - ``.parquet``: likewise; an index other than the usual one has the names of the rows.
+    - ``.parquet``: likewise, where dates are text; an index other than the usual one has the names of the rows.
     - ``.h5ad``: AnnData's ``X``, dense or sparse, with the names of cells and genes.
     - a folder of images, PNG, JPEG, BMP or TIFF, all of one size and all grey or all in colour.  They are read in the
       order of their paths.  If they are in subfolders, those are their labels.
@@ -159,6 +159,11 @@ def _reading(path: Path, read: Callable[[Path], _T]) -> _T:
 # Arrays.
 
 
+def _floats(kind: np.dtype) -> type[np.floating]:
+    """float32 if it holds every number of a type, or else float64, which a date as a number or a long code needs."""
+    return np.float32 if np.can_cast(kind, np.float32) else np.float64
+
+
 def _at(row: int, names: Sequence[str], line: Line | None) -> str:
     """Where a row is, in words: its name, or its number and line in the file."""
     what = f"row {row}" if names[row] == str(row) else quoted(names[row])
@@ -168,11 +173,11 @@ def _at(row: int, names: Sequence[str], line: Line | None) -> str:
 def _finite(
     path: Path, x: np.ndarray, names: Sequence[str], columns: Sequence[str] | None, line: Line | None = None
 ) -> np.ndarray:
-    """``x`` as uint8 images or float32, if all its values are finite."""
-    x = np.require(x, np.uint8 if x.dtype == np.uint8 and x.ndim > 2 else np.float32, ["C", "W", "O", "E"])
-    if x.dtype == np.uint8 or np.isfinite(x).all():
+    """``x`` as `Table` has it, if all its values are finite, in float32 too, in which models see them scaled."""
+    x = np.require(x, np.uint8 if x.dtype == np.uint8 and x.ndim > 2 else _floats(x.dtype), ["C", "W", "O", "E"])
+    if x.dtype == np.uint8 or (np.isfinite(x).all() and max(x.max(), -x.min()) <= np.finfo(np.float32).max):
         return x
-    bad = ~np.isfinite(x)
+    bad = ~(np.abs(x) <= np.finfo(np.float32).max)
     rows = np.flatnonzero(bad.reshape(len(x), -1).any(1))
     where = f"{counted(len(rows), 'row')} ({'first: ' * (len(rows) > 1)}{_at(rows[0], names, line)})"
     if x.ndim == 2:
@@ -287,6 +292,12 @@ def _known(labels: np.ndarray) -> np.ndarray:
     return texts.mask(texts.str.lower().isin(UNKNOWN), "").to_numpy(str)
 
 
+def with_class(labels: np.ndarray) -> np.ndarray:
+    """Which labels ``[N]`` name a class: all but -1, or all where without it less than two classes are left."""
+    known = labels.astype(str) != "-1"
+    return known if len(np.unique(labels[known])) > 1 else np.ones_like(known)
+
+
 def _labels(path: Path, labels: np.ndarray, n: int, partly: bool, line: Line | None = None) -> np.ndarray:
     """The labels as whole numbers, int64, if all of them are such, or as text; see `read_table` on ``partly``."""
     if labels.ndim == 2 and labels.shape[1] == 1:
@@ -324,7 +335,7 @@ def _from_columns(path: Path, found: Columns, partly: bool) -> Table:
     frame, line = found.frame, found.line
     columns = [found.titles[i] for i in found.features]
     names = [str(value) for value in (frame.index if found.name is None else frame[found.name])]
-    x = _finite(path, frame[found.features].to_numpy(np.float32, na_value=np.nan), names, columns, line)
+    x = _finite(path, frame[found.features].to_numpy(np.float64, na_value=np.nan), names, columns, line)
     labels = None if found.label is None else _labels(path, frame[found.label].to_numpy(), len(x), partly, line)
     return Table(x, labels, names, columns if found.header else None, found.ignored, found.named_by)
 
@@ -353,7 +364,7 @@ def _lacking(ending: str, package: str) -> DataError:
 def numberings(table: Table) -> list[str]:
     """Columns that are called id, index or name and have another number in nearly every row: probably no features.
 
-    Nearly, because float32 makes some long numbers one.
+    Nearly, because float64 makes some numbers of more than 15 digits one.
     """
     titles = table.columns or []
     called = (i for i, title in enumerate(titles) if is_name_title(title))
@@ -388,11 +399,12 @@ def _h5ad(path: Path, asked: Asked) -> Table:
 
 
 def _sparse(group: Any) -> Any:
-    """A sparse matrix of an AnnData file, in float32."""
+    """A sparse matrix of an AnnData file, in float32 or float64."""
     kind = group.attrs.get("encoding-type", group.attrs.get("h5sparse_format"))
     shape = group.attrs["shape"] if "shape" in group.attrs else group.attrs["h5sparse_shape"]
     make = scipy.sparse.csc_matrix if kind.startswith("csc") else scipy.sparse.csr_matrix
-    return make((group["data"][:].astype(np.float32), group["indices"][:], group["indptr"][:]), shape=tuple(shape))
+    data = group["data"][:]
+    return make((data.astype(_floats(data.dtype)), group["indices"][:], group["indptr"][:]), shape=tuple(shape))
 
 
 def _column(group: Any, name: str) -> np.ndarray:

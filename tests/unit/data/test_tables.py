@@ -18,7 +18,8 @@ import scipy.sparse
 from PIL import Image
 
 from genclust.data import DataError, MissingData
-from genclust.data.tables import numberings, read_table
+from genclust.data.columns import Asked, columns_of_frame
+from genclust.data.tables import _from_columns, numberings, read_table
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((30, 4)).astype(np.float32)
@@ -61,12 +62,15 @@ def rows(path: Path, *lines: list[object], separator: str = ",") -> Path:
 # Arrays.
 
 
-@pytest.mark.parametrize("kind", ["<f4", ">f8", "<f2", "i8", "?", "u1"])
-def test_rows_of_any_number_become_float32(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "read"),
+    [("<f4", "f4"), (">f8", "f8"), ("<f2", "f4"), ("i8", "f8"), ("<i4", "f8"), ("u1", "f4"), ("?", "f4")],
+)
+def test_rows_of_any_number_become_the_shortest_floats_that_hold_them(tmp_path: Path, kind: str, read: str) -> None:
     x = (X * 50).astype(kind)
     np.save(tmp_path / "mine.npy", x)
     table = read_table(str(tmp_path / "mine.npy"))
-    assert table.x.dtype == np.dtype("=f4") and np.array_equal(table.x, x.astype("f4"))
+    assert table.x.dtype == np.dtype(read) and np.array_equal(table.x, x)
     assert table.labels is None and table.columns is None and table.names == NUMBERS
 
 
@@ -77,7 +81,7 @@ def test_an_array_in_memory_is_no_part_of_the_file(tmp_path: Path) -> None:
     assert type(table.x) is np.ndarray and np.array_equal(np.load(tmp_path / "mine.npy"), X)
 
 
-@pytest.mark.parametrize(("x", "kind"), [(GREY, "u1"), (COLOUR, "u1"), (GREY / 255, "f4"), (GREY.astype(int), "f4")])
+@pytest.mark.parametrize(("x", "kind"), [(GREY, "u1"), (COLOUR, "u1"), (GREY / 255, "f8"), (GREY.astype(int), "f8")])
 def test_arrays_of_images_keep_their_shape_and_grey_values(tmp_path: Path, x: np.ndarray, kind: str) -> None:
     np.save(tmp_path / "mine.npy", np.asfortranarray(x))
     table = read_table(tmp_path / "mine.npy")
@@ -156,6 +160,36 @@ def test_values_that_are_not_finite_are_counted(tmp_path: Path) -> None:
     assert f"{(GREY > 250).sum()} missing (NaN) and 0 infinite or beyond float32, in " in refused(tmp_path / "mine.npy")
 
 
+#: Days, seconds, metres and codes, of which float32 takes some for one another.
+LARGE = np.array([2460000.30, 1.7e9, 5412345.82, 4006381333931]) + np.arange(6)[:, None] * [0.03, 1, 0.01, 1]
+
+
+def test_numbers_with_a_large_offset_stay_apart(tmp_path: Path) -> None:
+    frame = pd.DataFrame(LARGE, columns=list("abcd"))
+    frame.to_csv(tmp_path / "mine.csv", index=False)
+    frame.to_csv(tmp_path / "commas.tsv", index=False, sep="\t", decimal=",")
+    frame.assign(a=[*frame.a[:5], "true"]).to_csv(tmp_path / "truth.csv", index=False)
+    np.save(tmp_path / "mine.npy", LARGE)
+    for file in ("mine.csv", "commas.tsv", "mine.npy"):
+        assert np.array_equal(read_table(tmp_path / file).x, LARGE)
+    assert np.array_equal(read_table(tmp_path / "truth.csv").x[:5], LARGE[:5])  # read in another way
+    found = columns_of_frame(tmp_path, frame.astype({"d": "Int64"}), Asked(None))
+    assert np.array_equal(_from_columns(tmp_path, found, False).x, LARGE)
+
+
+def test_sparse_numbers_with_a_large_offset_stay_apart(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "mine.h5ad", "w") as file:
+        sparse = scipy.sparse.csr_matrix(LARGE)
+        x = file.create_group("X")
+        x.attrs["encoding-type"], x.attrs["shape"] = "csr_matrix", LARGE.shape
+        x["data"], x["indices"], x["indptr"] = sparse.data, sparse.indices, sparse.indptr
+        for name, index in (("obs", list("uvwxyz")), ("var", list("abcd"))):
+            file.create_group(name).attrs["_index"] = "names"
+            file[name]["names"] = index
+    assert np.array_equal(read_table(tmp_path / "mine.h5ad").x, LARGE)
+
+
 # Text.
 
 
@@ -165,7 +199,7 @@ def test_values_that_are_not_finite_are_counted(tmp_path: Path) -> None:
 def test_numbers_in_text_are_read_exactly(tmp_path: Path, separator: str, header: bool, ending: str) -> None:
     path = rows(tmp_path / f"mine.{ending}", *[list("abcd")] * header, *X.tolist(), separator=separator)
     table = read_table(path)
-    assert np.array_equal(table.x, X) and table.x.dtype == np.float32 and table.x.flags.c_contiguous
+    assert np.array_equal(table.x, X) and table.x.dtype == np.float64 and table.x.flags.c_contiguous
     assert table.columns == (list("abcd") if header else None)
     assert table.names == NUMBERS and table.labels is None
 
@@ -236,12 +270,12 @@ def test_decimal_commas_are_read_where_another_sign_separates(tmp_path: Path, se
     path = tmp_path / "mine.csv"
     frame.to_csv(path, sep=separator, decimal=",", index=False)
     table = read_table(path, "kind")
-    assert table.x.tolist() == frame[["a", "b"]].to_numpy(np.float32).tolist() and table.columns == ["a", "b"]
+    assert table.x.tolist() == frame[["a", "b"]].to_numpy(float).tolist() and table.columns == ["a", "b"]
     assert table.labels is not None and table.labels.tolist() == ["1,5", "x", "y"]
     frame.assign(b=[True, False, True]).drop(columns="kind").to_csv(path, sep=separator, decimal=",", index=False)
-    assert read_table(path).x.tolist() == np.float32([[1.5, 1], [-2.25, 0], [3e-7, 1]]).tolist()
+    assert read_table(path).x.tolist() == [[1.5, 1], [-2.25, 0], [3e-7, 1]]
     frame.drop(columns="kind").to_csv(path, sep=separator, decimal=",", index=False, header=False)
-    assert read_table(path).x.tolist() == frame[["a", "b"]].to_numpy(np.float32).tolist()
+    assert read_table(path).x.tolist() == frame[["a", "b"]].to_numpy(float).tolist()
 
 
 SAMPLES = ["S1", "2nd plant", "a", "80 mm gun", "2020-01-01"]
@@ -441,7 +475,7 @@ def test_unfit_text_is_refused(write: Write, text: str | bytes, labels: str | No
 def test_text_deep_in_a_long_file_is_found(tmp_path: Path) -> None:
     lines: list[list[object]] = [[i, i / 7] for i in range(50_000)]
     table = read_table(rows(tmp_path / "mine.csv", ["a", "b"], *lines))
-    assert np.array_equal(table.x, np.array(lines).astype(np.float32))
+    assert np.array_equal(table.x, np.array(lines).astype(float))
     lines[49_000][1] = "broken"
     assert "'b' (such as 'broken' in 'b')" in refused(rows(tmp_path / "mine.csv", ["a", "b"], *lines))
 
@@ -734,6 +768,22 @@ def test_parquet(tmp_path: Path, write: Write) -> None:
     frame[:0].to_parquet(path)
     assert "has no rows" in refused(path)
     assert "is damaged" in refused(write("no table", "other.parquet"))
+
+
+def test_dates_in_a_frame_name_rows_as_in_a_text_file() -> None:
+    """As Parquet has them, of midnights, times with a zone, and days."""
+    days = pd.date_range("2024-02-28", periods=5)
+    for dates in (days, days.tz_localize("UTC"), list(days.date)):
+        for title, named_by in (("name", None), ("day", "day")):
+            frame = pd.DataFrame({"a": range(5), title: dates})
+            table = _from_columns(Path("mine.parquet"), columns_of_frame(Path(), frame, Asked(None)), False)
+            assert table.columns == ["a"] and table.named_by == named_by and table.names[1][:10] == "2024-02-29"
+            assert frame[title].tolist() == list(dates)
+    with pytest.raises(DataError, match=r"not numbers, 'day' \(such as '2024-02-28'"):
+        columns_of_frame(Path(), pd.DataFrame({"a": range(5), "day": days[:1].repeat(5)}), Asked(None))
+    with pytest.raises(DataError, match="no label in 1 row"):
+        frame = pd.DataFrame({"a": range(5), "day": [*days[:4], None]})
+        _from_columns(Path(), columns_of_frame(Path(), frame, Asked("day")), False)
 
 
 @pytest.mark.parametrize("make", [np.asarray, scipy.sparse.csr_matrix, scipy.sparse.csc_matrix])

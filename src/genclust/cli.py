@@ -27,7 +27,7 @@ from genclust.experiments import status as running
 from genclust.experiments.claims import in_words, judged_claims
 from genclust.experiments.declaration import Experiment, Profile, Row
 from genclust.experiments.verdicts import verdicts as all_verdicts
-from genclust.paths import root
+from genclust.paths import expanded, root
 from genclust.settings import SettingError
 from genclust.training.device import checked_device
 from genclust.wording import with_sd
@@ -67,7 +67,8 @@ def run(
     minutes: Annotated[float | None, typer.Option(help="Stop with a checkpoint after this many minutes.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1.")] = "cpu",
     into: Annotated[
-        Path | None, typer.Option("--store", help="Write records to this store instead of your own.")
+        Path | None,
+        typer.Option("--store", callback=expanded, help="Write records to this store instead of your own."),
     ] = None,
     anew: Annotated[
         bool, typer.Option("--anew", help="Run also what is published, or was recorded by other code or libraries.")
@@ -223,7 +224,8 @@ def publish(
     row: Annotated[list[str] | None, typer.Option(help="Only this row; may be repeated.")] = None,
     profile: Annotated[str, typer.Option(help="demo, quick, long or paper.")] = "paper",
     from_: Annotated[
-        Path | None, typer.Option("--store", help="Take records from this store instead of your own.")
+        Path | None,
+        typer.Option("--store", callback=expanded, help="Take records from this store instead of your own."),
     ] = None,
     weights: Annotated[
         bool, typer.Option("--weights", help="Publish the trained model of the median seed in models/ instead.")
@@ -263,7 +265,8 @@ def publish(
 @app.command()
 def keep(
     from_: Annotated[
-        Path | None, typer.Option("--store", help="Take records from this store instead of your own.")
+        Path | None,
+        typer.Option("--store", callback=expanded, help="Take records from this store instead of your own."),
     ] = None,
 ) -> None:
     """Copy finished seeds, of committed code only, into waiting/, until the rest of their row is finished."""
@@ -276,7 +279,8 @@ def keep(
 @app.command()
 def audit(
     folder: Annotated[
-        Path | None, typer.Option("--store", help="Audit this store instead of the published one.")
+        Path | None,
+        typer.Option("--store", callback=expanded, help="Audit this store instead of the published one."),
     ] = None,
 ) -> None:
     """Recompute the scores of every record from its arrays by independent code."""
@@ -353,7 +357,10 @@ def claims(
 @app.command()
 def compare(
     folder: Annotated[
-        Path, typer.Argument(metavar="{store}", help="A store of own records: the folder that --store named in a run.")
+        Path,
+        typer.Argument(
+            metavar="{store}", callback=expanded, help="A store of own records: the folder that --store named in a run."
+        ),
     ],
     experiments: Annotated[list[str] | None, typer.Argument(help="Only these experiments; by default all.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

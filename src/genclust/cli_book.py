@@ -9,7 +9,11 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-Root = Annotated[Path, typer.Option(help="The repository; by default this folder.", show_default=False)]
+from genclust.paths import expanded
+
+Root = Annotated[
+    Path, typer.Option(callback=expanded, help="The repository; by default this folder.", show_default=False)
+]
 
 
 class RepeatedPairs(TyperCommand):
@@ -35,7 +39,10 @@ def notebook(
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the parameters instead of running.")] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Path of the result, by default _build/notebooks/NAME.ipynb.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", callback=expanded, help="Path of the result, by default _build/notebooks/NAME.ipynb."
+        ),
     ] = None,
     root: Root = Path(),
 ) -> None:
@@ -47,9 +54,11 @@ def notebook(
         if list_:
             print(notebooks.describe(source))
             return
-        values = notebooks.parse_parameters(source, dict(parameter or []))
-        # A file is meant to lie where the command is given; the notebook runs in its own folder.
-        values |= {key: str(Path(value).expanduser().resolve()) for key, value in values.items() if _is_file(value)}
+        values, meanings = notebooks.parse_parameters(source, dict(parameter or [])), notebooks.meanings(source)
+        for key, value in values.items():
+            # A path is meant to lie where the command is given; the notebook runs in its own folder.
+            if isinstance(value, str) and _is_path(Path(value).expanduser(), meanings[key]):
+                values[key] = str(Path(value).expanduser().resolve())
         target = (output or root / "_build" / "notebooks" / source.name).resolve()
         notebooks.execute(source, target, values, progress=True)
         page = notebooks.write_html(target)
@@ -58,9 +67,13 @@ def notebook(
     print(f"notebook: wrote {target} and {page.name} beside it")
 
 
-def _is_file(value: Any) -> bool:
-    """Whether a parameter is the path of a user's own file."""
-    return isinstance(value, str) and (value.endswith(".npz") or (Path(value).suffix != "" and Path(value).is_file()))
+def _is_path(value: Path, meaning: str) -> bool:
+    """Whether a parameter's value is a user's own file, or a folder where the parameter is said to take one.
+
+    Other texts, such as a profile, may be called as some folder is.
+    """
+    is_file = value.suffix == ".npz" or (value.suffix != "" and value.is_file())
+    return is_file or ("folder" in meaning and value.is_dir())
 
 
 def book(

@@ -7,8 +7,9 @@ import math
 import os
 import re
 import sys
+import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -37,13 +38,13 @@ from genclust.cli_own_report import (
     print_scores,
 )
 from genclust.data import DataError
-from genclust.data.tables import Table, read_table
+from genclust.data.tables import Table, read_table, with_class
 from genclust.estimators import report, saving
+from genclust.estimators.base import LEAST_ROWS, Interrupted
 from genclust.estimators.card import describe
-from genclust.estimators.cautions import interrupted
 from genclust.figures import style
 from genclust.figures.images import image_grid
-from genclust.paths import probe_folder
+from genclust.paths import expanded, probe_folder
 from genclust.settings import SettingError, nearest
 from genclust.strict_yaml import assignment
 from genclust.wording import counted, first_few, size
@@ -66,8 +67,8 @@ DATA_HELP = (
 )
 MODEL_HELP = "The folder of a fitted model, or the name of a published one; genclust card lists those."
 LABELS_HELP = (
-    "The name of the column with known classes, or a file with one class per line; they serve for scores only. By "
-    "default there are none."
+    "The name of the column with known classes, or a file with one class per line; they serve for scores only, "
+    "and rows with -1 are not scored. By default there are none."
 )
 KNOWN_HELP = (
     "Of cagem: the column with the classes of some rows, empty or -1 where a class is unknown, or a file with one per "
@@ -122,9 +123,14 @@ def _words_of_the_command_line(data: Path) -> Iterator[None]:
 
 
 def fit(
-    data: Annotated[Path, typer.Argument(help=DATA_HELP)],
+    data: Annotated[Path, typer.Argument(callback=expanded, help=DATA_HELP)],
     out: Annotated[
-        Path, typer.Option(help="The folder to write the fitted model into; it must not exist yet.", show_default=False)
+        Path,
+        typer.Option(
+            callback=expanded,
+            help="The folder to write the fitted model into; it must not exist yet.",
+            show_default=False,
+        ),
     ],
     model: Annotated[str, typer.Option(help=MODELS_HELP)] = "gumbel",
     clusters: Annotated[
@@ -175,6 +181,7 @@ def fit(
             raise SettingError(
                 f"{out} cannot be written ({error.filename}: {error.strerror}); give another folder to --out."
             ) from None
+        _refuse_seed(random_state)
         given: dict[str, Any] = {"n_init": seeds, "random_state": random_state, "device": device, "verbose": not quiet}
         given |= {} if epochs is None else {"epochs": epochs}
         counts = [{}] if clusters is None else [{"n_clusters": K} for K in _numbers(clusters)]
@@ -185,38 +192,88 @@ def fit(
             learned, table = {"labels": table.labels}, replace(table, labels=None)  # what is learned is no test
             if clusters is None:
                 models[0].set_params(n_clusters=max(2, len(set(learned["labels"]) - {""})))
+        if len(table.x) < LEAST_ROWS:
+            raise DataError(f"{data} has {counted(len(table.x), 'row')}, and {LEAST_ROWS} or more are needed.")
         X = _with_names(table)
         warned_of = list(cautions_before(models, table))
         for caution in warned_of:
             note(caution)
-        fitted: list[Any] = []
-        outliers: list[str] = []
-        # The largest number first: if it is too large, that is said before anything is trained.
-        for estimator in reversed(models):
-            try:
-                with _words_of_the_command_line(data):
-                    estimator.fit(X, **learned)
-            except KeyboardInterrupt as stopped:
-                if not fitted:
-                    raise
-                note(f"{counted(estimator.n_clusters, 'cluster')}: {str(stopped) or 'Interrupted; nothing was kept.'}")
-                break
+        _note_unknown(table.labels)
+
+        def keep(estimator: Any, again: bool = False) -> None:
             where = out if len(models) == 1 else out / str(estimator.n_clusters)
-            outliers = list(cautions_of_outliers(estimator, X))
-            saving.save(estimator, where, card=describe(estimator, [*warned_of, *outliers]))
-            if hasattr(estimator, "labels_"):
-                _write_clusters(estimator, X, table, where)
-            fitted.insert(0, estimator)
-            if interrupted(estimator):  # who stops one number wants no more of the others
-                break
-        for caution in outliers:
-            note(caution)
-        if len(models) == 1:
+            if not (again and where.exists()):
+                card = describe(estimator, [*warned_of, *cautions_of_outliers(estimator, X)])
+                _write(estimator, X, table, where, out.parent, card)
+
+        try:
+            fitted = _fit_each(models, X, learned, data, keep)
+            for caution in cautions_of_outliers(fitted[0], X):
+                note(caution)
+            if len(models) > 1:
+                print_comparison(fitted, X, table, out)
+                return
             if learned:
                 print_learned(fitted[0], learned["labels"])
             print_fit(fitted[0], X, table, out)
-        else:
-            print_comparison(fitted, X, table, out)
+        except KeyboardInterrupt as stopped:
+            finished = f"Interrupted; what was finished lies in {out}, and is whole." if out.exists() else str(stopped)
+            raise KeyboardInterrupt(finished) from None
+
+
+def _fit_each(models: list[Any], X: Any, learned: dict[str, Any], data: Path, keep: Callable[..., None]) -> list[Any]:
+    """Fit models to rows and keep each; those that were fitted, in their order.
+
+    A first Ctrl-C ends training, of which is kept what was learned, or waits until a trained model is kept; no further
+    one is then fitted.
+
+    Args:
+        models: not fitted yet, by their number of clusters.
+        X: rows.
+        learned: what else ``fit`` takes.
+        data: the path of the rows, for messages.
+        keep: writes a fitted model; with ``again=True`` unless that was done before.
+
+    Raises:
+        KeyboardInterrupt: if Ctrl-C comes before anything is learned, or a second time.
+    """
+    fitted: list[Any] = []
+    # The largest number of clusters first: if it is too large, that is said before anything is trained.
+    for estimator in reversed(models):
+        try:
+            with _words_of_the_command_line(data), warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always", Interrupted)
+                estimator.fit(X, **learned)
+            for warning in told:
+                note(warning.message)
+            keep(estimator)
+        except KeyboardInterrupt as stopped:
+            if hasattr(estimator, "model_"):  # it is trained
+                note("Interrupted; the trained model is written before all ends.")
+                keep(estimator, again=True)
+                return [estimator, *fitted]
+            if not fitted:
+                raise
+            note(f"{counted(estimator.n_clusters, 'cluster')}: {str(stopped) or 'Interrupted; nothing was kept.'}")
+            return fitted
+        fitted.insert(0, estimator)
+        if any(issubclass(warning.category, Interrupted) for warning in told):
+            break
+    return fitted
+
+
+def _refuse_seed(random_state: int) -> None:
+    if not 0 <= random_state < 2**32:
+        raise SettingError(f"--random-state must lie between 0 and {2**32 - 1}, not {random_state}.")
+
+
+def _note_unknown(labels: np.ndarray | None) -> None:
+    """Tell of how many rows scores are, where others have no class."""
+    if labels is not None and not (known := with_class(labels)).all():
+        note(
+            f"The label -1 stands for an unknown class; scores are of the {known.sum():,} of "
+            f"{counted(len(labels), 'row')} with another one."
+        )
 
 
 def _to_fit(data: Path, model: str, labels: str | None, known: str | None, ignore: list[str]) -> Table:
@@ -269,11 +326,29 @@ def _with_names(table: Table) -> Any:
     return pd.DataFrame(table.x, columns=table.columns) if table.columns else table.x
 
 
-def _write_clusters(model: Any, X: Any, table: Table, out: Path) -> None:
-    """Write the cluster of every row, and a picture of every cluster, beside the model."""
-    report.assignments(model, X, table.names).to_csv(out / "clusters.csv", index=False)
-    style.use()
-    _save(report.picture(model, X, table.columns), out / "clusters.png")
+def _write(model: Any, X: Any, table: Table, where: Path, beside: Path, card: str) -> None:
+    """Write the folder of a fitted model, with the cluster of every row and a picture of every cluster if it has any.
+
+    It comes to be whole, by one renaming, or not at all.
+
+    Args:
+        model: fitted.
+        X: the rows that it was fitted on.
+        table: the same with their names.
+        where: the folder, which does not exist yet; nor need that which it is in.
+        beside: the folder in which it is made ready.
+        card: text for people.
+    """
+    beside.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=beside, prefix=f".{where.name}-") as new:
+        folder = Path(new) / where.name
+        saving.save(model, folder, card=card)
+        if hasattr(model, "labels_"):
+            report.assignments(model, X, table.names).to_csv(folder / "clusters.csv", index=False)
+            style.use()
+            _save(report.picture(model, X, table.columns), folder / "clusters.png")
+        where.parent.mkdir(exist_ok=True)
+        os.rename(folder, where)
 
 
 def _save(figure: Figure, path: Path) -> None:
@@ -283,7 +358,9 @@ def _save(figure: Figure, path: Path) -> None:
 
 def assign(
     model: Annotated[str, typer.Argument(help=MODEL_HELP)],
-    data: Annotated[Path, typer.Argument(help="New rows, in any of the forms that genclust fit reads.")],
+    data: Annotated[
+        Path, typer.Argument(callback=expanded, help="New rows, in any of the forms that genclust fit reads.")
+    ],
     labels: Annotated[
         str | None, typer.Option(help=f"{LABELS_HELP} The scores go to the error stream.", show_default=False)
     ] = None,
@@ -299,6 +376,7 @@ def assign(
         table = read_table(data, labels, None if known is None else list(known))
         if table.named_by is not None:
             note(named_by(table))
+        _note_unknown(table.labels)
         X = _as_fitted(fitted, table, data)
         with _words_of_the_command_line(data):
             report.assignments(fitted, X, table.names).to_csv(sys.stdout, index=False)
@@ -357,7 +435,7 @@ def sample(
             "--png",
             metavar="",
             help="Of a model of images: draw them into samples.png in this folder (with --cluster 3 into "
-            "samples-cluster-3.png) instead of printing their values.",
+            "samples-cluster-3.png), which must not exist yet, instead of printing their values.",
         ),
     ] = False,
     random_state: Annotated[
@@ -371,20 +449,25 @@ def sample(
             raise SettingError(f"{type(fitted).__name__} does not generate data, so there is nothing to sample.")
         if cluster is not None:
             _refuse_without_clusters(fitted)
+        _refuse_seed(random_state)
         if png and fitted.image_shape_ is None:
             raise SettingError("The model is of rows and not of images; without --png its samples are printed as CSV.")
+        picture = Path("samples.png" if cluster is None else f"samples-cluster-{cluster}.png")
+        if png and picture.exists():
+            raise SettingError(
+                f"{picture} exists already in this folder; rename or delete it, or work in another folder."
+            )
         which = {} if cluster is None else {"cluster": cluster}
         drawn = fitted.sample(n, random_state=random_state, **which)
         if png:
-            name = Path("samples.png" if cluster is None else f"samples-cluster-{cluster}.png")
-            _write_images(fitted, drawn, name)
-            console.print(f"{counted(n, 'sample')}: {name}")
+            _write_images(fitted, drawn, picture)
+            console.print(f"{counted(n, 'sample')}: {picture}")
             return
         if fitted.image_shape_ is None:
             note("The samples are means of the decoder; the values of rows scatter around such means.")
         else:
             note("These are the values of the pixels; with --png they are drawn.")
-        writer = csv.writer(sys.stdout)
+        writer = csv.writer(sys.stdout, lineterminator="\n")
         columns = getattr(fitted, "feature_names_in_", [f"x{i}" for i in range(fitted.n_features_in_)])
         writer.writerow(columns)
         writer.writerows(drawn.reshape(n, -1).tolist())

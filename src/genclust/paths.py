@@ -29,6 +29,11 @@ def root() -> Path:
     )
 
 
+def expanded(path: Path | None) -> Path | None:
+    """A path of the command line with the home folder for ``~``, which shells leave in ``--out=~/m``."""
+    return None if path is None else Path(os.path.expanduser(path))
+
+
 def cache_folder() -> Path:
     """Folder of a user's runs, records and data: ``GENCLUST_CACHE``, or ``genclust`` in the user's cache folder.
 

@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from genclust import __main__ as entry
-from genclust import __version__, cli_report
+from genclust import __version__, cli_data, cli_report
 from genclust.cli import app
 from genclust.experiments import declaration
 from genclust.experiments.verdicts import published_records
@@ -55,6 +57,19 @@ def test_a_mistake_is_told_in_one_sentence_and_nothing_is_computed(invoke, argum
     assert "Traceback" not in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "cache").exists()
+
+
+def test_every_path_may_begin_with_the_home_folder(invoke, monkeypatch, tmp_path):
+    """Of options with = the shell leaves the sign for it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    paths = 0
+    for command in (*app.registered_commands, *cli_data.app.registered_commands):
+        for kind in get_type_hints(command.callback, include_extras=True).values():
+            if Path in (getattr(kind, "__origin__", kind), *getattr(getattr(kind, "__origin__", kind), "__args__", ())):
+                assert kind.__metadata__[0].callback(Path("~/a")) == tmp_path / "a"
+                paths += 1
+    assert paths == 11
+    assert f"There is no store {tmp_path / 'mine'};" in invoke("audit", "--store=~/mine").stderr
 
 
 def test_missing_data_are_told_with_their_cure(invoke, monkeypatch, tmp_path):

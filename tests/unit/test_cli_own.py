@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 import shutil
+import signal
 import warnings
 from io import StringIO
 from pathlib import Path
@@ -23,8 +24,8 @@ from typer.testing import CliRunner, Result
 
 from genclust.cli import app
 from genclust.cli_own_report import _agreement
-from genclust.estimators import cautions, load, report
-from genclust.estimators.base import HeldOut
+from genclust.estimators import cautions, load, report, saving
+from genclust.estimators.base import DeepEstimator, HeldOut
 from genclust.estimators.card import describe
 from genclust.wording import signed
 
@@ -426,6 +427,46 @@ def test_outliers_are_those_beyond_twenty_robust_deviations() -> None:
     assert cautions.columns_with_outliers(model, pd.DataFrame(X, columns=list("abcde"))) == ["c", "d"]
 
 
+def test_labels_that_are_unknown_are_not_scored(fitted: Result, folder: Path) -> None:
+    frame = pd.read_csv(folder / "mine.csv")
+    X, model = frame[COLUMNS], load(folder / "model")
+    part, classes = np.where(np.arange(120) < 30, np.arange(120) % 3, -1), np.array([-1, 1])[np.arange(120) % 2]
+    np.savez(folder / "part.npz", x=X.to_numpy(float), y=part)
+    result = done("fit", folder / "part.npz", "--out", folder / "part", "--clusters=2", "--epochs=1", "--quiet", *SMALL)
+    told = "genclust: The label -1 stands for an unknown class; scores are of the 30 of 120 rows with another one."
+    assert told in result.stderr.splitlines()
+    known = report.scores(model, X[:30], part[:30])
+    assert report.scores(model, X, part) == report.scores(model, X, part.astype(str)) == known
+    assert told in assigned(folder, frame.assign(group=part), "--labels", "group")[1]
+    # Of two classes, -1 may well be one:
+    expected = report.scores(model, X, np.where(classes < 0, "no", "yes"))
+    assert report.scores(model, X, classes) == expected
+    assert "unknown" not in assigned(folder, frame.assign(group=classes), "--labels", "group")[1]
+
+
+def test_what_a_picture_leaves_out_is_written_below_it(monkeypatch) -> None:
+    X, y = blobs(200, d=14, clusters=2)
+    X[:, 5] = X[:, 0]  # in which clusters differ as in any
+    X[:, [2, 9]] = np.random.default_rng(0).normal(0, 1, (200, 2))  # in which they differ least
+    model = tiny("GumbelClustering", n_clusters=2, epochs=40, batch_size=40, learning_rate=0.01).fit(X)
+    assert abs(adjusted_rand_score(y, model.labels_)) == 1
+
+    def drawn() -> tuple[set[str], str]:
+        figure = report.picture(model, X)
+        return {tick.get_text() for tick in figure.axes[0].get_yticklabels()}, figure.get_supxlabel()
+
+    columns = "12 of 14 columns: those in which typical rows differ most"
+    names, below = drawn()
+    assert len(names) == 12 and below == columns
+    monkeypatch.setattr(report, "MOST_CLUSTERS", 1)
+    assert drawn()[1] == f"{columns}\n1 of 2 clusters: the largest"
+    assert report.picture(model, X[:, :14].reshape(200, 2, 7)).get_supxlabel() == "1 of 2 clusters: the largest"
+    monkeypatch.undo()
+    X = X[:, :12]
+    model = model.fit(X)
+    assert drawn()[1] == ""
+
+
 # ---- assign
 
 
@@ -523,6 +564,47 @@ def test_help_is_plain() -> None:
     assert "samples.png in this folder" in flat(re.sub("[│╭╰─]", " ", done("sample", "--help").stdout))
 
 
+def test_samples_have_the_line_ends_of_assign(fitted: Result, folder: Path, capfdbinary) -> None:
+    for command in (("sample", folder / "model", "--n", 2), ("assign", folder / "model", folder / "mine.csv")):
+        written = invoke(*command).stdout_bytes
+        assert written.count(b"\n") > 2 and b"\r" not in written
+
+
+def test_a_picture_of_samples_replaces_nothing(of_images: Result, folder: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for options, name in (((), "samples.png"), (("--cluster", 1), "samples-cluster-1.png")):
+        Path(name).write_text("mine")
+        said = refused("sample", folder / "images", "--png", *options)
+        assert said.startswith(f"genclust: {name} exists already in this folder; rename or delete it, or ")
+        assert Path(name).read_text() == "mine"
+    done("sample", folder / "images", "--n", 2)  # prints them
+
+
+@pytest.mark.parametrize("number", [-1, 2**32])
+def test_a_seed_beyond_its_range_is_told_by_its_option(fitted: Result, folder: Path, number: int) -> None:
+    said = f"genclust: --random-state must lie between 0 and 4294967295, not {number}."
+    assert refused("fit", folder / "no.csv", "--out", folder / "none", f"--random-state={number}") == said
+    assert refused("sample", folder / "model", f"--random-state={number}") == said
+
+
+def test_too_few_rows_are_told_once(folder: Path, tmp_path: Path) -> None:
+    pd.read_csv(folder / "mine.csv")[COLUMNS][:4].to_csv(tmp_path / "four.csv", index=False)
+    said = refused("fit", tmp_path / "four.csv", "--clusters", 3, "--out", tmp_path / "none", "--quiet")
+    assert said == f"genclust: {tmp_path / 'four.csv'} has 4 rows, and 5 or more are needed."
+
+
+def test_the_home_folder_is_known_to_all_checks(folder: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(folder / "mine.csv", tmp_path)
+    fit = ("fit", "~/mine.csv", "--labels=group", "--seeds=1", "--epochs=1", "--quiet", *SMALL)
+    for out, clusters in (("m", "2"), ("several", "2,3")):
+        done(*fit, f"--out=~/{out}", f"--clusters={clusters}")
+        again = refused("fit", "~/no.csv", f"--out=~/{out}")  # before the rows are read
+        assert again == f"genclust: {tmp_path / out} exists already; give another folder to --out, or delete it."
+    assert len(list(tmp_path.rglob("clusters.png"))) == 3 and not Path("~").exists()
+
+
 # ---- what is interrupted, or cannot be written
 
 
@@ -560,6 +642,69 @@ def test_an_interrupt_ends_all_numbers_of_clusters(
     assert ["(interrupted)" in line for line in lines] == {2: [True], 4: [False], 6: [True, False]}[call]
     told = "2 clusters: Interrupted before the first epoch was done; nothing was kept."
     assert (told in result.stderr) is (call == 4)
+
+
+def interrupt_before(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, times: int = 1) -> None:
+    """Ctrl-C whenever a function is called, as often as told."""
+    function, calls = getattr(owner, name), itertools.count()
+
+    def stopped(*given: object, **named: object) -> object:
+        if next(calls) < times:
+            signal.raise_signal(signal.SIGINT)
+        return function(*given, **named)
+
+    monkeypatch.setattr(owner, name, stopped)
+
+
+#: What is done after training, until the folder is there.
+AFTER = [(DeepEstimator, "_keep_best"), (saving, "save"), (report, "assignments"), (report, "picture")]
+WHOLE = ["card.md", "clusters.csv", "clusters.png", "estimator.json", "weights.safetensors"]
+SHORT = ("--labels=group", "--seeds=1", "--epochs=2", "--quiet", *SMALL)
+
+
+@pytest.mark.parametrize(("owner", "name"), AFTER)
+def test_an_interrupt_after_training_waits_until_the_model_is_written(
+    folder: Path, tmp_path: Path, monkeypatch, owner: object, name: str
+) -> None:
+    interrupt_before(monkeypatch, owner, name)
+    result = done("fit", folder / "mine.csv", "--out", tmp_path / "new", "--clusters=3", *SHORT)
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == WHOLE
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+    assert result.stderr.count("nterrupted") == 1
+    assert f"2 epochs, into {tmp_path / 'new'}" in flat(result.stdout)
+
+
+@pytest.mark.parametrize(("owner", "name"), AFTER)
+def test_a_second_interrupt_leaves_nothing_half_written(
+    folder: Path, tmp_path: Path, monkeypatch, owner: object, name: str
+) -> None:
+    interrupt_before(monkeypatch, owner, name, times=2)
+    result = invoke("fit", folder / "mine.csv", "--out", tmp_path / "new", "--clusters=3", *SHORT)
+    assert result.exit_code == 130 and result.stderr.splitlines()[-1] == "genclust: Interrupted."
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("owner", "name"), AFTER)
+def test_numbers_of_clusters_that_are_done_are_compared_after_an_interrupt(
+    folder: Path, tmp_path: Path, monkeypatch, owner: object, name: str
+) -> None:
+    interrupt_before(monkeypatch, owner, name)
+    result = done("fit", folder / "mine.csv", "--out", tmp_path / "new", "--clusters=2,3", *SHORT)
+    assert sorted(path.name for path in (tmp_path / "new" / "3").iterdir()) == WHOLE
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["3"]
+    assert "with 1 number of clusters" in flat(result.stdout)
+
+
+@pytest.mark.parametrize("clusters", ["3", "2,3"])
+def test_who_interrupts_the_report_is_told_where_the_model_lies(
+    folder: Path, tmp_path: Path, monkeypatch, clusters: str
+) -> None:
+    interrupt_before(monkeypatch, report, "scores")
+    out = tmp_path / "new"
+    result = invoke("fit", folder / "mine.csv", "--out", out, f"--clusters={clusters}", *SHORT)
+    assert result.exit_code == 130
+    assert result.stderr.endswith(f"genclust: Interrupted; what was finished lies in {out}, and is whole.\n")
+    assert len(list(out.rglob("clusters.png"))) == clusters.count(",") + 1
 
 
 def test_the_report_names_an_interrupted_fit(folder: Path, tmp_path: Path, monkeypatch) -> None:

@@ -46,6 +46,8 @@ def find(folder: Path, name: str) -> Path:
     path = folder / f"{stem}.ipynb"
     if not path.is_file():
         known = sorted(p.stem for p in folder.glob("*.ipynb"))
+        if not known:
+            raise NotebookError(f"there are no notebooks in {folder}; give a clone of the repository as --root FOLDER")
         raise NotebookError(f"no notebook {stem!r} in {folder}{nearest(stem, known)}")
     return path
 
@@ -69,6 +71,11 @@ def parse_parameters(notebook: Path, texts: Mapping[str, str]) -> dict[str, Any]
             raise NotebookError(f"{notebook.stem} has no parameter {name!r}{nearest(name, list(declared))}")
         values[name] = _value(name, text, declared[name])
     return values
+
+
+def meanings(notebook: Path) -> dict[str, str]:
+    """What the parameters of a notebook mean, in its words, by their names."""
+    return {name: entry["help"] for name, entry in papermill.inspect_notebook(str(notebook)).items()}
 
 
 def describe(notebook: Path) -> str:

@@ -41,6 +41,10 @@ DATES = re.compile(r"not '(datetime\.)?(Timestamp|Timedelta|Period|date|datetime
 SEED_OF_USE = 0
 
 
+class Interrupted(UserWarning):
+    """Training was ended by Ctrl-C, and what was learned is kept."""
+
+
 class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Base class of all estimators of this library; see its subclasses.
 
@@ -142,19 +146,25 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         labelled = None if known is None else _labelled(known, rest, len(seeds))
         run = Training(model, seeds, x[rest], training, device, labelled=labelled)
         curve = HeldOut(model, held_out.to(device), training)
+
+        def keep() -> None:
+            model.eval()
+            if model.recalibrates_batch_norm:
+                recalibrate_batch_norm(model, run.x, seeds, training.batch_size)
+            self._keep_best(run, curve, x, settings)
+
         try:
             self._train(run, curve, training.epochs)
+            keep()
         except KeyboardInterrupt:
             if not (done := run.progress[0].curve):  # an epoch is done once it is measured
                 raise KeyboardInterrupt("Interrupted before the first epoch was done; nothing was kept.") from None
-            model.eval()
             warnings.warn(
                 f"Training was interrupted after epoch {len(done)} of {training.epochs}; what was learned is kept.",
+                Interrupted,
                 stacklevel=4,
             )
-        if model.recalibrates_batch_norm:
-            recalibrate_batch_norm(model, run.x, seeds, training.batch_size)
-        self._keep_best(run, curve, x, settings)
+            keep()  # from its beginning, also where it was itself interrupted
 
     def _known_classes(self, labels: Any, n: int) -> Int[np.ndarray, " N"] | None:
         """The class of each of n rows, -1 where it is unknown; None unless a subclass learns from labels."""

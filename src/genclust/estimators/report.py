@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
+from genclust.data.tables import with_class
 from genclust.estimators.base import DeepEstimator
 from genclust.estimators.cautions import values_of
 from genclust.estimators.clustering import ClusterEstimator, GenerativeClusterEstimator
@@ -98,7 +99,10 @@ def _some_rows(
 
 
 def scores(model: ClusterEstimator, X: Any, labels: np.ndarray) -> dict[str, float]:
-    """Accuracies, normalised mutual information and adjusted Rand index against labels of any kind, in per cent."""
+    """Accuracies, normalised mutual information and adjusted Rand index against labels of any kind, in per cent.
+
+    They are of the rows whose class is known; see :func:`genclust.data.tables.with_class`.
+    """
     return _scores(model.predict_proba(X), labels)
 
 
@@ -108,9 +112,10 @@ def scores_of_clusters(clusters: Int[np.ndarray, " N"], labels: np.ndarray) -> d
 
 
 def _scores(probabilities: Float[np.ndarray, "N K"], labels: np.ndarray) -> dict[str, float]:
-    _, classes = np.unique(labels, return_inverse=True)
+    known = with_class(labels)
+    _, classes = np.unique(labels[known], return_inverse=True)
     with np.errstate(divide="ignore"):
-        all_scores = clustering_scores(classes, np.log(probabilities))
+        all_scores = clustering_scores(classes, np.log(probabilities[known]))
     return {name: all_scores[name] for name in SCORES}
 
 
@@ -153,7 +158,7 @@ def summary(model: ClusterEstimator, X: Any, names: list[str]) -> pd.DataFrame:
 
 
 def picture(model: ClusterEstimator, X: Any, columns: list[str] | None = None) -> Figure:
-    """The clusters in use, the largest first.
+    """The clusters in use, the largest first; below it stands how many clusters or columns of a table are left out.
 
     Of images: typical ones, some at random, those that the model is least certain of, and samples if it can be drawn
     from.  Of a table: the medoid of every cluster, and the spread of its rows.
@@ -163,14 +168,14 @@ def picture(model: ClusterEstimator, X: Any, columns: list[str] | None = None) -
     found = probabilities.argmax(1)
     sizes = np.bincount(found)
     clusters = [int(k) for k in np.argsort(-sizes, kind="stable")[:MOST_CLUSTERS] if sizes[k]]
-    names = [f"{k} ({sizes[k]:,})" for k in clusters]
+    names, used = [f"{k} ({sizes[k]:,})" for k in clusters], int((sizes > 0).sum())
     rows, image = as_rows(X)
     if image is None:
         dense = model.scaling_.apply(rows).double().numpy()  # logarithms, where the model sees them
         standard = (dense - dense.mean(0)) / np.where(dense.std(0) > 0, dense.std(0), 1)
         spreads = np.stack([standard[found == k].std(0) for k in clusters])
         medoids = standard[typical[clusters, 0]]
-        return cluster_table(medoids, spreads, names, columns or [f"x{i}" for i in range(dense.shape[1])])
+        return cluster_table(medoids, spreads, names, columns or [f"x{i}" for i in range(dense.shape[1])], used)
     shape = (*image, 1)[:3]
 
     def images(which: Int[np.ndarray, "K n"]) -> Float[np.ndarray, "k n H W C"]:
@@ -186,7 +191,7 @@ def picture(model: ClusterEstimator, X: Any, columns: list[str] | None = None) -
     if isinstance(model, GenerativeClusterEstimator):
         samples = np.stack([model.sample(IMAGES, random_state=0, cluster=k) for k in clusters])
         drawn["samples"] = as_brightness(model, samples.reshape(len(clusters), IMAGES, *shape))
-    return cluster_images(drawn, names)
+    return cluster_images(drawn, names, used)
 
 
 def as_brightness(model: DeepEstimator, generated: Float[np.ndarray, "*n H W C"]) -> Float[np.ndarray, "*n H W C"]:

@@ -76,6 +76,24 @@ def test_an_unknown_notebook_is_refused_with_the_nearest_name(tmp_path: Path) ->
         notebooks.find(tmp_path, "simple-tabel1")
 
 
+def test_who_is_outside_of_the_repository_is_told_how_to_name_it(tmp_path: Path) -> None:
+    said, folder = command(tmp_path, "notebook", "own-data").stderr, tmp_path / "notebooks"
+    assert said == f"notebook: there are no notebooks in {folder}; give a clone of the repository as --root FOLDER\n"
+
+
+def test_files_and_folders_lie_where_the_command_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write(tmp_path / "notebooks", "import os\nprint(os.path.isabs(data) and os.listdir(data), seeds)")
+    notebook = nbformat.read(source, as_version=4)
+    notebook.cells[0].source = 'data: str = ""  # a file or a folder of images\nseeds: str = ""  # which seeds'
+    nbformat.write(notebook, source)
+    (tmp_path / "here" / "mine").mkdir(parents=True)
+    (tmp_path / "here" / "mine" / "a.png").touch()
+    monkeypatch.chdir(tmp_path / "here")
+    for given, printed in (("mine", "['a.png'] mine\n"), ("yours", "False mine\n")):  # seeds are no folder
+        assert command(tmp_path, "notebook", "toy", "-p", "data", given, "-p", "seeds", "mine").exit_code == 0
+        assert stdout(tmp_path / "_build" / "notebooks" / "toy.ipynb") == printed
+
+
 def test_nothing_runs_for_an_unknown_parameter(tmp_path: Path) -> None:
     marker = tmp_path / "ran"
     write(tmp_path / "notebooks", f"open({str(marker)!r}, 'w').close()")

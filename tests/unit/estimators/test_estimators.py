@@ -502,6 +502,29 @@ def test_an_interrupt_keeps_what_was_learned(monkeypatch, name):
     assert np.isfinite(fitted.score(rows(30)))
 
 
+@pytest.mark.parametrize("name", ["GumbelClustering", "CaGeM"])
+def test_an_interrupt_after_the_last_epoch_changes_nothing(monkeypatch, name):
+    """Nor a second one, but that the estimator is not fitted."""
+    expected, fitted = tiny(name, n_init=2).fit(rows(120)), tiny(name, n_init=2)
+    describe, calls = type(fitted)._describe_rows, itertools.count()
+
+    def stopped(self, *given):
+        describe(self, *given)
+        if next(calls) < times:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(fitted), "_describe_rows", stopped)
+    times = 2
+    with pytest.warns(base.Interrupted), pytest.raises(KeyboardInterrupt):
+        fitted.fit(rows(120))
+    assert not hasattr(fitted, "model_")
+    times = 3  # once more
+    with pytest.warns(base.Interrupted, match=r"interrupted after epoch 2 of 2; what was learned is kept\."):
+        fitted.fit(rows(120))
+    assert fitted.bounds_.tolist() == expected.bounds_.tolist()
+    np.testing.assert_array_equal(fitted.transform(rows(30)), expected.transform(rows(30)))
+
+
 def test_an_interrupt_before_the_first_epoch_is_an_interrupt(monkeypatch):
     """And leaves an estimator that was fitted before as it was."""
     fresh, fitted = tiny("GMVAE"), tiny("GMVAE", n_clusters=2).fit(rows(60))

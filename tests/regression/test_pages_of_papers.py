@@ -61,6 +61,7 @@ def test_of_the_drawn_settings_only_those_with_both_terms_have_seeds_that_find_a
         model = runs(f"gmvae-figure2/{row.name}", "paper", 10)[0].config["model"]
         best = max(scores(runs(f"gmvae-figure2/{row.name}", "paper", 10), "test.ari"))
         assert (best >= 95) == (model["eta"] > 0 and model["alpha"] > 0), row.name
+    assert max(scores(runs("gmvae-starts/bn-eta0-alpha0", "paper", 10), "test.ari")) < 95
 
 
 def test_the_phase_map_has_one_seed_that_finds_all_arms_without_either_term() -> None:

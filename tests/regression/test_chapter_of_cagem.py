@@ -110,6 +110,21 @@ def test_a_dozen_units_are_active_after_ten_epochs_with_one_cluster_or_ten_and_m
     assert all(value > 14 for values in units.values() for value in values)
 
 
+def test_at_long_a_hundred_labels_make_digits_and_no_clear_gain_of_likelihood() -> None:
+    with_labels, without = (seeds(f"cagem-table1/{row}", "long") for row in ("cagem-100", "cagem-0-k10"))
+    interval = ttest_ind(with_labels, without, equal_var=False).confidence_interval()
+    apart = [round(float(x), 2) for x in (with_labels.mean() - without.mean(), interval.low, interval.high)]
+    assert apart == [0.31, -0.52, 1.14]
+    assert set(seeds("cagem-table1/cagem-100", "long", "test.clusters_used")) == {10}
+    seven = [
+        record.metrics[LIKELIHOOD]
+        for row in ("cagem-0-k10", "cagem-0-k20")
+        for record in records(f"cagem-table1/{row}", "long")
+        if record.metrics["test.clusters_used"] == 7
+    ]
+    assert len(seven) == 3 and abs(np.mean(seven) - with_labels.mean()) < 0.1
+
+
 def test_labels_after_ten_epochs_help_or_not_by_how_they_enter() -> None:
     none = seeds("cagem-table1/cagem-0-k10", "quick")
     assert ttest_ind(seeds("cagem-labels/ce-q-0.1", "quick"), none, equal_var=False).confidence_interval().low > 0

@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import warnings
+from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -642,6 +643,14 @@ def test_an_interrupt_ends_all_numbers_of_clusters(
     assert ["(interrupted)" in line for line in lines] == {2: [True], 4: [False], 6: [True, False]}[call]
     told = "2 clusters: Interrupted before the first epoch was done; nothing was kept."
     assert (told in result.stderr) is (call == 4)
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """SIGINT interrupts Python also where the tests run in the background of a shell, which has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def interrupt_before(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, times: int = 1) -> None:

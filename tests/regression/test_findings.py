@@ -235,6 +235,16 @@ def test_methods_on_an_autoencoder_were_run_on_all_points_of_usps_alone() -> Non
     assert run == {"ae-kmeans-usps-all", "n2d-usps-all"}
 
 
+def test_on_usps_dec_gains_information_over_k_means_on_a_code_and_not_clearly_accuracy() -> None:
+    """As the fourth rule of the page about today says."""
+    told = []
+    for metric in ("all.acc_hungarian", "all.nmi_geometric"):
+        dec, code = (seeds(f"baselines/{row}-usps-all", "paper", metric) for row in ("dec", "ae-kmeans"))
+        interval = ttest_ind(dec, code, equal_var=False).confidence_interval()
+        told.append([round(float(x), 1) for x in (np.mean(dec) - np.mean(code), interval.low, interval.high)])
+    assert told == [[2.8, -0.4, 6.0], [9.2, 7.5, 10.8]]
+
+
 def test_without_views_split_and_merge_is_far_less_accurate_on_validation_data() -> None:
     whole, without = (
         seeds(f"today/{row}", "quick", "validation.acc_hungarian") for row in ("split-merge-usps", "usps-without-views")
@@ -351,7 +361,10 @@ def test_all_reproduced_numbers_are_of_the_first_paper_as_the_first_page_says() 
     ]  # fmt: skip
     assert {one.paper for one in reproduced} == {"simple"}
     names = {one.row.split("/")[1].removesuffix("-all") for one in reproduced}
-    assert names == {"kmeans-mnist", "kmeans-usps", "ae-kmeans-usps", "n2d-usps", "proposed-usps", "features"}
+    assert names == {
+        *("kmeans-mnist", "kmeans-usps", "ae-kmeans-usps", "n2d-usps", "dec-usps", "proposed-usps"),
+        "features",
+    }
 
 
 def test_with_seven_and_fourteen_clusters_all_are_used() -> None:

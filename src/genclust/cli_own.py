@@ -249,7 +249,7 @@ def _fit_each(models: list[Any], X: Any, learned: dict[str, Any], data: Path, ke
             keep(estimator)
         except KeyboardInterrupt as stopped:
             if hasattr(estimator, "model_"):  # it is trained
-                note("Interrupted; the trained model is written before all ends.")
+                note("Interrupted; the trained model is written first.")
                 keep(estimator, again=True)
                 return [estimator, *fitted]
             if not fitted:

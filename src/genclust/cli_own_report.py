@@ -49,9 +49,9 @@ def cautions_before(models: list[Any], table: Table) -> Iterator[str]:
     if (bits := cautions.columns_drawn_as_bits(models[0], table.x)).any():
         have = _columns_have([(table.columns or list(map(str, range(len(bits)))))[i] for i in np.flatnonzero(bits)])
         yield (
-            f"{have} values between 0 and 1 once scaled, and {type(models[0]).__name__}, a model of bits, draws a bit "
-            "with each as its probability: grey values bear that, other continuous columns lose what they say; --model "
-            "gumbel or gmvae takes values as they are."
+            f"{have} values between 0 and 1 once scaled. {type(models[0]).__name__} is a model of bits and draws a "
+            "random bit with each of them as its probability. That suits grey values; other continuous columns lose "
+            "most of their information. --model gumbel or gmvae takes values as they are."
         )
     if found := numberings(table):
         have = _columns_have(found)

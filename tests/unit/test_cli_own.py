@@ -228,9 +228,9 @@ def test_who_gives_continuous_columns_to_a_model_of_bits_is_told(folder: Path) -
     frame.to_csv(folder / "continuous.csv", index=False)
     options = ("--epochs", 1, "--seeds", 1, "--quiet", "--set=z_dims=[2]", "--set=hidden=[4]", "--set=batch_size=60")
     result = done("fit", folder / "continuous.csv", "--out", folder / "continuous", "--model", "vae", *options)
-    said = "The columns 'height', 'weight', 'age', 'income' have values between 0 and 1 once scaled, and VAE, a model"
+    said = "The columns 'height', 'weight', 'age', 'income' have values between 0 and 1 once scaled. VAE is a"
     assert said in result.stderr and "Log-likelihood of all rows, taken as bits: " in result.stdout
-    assert f"- {said} of bits, draws a bit with each" in (folder / "continuous" / "card.md").read_text()
+    assert f"- {said} model of bits and draws a random bit with each" in (folder / "continuous" / "card.md").read_text()
 
     def told(model: str, X: np.ndarray, **parameters: object) -> list[bool]:
         return cautions.columns_drawn_as_bits(tiny(model, **parameters), X).tolist()

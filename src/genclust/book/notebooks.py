@@ -26,11 +26,17 @@ from genclust.wording import did_you_mean
 KERNEL = "python3"  # resolves to the environment that is running
 #: Errors of the library whose message is one sentence for the user.
 TOLD = (
-    *("SettingError", "MissingLibrary"),
-    *("DataError", "MissingData"),
-    *("StoreError", "LackingMetric"),
-    *("Unfinished", "Held"),
-    *("DamagedCheckpoint", "ModelError", "ResultsError"),
+    "DamagedCheckpoint",
+    "DataError",
+    "Held",
+    "LackingMetric",
+    "MissingData",
+    "MissingLibrary",
+    "ModelError",
+    "ResultsError",
+    "SettingError",
+    "StoreError",
+    "Unfinished",
 )
 #: A state of a progress bar.
 _BAR = re.compile(r"^[^\n]*\d+%\|[^\n]*\| \d+/\d+ \[[^\n]*$", re.MULTILINE)

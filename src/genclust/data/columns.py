@@ -247,7 +247,7 @@ def columns_of_frame(path: Path, frame: pd.DataFrame, asked: Asked) -> Columns:
     titles = [str(title) for title in frame.columns]
     frame = frame.set_axis(pd.RangeIndex(len(titles)), axis=1)
     for i in frame:
-        if pd.api.types.infer_dtype(frame[i]) in DATES:  # are text, as in a text file
+        if pd.api.types.infer_dtype(frame[i]) in DATES:  # dates are text, as they are in a text file
             frame[i] = frame[i].astype(str).where(frame[i].notna(), None)
     label = None if asked.labels is None else place(path, "column", titles, asked.labels)
     maybe = _may_name(titles, frame.iloc[0].tolist(), label) if isinstance(frame.index, pd.RangeIndex) else ()

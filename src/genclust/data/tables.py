@@ -173,7 +173,10 @@ def _at(row: int, names: Sequence[str], line: Line | None) -> str:
 def _finite(
     path: Path, x: np.ndarray, names: Sequence[str], columns: Sequence[str] | None, line: Line | None = None
 ) -> np.ndarray:
-    """``x`` as `Table` has it, if all its values are finite, in float32 too, in which models see them scaled."""
+    """``x`` in the type that `Table` names for it.
+
+    All values must be finite, also in float32, the type in which models see them scaled.
+    """
     x = np.require(x, np.uint8 if x.dtype == np.uint8 and x.ndim > 2 else _floats(x.dtype), ["C", "W", "O", "E"])
     if x.dtype == np.uint8 or (np.isfinite(x).all() and max(x.max(), -x.min()) <= np.finfo(np.float32).max):
         return x

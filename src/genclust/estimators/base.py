@@ -146,16 +146,9 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         labelled = None if known is None else _labelled(known, rest, len(seeds))
         run = Training(model, seeds, x[rest], training, device, labelled=labelled)
         curve = HeldOut(model, held_out.to(device), training)
-
-        def keep() -> None:
-            model.eval()
-            if model.recalibrates_batch_norm:
-                recalibrate_batch_norm(model, run.x, seeds, training.batch_size)
-            self._keep_best(run, curve, x, settings)
-
         try:
             self._train(run, curve, training.epochs)
-            keep()
+            self._keep_best(run, curve, x, settings)
         except KeyboardInterrupt:
             if not (done := run.progress[0].curve):  # an epoch is done once it is measured
                 raise KeyboardInterrupt("Interrupted before the first epoch was done; nothing was kept.") from None
@@ -164,7 +157,7 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
                 Interrupted,
                 stacklevel=4,
             )
-            keep()  # from its beginning, also where it was itself interrupted
+            self._keep_best(run, curve, x, settings)  # from its beginning, also where it was itself interrupted
 
     def _known_classes(self, labels: Any, n: int) -> Int[np.ndarray, " N"] | None:
         """The class of each of n rows, -1 where it is unknown; None unless a subclass learns from labels."""
@@ -182,7 +175,10 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
     @torch.no_grad()
     def _keep_best(self, run: Training, curve: HeldOut, x: Tensor, settings: Any) -> None:
-        """Set the fitted attributes."""
+        """Set the fitted attributes, from the seed with the highest bound."""
+        run.model.eval()
+        if run.model.recalibrates_batch_norm:
+            recalibrate_batch_norm(run.model, run.x, run.seeds, run.settings.batch_size)
         failed = np.array([progress.failed_at_step is not None for progress in run.progress])
         n_epochs = len(run.progress[0].curve)
         bounds = curve.bounds(n_epochs)

@@ -130,10 +130,10 @@ def columns_with_outliers(model: DeepEstimator, X: Any) -> list[str]:
 
 
 def columns_drawn_as_bits(model: DeepEstimator, X: Any) -> Bool[np.ndarray, " D"]:
-    """Which columns have values that the model, fitted or not, takes for probabilities of bits, which it draws.
+    """Which columns hold values between 0 and 1 once scaled, of which the model would draw random bits.
 
-    Those of a model of bits that hold more than 0 and 1 once they are scaled.  Images and grey levels (uint8) have
-    none: drawing their bits is usual, and leaves them recognisable.
+    None unless the model, which need not be fitted, is one of bits.  None of images and grey levels (uint8): drawing
+    their bits is usual, and leaves them recognisable.
     """
     rows, image = as_rows(values_of(X))
     none = np.zeros(rows.shape[1], bool)

@@ -358,7 +358,7 @@ class CaGeM(GenerativeClusterEstimator, DensityEstimator):
 
     The model of Maaløe, Fraccaro and Winther (2017), :class:`genclust.models.cagem.CaGeM`.  Rows are bits, or grey
     values in [0, 1] as their probabilities: bits are drawn anew at every step of training, and once, from what a row
-    holds, for :meth:`predict` and the other methods.  Continuous columns lose in this way what they say;
+    holds, for :meth:`predict` and the other methods.  Continuous columns lose most of their information in this way;
     :class:`GumbelClustering` and :class:`GMVAE` take values as they are.
 
     Parameters

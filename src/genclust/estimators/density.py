@@ -100,8 +100,9 @@ class VAE(DensityEstimator):
     The model of Kingma and Welling (2014) in the networks of Burda, Grosse and Salakhutdinov (2016),
     :class:`genclust.models.iwae.IWAE`.  Rows are bits, or grey values in [0, 1] as their probabilities: bits are drawn
     anew at every step of training, and once, from what a row holds, for :meth:`score_samples` and the other methods.
-    Continuous columns lose in this way what they say; :class:`genclust.estimators.clustering.GumbelClustering` and
-    :class:`genclust.estimators.clustering.GMVAE` take values as they are.
+    Continuous columns lose most of their information in this way;
+    :class:`genclust.estimators.clustering.GumbelClustering` and :class:`genclust.estimators.clustering.GMVAE` take
+    values as they are.
 
     Parameters
     ----------
@@ -171,7 +172,7 @@ class IWAE(VAE):
     """Importance-weighted autoencoder of bits (Burda, Grosse and Salakhutdinov, 2016).
 
     Trained on the logarithm of the mean of several importance weights, a tighter bound than that of a :class:`VAE`, and
-    like it on bits, as which continuous columns lose what they say.
+    like it on bits, of which continuous columns keep little information.
 
     Parameters
     ----------
@@ -230,7 +231,7 @@ class LVAE(DensityEstimator):
     """Ladder variational autoencoder of bits (Sønderby et al., 2016).
 
     The model :class:`genclust.models.ladder.LVAE`, with the authors' five layers.  Rows are bits or grey values, of
-    which bits are drawn as by a :class:`VAE`: continuous columns lose what they say.
+    which bits are drawn as by a :class:`VAE`: continuous columns lose most of their information.
 
     Parameters
     ----------

@@ -104,7 +104,7 @@ class Training:
         if self.device.type == "cuda":
             if self.device.index is None:  # set_device asks for one
                 self.device = torch.device("cuda", torch.cuda.current_device())
-            torch.cuda.set_device(self.device)  # Triton launches, and graphs are captured, on the current device
+            torch.cuda.set_device(self.device)  # on which graphs are captured
             torch.backends.cudnn.allow_tf32 = False  # float32 means float32, in convolutions too
         model.initialise(Noise(self.seeds, "initial weights").generators)  # on the CPU: one seed, one start
         model.initialise_from_data(as_float(x))

@@ -35,7 +35,8 @@ class OwnNumbers(SphinxDirective):
         legend = (
             '<p class="own-numbers-legend"><span class="seed" aria-hidden="true">●</span> one seed '
             '<span class="paper" aria-hidden="true">▌</span> the paper’s number, with the 95 % interval of its mean '
-            "where it gives a spread. The number is the mean of the seeds.</p>"
+            "(five runs assumed) where the paper gives a spread. At the right: the mean of our seeds, then the paper’s "
+            "number.</p>"
         )
         return [nodes.raw("", f'<div class="own-numbers">{legend}{"".join(parts)}</div>', format="html")]
 

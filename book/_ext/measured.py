@@ -96,7 +96,7 @@ class Choices(SphinxDirective):
         head, body = nodes.thead(), nodes.tbody()
         group += head
         group += body
-        head += self.row(nodes.Text(title) for title in ("Left open", "Taken", "Why"))
+        head += self.row(nodes.Text(title) for title in ("Left open", "Chosen", "Why"))
         for choice in declared:
             name = str(choice["setting"])
             dotted = "." in name and " " not in name

@@ -13,6 +13,7 @@ from genclust.experiments.declaration import Profile, parse_profile
 from genclust.experiments.execution import prepare
 from genclust.experiments.store import Record, published
 from genclust.experiments.verdicts import published_records
+from genclust.pages.ladder import rungs
 from genclust.paths import root
 
 LIKELIHOOD = "test.log_likelihood"
@@ -45,6 +46,15 @@ def of_pairs(ours: Sequence[float] | np.ndarray, others: Sequence[float] | np.nd
 
 def written(mean: float, low: float, high: float, digits: int) -> str:
     return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]".replace("-", "−")
+
+
+def test_on_news_articles_no_method_that_was_run_is_better_than_k_means() -> None:
+    found = {
+        one.label: np.mean([run.metrics["test.acc_hungarian"] for run in one.fitted])
+        for one in rungs("reuters10k")
+        if one.fitted
+    }
+    assert max(found, key=lambda name: found[name]) == "k-means" and len(found) > 3
 
 
 @pytest.mark.parametrize(

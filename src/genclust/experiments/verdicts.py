@@ -395,13 +395,14 @@ def number(key: str) -> str:
     if statistic == "mean±sd" and summary.sd is None:
         raise KeyError(f"A single seed has no standard deviation: {key!r}.")
     digits = named(metric).decimals
+    of_seed = digits if named(metric).unit else 0  # what one seed counts is a whole number
     worst = Summary.of(_values(records, metric), lower_is_better=named(metric).direction != "lower").best
     return {
         "mean": signed(summary.mean, digits),
         "mean±sd": with_sd(summary.mean, summary.sd, digits),
         "median": signed(summary.median, digits),
-        "best": signed(summary.best, digits),
-        "worst": signed(worst, digits),
+        "best": signed(summary.best, of_seed),
+        "worst": signed(worst, of_seed),
         "n": str(summary.n),
-        "seeds": ", ".join(signed(record.metrics[metric], digits) for record in records),
+        "seeds": ", ".join(signed(record.metrics[metric], of_seed) for record in records),
     }[statistic]

@@ -295,8 +295,8 @@ def selection() -> Finding:
         f"reports {mean_of_usps:.2f} %."
     )
     line = (
-        f"would do on MNIST: all have a mean of {accuracies.mean():.1f} %, the paper {mean:.2f}, and the **best of "
-        f"{n}** {best:.1f}."
+        f"would do on MNIST: all seeds have a mean of {accuracies.mean():.1f} %, the paper has {mean:.2f}, and the **best of "
+        f"{n}** would have {best:.1f}."
     )
     holds = accuracies.mean() < mean - 5 and n <= 4
     return Finding("selection", "What a selection among seeds", line, told, drawn, holds)
@@ -331,17 +331,17 @@ def indicators() -> Finding:
     most, n_most = next(iter(of_bound.data.value_counts().items()))
     told = (
         f"With each of the {gain.n} data sets counted once, the seed with the highest bound on validation data is "
-        f"{with_ends(gain)} points more accurate than the mean of its seeds, clear of zero on "
+        f"{with_ends(gain)} points more accurate than the mean of its seeds; the interval excludes zero on "
         f"{guide.clear_of_zero(of_bound)} alone. Over all {len(of_bound)} configurations, {n_most} on "
-        f"{most}, it is {guide.interval_of(of_bound.gain)}, too narrow as they are not independent. The consensus of "
-        f"all seeds gains {with_ends(of_vote)} points with each of {of_vote.n} data sets counted once, clear of zero "
+        f"{most}, it is {guide.interval_of(of_bound.gain)}; this interval is too narrow, because configurations are not independent. The consensus of "
+        f"all seeds gains {with_ends(of_vote)} points with each of {of_vote.n} data sets counted once; its interval excludes zero "
         f"on {guide.clear_of_zero(voted)}. Between settings the bound can mislead: of {len(told_apart)} groups of "
         f"settings it chose the one with the highest accuracy in {best} and the one with the lowest in {worst}."
     )
     line = (
-        f"gains **{with_ends(gain)} points** with each data set counted once, clear of zero on "
-        f"{guide.clear_of_zero(of_bound)}; a vote of all seeds gains {with_ends(of_vote)}, clear on "
-        f"{guide.clear_of_zero(voted)}."
+        f"gains **{with_ends(gain)} points** with each data set counted once (above zero on "
+        f"{guide.clear_of_zero(of_bound)}); a vote of all seeds gains {with_ends(of_vote)} (on "
+        f"{guide.clear_of_zero(voted)})."
     )
     clear = {str(data) for data, of in of_bound.groupby("data") if _clear(Summary.of(of.gain.tolist()))}
     holds = dataset_title("arcs") in clear and not _clear(gain) and 3 * worst >= len(told_apart)

@@ -24,7 +24,7 @@ from genclust.pages.guide import SAME
 from genclust.pages.missed import (
     KINDS,
     RISING,
-    TRAINED_OUT,
+    TO_THE_END,
     Missed,
     Outlook,
     error,
@@ -90,7 +90,7 @@ class Gaps:
         whole = [one for one in self.rows if not told[one.row.place].short]
         parts = [100 * one.steps / steps_at(one.target.config("paper")) for one in short]
         rising = sum(told[one.row.place].kind == RISING for one in short)
-        over = [one for one in whole if told[one.row.place].kind == TRAINED_OUT]
+        over = [one for one in whole if told[one.row.place].kind == TO_THE_END]
         by_paper = {one.paper: "; ".join(name(o, self.rows) for o in over if o.paper == one.paper) for one in over}
         names = ", ".join(f"{paper(short_name).title} ({rows})" for short_name, rows in by_paper.items())
         text = (
@@ -100,7 +100,7 @@ class Gaps:
         if short:
             text += f": they made {min(parts):.0f} to {max(parts):.0f} % of the steps of a run at the paper's size. "
             text += f"{rising} of them were still rising at their end; the curves of the others do not tell. "
-        text += f"**{len(over)} ran at the paper's size and were trained out**"
+        text += f"**{len(over)} ran at the paper's size and were trained to the end**"
         text += f", {names}: more of the same training is not expected to bring what they miss. " if over else ". "
         if rest := len(whole) - len(over):
             text += f"{rest} ran at that size, and their curves do not tell."

@@ -281,11 +281,11 @@ def finding(lines: pd.DataFrame, found: Iterable[Configuration]) -> str:
     indicators = {name: float(values.mean()) for name, values in same.indicators.items()}
     return (
         "Train several seeds, and keep the one with the highest bound on held-out data or the one that agrees best "
-        "with the others. Neither is shown to gain accuracy on data of another kind. With each of the "
+        "with the others. For neither is it shown that it gains accuracy on other data than these. With each of the "
         f"{len(once)} data sets counted once, the seed with the highest bound is {interval_of(once.gain)} percentage "
         f"points more accurate (Hungarian) than the mean of its seeds; with each of {len(agreeing)}, the one that "
         f"agrees best is {interval_of(agreeing.gain)} points more accurate (95 % intervals).\n\n"
-        f"Of the single data sets the gain by the bound is clear of zero on {clear_of_zero(of_bound)}. Over all "
+        f"Of the single data sets the 95 % interval of the gain by the bound excludes zero on {clear_of_zero(of_bound)}. Over all "
         f"{len(of_bound)} configurations, {n_most} of them on {most}, it is {interval_of(of_bound.gain)}; this "
         "interval is too narrow, because configurations of the same data are not independent. "
         f"The choice by the bound gained in {better} configurations and lost in {worse}, so it is a bet, not a test. "
@@ -294,7 +294,7 @@ def finding(lines: pd.DataFrame, found: Iterable[Configuration]) -> str:
         f"{interval_of(agreeing.correlation, 2, 1)}.\n\n"
         f"Where the records tell all four indicators ({int(lines['all'].sum()) // len(INDICATORS)} configurations) the "
         f"gains are {each}. None of the four shows that the clusters are the classes. Of all configurations, the seeds "
-        f"of `{same.name}` agree best with each other: their mean adjusted Rand index is {indicators['agreement']:.2f} "
+        f"of `{same.name}` (experiment, row and profile) agree best with each other: their mean adjusted Rand index is {indicators['agreement']:.2f} "
         f"and their mean confidence {indicators['confidence']:.2f}. But they use "
         f"{100 * indicators['clusters in use']:.1f} % of their clusters, and their mean "
         f"accuracy is {same.accuracies.mean():.1f} %."
@@ -457,7 +457,7 @@ def finding_together(lines: pd.DataFrame) -> str:
     once = gain_of_data_sets(lines)
     return (
         f"With each of the {len(once)} data sets counted once, the consensus is {interval_of(once)} percentage points "
-        f"more accurate (Hungarian) than its members; of the single data sets the gain is clear of zero on "
+        f"more accurate (Hungarian) than its members; on single data sets, its interval excludes zero for "
         f"{clear_of_zero(lines)}. Over all {len(lines)} configurations it is {interval_of(lines.gain)}, "
         f"which is too narrow for the same reason. The consensus is better than the mean of its "
         f"members in {better} of them, and better than the best of them in {best}."

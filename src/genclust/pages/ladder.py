@@ -254,7 +254,7 @@ def finding(dataset: str, found: Sequence[Rung]) -> str:
     best = max(run, key=lambda rung: rung.accuracy)
     first = run[0]
     if first is not best:
-        text.append(f"The first rung, {first.label}, is at {_where(first)}.")
+        text.append(f"The simplest, {first.label}, is at {_where(first)}.")
     text.append(f"The most accurate{'' if len(run) == len(found) else ' so far'} is {best.label}, at {_where(best)}.")
     costs = {rung.method: _median_minutes(rung.fitted) for rung in run}
     close = [rung for rung in run if rung.accuracy >= best.accuracy - CLOSE and not math.isnan(costs[rung.method])]

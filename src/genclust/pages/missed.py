@@ -3,7 +3,7 @@
 The causes are judgements, declared beside the rows (:class:`~genclust.experiments.declaration.Gap`).  What training
 says follows by rule from the learning curves:
 
-- *trained out*: the run has the paper's size, and in its second half the curve moved, and by its fitted tail will
+- *trained to the end*: the run has the paper's size, and in its second half the curve moved, and by its fitted tail will
   move, by no more than the number's tolerance;
 - *still rising*: it moves by more, and upwards;
 - *cannot be told*: everything else, with the reason.
@@ -35,10 +35,10 @@ from genclust.pages.guide import SAME
 from genclust.pages.tails import LEAST_POINTS, Curve, Quantity, Shape, Trial, curve_of
 from genclust.wording import MINUS, counted, signed
 
-Kind = Literal["trained out", "still rising", "cannot be told"]
+Kind = Literal["trained to the end", "still rising", "cannot be told"]
 #: What a learning curve can say, from the most certain to the least.
-KINDS: tuple[Kind, ...] = ("trained out", "still rising", "cannot be told")
-TRAINED_OUT, RISING, UNTOLD = KINDS
+KINDS: tuple[Kind, ...] = ("trained to the end", "still rising", "cannot be told")
+TO_THE_END, RISING, UNTOLD = KINDS
 #: Beginnings of metrics that go with the Hungarian accuracy, which learning curves hold.  The many-to-one accuracy does
 #: not: with many clusters it can rise where the other falls.
 LIKE_ACCURACY = ("acc_hungarian", "acc_exemplar", "nmi_", "ari")
@@ -246,7 +246,7 @@ def _tell(one: Missed, trials: Sequence[Trial]) -> Outlook:
         return _untold(f"seeds moved by up to {moved.max():.1f} {unit} in the second half of its epochs, up and down")
     if one.profile != "paper":
         return _untold(f"flat so far ({half}), which may change")
-    return Outlook(TRAINED_OUT, False, f"Trained out: {half}, single seeds up to {moved.max():.1f}.")
+    return Outlook(TO_THE_END, False, f"Trained to the end: {half}, single seeds up to {moved.max():.1f}.")
 
 
 def _untold(reason: str) -> Outlook:

@@ -128,7 +128,10 @@ def test_the_finding_counts_what_the_rows_say(small):
     text = small.finding()
     assert text.startswith("4 rows of the papers' own models") and "**2 were too short**" in text
     assert "they made 5 to 5 % of the steps" in text and "1 of them were still rising" in text
-    assert "**1 ran at the paper's size and were trained out**, Is Simple Better? (Proposed, MNIST): more of" in text
+    assert (
+        "**1 ran at the paper's size and were trained to the end**, Is Simple Better? (Proposed, MNIST): more of"
+        in text
+    )
     assert text.endswith("1 ran at that size, and their curves do not tell.")
 
 
@@ -143,7 +146,7 @@ def test_the_table_has_a_line_a_row_with_both_numbers_and_the_price(small):
     assert (
         table.Paper[0] == "85.75 ± 8.00" and table.Measured[1] == "60.00 ± 2.00<br><small>3 seeds, on RCV1-10k</small>"
     )
-    assert "<strong>Trained out</strong>" in table["What its training says"][0]
+    assert "<strong>Trained to the end</strong>" in table["What its training says"][0]
     assert "<strong>Too short</strong>: 5,880 of 117,600 steps" in table["What its training says"][2]
     # 117,600 steps of 0.2 s (at the rate of the small network), and of 1 s (at that of the large one); five seeds
     assert list(table["Core-hours"][2:]) == ["32.7", "163.3"]

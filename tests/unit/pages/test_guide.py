@@ -194,7 +194,7 @@ def test_the_finding_has_the_numbers(three):
     text = guide.finding(guide.choices([three]), [three])
     assert "of the 1 data sets counted once, the seed with the highest bound is 30.0 percentage points more" in text
     assert "with each of 1, the one that agrees best is −15.0 points more accurate" in text
-    assert "Over all 1 configurations, 1 of them on digits, it is 30.0" in text and "clear of zero on none" in text
+    assert "Over all 1 configurations, 1 of them on digits, it is 30.0" in text and "excludes zero on none" in text
     assert "gained in 1 configurations and lost in 0" in text
     assert "30.0 by the bound, −30.0 by the confidence, 30.0 by clusters in use, −15.0 by the agreement" in text
     assert "`table/row@paper`" in text and "accuracy is 50.0 %" in text

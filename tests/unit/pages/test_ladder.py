@@ -158,7 +158,7 @@ def test_the_finding_names_the_best_and_what_is_cheapest_near_it(store):
     publish(store, "baselines/dec-usps", {A: [93.9]}, minutes=2)  # cheaper, and too far below
     said = ladder.finding("usps", ladder.rungs("usps"))
     assert said == (
-        "**USPS.** 4 of the 17 methods are measured under protocol A. The first rung, k-means, is at 60.0 % for 1 "
+        "**USPS.** 4 of the 17 methods are measured under protocol A. The simplest, k-means, is at 60.0 % for 1 "
         "core-minutes per seed. The most accurate so far is Split and merge, at 96.0 % for 30 core-minutes per seed. "
         "Within 2 points of it, the cheapest is UMAP + GMM, at 94.5 % for 4 core-minutes per seed."
     )

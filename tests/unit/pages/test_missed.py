@@ -11,7 +11,7 @@ import pytest
 from genclust.experiments import declaration
 from genclust.experiments.store import published
 from genclust.experiments.verdicts import number, published_records, verdicts
-from genclust.pages.missed import RISING, TRAINED_OUT, UNTOLD, Missed, error, outlook, predicted, steps_at
+from genclust.pages.missed import RISING, TO_THE_END, UNTOLD, Missed, error, outlook, predicted, steps_at
 from genclust.pages.missed import missed as all_missed
 from genclust.pages.tails import Curve, Trial, trials
 
@@ -106,8 +106,8 @@ K10 = TABLE.row("cagem-0-k10")
         ),
         ("paper", rising(8), POOR, RISING, False, "where predictions came no nearer"),
         ("paper", np.log(EPOCHS) * 20, GOOD, RISING, False, "not levelling off yet"),
-        ("paper", rising(0.9), GOOD, TRAINED_OUT, False, r"\+0\.9 nats"),
-        ("paper", rising(0.9), POOR, TRAINED_OUT, False, r"\+0\.9 nats"),
+        ("paper", rising(0.9), GOOD, TO_THE_END, False, r"\+0\.9 nats"),
+        ("paper", rising(0.9), POOR, TO_THE_END, False, r"\+0\.9 nats"),
         ("paper", np.cos(EPOCHS / 3) * 9, GOOD, UNTOLD, False, "up and down"),
         ("quick", rising(8), GOOD, RISING, True, "Too short: 4,650 of 466,000 steps. Still rising"),
         ("long", rising(0.9), GOOD, UNTOLD, True, "Too short: 18,600 of 466,000 steps. .*flat so far"),
@@ -243,7 +243,7 @@ def test_statements_about_published_rows_follow_from_their_curves(found):
             continue
         ends = [point["epoch"] for point in one.records[0].curve][-1]
         assert one.curve.length == ends == config["training"]["epochs"]
-        if told.kind == TRAINED_OUT:
+        if told.kind == TO_THE_END:
             tolerance = one.number.tolerance or 1.0
             assert np.abs(one.curve.gained).mean() <= tolerance and not told.short
         if "expected" in told.text:

@@ -295,8 +295,8 @@ def selection() -> Finding:
         f"reports {mean_of_usps:.2f} %."
     )
     line = (
-        f"would do on MNIST: all seeds have a mean of {accuracies.mean():.1f} %, the paper has {mean:.2f}, and the **best of "
-        f"{n}** would have {best:.1f}."
+        f"would do on MNIST: all seeds have a mean of {accuracies.mean():.1f} %, the paper has {mean:.2f}, and the "
+        f"**best of {n}** would have {best:.1f}."
     )
     holds = accuracies.mean() < mean - 5 and n <= 4
     return Finding("selection", "What a selection among seeds", line, told, drawn, holds)
@@ -333,9 +333,9 @@ def indicators() -> Finding:
         f"With each of the {gain.n} data sets counted once, the seed with the highest bound on validation data is "
         f"{with_ends(gain)} points more accurate than the mean of its seeds; the interval excludes zero on "
         f"{guide.clear_of_zero(of_bound)} alone. Over all {len(of_bound)} configurations, {n_most} on "
-        f"{most}, it is {guide.interval_of(of_bound.gain)}; this interval is too narrow, because configurations are not independent. The consensus of "
-        f"all seeds gains {with_ends(of_vote)} points with each of {of_vote.n} data sets counted once; its interval excludes zero "
-        f"on {guide.clear_of_zero(voted)}. Between settings the bound can mislead: of {len(told_apart)} groups of "
+        f"{most}, it is {guide.interval_of(of_bound.gain)}; this interval is too narrow, because "
+        f"configurations are not independent. The consensus of all seeds gains {with_ends(of_vote)} points with each "
+        f"of {of_vote.n} data sets counted once; its interval excludes zero on {guide.clear_of_zero(voted)}. Between settings the bound can mislead: of {len(told_apart)} groups of "
         f"settings it chose the one with the highest accuracy in {best} and the one with the lowest in {worst}."
     )
     line = (

@@ -3,8 +3,8 @@
 The causes are judgements, declared beside the rows (:class:`~genclust.experiments.declaration.Gap`).  What training
 says follows by rule from the learning curves:
 
-- *trained to the end*: the run has the paper's size, and in its second half the curve moved, and by its fitted tail will
-  move, by no more than the number's tolerance;
+- *trained to the end*: the run has the paper's size, and in its second half the curve moved, and by its fitted
+  tail will move, by no more than the number's tolerance;
 - *still rising*: it moves by more, and upwards;
 - *cannot be told*: everything else, with the reason.
 

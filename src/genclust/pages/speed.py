@@ -86,7 +86,8 @@ def former(*results: Results | None) -> str:
             )
         if gone := [name for name in FORMER_OPERATIONS if name in measured.get("kernels", {})]:
             sentences.append(
-                f"Of the fused operations of {date} these have since been removed, because no model used them: {'; '.join(gone)}."
+                f"Of the fused operations of {date} these have since been removed, because no model used "
+                f"them: {'; '.join(gone)}."
             )
     return " ".join(sentences)
 

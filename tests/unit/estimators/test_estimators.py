@@ -181,7 +181,7 @@ def test_samples_of_a_cluster_are_predicted_to_be_of_it_and_look_like_it(separat
     for cluster in range(3):
         drawn = fitted.sample(200, random_state=1, cluster=cluster)
         assert drawn.shape == (200, 8) and (fitted.predict(drawn) == cluster).mean() > 0.95
-        # The columns of two clusters are 0.8 apart; forty epochs leave the prior up to 0.1 from the codes, by the processor.
+        # Columns of two clusters are 0.8 apart; forty epochs leave up to 0.1 between them and the data, by processor.
         np.testing.assert_allclose(drawn.mean(0), X[fitted.labels_ == cluster].mean(0), atol=0.2)
     assert not np.array_equal(fitted.sample(5, random_state=1), fitted.sample(5, random_state=2))
     np.testing.assert_array_equal(fitted.sample(5, random_state=1), fitted.sample(5, random_state=1))

@@ -335,8 +335,9 @@ def indicators() -> Finding:
         f"{guide.clear_of_zero(of_bound)} alone. Over all {len(of_bound)} configurations, {n_most} on "
         f"{most}, it is {guide.interval_of(of_bound.gain)}; this interval is too narrow, because "
         f"configurations are not independent. The consensus of all seeds gains {with_ends(of_vote)} points with each "
-        f"of {of_vote.n} data sets counted once; its interval excludes zero on {guide.clear_of_zero(voted)}. Between settings the bound can mislead: of {len(told_apart)} groups of "
-        f"settings it chose the one with the highest accuracy in {best} and the one with the lowest in {worst}."
+        f"of {of_vote.n} data sets counted once; its interval excludes zero on "
+        f"{guide.clear_of_zero(voted)}. Between settings the bound can mislead: of {len(told_apart)} groups "
+        f"of settings it chose the one with the highest accuracy in {best} and the one with the lowest in {worst}."
     )
     line = (
         f"gains **{with_ends(gain)} points** with each data set counted once (above zero on "

@@ -149,9 +149,7 @@ def fit(
     ] = 3,
     epochs: Annotated[
         int | None,
-        typer.Option(
-            help="How often training goes through all rows. By default as in the model's paper: 300 for gumbel."
-        ),
+        typer.Option(help="How often training goes through all rows. By default the model's own: 300 for gumbel."),
     ] = None,
     set_: Annotated[
         list[str] | None,
@@ -317,7 +315,7 @@ def _estimator(model: str, given: dict[str, Any], assignments: list[str]) -> Any
         if name == "n_clusters" and name not in valid:
             raise SettingError(f"The model {model} has no clusters; leave out --clusters, or take one of the others.")
         if name not in valid:
-            raise SettingError(nearest(name, valid, f"parameter of {model} named"))
+            raise SettingError(nearest(name, valid - OPTIONS.keys(), f"parameter of {model} named"))
     return cls(**given)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections.abc import Iterator
@@ -105,12 +106,12 @@ def print_fit(model: Any, X: Any, table: Table, out: Path) -> None:
     if not hasattr(model, "labels_"):
         console.print(f"Log-likelihood of all rows, taken as bits: {signed(model.score(X))} nats per row")
         return
-    if len(model.bounds_) > 1:
-        agree = cautions.seeds_agree(model)
+    if np.isfinite(model.bounds_).sum() > 1:
+        agree = ("–" if math.isnan(a) else f"{a:.2f}" for a in cautions.seeds_agree(model))
         console.print(
-            f"Agreement between seeds: {agree.mean():.2f}, so {cautions.seeds_in_words(model)} (mean adjusted "
-            f"Rand index, 1 is the same clusters and 0 is chance; below {cautions.DISAGREE} seeds disagree, above "
-            f"{cautions.AGREE} they mostly agree; of each seed with the others {', '.join(f'{a:.2f}' for a in agree)})"
+            f"Agreement between seeds: {cautions.mean_agreement(model):.2f}, so {cautions.seeds_in_words(model)} (mean "
+            f"adjusted Rand index, 1 is the same clusters and 0 is chance; below {cautions.DISAGREE} seeds disagree, "
+            f"above {cautions.AGREE} they mostly agree; of each seed with the others {', '.join(agree)})"
         )
     else:
         console.print("Agreement between seeds: one seed cannot tell; --seeds 5 trains five")
@@ -187,9 +188,8 @@ def print_comparison(models: list[Any], X: Any, table: Table, out: Path) -> None
 
 def _agreement(model: Any) -> str:
     """Mean agreement of the seeds; a dash for a single seed, and where a seed put all rows into one cluster."""
-    if len(model.seeds_) == 1 or cautions.seeds_of_one_cluster(model):
-        return "–"
-    return f"{cautions.seeds_agree(model).mean():.2f}"
+    mean = cautions.mean_agreement(model)
+    return "–" if math.isnan(mean) or cautions.seeds_of_one_cluster(model) else f"{mean:.2f}"
 
 
 def print_scores(what: str, scores: dict[str, float], where: Console = console) -> None:

@@ -121,7 +121,8 @@ def test_the_words_for_agreement_change_where_the_report_says_so() -> None:
 
 
 def test_seeds_that_all_found_one_cluster_do_not_count_as_agreeing() -> None:
-    model = SimpleNamespace(all_labels_=np.array([[3] * 6, [0] * 6]), labels_=np.zeros(6, int), n_clusters_=2)
+    labels = np.array([[3] * 6, [0] * 6])
+    model = SimpleNamespace(all_labels_=labels, labels_=np.zeros(6, int), n_clusters_=2, bounds_=np.zeros(2))
     assert cautions.seeds_in_words(model).startswith("every seed has put all rows into one cluster")
     model.all_labels_[1] = [0, 0, 0, 1, 1, 1]
     assert cautions.seeds_in_words(model).startswith("1 of 2 seeds has put all rows into one cluster")

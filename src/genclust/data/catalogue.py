@@ -76,8 +76,9 @@ def source_of(name: str) -> Source:
     known = sources()
     if name not in known:
         raise DataError(
-            f"There is no data set {name!r}{did_you_mean(name, known, cutoff=0)} "
-            f"Known are {', '.join(known)}, and your own data by the path of an .npz file."
+            f"There is no data set {name!r}{did_you_mean(name, known)} "
+            f"Known are {', '.join(known)}, and where an experiment's data are named, your own by the path of an .npz "
+            "file."
         )
     if name not in READERS and _only_file(known[name]) is None:
         raise DataError(

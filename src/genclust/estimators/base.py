@@ -247,10 +247,10 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
     def _training_settings(self) -> TrainingSettings:
         name, given = type(self).__name__, self._given()
+        if given["precision"] not in ("float32", "bf16"):
+            raise SettingError(f"{name}.precision must be 'float32' or 'bf16', not {given['precision']!r}.")
         declared = {key: given[key] for key in ("epochs", "batch_size", "precision")} | dict(self.training_constants)
         training = read(TrainingSettings, declared | {"schedules": {}}, name)
-        if training.precision == "faster":
-            raise SettingError(f"{name}.precision must be 'float32' or 'bf16'.")
         return replace(training, schedules={"learning_rate": self._schedule("learning_rate"), **self._schedules()})
 
     def _schedules(self) -> dict[str, Schedule]:
@@ -291,12 +291,27 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         -------
         ndarray of shape (n_samples, n_components)
             The first of the representations that the model's ``embed`` names.
+
+        Raises
+        ------
+        NotFittedError
+            If :meth:`fit` has not been called.
+        ValueError
+            If X has other columns, images of another shape or other units than what was fitted, holds text, NaN or
+            infinity.
         """
         return self._outputs(X, self._embedding)
 
     @torch.no_grad()
     def n_outputs(self) -> int:
-        """Number of columns that :meth:`transform` gives."""
+        """Number of columns that :meth:`transform` gives.
+
+        Raises
+        ------
+        NotFittedError
+            If :meth:`fit` has not been called.
+        """
+        check_is_fitted(self)
         device = next(self.model_.parameters()).device
         return self._embedding(torch.zeros(1, 2, self.n_features_in_, device=device)).shape[-1]
 
@@ -319,7 +334,12 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         Returns
         -------
         float
-            The bound, estimated with one sample per row; the same at every call.
+            The bound, estimated with as many samples per row as in training; the same at every call.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            As of :meth:`transform`.
         """
         rows = self._rows(X)
         x = torch.cat(list(self.scaling_.chunks(rows))).to(next(self.model_.parameters()).device)
@@ -391,6 +411,10 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         ------
         ModelError
             If the folder holds something, unless it is a saved estimator that may be replaced.
+        NotFittedError
+            If :meth:`fit` has not been called.
+        OSError
+            If the folder cannot be written.
         """
         from genclust.estimators.saving import save
 
@@ -409,7 +433,7 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         Returns
         -------
         estimator
-            As it was when it was saved.
+            As it was when it was saved, except that a ``random_state`` that was a generator is None.
 
         Raises
         ------
@@ -446,6 +470,11 @@ class GenerativeEstimator(DeepEstimator):
         -------
         ndarray of the shape of X
             Reconstructions.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            As of :meth:`transform`.
         """
         return self._shaped(self._outputs(X, lambda x: cast(Any, self.model_).reconstruct(x)))
 
@@ -464,6 +493,13 @@ class GenerativeEstimator(DeepEstimator):
         -------
         ndarray of shape (n_samples, ...)
             In the shape and units of X (grey levels in [0, 1]).
+
+        Raises
+        ------
+        NotFittedError
+            If :meth:`fit` has not been called.
+        ValueError
+            If ``n_samples`` is no whole number of 1 or more, or ``random_state`` stands for no random numbers.
         """
         noise = self._noise_of(n_samples, random_state)
         return self._shaped(cast(Any, self.model_).sample(n_samples, noise)[0])

@@ -10,8 +10,7 @@ import numpy as np
 
 from genclust import __version__
 from genclust.estimators.base import DeepEstimator
-from genclust.estimators.cautions import cautions, interrupted, seeds_in_words
-from genclust.evaluation.agreement import agreement
+from genclust.estimators.cautions import cautions, interrupted, mean_agreement, seeds_agree, seeds_in_words
 from genclust.wording import counted, size
 
 #: How columns were scaled, in words.
@@ -59,7 +58,7 @@ def describe(estimator: DeepEstimator, warned_of: Sequence[str] = ()) -> str:
     if sizes is not None:
         known = clusters_of(estimator)
         if known["agreement"] is not None:
-            of_seeds = ", ".join(f"{value:.2f}" for value in known["agreement_of_seeds"])
+            of_seeds = ", ".join("–" if value is None else f"{value:.2f}" for value in known["agreement_of_seeds"])
             lines.append(
                 f"- Agreement between seeds: {known['agreement']:.2f}, so {seeds_in_words(cast(Any, estimator))} (of "
                 f"each with the others: {of_seeds}; adjusted Rand index, 1 is the same clusters, 0 is chance)"
@@ -90,14 +89,14 @@ def clusters_of(estimator: DeepEstimator) -> dict[str, Any]:
     """What is known of the clusters without labels, for people and other programs; unknown numbers are None.
 
     Returns:
-        ``agreement``, the mean of ``agreement_of_seeds``, which are adjusted Rand indices with the other seeds; and for
-        each cluster its ``rows`` and their mean probability, ``mean_probabilities``.
+        ``agreement``, the mean of ``agreement_of_seeds``, which are adjusted Rand indices with the other seeds, None
+        for a seed whose training diverged; and for each cluster its ``rows`` and their mean probability,
+        ``mean_probabilities``.
     """
     fitted = vars(estimator)
-    of_seeds = agreement(fitted["all_labels_"])
     known = {
-        "agreement": [of_seeds.mean()],
-        "agreement_of_seeds": of_seeds,
+        "agreement": [mean_agreement(cast(Any, estimator))],
+        "agreement_of_seeds": seeds_agree(cast(Any, estimator)),
         "mean_probabilities": fitted.get("mean_probabilities_", [np.nan]),  # which older models lack
     }
     rounded = {

@@ -33,8 +33,20 @@ RISING = 0.1
 
 
 def seeds_agree(model: ClusterEstimator) -> Float[np.ndarray, " R"]:
-    """Mean adjusted Rand index of each seed's clusters with those of the other seeds, from -1 to 1."""
-    return agreement(model.all_labels_)
+    """Mean adjusted Rand index of each seed's clusters with those of the other seeds, from -1 to 1.
+
+    Seeds whose training diverged are left out, and have NaN; so has a seed that has no other beside it.
+    """
+    sound = np.isfinite(model.bounds_)
+    found = np.full(len(sound), np.nan)
+    found[sound] = agreement(model.all_labels_[sound])
+    return found
+
+
+def mean_agreement(model: ClusterEstimator) -> float:
+    """Mean of :func:`seeds_agree` over the seeds that have one; NaN if none has."""
+    found = seeds_agree(model)
+    return float(np.mean(found[~np.isnan(found)])) if not np.isnan(found).all() else math.nan
 
 
 def agreement_in_words(mean: float) -> str:
@@ -47,19 +59,27 @@ def agreement_in_words(mean: float) -> str:
 
 
 def seeds_in_words(model: ClusterEstimator) -> str:
-    """What the seeds of a model say together: how far they agree, or how many of them found a single cluster."""
+    """What the seeds of a model say together: how far they agree, or how many of them found a single cluster.
+
+    Seeds whose training diverged do not count.
+    """
+    n = int(np.isfinite(model.bounds_).sum())
+    if n == 1:
+        return "one seed cannot tell"
     if alone := seeds_of_one_cluster(model):
-        n = len(model.all_labels_)
         seeds = "every seed has" if alone == n else f"{alone} of {n} seeds {'has' if alone == 1 else 'have'}"
         return f"{seeds} put all rows into one cluster, and so {'has' if alone in (1, n) else 'have'} found nothing"
-    mean = seeds_agree(model).mean()
+    mean = mean_agreement(model)
     fewer = mean > AGREE and len(np.unique(model.labels_)) < model.n_clusters_
     return agreement_in_words(mean) + (", on fewer clusters than were asked for" if fewer else "")
 
 
 def seeds_of_one_cluster(model: ClusterEstimator) -> int:
-    """How many seeds put all rows into one cluster; two of them agree, although neither found anything."""
-    return sum(len(np.unique(labels)) == 1 for labels in model.all_labels_)
+    """How many seeds put all rows into one cluster; two of them agree, although neither found anything.
+
+    Seeds whose training diverged do not count.
+    """
+    return sum(len(np.unique(labels)) == 1 for labels in model.all_labels_[np.isfinite(model.bounds_)])
 
 
 def interrupted(model: DeepEstimator) -> bool:
@@ -70,12 +90,17 @@ def interrupted(model: DeepEstimator) -> bool:
 def cautions(model: DeepEstimator) -> list[str]:
     """A sentence for each thing that a fit should make its user wary of; none if all is well."""
     found = []
+    if diverged := int((~np.isfinite(model.bounds_)).sum()):
+        found.append(
+            f"The training of {diverged} of {counted(len(model.bounds_), 'seed')} diverged, and what they found does "
+            "not count; give a smaller learning_rate, or scale the columns."
+        )
     knows_rows = isinstance(model, ClusterEstimator) and hasattr(model, "all_labels_")  # a published model does not
     if knows_rows and model.n_clusters_ > 1 and (alone := seeds_of_one_cluster(model)):
         advice = "give more epochs"
         if isinstance(model, GMVAE):  # whose consistency violation is smallest where one cluster has everything
             advice += ", and a lower weight of the consistency violation, such as alpha=0.1"
-        seeds = counted(len(model.all_labels_), "seed")
+        seeds = counted(int(np.isfinite(model.bounds_).sum()), "seed")
         found.append(f"{alone} of {seeds} put all rows into one cluster, which is no clustering; {advice}.")
     probabilities = getattr(model, "mean_probabilities_", np.zeros(0))  # which models of older versions lack
     if (unsure := np.flatnonzero(probabilities < UNSURE)).size:

@@ -40,7 +40,8 @@ class ClusterEstimator(ClusterMixin, DeepEstimator):
     mean_probabilities_ : ndarray of shape (n_clusters,)
         Mean probability of the cluster that a row was put into, over the rows of each; NaN where there are none.
     bounds_, seeds_, histories_, best_ : of every seed
-        Its bound on held-out rows in nats, its seed, its learning curve; and which one was kept.
+        Its bound on held-out rows in nats (minus infinity if its training diverged), its seed, its learning curve; and
+        which one was kept.
     """
 
     labels_: Int[np.ndarray, " N"]
@@ -255,7 +256,7 @@ class GMVAE(GenerativeClusterEstimator):
     """Gaussian mixture variational autoencoder with the consistency violation (version 1 of its paper).
 
     The model of Dilokthanakul et al. (2016), :class:`genclust.models.gmvae.GMVAE`, with the authors' dense network.
-    Defaults are those of its Table 1 except for the network.
+    Defaults are those of the authors' code, which the paper does not state, except for the network.
 
     Parameters
     ----------
@@ -512,8 +513,8 @@ def _in_order(name: str) -> tuple[bool, int, str]:
 class VLAC(GenerativeClusterEstimator):
     """Variational ladder autoencoder for clustering: clusters at several layers, of images.
 
-    The model of Willetts, Roberts and Holmes (2019), :class:`genclust.models.vlac.VLAC`.  Defaults are the paper's
-    for SVHN.
+    The model of Willetts, Roberts and Holmes (2019), :class:`genclust.models.vlac.VLAC`.  The numbers of
+    clusters are the paper's for SVHN; other defaults are those of the VLAE's code, or of this library.
 
     Parameters
     ----------
@@ -719,7 +720,7 @@ class SplitMerge(ClusterEstimator):
 
     def _derived(self, rows: Any, image: tuple[int, ...] | None) -> dict[str, Any]:
         shape = image if self.image_shape is None else _image_shape("SplitMerge", self._given()["image_shape"])
-        if self.neighbours is False and (shape is None or self.augmentation == 0):
+        if self._given()["neighbours"] is False and (shape is None or self.augmentation == 0):
             raise SettingError(
                 "SplitMerge has nothing to pair a row with: let neighbours be True, or give images and an augmentation."
             )

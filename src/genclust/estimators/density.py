@@ -42,7 +42,8 @@ class DensityEstimator(DensityMixin, GenerativeEstimator):
     Attributes
     ----------
     bounds_, seeds_, histories_, best_ : of every seed
-        Its bound on held-out rows in nats, its seed, its learning curve; and which one was kept.
+        Its bound on held-out rows in nats (minus infinity if its training diverged), its seed, its learning curve; and
+        which one was kept.
     """
 
     @torch.no_grad()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -67,7 +68,7 @@ def save(estimator: DeepEstimator, path: Path, half: bool = False, card: str = "
         ModelError: if the folder holds something, unless it is a saved estimator that may be replaced.
         OSError: if it cannot be written.
     """
-    path = path.expanduser().resolve()
+    path = Path(os.path.expanduser(path)).resolve()  # which leaves the home of an unknown user as it is
     refuse_to_replace(path, overwrite)
     fitted = vars(estimator)
     weights = {f"model.{name}": tensor.cpu() for name, tensor in estimator.model_.state_dict().items()}
@@ -95,7 +96,7 @@ def save(estimator: DeepEstimator, path: Path, half: bool = False, card: str = "
         "sha256": hashlib.sha256(content).hexdigest(),
         "genclust": __version__,
     }
-    text = json.dumps(description, indent=1, default=_as_plain)
+    text = json.dumps(_finite(description), indent=1, default=_as_plain, allow_nan=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as new:
         (Path(new) / WEIGHTS).write_bytes(content)
@@ -182,9 +183,12 @@ def folder_of(path: Path | str) -> Path:
     Raises:
         ModelError: if there is none.
     """
-    folder = Path(path).expanduser()
-    if (folder / DESCRIPTION).is_file():
-        return folder
+    folder = Path(os.path.expanduser(path))
+    try:
+        if (folder / DESCRIPTION).is_file():
+            return folder
+    except OSError as error:  # a name that is too long
+        raise ModelError(f"There is no folder {folder}: {error.strerror}.") from None
     if folder.is_dir():
         inside = sorted(entry.parent for entry in folder.glob(f"*/{DESCRIPTION}"))
         several = f"; give one of those in it, such as {inside[0]}" if inside else f": it has no {DESCRIPTION}"
@@ -236,7 +240,7 @@ def _restored(cls: type[DeepEstimator], description: Mapping[str, Any], tensors:
     }
     estimator = cls(**parameters)
     for name in PLAIN:
-        setattr(estimator, name, description["fitted"][name])
+        setattr(estimator, name, _known(description["fitted"][name]))
     for name in ARRAYS:
         if name in tensors:
             setattr(estimator, name, tensors[name].numpy())
@@ -274,6 +278,24 @@ def without_lists(value: Any) -> Any:
 def _plain_seed(random_state: Any) -> int | None:
     """A seed that can be written down; a generator cannot."""
     return int(random_state) if isinstance(random_state, (int, np.integer)) else None
+
+
+def _finite(value: Any) -> Any:
+    """The same with None for numbers that are not finite, such as the bounds of a diverged seed; JSON has none."""
+    if isinstance(value, Mapping):
+        return {name: _finite(of) for name, of in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(of) for of in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _known(value: Any) -> Any:
+    """The same with NaN for None."""
+    if isinstance(value, dict):
+        return {name: _known(of) for name, of in value.items()}
+    if isinstance(value, list):
+        return [_known(of) for of in value]
+    return math.nan if value is None else value
 
 
 def _as_plain(value: Any) -> Any:

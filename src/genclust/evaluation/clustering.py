@@ -156,10 +156,15 @@ def majority_by_chance(points: int, classes: int) -> float:
         points: number n of points in a cluster.
         classes: number T of classes.
 
+    Raises:
+        ValueError: if one of the two is below 1.
+
     Example:
         >>> round(majority_by_chance(32, 10))
         19
     """
+    if points < 1 or classes < 1:
+        raise ValueError(f"points and classes must be 1 or more, not {points} and {classes}")
     # Numbers of points of the classes are Poisson variables, given their sum.
     counts = np.arange(points + 1)
     mass = poisson.pmf(counts, points / classes)

@@ -16,7 +16,7 @@ from genclust.evaluation.clustering import clustering_scores, exemplars
 from genclust.evaluation.gradients import GradientNoise, gradient_noise
 from genclust.evaluation.likelihood import LikelihoodModel, bound, log_likelihood, log_weights
 from genclust.evaluation.neighbours import NEIGHBOURS, knn_classes
-from genclust.evaluation.projection import PERPLEXITY, tsne
+from genclust.evaluation.projection import PERPLEXITY, differ, tsne
 from genclust.evaluation.results import Results, as_small_integers
 from genclust.evaluation.trained import BINARISATION_SEED, snapshot_rows
 from genclust.models.inference import as_float
@@ -110,7 +110,9 @@ def projection(snapshots: Mapping[str, Tensor], data: DataSet, seed: int) -> Res
 
 
 def _has_tsne(features: Tensor) -> bool:
-    return len(features) > PERPLEXITY and features.shape[1] > 1 and bool(features.isfinite().all())
+    if len(features) <= PERPLEXITY or features.shape[1] < 2 or not features.isfinite().all():
+        return False
+    return differ(features.float().numpy())
 
 
 def likelihood(model: Any, bits: Tensor, seeds: list[int], n_samples: int, precision: Any) -> list[Results]:

@@ -21,7 +21,7 @@ def tsne(features: Float[np.ndarray, "N F"], seed: int) -> Float[np.ndarray, "N 
         float32 positions without a unit.
 
     Raises:
-        ValueError: for features that are not finite, too few points or too few features.
+        ValueError: for features that are not finite or do not differ, too few points or too few features.
     """
     features = np.asarray(features)
     if features.ndim != 2 or features.shape[1] < 2 or len(features) <= PERPLEXITY:
@@ -31,7 +31,15 @@ def tsne(features: Float[np.ndarray, "N F"], seed: int) -> Float[np.ndarray, "N 
         )
     if not np.isfinite(features).all():
         raise ValueError("features must be finite")
+    if not differ(features):
+        raise ValueError("features must differ from point to point, within what float32 can hold")
     from sklearn.manifold import TSNE  # here, as it takes half a second to import
 
     projection = TSNE(perplexity=PERPLEXITY, init="pca", random_state=seed).fit_transform(features)
     return projection.astype(np.float32)
+
+
+def differ(features: Float[np.ndarray, "N F"]) -> bool:
+    """Whether points differ, and by no more than float32 can square; scikit-learn's t-SNE crashes on others."""
+    spread = float(np.var(np.asarray(features, np.float64), axis=0).sum())
+    return float(np.finfo(np.float32).tiny) < spread < float(np.finfo(np.float32).max)

@@ -122,13 +122,13 @@ class GumbelClustering(Model):
     def decode_every_cluster(self, z: Float[Tensor, "R N Z"]) -> Float[Tensor, "R N K D"]:
         """Means of p(x|z,c) for every style z under every cluster c (Figure 4)."""
         (R, N, _), K = z.shape, self.settings.n_clusters
-        c = one_hot(torch.arange(K, device=z.device)).float().repeat(R, N, 1)
+        c = one_hot(torch.arange(K, device=z.device)).to(z.dtype).repeat(R, N, 1)
         return self.decode(z.repeat_interleave(K, 1), c).unflatten(1, (N, K))
 
     def reconstruct(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B D"]:
         """Reconstructions: means of p(x|z,c) at the mean of q(z|x̂) and the most probable cluster c."""
         x_hat = self.encoder(x)
-        c = one_hot(self.q_c(x_hat).argmax(-1), self.settings.n_clusters).float()
+        c = one_hot(self.q_c(x_hat).argmax(-1), self.settings.n_clusters).to(x_hat.dtype)
         return self.decode(self.q_z(x_hat).mean, c)
 
     def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:

@@ -155,8 +155,8 @@ class SplitMerge(Model):
 
     def cluster_posterior(self, x: Float[Tensor, "R B D"]) -> Float[Tensor, "R B K"]:
         """Logarithms of q(y|x): the probability of the cluster's sub-clusters, averaged over heads."""
-        members = one_hot(self.groups, self.settings.n_clusters).float()
-        q = self.q_s(x).flatten(2) @ members / self.settings.heads
+        q = self.q_s(x).flatten(2)
+        q = q @ one_hot(self.groups, self.settings.n_clusters).to(q.dtype) / self.settings.heads
         return q.clamp_min(torch.finfo(q.dtype).tiny).log()
 
     def embed(self, x: Float[Tensor, "R B D"]) -> dict[str, Float[Tensor, "R B F"]]:

@@ -101,7 +101,7 @@ def test_columns_of_text(name):
         ({"learning_rate": "fast"}, r"\.learning_rate must be a positive number"),
         ({"scale": "max"}, r"There is no \w+\.scale called 'max'; did you mean 'minmax'"),
         ({"scale": None}, r"There is no \w+\.scale called 'None'"),
-        ({"precision": "float16"}, r"There is no \w+\.precision called 'float16'"),
+        ({"precision": "float16"}, r"\.precision must be 'float32' or 'bf16', not 'float16'"),
         ({"precision": "faster"}, r"\.precision must be 'float32' or 'bf16'"),
         ({"device": "gpu"}, "There is no device 'gpu'"),
         ({"device": "mps"}, "The device 'mps' is not supported"),
@@ -332,3 +332,14 @@ def test_dates_without_columns():
 def test_two_columns_of_one_name():
     table = pd.DataFrame(rows(20)[:, :3], columns=list("aab"))
     refuses(tiny("GumbelClustering"), table, "^X has more than one column 'a'; rename them")
+
+
+@pytest.mark.parametrize("no", [False, np.False_])
+def test_nothing_to_pair_a_row_with(no):
+    refuses(tiny("SplitMerge", neighbours=no, augmentation=0), rows(20), "^SplitMerge has nothing to pair a row with")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_number_of_outputs_is_not_known_before_a_fit(name):
+    with pytest.raises(NotFittedError):
+        tiny(name).n_outputs()

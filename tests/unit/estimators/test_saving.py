@@ -17,7 +17,7 @@ from sklearn.metrics import adjusted_rand_score
 
 import genclust
 from estimators.tiny import CLUSTERERS, DENSITIES, GENERATIVE, NAMES, images, rows, tiny
-from genclust.estimators import saving
+from genclust.estimators import cautions, saving
 from genclust.estimators.saving import CARD, DESCRIPTION, WEIGHTS, ModelError, load
 
 
@@ -421,3 +421,35 @@ def test_estimators_are_imported_and_read_without_what_draws() -> None:
     code = "import sys, genclust; genclust.VAE, genclust.load; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize("path", ["~nobody-of-this-name/model", "a" * 300])
+def test_a_path_that_cannot_be_is_refused_in_a_sentence(path):
+    with pytest.raises(ModelError, match=r"^There is no folder .*\.$"):
+        load(path)
+
+
+def test_seeds_that_diverged_are_told_apart_from_collapsed_ones(tmp_path):
+    """Two of four put all rows into one cluster, since they diverged; the others agree."""
+    estimator = tiny("GumbelClustering", n_init=4).fit(rows(40))
+    estimator.best_, estimator.bounds_ = 0, np.array([-3.0, -np.inf, -4.0, -np.inf])
+    estimator.all_labels_[:] = estimator.labels_ = np.arange(40) % 3
+    estimator.all_labels_[[1, 3]] = 0
+    estimator.histories_[1] = [{"epoch": 1, "bound": -np.inf, "kl_z": np.nan}]
+    np.testing.assert_array_equal(cautions.seeds_agree(estimator), [1, np.nan, 1, np.nan])
+    assert cautions.mean_agreement(estimator) == 1 and cautions.seeds_of_one_cluster(estimator) == 0
+    found = " ".join(cautions.cautions(estimator))
+    assert "The training of 2 of 4 seeds diverged" in found and "one cluster" not in found
+    assert cautions.seeds_in_words(estimator) == "the seeds mostly agree"
+    estimator.save(tmp_path / "model")
+    text = (tmp_path / "model" / DESCRIPTION).read_text()
+
+    def never(constant):
+        raise AssertionError(f"{constant} is no JSON.")
+
+    assert json.loads(text, parse_constant=never)["clusters"]["agreement_of_seeds"] == [1, None, 1, None]
+    loaded = load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.bounds_, estimator.bounds_)
+    assert np.isnan(loaded.histories_[1][0]["bound"]) and loaded.histories_[0] == estimator.histories_[0]
+    estimator.bounds_ = np.array([-3.0, -np.inf, -np.inf, -np.inf])
+    assert np.isnan(cautions.mean_agreement(estimator)) and cautions.seeds_in_words(estimator) == "one seed cannot tell"

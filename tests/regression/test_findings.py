@@ -232,7 +232,7 @@ def test_methods_on_an_autoencoder_were_run_on_all_points_of_usps_alone() -> Non
     """As the fourth rule of the page about today says."""
     rows = [name for name in load("baselines").rows if name.startswith(("ae-kmeans", "n2d", "idec"))]
     run = {name for name in rows if published_records(load("baselines").row(name))[1]}
-    assert run == {"ae-kmeans-usps-all", "n2d-usps-all"}
+    assert run == {"ae-kmeans-usps-all", "n2d-usps-all", "idec-usps-all"}
 
 
 def test_on_usps_dec_gains_information_over_k_means_on_a_code_and_not_clearly_accuracy() -> None:
@@ -243,6 +243,14 @@ def test_on_usps_dec_gains_information_over_k_means_on_a_code_and_not_clearly_ac
         interval = ttest_ind(dec, code, equal_var=False).confidence_interval()
         told.append([round(float(x), 1) for x in (np.mean(dec) - np.mean(code), interval.low, interval.high)])
     assert told == [[2.8, -0.4, 6.0], [9.2, 7.5, 10.8]]
+
+
+def test_on_usps_idec_is_below_k_means_on_the_code() -> None:
+    """As the fourth rule of the page about today says."""
+    idec, code = (seeds(f"baselines/{row}-usps-all", "paper", "all.acc_hungarian") for row in ("idec", "ae-kmeans"))
+    interval = ttest_ind(code, idec, equal_var=False).confidence_interval()
+    difference = np.mean(code) - np.mean(idec)
+    assert [round(float(x), 1) for x in (difference, interval.low, interval.high)] == [3.8, 0.3, 7.3]
 
 
 def test_without_views_split_and_merge_is_far_less_accurate_on_validation_data() -> None:

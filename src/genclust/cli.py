@@ -89,7 +89,7 @@ def run(
         wanted = None if seeds is None else declaration.parse_seeds(seeds)
         tasks = [execution.task_for(r, known, wanted, declaration.parse_overrides(set_ or [], r, known)) for r in rows]
         tasks = [replace(task, keep_weights=keep_weights) for task in tasks]
-        target = store.Store(into) if into else store.own()
+        target = store.to_write(into if into else store.own().folder)
         elsewhere = [] if anew or keep_weights else store.in_repository()
         began = time.monotonic()
         for one, task in zip(rows, tasks, strict=True):

@@ -101,6 +101,20 @@ def named(name: str) -> Metric:
     return metric
 
 
+def scored(name: str) -> Metric:
+    """Metric of a full name that begins with its split, such as ``test.elbo``.
+
+    Raises:
+        SettingError: if there is none, or the split is missing or unknown.
+    """
+    split = name.partition(".")[0]
+    if split == name:
+        raise SettingError(f"The metric {name!r} does not say on which points; give test.{name}, or all.{name}.")
+    if split not in SPLITS:
+        raise SettingError(nearest(split, SPLITS, f"split, of the metric {name!r},"))
+    return named(name)
+
+
 @cache
 def known(name: str) -> Metric | None:
     """Metric of a full name such as ``test.elbo``, or None if there is none."""

@@ -12,6 +12,8 @@ from typing import Any
 
 from markdown_it import MarkdownIt
 
+#: A number of a published record in the text.
+_MEASURED = re.compile(r"\{measured\}`([^`]+)`")
 #: Roles of the book in its text, such as {doc}`title </page>`, of which the text is kept.
 _ROLE = re.compile(r"\{[a-z:]+\}`([^`<]*?)\s*(?:<[^>`]*>)?`")
 _CHOICES = re.compile(r"^```\{choices\} ([\w-]+)\n```$", re.MULTILINE)
@@ -114,9 +116,19 @@ def _text(source: str) -> str:
         formulas.append(f"{_SPAN}{html.escape(found[0])}</span>")
         return f"FORMULA{len(formulas) - 1}END"
 
-    source = _ROLE.sub(r"\1", _FORMULA.sub(keep, source))
+    source = _ROLE.sub(r"\1", _MEASURED.sub(_published, _FORMULA.sub(keep, source)))
     rendered = MarkdownIt("commonmark").enable("table").render(source)
     return re.sub(r"FORMULA(\d+)END", lambda found: formulas[int(found[1])], rendered)
+
+
+def _published(role: re.Match[str]) -> str:
+    """The published number that a role names; a dash where none is published, as in a folder of one's own."""
+    from genclust.experiments.verdicts import number
+
+    try:
+        return number(role[1])
+    except KeyError:
+        return "–"
 
 
 def _verbatim(text: str) -> str:

@@ -220,7 +220,8 @@ class Asked:
         changed = "; changed settings: ".join(["", *filter(None, [", ".join(changes_in_words(self._all_changes))])])
         return (
             f"**A rerun.** Data: {' and '.join(data)}; profile: {profile}{seeds}{changed}. "
-            "The text between the results is that of the published page."
+            "The text between the results is that of the published page, with its numbers, and so are results of other "
+            "settings beside these."
         )
 
     def places(self, places: Mapping[str, str]) -> dict[str, Runs]:

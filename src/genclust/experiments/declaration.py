@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from genclust.baselines import BASELINES
-from genclust.evaluation.registry import check_name
+from genclust.evaluation.registry import check_name, refuse_unsuited
 from genclust.experiments import papers
 from genclust.experiments.configuration import RunConfig, changeable, check_sections, resolve
-from genclust.metrics import BEST, named
+from genclust.metrics import BEST, scored
 from genclust.paths import root
 from genclust.settings import SettingError, merge, nearest, read, within
 from genclust.strict_yaml import assignment, parse
@@ -278,9 +278,10 @@ def _load(path: Path) -> Experiment:
         *(tuple(declared.get("choices", ())), rows, tuple(claims)),
     )
     for one in experiment.runnable:
+        asked = declared["rows"][one.name].get("evaluate", ())
         for profile in one.profiles:
             with _place(f"{path.name}, row {one.name}, profile {profile}"):
-                one.config(parse_profile(profile))
+                refuse_unsuited(asked, one.config(parse_profile(profile)))
         if one.gap:
             with _place(f"{path.name}, row {one.name}, gap"):
                 experiment.row(one.gap.row or one.name).config("paper", one.gap.settings)
@@ -362,6 +363,8 @@ def _declared(path: Path) -> Mapping[str, Any]:
             _part(choice, "choice")
     for name, row in declared["rows"].items():
         with _place(f"{path.name}, row {name}"):
+            if not ROW.fullmatch(str(name)):
+                raise SettingError("The name of a row has letters, digits, dots, dashes and underscores alone.")
             _check_row(row)
     for name, claim in declared.get("claims", {}).items():
         with _place(f"{path.name}, claim {name}"):
@@ -378,6 +381,8 @@ def _place(where: str) -> Iterator[None]:
         raise SettingError(f"{where}: {error}") from None
 
 
+#: Names of rows, which stand in addresses such as ``experiment/row@profile``.
+ROW = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 #: Names of the types of entries in messages.
 _KINDS = {str: "text", dict: "a mapping", list: "a list", bool: "true or false"}
 
@@ -409,7 +414,7 @@ def _check_claim(claim: Any) -> None:
             if not isinstance(entry, dict):
                 raise SettingError(f"There should be a row, a metric and a bound here, not {reprlib.repr(entry)}.")
             condition = read(Condition, entry, "a condition")
-            named(condition.metric)
+            scored(condition.metric)
             if condition.metric.endswith(BEST):
                 mean = condition.metric.removesuffix(BEST)
                 raise SettingError(f"The best of several runs has no interval; name {mean}.")
@@ -432,7 +437,7 @@ def _check_row(row: Any) -> None:
             if not isinstance(entry, dict):
                 raise SettingError(f"There should be a name, a metric and a number here, not {reprlib.repr(entry)}.")
             reported = read(Reported, entry, "reported")
-            named(reported.metric)
+            scored(reported.metric)
             if [reported.mean, reported.below, reported.above].count(None) != 2:
                 raise SettingError("It must have one of mean, below and above.")
     if "gap" in row:

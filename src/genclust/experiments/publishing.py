@@ -58,9 +58,12 @@ def copies(
     new, old = find(config, seeds, sources), find(config, seeds, [target])
     whole = old | new
     if missing := [str(seed) for seed in seeds if seed not in whole] or ([] if new else [str(seed) for seed in seeds]):
+        if len(old) == len(seeds):
+            raise NotWhole(f"{what} is published already, and nothing new is there; to replace it, run it with --anew.")
         where = " and ".join(str(store.folder) for store in sources)
         raise NotWhole(
-            f"Only whole rows are published, and {where} lacks seed {', '.join(missing)} of {what}; run them first."
+            f"Only whole rows are published, and what is in {where} lacks seed {', '.join(missing)} of {what}; "
+            "run them first."
         )
     if unclean := [str(seed) for seed in sorted(new) if not _is_clean(new[seed])]:
         raise SettingError(

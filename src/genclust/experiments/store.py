@@ -112,9 +112,13 @@ class Record:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise StoreError(f"The arrays {path} cannot be read ({error.strerror}); run the record anew.") from error
+            raise StoreError(
+                f"The arrays {path} cannot be read ({error.strerror}); {_cure(self.path, str(self.path))}."
+            ) from error
         if hashlib.sha256(content).hexdigest() != self.arrays_digest:
-            raise StoreError(f"The arrays {path} are not those of the record, or damaged; run it anew.")
+            raise StoreError(
+                f"The arrays {path} are not those of the record, or damaged; {_cure(self.path, str(self.path))}."
+            )
         with np.load(io.BytesIO(content)) as file:
             return dict(file)
 
@@ -209,12 +213,21 @@ def _read(path: Path) -> Record | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, RecursionError) as error:
-        raise StoreError(f"The record {path} is damaged ({error}); delete it and run it anew.") from error
+        raise StoreError(f"The record {path} is damaged ({error}); {_cure(path)}.") from error
     except OSError as error:
         raise StoreError(f"The record {path} cannot be read ({error.strerror}).") from error
     if fault:
-        raise StoreError(f"The record {path} is damaged ({fault}); delete it and run it anew.")
+        raise StoreError(f"The record {path} is damaged ({fault}); {_cure(path)}.")
     return record
+
+
+def _cure(path: Path, what: str = "it") -> str:
+    """What to do about a damaged record, called ``what``: get it back from the repository, or else run it anew."""
+    try:
+        kept = any(path.resolve().is_relative_to(store.folder.resolve()) for store in in_repository())
+    except SettingError:  # the library is used without its repository
+        kept = False
+    return f"get it back with git restore {path.parent}" if kept else f"delete {what} and run it anew"
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -307,6 +320,18 @@ def in_repository() -> list[Store]:
 def own() -> Store:
     """The user's own store, in the cache folder."""
     return Store(cache_folder() / "results")
+
+
+def to_write(folder: Path) -> Store:
+    """Store in a folder that a run is to write into, which need not exist yet.
+
+    Raises:
+        StoreError: if the folder, or one that it would lie in, is a file.
+    """
+    for place in (folder, *folder.parents):
+        if place.exists() and not place.is_dir():
+            raise StoreError(f"There can be no store in {folder}, as {place} is a file; give a folder.")
+    return Store(folder)
 
 
 def existing(folder: Path) -> Store:

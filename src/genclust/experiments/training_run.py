@@ -200,9 +200,10 @@ class TrainingRun:
             if replica.failed_at_step is not None:
                 tqdm.write(f"Seed {seed} failed: its objective became non-finite at step {replica.failed_at_step}.")
         if not finished:
+            seeds = f"seed{'' if len(self.seeds) == 1 else 's'} {', '.join(map(str, self.seeds))}"
             raise Unfinished(
                 f"{'Interrupted' if self._interrupted else 'The time is up'} at epoch {self.training.epoch} of "
-                f"{self.settings.epochs} (seeds {', '.join(map(str, self.seeds))}); "
+                f"{self.settings.epochs} ({seeds}); "
                 "checkpoints are written, and the same command goes on from there."
             )
         return self.training.model
@@ -213,7 +214,8 @@ class TrainingRun:
         See :meth:`Training.state_of`; a leg says where and with what the training went on, see :meth:`_add_leg`.
         """
         return [
-            self.training.state_of(r) | {"snapshots": self.snapshots[r], "legs": self.legs[r]}
+            self.training.state_of(r)
+            | {"snapshots": self.snapshots[r], "legs": self.legs[r], "address": self.config.address}
             for r in range(len(self.seeds))
         ]
 
@@ -236,12 +238,20 @@ class TrainingRun:
         return faster_precision(self._begin)
 
     def _resume(self, saved: list[dict[str, Any]]) -> None:
-        for path, state in zip(self.paths, saved, strict=True):
-            lacking = {"snapshots", "legs"} - state.keys()
-            if wrong := f"it lacks {', '.join(sorted(lacking))}" if lacking else self.training.misfit(state):
+        for path, seed, state in zip(self.paths, self.seeds, saved, strict=True):
+            if wrong := self._misfit(state, seed):
                 raise checkpoints.DamagedCheckpoint(path, wrong)
         self.snapshots, self.legs = ([state.pop(name) for state in saved] for name in ("snapshots", "legs"))
         self.training.load(saved)
+
+    def _misfit(self, state: dict[str, Any], seed: int) -> str:
+        """Short reason why a seed cannot go on from a checkpoint; empty if it can."""
+        if lacking := {"snapshots", "legs"} - state.keys():
+            return f"it lacks {', '.join(sorted(lacking))}"
+        of = state.get("address", self.config.address)  # which checkpoints of older versions lack
+        if of != self.config.address or state.get("seed", seed) != seed:
+            return f"it is of {of}, seed {state.get('seed')}"
+        return self.training.misfit(state)
 
     def _add_leg(self) -> None:
         """Note device, source revision, precision and the seeds that train side by side from this step on.

@@ -38,9 +38,15 @@ class LackingMetric(StoreError):
         diverged: whether training diverged, which is why the metric is lacking; no fault of the record then.
     """
 
-    def __init__(self, record: Record, metric: str) -> None:
+    def __init__(self, record: Record, metric: str, in_none: bool = False) -> None:
         self.diverged = record.failed_at_step is not None
-        if not self.diverged:
+        if not self.diverged and in_none:
+            self.short = "not measured"
+            super().__init__(
+                f"No record of {record.path and record.path.parent} has {metric}; name a metric that the row's "
+                "evaluations measure, or the evaluation that measures it."
+            )
+        elif not self.diverged:
             self.short = f"not of seed {record.seed}"
             super().__init__(
                 f"The record {record.path} has no {metric}, which others of its row have: it was not measured, and "
@@ -101,7 +107,7 @@ def summarise(records: Sequence[Record], metric: str) -> Summary:
 
 def _values(records: Sequence[Record], metric: str) -> list[float]:
     if lacking := [record for record in records if metric not in record.metrics]:
-        raise LackingMetric(lacking[0], metric)
+        raise LackingMetric(lacking[0], metric, in_none=len(lacking) == len(records))
     return [record.metrics[metric] for record in records]
 
 

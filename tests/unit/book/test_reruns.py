@@ -101,6 +101,9 @@ def test_a_page_asks_no_network_for_what_draws_its_formulas(installed: bool, mon
     assert [tag for tag in soup.find_all(["script", "link", "img"]) if tag.get("src") or tag.get("href")] == []
     assert bool(soup.find_all("script")) == installed
     assert soup.body.get_text().strip() == r"Of $\alpha < 1$."
+    role = "Of {measured}`simple-table1/proposed-mnist/test.acc_hungarian/n` seeds, {measured}`none/such/a/n`."
+    page = as_html(v4.new_notebook(cells=[v4.new_markdown_cell(role)]), "title")
+    assert "Of 10 seeds, –." in page, "numbers of the published page, and a dash where there is none"
     plain = as_html(v4.new_notebook(cells=[v4.new_markdown_cell("Of one.")]), "title")
     assert "<script" not in plain
 

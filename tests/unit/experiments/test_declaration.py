@@ -366,6 +366,18 @@ def test_a_sound_declaration(tmp_path):
             "row other: With same_run_as, evaluate is that of",
         ),
         ("quoted: true", "same_run_as: [mine, one]", "same_run_as must be text"),
+        (
+            "test.acc_hungarian, mean: 80.5",
+            "acc_hungarian, mean: 80.5",
+            "not say on which points; give test.acc_hungarian",
+        ),
+        ("test.acc_hungarian, mean: 80.5", "tset.acc_hungarian, mean: 80.5", "no split, .*'tset'; did you mean 'test'"),
+        ("  one:\n", "  a/one:\n", "row a/one: The name of a row has letters, digits"),
+        (
+            "label: One\n",
+            "label: One\n    evaluate: [layers]\n",
+            "row one, profile demo: The evaluation 'layers' cannot be",
+        ),
         ("tolerance: 3", "tolerance: -3", "row one: reported number 1: reported.tolerance must lie between 0 and"),
         ("tolerance: 3", "tolerence: 3", "reported named 'tolerence'; did you mean 'tolerance'"),
         ("sd: 2", "sd: .nan", "reported.sd must be a number, not '.nan'"),

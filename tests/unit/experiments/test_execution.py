@@ -205,6 +205,20 @@ def test_a_run_anew_goes_on_from_what_the_same_code_began(cache, tmp_path, commi
     assert [leg["source"] for leg in training_run.checkpoints.load(path)["legs"]] == ["ba9876543210"]
 
 
+def test_a_checkpoint_of_another_run_is_not_gone_on_from(cache, tmp_path):
+    """Though it fits the model: it is of another weight of the loss, or of another seed."""
+    tasks = [short_task([0], model={"w_gaussian": weight}, training={"epochs": 3000}) for weight in (2.0, 3.0)]
+    begun, other = (training_run.checkpoint_path(task.config, 0) for task in tasks)
+    with pytest.raises(Unfinished):
+        run(tasks[0], Store(tmp_path / "records"), minutes=0.01, progress=False)
+    for path, seed in ((other, 0), (begun.with_name("seed-0001.ckpt"), 1)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(begun.read_bytes())
+        task = tasks[1] if path == other else replace(tasks[0], seeds=[seed])
+        with pytest.raises(training_run.checkpoints.DamagedCheckpoint, match=r"it is of .*, seed 0\); delete it"):
+            run(task, Store(tmp_path / "records"), minutes=0.01, progress=False)
+
+
 def test_a_failed_seed_is_recorded_and_counted(cache, tmp_path):
     """A learning rate that blows up every seed: the records say when, and carry the scores all the same."""
     task = short_task([0, 1], training={"epochs": 6, "learning_rate": 1e30})

@@ -160,7 +160,8 @@ def test_a_banner_names_data_profile_and_changed_settings(
     asked.rows("simple-table1", "proposed-usps")  # said once
     assert capsys.readouterr().out == (
         "**A rerun.** Data: rows.npz; profile: demo; seeds: 0-1; changed settings: w_G = 3. "
-        "The text between the results is that of the published page.\n"
+        "The text between the results is that of the published page, with its numbers, and so are results of other "
+        "settings beside these.\n"
     )
     Asked("demo").rows("gmvae-figure2", "eta1-alpha0")
     assert "Data: arcs; profile: demo." in capsys.readouterr().out

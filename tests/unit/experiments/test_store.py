@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from genclust.experiments.configuration import RunConfig
-from genclust.experiments.store import Record, Store, StoreError, find
+from genclust.experiments.store import Record, Store, StoreError, find, to_write
 
 CONFIG = RunConfig({"name": "digits"}, {"name": "gumbel", "hidden": [3]}, {"epochs": 1})
 
@@ -89,6 +89,35 @@ def test_a_damaged_record_says_so(tmp_path, damage):
     path.write_text(damage)
     with pytest.raises(StoreError, match="delete it"):
         store.read(CONFIG, 0)
+
+
+@pytest.mark.parametrize("kept", ["results", "waiting"])
+def test_a_damaged_record_of_the_repository_is_had_back_from_it(tmp_path, monkeypatch, kept):
+    monkeypatch.setattr("genclust.experiments.store.root", lambda: tmp_path)
+    store = Store(tmp_path / kept)
+    path = store.write(record(0), {"a": np.zeros(3)}).path
+    path.with_suffix(".npz").unlink()
+    with pytest.raises(StoreError, match=r"cannot be read .*; get it back with git restore "):
+        store.read(CONFIG, 0).arrays()
+    path.write_text("{")
+    with pytest.raises(StoreError, match=r"is damaged .*; get it back with git restore "):
+        store.read(CONFIG, 0)
+
+
+def test_what_to_do_where_arrays_are_missing(tmp_path):
+    store = Store(tmp_path)
+    path = store.write(record(0), {"a": np.zeros(3)}).path
+    path.with_suffix(".npz").unlink()
+    with pytest.raises(StoreError, match=re.escape(f"; delete {path} and run it anew.")):
+        store.read(CONFIG, 0).arrays()
+
+
+def test_there_is_no_store_in_a_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "store"):
+        with pytest.raises(StoreError, match=re.escape(f"as {tmp_path / 'file'} is a file; give a folder")):
+            to_write(folder)
+    assert to_write(tmp_path / "new" / "store") == Store(tmp_path / "new" / "store")
 
 
 def test_a_record_of_another_configuration_is_refused(tmp_path):

@@ -17,12 +17,20 @@ export GENCLUST_CACHE GENCLUST_DATA
 
 commit=$(git -C "$here" rev-parse --short=12 HEAD)
 source=$GENCLUST_CACHE/source/$commit
+if [ -e "$source" ] && [ ! -O "$source" ]; then
+  echo "runs: $source belongs to another user; set GENCLUST_CACHE to a folder of your own." >&2
+  exit 1
+fi
+mkdir -p "$GENCLUST_CACHE/source"
+exec 9> "$GENCLUST_CACHE/source/lock"
+if command -v flock > /dev/null; then flock 9; fi # another start may be checking out the same commit
 if ! git -C "$source" diff --quiet HEAD 2>/dev/null; then # not there, or half checked out by a run that was killed
   rm -rf "$source"
   git -C "$here" worktree prune
   git -C "$here" worktree add --quiet --detach "$source" "$commit"
 fi
-if [ -n "$(git -C "$here" status --porcelain src experiments workflow)" ]; then
+exec 9>&-
+if [ -n "$(git -C "$here" status --porcelain src experiments workflow papers.yaml)" ]; then
   echo "runs: this is commit $commit; what has not been committed is not run." >&2
 fi
 

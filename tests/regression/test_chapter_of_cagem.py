@@ -125,6 +125,17 @@ def test_at_long_a_hundred_labels_make_digits_and_no_clear_gain_of_likelihood() 
     assert len(seven) == 3 and abs(np.mean(seven) - with_labels.mean()) < 0.1
 
 
+def test_at_long_a_hundred_labels_are_no_better_than_fifty() -> None:
+    none, fifty, hundred = (seeds(f"cagem-table1/{row}", "long") for row in ("cagem-0-k10", "cagem-50", "cagem-100"))
+    told = []
+    for more, fewer in ((fifty, none), (hundred, fifty)):
+        interval = ttest_ind(more, fewer, equal_var=False).confidence_interval()
+        told.append([round(float(x), 2) for x in (more.mean() - fewer.mean(), interval.low, interval.high)])
+    assert told == [[0.34, -0.46, 1.13], [-0.02, -0.20, 0.15]]
+    accuracies = [seeds(f"cagem-table1/{row}", "long", "test.acc_hungarian") for row in ("cagem-50", "cagem-100")]
+    assert max(accuracies[0]) < min(accuracies[1])
+
+
 def test_labels_after_ten_epochs_help_or_not_by_how_they_enter() -> None:
     none = seeds("cagem-table1/cagem-0-k10", "quick")
     assert ttest_ind(seeds("cagem-labels/ce-q-0.1", "quick"), none, equal_var=False).confidence_interval().low > 0

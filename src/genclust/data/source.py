@@ -77,7 +77,9 @@ class Source:
     def cure(self, name: str, folder: Path) -> str:
         """Instruction to the user for files that are missing or wrong."""
         if not self.mirrors:
-            return self.obtain or "it needs no file, so the library that makes it has changed"
+            files = f"place the right {' and '.join(self.files)} there, or correct the digest in sources.yaml"
+            made = "it needs no file, so the library that makes it has changed"
+            return self.obtain or (files if self.files else made)
         by_hand = [file for file in (self.instead, self.beside) if file and exists(folder / file)]
         blame = f"replace or remove {' and '.join(by_hand)}, or " if by_hand else ""
         return f"{blame}get it by `genclust data fetch {name}`"

@@ -315,7 +315,7 @@ def _estimator(model: str, given: dict[str, Any], assignments: list[str]) -> Any
         if name == "n_clusters" and name not in valid:
             raise SettingError(f"The model {model} has no clusters; leave out --clusters, or take one of the others.")
         if name not in valid:
-            raise SettingError(nearest(name, valid - OPTIONS.keys(), f"parameter of {model} named"))
+            raise SettingError(nearest(name, valid.keys() - OPTIONS.keys(), f"parameter of {model} named"))
     return cls(**given)
 
 

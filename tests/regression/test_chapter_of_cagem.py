@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -134,6 +135,8 @@ def test_at_long_a_hundred_labels_are_no_better_than_fifty() -> None:
     assert told == [[0.34, -0.46, 1.13], [-0.02, -0.20, 0.15]]
     accuracies = [seeds(f"cagem-table1/{row}", "long", "test.acc_hungarian") for row in ("cagem-50", "cagem-100")]
     assert max(accuracies[0]) < min(accuracies[1])
+    poster = [load("cagem-table1").row(row).reported[0].mean for row in ("cagem-0-k10", "cagem-50", "cagem-100")]
+    assert [round(more - fewer, 1) for fewer, more in pairwise(poster)] == [1.1, 1.1]
 
 
 def test_labels_after_ten_epochs_help_or_not_by_how_they_enter() -> None:

@@ -171,7 +171,7 @@ def test_the_gain_of_the_bound_is_told_with_each_data_set_counted_once(found: di
     assert interval, "the lower end has a minus sign, the upper one has none"
     assert all(float(end) > 0 for end in interval.groups()) and line.endswith("(on MNIST and arcs).")
     assert told.startswith("With each of the 8 data sets counted once")
-    assert "(above zero on arcs" in line and "excludes zero on arcs" in told
+    assert "(interval above zero on arcs" in line and "excludes zero on arcs" in told
 
 
 def of_usps(place: str) -> list[float]:

@@ -77,9 +77,11 @@ class Source:
     def cure(self, name: str, folder: Path) -> str:
         """Instruction to the user for files that are missing or wrong."""
         if not self.mirrors:
-            files = f"place the right {' and '.join(self.files)} there, or correct the digest in sources.yaml"
-            made = "it needs no file, so the library that makes it has changed"
-            return self.obtain or (files if self.files else made)
+            if self.obtain:
+                return self.obtain
+            if not self.files:
+                return "it needs no file, so the library that makes it has changed"
+            return f"place the right {' and '.join(self.files)} there, or correct the digest in sources.yaml"
         by_hand = [file for file in (self.instead, self.beside) if file and exists(folder / file)]
         blame = f"replace or remove {' and '.join(by_hand)}, or " if by_hand else ""
         return f"{blame}get it by `genclust data fetch {name}`"

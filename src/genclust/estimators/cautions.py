@@ -37,9 +37,8 @@ def seeds_agree(model: ClusterEstimator) -> Float[np.ndarray, " R"]:
 
     Seeds whose training diverged are left out, and have NaN; so has a seed that has no other beside it.
     """
-    sound = np.isfinite(model.bounds_)
-    found = np.full(len(sound), np.nan)
-    found[sound] = agreement(model.all_labels_[sound])
+    found = np.full(len(model.bounds_), np.nan)
+    found[_sound(model)] = agreement(model.all_labels_[_sound(model)])
     return found
 
 
@@ -63,7 +62,7 @@ def seeds_in_words(model: ClusterEstimator) -> str:
 
     Seeds whose training diverged do not count.
     """
-    n = int(np.isfinite(model.bounds_).sum())
+    n = int(_sound(model).sum())
     if n == 1:
         return "one seed cannot tell"
     if alone := seeds_of_one_cluster(model):
@@ -79,7 +78,12 @@ def seeds_of_one_cluster(model: ClusterEstimator) -> int:
 
     Seeds whose training diverged do not count.
     """
-    return sum(len(np.unique(labels)) == 1 for labels in model.all_labels_[np.isfinite(model.bounds_)])
+    return sum(len(np.unique(labels)) == 1 for labels in model.all_labels_[_sound(model)])
+
+
+def _sound(model: DeepEstimator) -> Bool[np.ndarray, " R"]:
+    """Which seeds have a bound, as their training did not diverge."""
+    return np.isfinite(model.bounds_)
 
 
 def interrupted(model: DeepEstimator) -> bool:
@@ -90,7 +94,7 @@ def interrupted(model: DeepEstimator) -> bool:
 def cautions(model: DeepEstimator) -> list[str]:
     """A sentence for each thing that a fit should make its user wary of; none if all is well."""
     found = []
-    if diverged := int((~np.isfinite(model.bounds_)).sum()):
+    if diverged := int((~_sound(model)).sum()):
         found.append(
             f"The training of {diverged} of {counted(len(model.bounds_), 'seed')} diverged, and what they found does "
             "not count; give a smaller learning_rate, or scale the columns."
@@ -100,7 +104,7 @@ def cautions(model: DeepEstimator) -> list[str]:
         advice = "give more epochs"
         if isinstance(model, GMVAE):  # whose consistency violation is smallest where one cluster has everything
             advice += ", and a lower weight of the consistency violation, such as alpha=0.1"
-        seeds = counted(int(np.isfinite(model.bounds_).sum()), "seed")
+        seeds = counted(int(_sound(model).sum()), "seed")
         found.append(f"{alone} of {seeds} put all rows into one cluster, which is no clustering; {advice}.")
     probabilities = getattr(model, "mean_probabilities_", np.zeros(0))  # which models of older versions lack
     if (unsure := np.flatnonzero(probabilities < UNSURE)).size:

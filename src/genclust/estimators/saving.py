@@ -240,7 +240,7 @@ def _restored(cls: type[DeepEstimator], description: Mapping[str, Any], tensors:
     }
     estimator = cls(**parameters)
     for name in PLAIN:
-        setattr(estimator, name, _known(description["fitted"][name]))
+        setattr(estimator, name, _with_nan(description["fitted"][name]))
     for name in ARRAYS:
         if name in tensors:
             setattr(estimator, name, tensors[name].numpy())
@@ -281,7 +281,7 @@ def _plain_seed(random_state: Any) -> int | None:
 
 
 def _finite(value: Any) -> Any:
-    """The same with None for numbers that are not finite, such as the bounds of a diverged seed; JSON has none."""
+    """Replace numbers that are not finite by None, for JSON: the learning curve of a diverged seed may hold some."""
     if isinstance(value, Mapping):
         return {name: _finite(of) for name, of in value.items()}
     if isinstance(value, (list, tuple)):
@@ -289,12 +289,12 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _known(value: Any) -> Any:
-    """The same with NaN for None."""
+def _with_nan(value: Any) -> Any:
+    """Replace None by NaN: numbers that :func:`_finite` could not write."""
     if isinstance(value, dict):
-        return {name: _known(of) for name, of in value.items()}
+        return {name: _with_nan(of) for name, of in value.items()}
     if isinstance(value, list):
-        return [_known(of) for of in value]
+        return [_with_nan(of) for of in value]
     return math.nan if value is None else value
 
 

@@ -16,7 +16,7 @@ from genclust.evaluation.clustering import clustering_scores, exemplars
 from genclust.evaluation.gradients import GradientNoise, gradient_noise
 from genclust.evaluation.likelihood import LikelihoodModel, bound, log_likelihood, log_weights
 from genclust.evaluation.neighbours import NEIGHBOURS, knn_classes
-from genclust.evaluation.projection import PERPLEXITY, differ, tsne
+from genclust.evaluation.projection import tsne, unfit
 from genclust.evaluation.results import Results, as_small_integers
 from genclust.evaluation.trained import BINARISATION_SEED, snapshot_rows
 from genclust.models.inference import as_float
@@ -99,7 +99,8 @@ def projection(snapshots: Mapping[str, Tensor], data: DataSet, seed: int) -> Res
     Without the snapshots that have none: of too few points or features, or not finite, as those of a diverged seed.
     Empty if none is left.
     """
-    suited = {name: features.float().numpy() for name, features in snapshots.items() if _has_tsne(features)}
+    found = {name: features.float().numpy() for name, features in snapshots.items()}
+    suited = {name: features for name, features in found.items() if not unfit(features)}
     if not suited:
         return Results({}, {})
     labels = data.splits["test"].y
@@ -107,12 +108,6 @@ def projection(snapshots: Mapping[str, Tensor], data: DataSet, seed: int) -> Res
     if labels is not None:
         arrays["tsne_labels"] = labels[snapshot_rows(data)].astype(np.int16)
     return Results({}, arrays)
-
-
-def _has_tsne(features: Tensor) -> bool:
-    if len(features) <= PERPLEXITY or features.shape[1] < 2 or not features.isfinite().all():
-        return False
-    return differ(features.float().numpy())
 
 
 def likelihood(model: Any, bits: Tensor, seeds: list[int], n_samples: int, precision: Any) -> list[Results]:

@@ -24,22 +24,23 @@ def tsne(features: Float[np.ndarray, "N F"], seed: int) -> Float[np.ndarray, "N 
         ValueError: for features that are not finite or do not differ, too few points or too few features.
     """
     features = np.asarray(features)
-    if features.ndim != 2 or features.shape[1] < 2 or len(features) <= PERPLEXITY:
-        raise ValueError(
-            f"features must be a matrix of more than {PERPLEXITY} points and at least 2 features; "
-            f"its shape is {features.shape}"
-        )
-    if not np.isfinite(features).all():
-        raise ValueError("features must be finite")
-    if not differ(features):
-        raise ValueError("features must differ from point to point, within what float32 can hold")
+    if wrong := unfit(features):
+        raise ValueError(wrong)
     from sklearn.manifold import TSNE  # here, as it takes half a second to import
 
     projection = TSNE(perplexity=PERPLEXITY, init="pca", random_state=seed).fit_transform(features)
     return projection.astype(np.float32)
 
 
-def differ(features: Float[np.ndarray, "N F"]) -> bool:
-    """Whether points differ, and by no more than float32 can square; scikit-learn's t-SNE crashes on others."""
-    spread = float(np.var(np.asarray(features, np.float64), axis=0).sum())
-    return float(np.finfo(np.float32).tiny) < spread < float(np.finfo(np.float32).max)
+def unfit(features: np.ndarray) -> str:
+    """Sentence on why features have no t-SNE; empty if they have one."""
+    if features.ndim != 2 or features.shape[1] < 2 or len(features) <= PERPLEXITY:
+        shape = f"more than {PERPLEXITY} points and at least 2 features; its shape is {features.shape}"
+        return f"features must be a matrix of {shape}"
+    if not np.isfinite(features).all():
+        return "features must be finite"
+    # scikit-learn's t-SNE kills the process where all points are the same, or their squares overflow.
+    spread = float(np.var(features, axis=0, dtype=np.float64).sum())
+    if not float(np.finfo(np.float32).tiny) < spread < float(np.finfo(np.float32).max):
+        return "features must differ from point to point, within what float32 can hold"
+    return ""

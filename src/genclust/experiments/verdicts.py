@@ -300,7 +300,7 @@ def _verdict(
         paper=experiment.paper,
         table=experiment.table,
         row=row.place,
-        label=row.label,
+        label=_label(row),
         dataset=row.dataset,
         metric=reported.metric,
         name=reported.name,
@@ -327,6 +327,12 @@ def _verdict(
         lost=lost,
         anchor=anchor(row, reported),
     )
+
+
+def _label(row: Row) -> str:
+    """Label of a row, which says where a method was fitted on all points, and not only scored on them."""
+    on_all = (row.settings or {}).get("data", {}).get("fit_on") == "all"
+    return f"{row.label}, fitted on all points" if on_all else row.label
 
 
 def _measured(records: Sequence[Record], metric: str) -> tuple[Summary | None, str | None]:

@@ -340,7 +340,7 @@ def indicators() -> Finding:
         f"of settings it chose the one with the highest accuracy in {best} and the one with the lowest in {worst}."
     )
     line = (
-        f"gains **{with_ends(gain)} points** with each data set counted once (above zero on "
+        f"gains **{with_ends(gain)} points** with each data set counted once (interval above zero on "
         f"{guide.clear_of_zero(of_bound)}); a vote of all seeds gains {with_ends(of_vote)} (on "
         f"{guide.clear_of_zero(voted)})."
     )

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from genclust import data
 from genclust.cli_data import app
+from genclust.data.source import Source
 
 FILES = ("zip.train.gz", "zip.test.gz")
 
@@ -286,3 +287,16 @@ def test_command_line(server: Server, target: Path) -> None:
         failed = run(app, [command, name])
         assert failed.exit_code == 1 and failed.stdout == ""
         assert failed.stderr.count("\n") == 1 and name in failed.stderr
+
+
+@pytest.mark.parametrize(
+    ("about", "cure"),
+    [
+        ({"obtain": "ask its authors", "files": {"a.npz": None}}, "ask its authors"),
+        ({"files": {"a.npz": None}}, "place the right a.npz there, or correct the digest in sources.yaml"),
+        ({}, "it needs no file, so the library that makes it has changed"),
+    ],
+)
+def test_what_to_do_about_wrong_data_without_an_address(tmp_path, about, cure):
+    about = {"title": "Blobs", "what": "points", "citation": "ours", "splits": {"train": 2}, "digest": None} | about
+    assert Source(**about).cure("blobs", tmp_path) == cure

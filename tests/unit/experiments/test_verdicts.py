@@ -13,7 +13,16 @@ from scipy.optimize import brentq
 from genclust.experiments import declaration
 from genclust.experiments.declaration import Reported
 from genclust.experiments.papers import papers
-from genclust.experiments.verdicts import Summary, exceeding, judge, number, published_records, summarise, verdicts
+from genclust.experiments.verdicts import (
+    LackingMetric,
+    Summary,
+    exceeding,
+    judge,
+    number,
+    published_records,
+    summarise,
+    verdicts,
+)
 
 
 def test_the_summary_against_scipy():
@@ -167,3 +176,18 @@ def test_verdicts_are_those_of_the_interval_of_the_difference_by_hand():
         assert judge(Reported("ACC", "m", mean=mean, sd=sd), measured) == expected
         found.add((expected, sd == measured.sd == 0))
     assert len(found) == 5, "all three verdicts, and two of them without spread"
+
+
+def test_a_metric_that_no_record_has_is_told_from_one_that_a_record_lacks():
+    _, records = published_records(declaration.load("gmvae-figure2").row("eta1-alpha2"))
+    with pytest.raises(LackingMetric, match=r"^No record of .* has test.elbo; name a metric"):
+        summarise(records, "test.elbo")
+    cut = replace(records[0], metrics={"test.acc_hungarian": 1.0})
+    with pytest.raises(LackingMetric, match=r"has no test\.ari, which others of its row have"):
+        summarise([cut, *records[1:]], "test.ari")
+
+
+def test_a_row_says_where_it_was_fitted_on_all_points():
+    labels = {one.row: one.label for one in verdicts()}
+    assert labels["baselines/kmeans-mnist-all"] == "k-means, fitted on all points"
+    assert labels["simple-table1/kmeans-mnist"] == "k-means"

@@ -7,7 +7,7 @@ import torch
 from examples import EXAMPLES, Example
 
 from genclust.evaluation import capabilities
-from genclust.evaluation.capabilities import HasClusters
+from genclust.evaluation.capabilities import Generates, HasClusters
 from genclust.models import MODELS, Model
 from genclust.models.inference import as_float
 from genclust.streams import Noise
@@ -80,3 +80,23 @@ def test_replicas_see_the_same_data_and_answer_for_themselves(example):
         assert of_both[name].shape[:2] == (2, 7) and value.shape[:2] == (1, 7)
         torch.testing.assert_close(of_both[name][1], value[0], rtol=1e-4, atol=1e-5)
         assert not torch.equal(of_both[name][0], of_both[name][1]), name
+
+
+@every_example
+@torch.no_grad()
+def test_a_model_in_double_precision_answers_alike(example):
+    single, double = example.initialised([5]).eval(), example.initialised([5]).double().eval()
+
+    def answers(model: Model, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        found = model.embed(x)
+        if isinstance(model, HasClusters):
+            found["log q(y|x)"] = model.cluster_posterior(x)
+        if isinstance(model, Generates):
+            found["reconstruction"] = model.reconstruct(x)
+        return found
+
+    x = shown(example, single)
+    of_single, of_double = answers(single, x), answers(double, x.double())
+    for name, value in of_double.items():
+        assert value.dtype == torch.float64, name
+        torch.testing.assert_close(of_single[name].double(), value, rtol=1e-3, atol=1e-4)

@@ -17,7 +17,7 @@ from genclust.baselines.autoencoder import CODE, HIDDEN, encode, pretrained
 from genclust.baselines.classical import GaussianMixtureBaseline, posterior_of_distances
 from genclust.baselines.embedded import Embedded
 from genclust.baselines.libraries import quiet
-from genclust.settings import within
+from genclust.settings import later, within
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,11 @@ class _FromAutoencoder:
     pretrain_epochs: int = within(1, 10_000, default=100)
     clustering_epochs: int = within(1, 10_000, default=150)
 
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weights of the terms of the loss, by ClustPy's names; empty for its defaults."""
+        return {}
+
     def fit(self, x: Float[np.ndarray, "N D"], seed: int) -> Embedded:
         autoencoder = pretrained(x, seed, self.pretrain_epochs)
         with quiet():
@@ -57,6 +62,7 @@ class _FromAutoencoder:
                 clustering_epochs=self.clustering_epochs,
                 device="cpu",
                 random_state=seed,
+                **self.weights,
             ).fit(x)
         centres = Centres(getattr(method, self.centres), self.posterior)
         return Embedded(partial(encode, method.neural_network_trained_), centres, autoencoder.saved_seconds)
@@ -71,9 +77,18 @@ class DECSettings(_FromAutoencoder):
 
 @dataclass(frozen=True)
 class IDECSettings(_FromAutoencoder):
-    """Settings of DEC that keeps reconstructing (Guo et al. 2017); its own soft assignments are scored."""
+    """Settings of DEC that keeps reconstructing (Guo et al. 2017); its own soft assignments are scored.
+
+    ``clustering_loss_weight`` is that of the clustering loss, in nats per row, beside the square error *summed* over the
+    columns.  The default is ClustPy's; the code of IDEC's authors has 0.1 beside the *mean* over the columns.
+    """
 
     method, centres, posterior = "IDEC", "dec_cluster_centers_", staticmethod(student_posterior)
+    clustering_loss_weight: float = later(0.1, 0, 1e6)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        return {"clustering_loss_weight": self.clustering_loss_weight}
 
 
 @dataclass(frozen=True)

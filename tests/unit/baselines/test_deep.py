@@ -59,10 +59,13 @@ def test_the_autoencoder_is_clustpys_own() -> None:
     np.testing.assert_allclose(pretrained(X, 3, 2).encode(REST), peer.transform(REST), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("settings, peer", [(DECSettings, "DEC"), (IDECSettings, "IDEC")])
-def test_dec_and_idec_are_clustpys_own(settings: Any, peer: str) -> None:
-    fitted = settings(10, **SHORT).fit(X, 3)
-    theirs = getattr(deep, peer)(10, neural_network=network(), clustering_epochs=2, random_state=3).fit(X)
+@pytest.mark.parametrize(
+    "settings, peer, weight",
+    [(DECSettings, "DEC", {}), (IDECSettings, "IDEC", {}), (IDECSettings, "IDEC", {"clustering_loss_weight": 50.0})],
+)
+def test_dec_and_idec_are_clustpys_own(settings: Any, peer: str, weight: dict[str, float]) -> None:
+    fitted = settings(10, **SHORT, **weight).fit(X, 3)
+    theirs = getattr(deep, peer)(10, neural_network=network(), clustering_epochs=2, random_state=3, **weight).fit(X)
     assert (fitted.cluster_posterior(X).argmax(1) == theirs.dec_labels_).all()
     soft = 1 / (1 + squares(theirs.transform(REST), theirs.dec_cluster_centers_))  # equation 1 of DEC
     np.testing.assert_allclose(

@@ -59,9 +59,9 @@ TEST_ROWS, SAMPLES, BATCHES = 20, 5, 2
 LEFT_OUT = {("omniglot", "cagem"), ("svhn_10k", "gmvae")}
 EMBEDDED_OR_DRAWN = {"arcs", "arcs_5000", "coloured_mnist"}
 #: By how much the objective of every step may be off, relatively, and so how many steps are compared.  Over the
-#: variants of ``variants.py`` dense networks differ by 1e-6 in the first two steps and 6e-6 in the fifth, and everything in
-#: double precision by 3e-14.  Convolutions differ by 2e-7 in the first step and, from one make of processor to another,
-#: by 1.2e-3 in the second: Adam's first step is the sign of each gradient, and rounding turns signs of those near zero.
+#: variants of ``variants.py`` dense networks differ by 1e-6 in the first two steps and 6e-6 in the fifth, and all in
+#: double precision by 3e-14.  Convolutions differ by 2e-7 in the first step and, from one make of processor to
+#: another, by 1.2e-3 in the second: Adam's first step is the sign of each gradient, and rounding turns some signs.
 DENSE = (2e-6, 2e-5, 2e-5, 2e-5, 2e-5)
 CONVOLUTIONS = (2e-6, 4e-3)
 #: The ladder VAE begins with divergences of thousands of nats: rounding grows faster than in other dense networks.

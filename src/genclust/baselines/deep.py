@@ -79,8 +79,8 @@ class DECSettings(_FromAutoencoder):
 class IDECSettings(_FromAutoencoder):
     """Settings of DEC that keeps reconstructing (Guo et al. 2017); its own soft assignments are scored.
 
-    ``clustering_loss_weight`` is that of the clustering loss, in nats per row, beside the square error *summed* over the
-    columns.  The default is ClustPy's; the code of IDEC's authors has 0.1 beside the *mean* over the columns.
+    ``clustering_loss_weight`` is that of the clustering loss, in nats per row, beside the square error *summed* over
+    the columns.  The default is ClustPy's; the code of IDEC's authors has 0.1 beside the *mean* over the columns.
     """
 
     method, centres, posterior = "IDEC", "dec_cluster_centers_", staticmethod(student_posterior)

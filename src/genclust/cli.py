@@ -177,11 +177,10 @@ def plan(
         table = plain_table("configuration/seeds", "core-hours", "told by", "MB", "data", "asked for by")
         for same in planning.by_configuration(units):
             first, hours = same[0], _core_hours(same)
-            others = f" and {len(first.rows) - 1} more" if len(first.rows) > 1 else ""
             table.add_row(
                 f"{first.config.address}/{','.join(str(unit.seed) for unit in same)}",
                 *(f"{hours:.2f}" if first.basis else "?", first.basis or "nothing", str(first.memory_mb or "?")),
-                *("there" if first.has_data else "missing", first.rows[0] + others),
+                *("there" if first.has_data else "missing", _asked_for(first.rows)),
             )
         console.print(table)
         told, untold = [u for u in units if u.basis], [u for u in units if not u.basis]
@@ -192,6 +191,13 @@ def plan(
         )
         if not measure and any(unit.has_data and unit.config.training for unit in untold):
             print("With --measure, some steps of each network without records are timed: up to a minute for each.")
+
+
+def _asked_for(rows: Sequence[str]) -> str:
+    """The first of the declared rows that a run is of, and how many others show it."""
+    if not rows:
+        return "settings of your own"
+    return rows[0] + (f" and {len(rows) - 1} more" if len(rows) > 1 else "")
 
 
 def _core_hours(units: list[planning.Unit]) -> float:
@@ -206,14 +212,15 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         if as_json:
             print(json.dumps([asdict(one) for one in runs]))
             return
-        form = "{:<44} {:<8} {:>9} {:>9} {:>8} {:>12}  {}"
-        print(form.format("configuration/seed", "state", "step", "of", "s/step", "done", "process"))
+        form = "{:<44} {:<8} {:>9} {:>9} {:>8} {:>12}  {:<20}  {}"
+        print(form.format("configuration/seed", "state", "step", "of", "s/step", "done", "process", "asked for by"))
         for one in runs:
             print(
                 form.format(
                     *(one.unit, one.state, one.step, one.steps or "?", f"{one.seconds:.3g}" if one.seconds else "?"),
                     time.strftime("%d %b %H:%M", time.localtime(one.done)) if one.done else "?",
                     f"{one.holder.process} on {one.holder.host}" if one.holder else "",
+                    _asked_for(one.rows),
                 )
             )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from genclust.experiments import locks
+from genclust.experiments import declaration, locks
 from genclust.experiments.store import own
 from genclust.experiments.training_run import RECORDED
 from genclust.paths import cache_folder
@@ -41,6 +41,7 @@ class Running:
         seconds: seconds per step (:func:`genclust.timing.clock`), None before the first checkpoint.
         done: expected end of the training in seconds since 1970; None if unknown or not running.
         holder: process that holds its lock; None for a run that is resting.
+        rows: the declared rows that it is of, as ``experiment/row, profile``; none for settings of the user's own.
     """
 
     unit: str
@@ -50,11 +51,15 @@ class Running:
     seconds: float | None
     done: float | None
     holder: locks.Holder | None
+    rows: tuple[str, ...]
 
 
 def status() -> list[Running]:
     """Runs in progress, then killed ones, then stopped ones without a record."""
     runs = []
+    declared: dict[str, list[str]] = {}
+    for row, profile in declaration.runs():
+        declared.setdefault(row.config(profile).address, []).append(f"{row.place}, {profile}")
     begun = [*(cache_folder() / "runs").glob("*/seed-*.ckpt"), *(cache_folder() / "runs").glob("*/seed-*.lock")]
     for path in sorted({path.with_suffix(".ckpt") for path in begun}):
         lock, address = path.with_suffix(locks.SUFFIX), path.parent.name
@@ -68,5 +73,6 @@ def status() -> list[Running]:
         seconds = checkpoint["seconds"] * len(checkpoint["legs"][-1]["beside"]) / step if step else None
         known = state == "running" and steps and seconds is not None
         done = max(time.time(), path.stat().st_mtime + (steps - step) * seconds) if known else None
-        runs.append(Running(f"{address}/{path.stem.removeprefix('seed-')}", state, step, steps, seconds, done, holder))
+        unit, rows = f"{address}/{path.stem.removeprefix('seed-')}", tuple(declared.get(address, ()))
+        runs.append(Running(unit, state, step, steps, seconds, done, holder, rows))
     return sorted(runs, key=lambda one: ("running", "gone", "resting").index(one.state))

@@ -274,6 +274,9 @@ def test_status_tells_what_runs_what_was_killed_and_what_rests(invoke):
     assert (gone.unit, gone.state, gone.done) == (f"{task.config.address}/0001", "gone", None)
     assert (resting.unit, resting.state, resting.holder) == (gone.unit, "resting", None)
     assert len(lines) == 4 and all(f"{os.getpid()} on" in line for line in lines[1:])
+    assert waiting.rows == ("table/ours, demo",)
+    assert begun.rows == gone.rows == ("figure/figure, demo", "table/papers, demo", "table/again, demo")
+    assert lines[3].endswith("  figure/figure, demo and 2 more")
     own().write(record(task.config, 0), {})
     own().write(record(task.config, 1), {})
     assert status.status() == []
@@ -291,6 +294,15 @@ def test_an_incomplete_checkpoint_tells_nothing_and_stops_nothing(invoke, conten
     (one,) = status.status()
     assert (one.step, one.seconds) == (0, None)
     assert invoke("status").exit_code == invoke("plan").exit_code == 0
+
+
+def test_status_tells_that_settings_are_of_the_users_own(invoke):
+    path = training_run.checkpoint_path(config(), 0)
+    changed = path.parent.with_name("digits-gumbel-0123456789ab") / path.name
+    changed.parent.mkdir(parents=True)
+    changed.touch()
+    (one,) = status.status()
+    assert one.rows == () and invoke("status").stdout.splitlines()[1].endswith("  settings of your own")
 
 
 def test_the_page_on_rerunning_shows_the_columns_that_are_printed(invoke):

@@ -183,7 +183,7 @@ def test_figures_stand_on_the_page_in_the_rendering_for_its_theme(
         assert {look.removesuffix(" none") for look in between} <= {pages_of_themes[theme]}
 
 
-@of_pages(LOOKED_AT)
+@of_pages([*LOOKED_AT, *(page for page in PAGES if page.stem in ("genindex", "py-modindex", "search"))])
 def test_pages_and_figures_fit_a_phone_and_a_desktop(page: Path, browser: chromium.Browser) -> None:
     show(browser, page, DESKTOP)
     desktop = evaluate(browser, LAYOUT)

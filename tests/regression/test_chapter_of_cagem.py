@@ -135,12 +135,21 @@ def test_at_long_a_hundred_labels_are_no_better_than_fifty() -> None:
     assert told == [[0.34, -0.46, 1.13], [-0.02, -0.20, 0.15]]
     accuracies = [seeds(f"cagem-table1/{row}", "long", "test.acc_hungarian") for row in ("cagem-50", "cagem-100")]
     assert max(accuracies[0]) < min(accuracies[1])
+    nine = np.concatenate([seeds(f"cagem-table1/cagem-0-k{K}", "long") for K in (5, 10, 20)])
+    interval = ttest_ind(hundred, nine, equal_var=False).confidence_interval()
+    apart = [round(float(x), 2) for x in (hundred.mean() - nine.mean(), interval.low, interval.high)]
+    assert apart == [0.33, 0.14, 0.51]  # the comparison that was made afterwards
     poster = [load("cagem-table1").row(row).reported[0].mean for row in ("cagem-0-k10", "cagem-50", "cagem-100")]
     assert [round(more - fewer, 1) for fewer, more in pairwise(poster)] == [1.1, 1.1]
 
 
 def test_labels_after_ten_epochs_help_or_not_by_how_they_enter() -> None:
     none = seeds("cagem-table1/cagem-0-k10", "quick")
-    assert ttest_ind(seeds("cagem-labels/ce-q-0.1", "quick"), none, equal_var=False).confidence_interval().low > 0
+    only_q = seeds("cagem-labels/ce-q-0.1", "quick")
+    test = ttest_ind(only_q, none, equal_var=False)
+    apart = [float(x) for x in (only_q.mean() - none.mean(), *test.confidence_interval())]
+    assert [round(x, 2) for x in apart] == [0.80, 0.04, 1.56]
+    run = [row for row in load("cagem-labels").runnable if published_records(row, "quick")[1]]
+    assert len(run) == 5 and test.confidence_interval(1 - 0.05 / 5).low < 0  # "if all five are allowed for"
     for row in ("cagem-20", "cagem-50", "cagem-100"):
         assert np.mean(seeds(f"cagem-table1/{row}", "quick")) < np.mean(none)

@@ -90,7 +90,9 @@ class Gaps:
         whole = [one for one in self.rows if not told[one.row.place].short]
         parts = [100 * one.steps / steps_at(one.target.config("paper")) for one in short]
         rising = sum(told[one.row.place].kind == RISING for one in short)
-        over = [one for one in whole if told[one.row.place].kind == TO_THE_END]
+        trained_out = [one for one in whole if told[one.row.place].kind == TO_THE_END]
+        elsewhere = [one for one in trained_out if one.verdicts[0].verdict == "surrogate data"]
+        over = [one for one in trained_out if one not in elsewhere]
         by_paper = {one.paper: "; ".join(name(o, self.rows) for o in over if o.paper == one.paper) for one in over}
         names = ", ".join(f"{paper(short_name).title} ({rows})" for short_name, rows in by_paper.items())
         text = (
@@ -102,7 +104,10 @@ class Gaps:
             text += f"{rising} of them were still rising at their end; the curves of the others do not tell. "
         text += f"**{len(over)} ran at the paper's size and were trained to the end**"
         text += f", {names}: more of the same training is not expected to bring what they miss. " if over else ". "
-        if rest := len(whole) - len(over):
+        if elsewhere:
+            where = "; ".join(name(one, self.rows) for one in elsewhere)
+            text += f"{len(elsewhere)} more ({where}) did so on surrogate data, and the number is not compared. "
+        if rest := len(whole) - len(trained_out):
             text += f"{rest} ran at that size, and their curves do not tell."
         return text.strip()
 

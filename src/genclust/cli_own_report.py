@@ -179,9 +179,9 @@ def print_comparison(models: list[Any], X: Any, table: Table, out: Path) -> None
     console.print(f"Fitted {name} on {rows} with {counted(len(models), 'number')} of clusters, into {out}/NUMBER")
     console.print(_printed(pd.DataFrame(lines)))
     console.print(
-        "Among different numbers of clusters the agreement is the better guide, a hint and no proof, since few "
-        "clusters agree more easily than many; and not the bound, which compares seeds of one number. Look at the "
-        "pictures as well."
+        "Neither number finds how many clusters there are: few clusters often agree more easily than many, and the "
+        "bound says how well the rows are described, not whether the clusters are your groups. Take both as hints, and "
+        "look at the pictures."
     )
     console.print(f"Of each number its model, clusters.csv and clusters.png: {out / str(models[0].n_clusters)}, …")
 

@@ -21,8 +21,8 @@ from genclust.experiments import load, verdicts
 from genclust.experiments.configuration import RunConfig
 from genclust.experiments.store import published
 from genclust.experiments.training_run import build
-from genclust.experiments.verdicts import published_records
-from genclust.pages import findings, ladder
+from genclust.experiments.verdicts import Summary, published_records
+from genclust.pages import findings, guide, ladder
 from genclust.pages.findings import Finding
 
 NAMES = ["accuracy", "points", "chance", "selection", "indicators", "arcs", "control", "nats", "labels", "today"]
@@ -214,6 +214,7 @@ def test_what_knowledge_of_pictures_gains_over_umap_is_left_open() -> None:
     """On neither data set is split and merge clear of UMAP + GMM, and on USPS IMSAT is behind: so both pages say."""
     umap, imsat, ours = map(of_usps, ("baselines/umap-gmm", "today/imsat", "today/split-merge"))
     assert ttest_ind(ours, umap, equal_var=False).pvalue > 0.05 and np.mean(ours) > np.mean(umap)
+    assert min(ours) > max(umap) and round(float(np.median(ours) - np.median(umap)), 1) == 1.5
     lowest, *nine = sorted(umap)
     assert lowest < 80 and len(nine) == 9 and all(1 < np.mean(ours) - seed < 2 for seed in nine)
     assert ttest_ind(umap, imsat, equal_var=False).pvalue < 0.05 and np.mean(imsat) < np.mean(umap)
@@ -226,6 +227,59 @@ def test_what_knowledge_of_pictures_gains_over_umap_is_left_open() -> None:
     minutes = {rung.method: np.median(rung.minutes) for rung in ladder.rungs("mnist") if rung.fitted}
     assert 0.06 < minutes["umap-gmm"] / minutes["split-merge"] < 0.15  # a tenth of the time, as the page says
     assert round(minutes["umap-gmm"]) == 1  # "about a minute", also on the first page
+
+
+def test_half_of_what_umap_and_a_mixture_gain_on_usps_is_umaps() -> None:
+    """As the fourth rule of the page about today says."""
+    pixels, umap, mixture = (
+        np.mean(seeds(f"baselines/{row}-usps-all", "paper", "all.acc_hungarian"))
+        for row in ("kmeans", "umap-kmeans", "umap-gmm")
+    )
+    assert 0.4 < (umap - pixels) / (mixture - pixels) < 0.6
+
+
+def test_half_of_the_gain_by_the_bound_is_one_configuration_on_rcv1_10k() -> None:
+    lines = guide.choices(guide.configurations())
+    gains = guide.gain_of_data_sets(lines[lines.indicator == "bound"])
+    assert len(gains) == 8
+    rcv1 = [name for name in gains.index if "RCV1" in str(name)]
+    assert len(rcv1) == 1 and sum(lines[lines.indicator == "bound"].data == rcv1[0]) == 1
+    rest = Summary.of(gains.drop(rcv1).tolist())
+    assert [round(rest.mean, 1), *(round(end, 1) for end in rest.interval or ())] == [1.0, -1.3, 3.3]
+
+
+def test_the_best_of_three_seeds_is_uncertain_and_other_data_need_more() -> None:
+    """As the finding about a selection says."""
+    validation, test = (
+        np.array(of_row)
+        for of_row in (
+            seeds("simple-table1/proposed-mnist", "paper", metric)
+            for metric in ("validation.acc_hungarian", "test.acc_hungarian")
+        )
+    )
+    rng = np.random.default_rng(0)
+    drawn = [guide.chosen_among(validation[again], test[again])[2] for again in rng.integers(10, size=(4000, 10))]
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    assert abs(low - 75) < 1.5 and abs(high - 91) < 1.5
+    of_usps = [
+        np.array(seeds("simple-table1/proposed-usps", "paper", m))
+        for m in ("validation.acc_hungarian", "test.acc_hungarian")
+    ]
+    *fewer, all_ten = guide.chosen_among(*of_usps)
+    assert fewer[4] < 72.2 and all_ten == pytest.approx(72.58, abs=0.02)
+    assert max(seeds("simple-table1/proposed-reuters", "paper", "test.acc_hungarian")) < 76.74
+
+
+def test_beyond_a_weight_of_about_five_the_accuracy_falls_again() -> None:
+    """As the page on indicators says, of three comparisons at one length each."""
+
+    def mean(place: str, profile: str) -> float:
+        return float(np.mean(seeds(place, profile, "validation.acc_hungarian")))
+
+    assert mean("simple-figure3/w10", "quick") < mean("simple-figure3/w3", "quick")
+    assert mean("simple-tries/usps-ce-10", "quick") < mean("simple-tries/usps-ce-5", "quick")
+    five, twenty, fifty = (mean(f"simple-tries/reuters-{w}", "quick") for w in (5, 20, 50))
+    assert five > twenty > fifty
 
 
 def test_methods_on_an_autoencoder_were_run_on_all_points_of_usps_alone() -> None:

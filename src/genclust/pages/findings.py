@@ -380,7 +380,7 @@ def arcs() -> Finding:
         f"median rises from {np.median(plain):.0f} to {np.median(normalised):.0f}, and {reach_of_bn} of "
         f"{len(normalised)} seeds find them. No two arcs share a component in {apart} of the seeds without BN and in "
         f"{apart_with_bn} with it. On the map of {len(medians)} pairs of weights "
-        f"({_size(planes['plain'][next(iter(medians))])} each) at least one seed finds the arcs at {len(some['plain'])} pairs "
+        f"({_profile(planes['plain'][next(iter(medians))])}) some seed finds the arcs at {len(some['plain'])} pairs "
         f"without BN and at {len(some['bn'])} with it. BN raises {sum(rise > 2 for rise in rises)} of the "
         f"medians by more than 2 points and lowers {sum(rise < -2 for rise in rises)}."
     )

@@ -81,16 +81,23 @@ def test_seeds_that_collapsed_agree_perfectly_and_are_confident(found):
     }
 
 
+def _weight(one):
+    return one.records[0].config["model"]["w_gaussian"]
+
+
 def test_between_weights_the_bound_chooses_the_worst(found):
-    """Of the Gumbel model: of three groups the one that the bound chooses has the least accuracy."""
+    """Of the Gumbel model: in three groups the bound chooses w_G = 1, and each run with it is below all with more."""
     groups = [line for line in guide.settings(found).to_dict("records") if line["Model"].startswith("gumbel")]
     assert len(groups) == 3
     for data, likelihood in (("MNIST", "bernoulli"), ("USPS", "bernoulli"), ("USPS", "gaussian")):
         group = [one for one in found if one.data == data and one.records[0].config["model"]["name"] == "gumbel"]
         same = [one for one in group if one.records[0].config["model"]["likelihood"] == likelihood]
         highest = max(same, key=lambda one: one.indicators["bound"].mean())
-        assert highest.accuracies.mean() == min(one.accuracies.mean() for one in same)
-        assert highest.records[0].config["model"]["w_gaussian"] == 1
+        assert _weight(highest) == 1
+        of_one, rest = (
+            [one.accuracies.mean() for one in same if (_weight(one) == 1) == is_one] for is_one in (True, False)
+        )
+        assert rest and max(of_one) < min(rest)
 
 
 def test_large_gains_of_a_consensus_are_with_ten_seeds(found):

@@ -403,6 +403,21 @@ def test_the_choices_of_weights_say_that_labels_were_used() -> None:
     assert "by validation accuracy of two seeds" in why["loss and w_G of REUTERS-10K"]
 
 
+def test_without_a_weight_the_accuracy_falls_after_the_first_epochs_and_the_style_carries_the_image() -> None:
+    found = runs("simple-figure3/w1", "paper", 5)
+    for run in found:
+        best = max(run.curve, key=lambda point: point["acc_hungarian"])
+        assert best["epoch"] <= 2 and best["acc_hungarian"] > run.curve[-1]["acc_hungarian"] + 5
+        bounds = [point["reconstruction"] + point["kl_z"] + point["kl_c"] for point in run.curve]
+        assert bounds[0] > bounds[len(bounds) // 2] > bounds[-1]
+    nats = [
+        round(float(np.mean([run.curve[-1]["kl_z"] for run in some])))
+        for some in (found, runs("simple-figure3/w5", "paper", 10))
+    ]
+    assert nats == [19, 5]
+    assert round(float(np.mean(scores(found, "validation.acc_hungarian")))) == 20
+
+
 def test_after_25_epochs_a_weight_of_five_is_above_ten_and_one_and_cannot_be_told_from_three() -> None:
     rows = ("w1", "quick", 3), ("w3", "quick", 3), ("w5", "paper", 10), ("w10", "quick", 3)
     at_25 = {

@@ -1,5 +1,6 @@
 """Records: whole or absent, whoever writes."""
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -30,9 +31,12 @@ def record(seed: int, value: float = 1.0) -> Record:
     )
 
 
-def write_many(folder, value: float) -> None:
+def write_many(folder, value: float, enough) -> None:
+    """Write until there was enough, and each of three records at least eight times."""
     store = Store(folder)
-    for i in range(24):
+    for i in itertools.count():
+        if i >= 24 and enough.is_set():
+            return
         store.write(record(i % 3, value), {"big": np.full(20_000, value)})
 
 
@@ -50,13 +54,14 @@ def test_what_is_written_is_read(tmp_path):
 def test_concurrent_writers_leave_only_whole_records(tmp_path):
     """Two processes write the same records; a reader never sees half of one, nor takes arrays for others."""
     context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=write_many, args=(tmp_path, value)) for value in (1.0, 2.0)]
+    enough = context.Event()
+    writers = [context.Process(target=write_many, args=(tmp_path, value, enough)) for value in (1.0, 2.0)]
     for writer in writers:
         writer.start()
     store, seen = Store(tmp_path), 0
     while not list(tmp_path.iterdir()):  # they import the library first
         time.sleep(0.05)
-    while any(writer.is_alive() for writer in writers):
+    while seen < 30 and all(writer.is_alive() for writer in writers):
         for seed in range(3):
             found = store.read(CONFIG, seed)
             if found is not None:
@@ -66,7 +71,10 @@ def test_concurrent_writers_leave_only_whole_records(tmp_path):
                 except StoreError as replaced_meanwhile:
                     assert "not those of the record" in str(replaced_meanwhile)
                 seen += 1
-    assert seen > 5
+    enough.set()
+    for writer in writers:
+        writer.join()
+    assert seen >= 30
     assert [writer.exitcode for writer in writers] == [0, 0]
     for found in store.every():
         assert set(found.arrays()["big"]) == {found.metrics["test.acc_hungarian"]}

@@ -378,11 +378,11 @@ def test_raw_pixels_are_as_good_for_nearest_neighbours_as_the_features() -> None
         pytest.skip(str(error))
     pixels = {name: split.x.reshape(len(split.x), -1).astype(np.float32) / 255 for name, split in data.splits.items()}
     found = neighbours(data, {"pixels": pixels}).metrics
-    assert [round(found[f"test.knn_error_pixels_{k}"], 2) for k in (3, 5, 10)] == [2.95, 3.12, 3.35]
     features = runs("simple-table2/features", "paper", 10)
-    assert all(
-        np.mean(scores(features, f"test.knn_error_x_hat_{k}")) > found[f"test.knn_error_pixels_{k}"] for k in (3, 5, 10)
-    )
+    for k, told in ((3, 2.95), (5, 3.12), (10, 3.35)):
+        error = found[f"test.knn_error_pixels_{k}"]
+        assert error == pytest.approx(told, abs=0.03)  # three images: near ties of distances are the processor's
+        assert np.mean(scores(features, f"test.knn_error_x_hat_{k}")) > error
 
 
 def test_digits_separate_in_the_map_of_the_features() -> None:

@@ -49,8 +49,8 @@ class _FromAutoencoder:
     clustering_epochs: int = within(1, 10_000, default=150)
 
     @property
-    def weights(self) -> dict[str, float]:
-        """Weights of the terms of the loss, by ClustPy's names; empty for its defaults."""
+    def loss_weights(self) -> dict[str, float]:
+        """Weights of terms of the loss, by ClustPy's names; of those that are not named it takes its defaults."""
         return {}
 
     def fit(self, x: Float[np.ndarray, "N D"], seed: int) -> Embedded:
@@ -62,7 +62,7 @@ class _FromAutoencoder:
                 clustering_epochs=self.clustering_epochs,
                 device="cpu",
                 random_state=seed,
-                **self.weights,
+                **self.loss_weights,
             ).fit(x)
         centres = Centres(getattr(method, self.centres), self.posterior)
         return Embedded(partial(encode, method.neural_network_trained_), centres, autoencoder.saved_seconds)
@@ -87,7 +87,7 @@ class IDECSettings(_FromAutoencoder):
     clustering_loss_weight: float = later(0.1, 0, 1e6)
 
     @property
-    def weights(self) -> dict[str, float]:
+    def loss_weights(self) -> dict[str, float]:
         return {"clustering_loss_weight": self.clustering_loss_weight}
 
 

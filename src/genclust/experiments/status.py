@@ -55,11 +55,12 @@ class Running:
 
 
 def status() -> list[Running]:
-    """Runs in progress, then killed ones, then stopped ones without a record."""
-    runs = []
-    declared: dict[str, list[str]] = {}
-    for row, profile in declaration.runs():
-        declared.setdefault(row.config(profile).address, []).append(f"{row.place}, {profile}")
+    """Runs in progress, then killed ones, then stopped ones without a record.
+
+    Raises:
+        SettingError: if a declaration is malformed.
+    """
+    runs, declared = [], _declared_rows()
     begun = [*(cache_folder() / "runs").glob("*/seed-*.ckpt"), *(cache_folder() / "runs").glob("*/seed-*.lock")]
     for path in sorted({path.with_suffix(".ckpt") for path in begun}):
         lock, address = path.with_suffix(locks.SUFFIX), path.parent.name
@@ -73,6 +74,15 @@ def status() -> list[Running]:
         seconds = checkpoint["seconds"] * len(checkpoint["legs"][-1]["beside"]) / step if step else None
         known = state == "running" and steps and seconds is not None
         done = max(time.time(), path.stat().st_mtime + (steps - step) * seconds) if known else None
-        unit, rows = f"{address}/{path.stem.removeprefix('seed-')}", tuple(declared.get(address, ()))
+        unit, rows = f"{address}/{path.stem.removeprefix('seed-')}", declared.get(address, ())
         runs.append(Running(unit, state, step, steps, seconds, done, holder, rows))
     return sorted(runs, key=lambda one: ("running", "gone", "resting").index(one.state))
+
+
+def _declared_rows() -> dict[str, tuple[str, ...]]:
+    """Declared rows as ``experiment/row, profile``, by the address of their configuration."""
+    rows: dict[str, tuple[str, ...]] = {}
+    for row, profile in declaration.runs():
+        address = row.config(profile).address
+        rows[address] = (*rows.get(address, ()), f"{row.place}, {profile}")
+    return rows

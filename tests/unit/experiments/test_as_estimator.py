@@ -19,6 +19,12 @@ from genclust.paths import root
 from genclust.settings import SettingError
 
 
+@pytest.fixture(autouse=True)
+def checkpoints_elsewhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the checkpoints of these runs out of the cache folder of whoever runs the tests."""
+    monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
 def kept_run(row: declaration.Row, store: Store, seeds: list[int], **training: float) -> list[Record]:
     task = execution.task_for(row, "demo", seeds, {"training": training})
     return execution.run(replace(task, keep_weights=True), store, progress=False)

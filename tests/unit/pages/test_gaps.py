@@ -135,6 +135,14 @@ def test_the_finding_counts_what_the_rows_say(small):
     assert text.endswith("1 ran at that size, and their curves do not tell.")
 
 
+def test_a_row_trained_out_on_surrogate_data_is_not_said_to_miss_its_number(small):
+    flat = np.full((3, 40), 60.0)
+    at = ("simple-table1/proposed-reuters", "paper", flat)
+    page = Gaps((missed(*at, stand_in="rcv1_10k", verdict="surrogate data"),), (), small.rates)
+    assert "**0 ran at the paper's size and were trained to the end**. 1 more (" in page.finding()
+    assert page.finding().endswith(") did so on surrogate data, and the number is not compared.")
+
+
 def test_the_table_has_a_line_a_row_with_both_numbers_and_the_price(small):
     table = small.table(10)
     assert list(table.Row.str.extract(r">([^<>]*)</a>")[0]) == [

@@ -30,7 +30,7 @@ from genclust.experiments.verdicts import verdicts as all_verdicts
 from genclust.paths import expanded, root
 from genclust.settings import SettingError
 from genclust.training.device import checked_device
-from genclust.wording import with_sd
+from genclust.wording import asked_for, with_sd
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -180,7 +180,7 @@ def plan(
             table.add_row(
                 f"{first.config.address}/{','.join(str(unit.seed) for unit in same)}",
                 *(f"{hours:.2f}" if first.basis else "?", first.basis or "nothing", str(first.memory_mb or "?")),
-                *("there" if first.has_data else "missing", _asked_for(first.rows)),
+                *("there" if first.has_data else "missing", asked_for(first.rows)),
             )
         console.print(table)
         told, untold = [u for u in units if u.basis], [u for u in units if not u.basis]
@@ -191,13 +191,6 @@ def plan(
         )
         if not measure and any(unit.has_data and unit.config.training for unit in untold):
             print("With --measure, some steps of each network without records are timed: up to a minute for each.")
-
-
-def _asked_for(rows: Sequence[str]) -> str:
-    """The first of the declared rows that a run is of, and how many others show it."""
-    if not rows:
-        return "settings of your own"
-    return rows[0] + (f" and {len(rows) - 1} more" if len(rows) > 1 else "")
 
 
 def _core_hours(units: list[planning.Unit]) -> float:
@@ -220,7 +213,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
                     *(one.unit, one.state, one.step, one.steps or "?", f"{one.seconds:.3g}" if one.seconds else "?"),
                     time.strftime("%d %b %H:%M", time.localtime(one.done)) if one.done else "?",
                     f"{one.holder.process} on {one.holder.host}" if one.holder else "",
-                    _asked_for(one.rows),
+                    asked_for(one.rows),
                 )
             )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 MINUS = "\N{MINUS SIGN}"
@@ -43,6 +43,13 @@ def first_few(items: Iterable[Any]) -> str:
     """The first few of ``items``, quoted, and how many more there are."""
     items = [quoted(str(item)) for item in items]
     return ", ".join(items[:4]) + (f" and {len(items) - 4} more" if len(items) > 4 else "")
+
+
+def asked_for(rows: Sequence[str]) -> str:
+    """The first of the declared rows that a run is of, and how many others show it."""
+    if not rows:
+        return "settings of your own"
+    return rows[0] + (f" and {len(rows) - 1} more" if len(rows) > 1 else "")
 
 
 def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.65, otherwise: str = ".") -> str:

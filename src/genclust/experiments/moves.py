@@ -16,7 +16,7 @@ from genclust.experiments.declaration import Row
 from genclust.experiments.store import Record, Store, StoreError, find, published
 from genclust.experiments.verdicts import LackingMetric, is_measured, summarise
 from genclust.metrics import BEST
-from genclust.wording import MINUS, signed
+from genclust.wording import MINUS, asked_for, signed
 
 #: Probability that any number is called moved where nothing changed, over all lines of a comparison.
 FALSE_ALARM = 0.05
@@ -32,7 +32,7 @@ class Move:
     """A number before and after.
 
     Attributes:
-        row: the row with its experiment and profile.
+        row: the row with its experiment and profile; the first one where several show the same run, and how many more.
         metric: what was measured, in per cent or nats.
         old, new: means over seeds; or which seed diverged, so that there is no mean.
         seeds: how many seeds each has.
@@ -96,21 +96,24 @@ def compare(store: Store, experiments: Sequence[str] = ()) -> list[Move]:
         SettingError: for an unknown experiment.
         StoreError: if a record cannot be read, or the store has no record of a published row.
     """
-    pairs: dict[tuple[str, str], tuple[Row, str, str, list[Record], list[Record]]] = {}  # a run of several rows once
+    pairs: dict[tuple[str, str], tuple[Row, str, list[Record], list[Record]]] = {}  # a run of several rows once
+    places: dict[tuple[str, str], list[str]] = {}
     for row, profile in declaration.runs(experiments):
         config = row.config(profile)
         own = _records(store, config)
         known = _records(published(), config) if own else []
         for metric in _metrics(row) if known else ():
             if is_measured(own, metric) and is_measured(known, metric):
-                pairs.setdefault((config.address, metric), (row, profile, metric, known, own))
+                run = (config.address, metric)
+                pairs.setdefault(run, (row, metric, known, own))
+                places.setdefault(run, []).append(f"{row.place}, {profile}")
     if not pairs:
         raise StoreError(
             f"{store.folder} holds no record of a published row; name the folder that --store or GENCLUST_CACHE named "
             "when you ran one (there it is called results)."
         )
     level = 1 - FALSE_ALARM / len(pairs)
-    return [_move(*pair, level) for pair in pairs.values()]
+    return [_move(asked_for(places[run]), *pair, level) for run, pair in pairs.items()]
 
 
 def _records(store: Store, config: RunConfig) -> list[Record]:
@@ -125,8 +128,8 @@ def _metrics(row: Row) -> list[str]:
     return list(dict.fromkeys(named)) or list(UNREPORTED)
 
 
-def _move(row: Row, profile: str, metric: str, known: list[Record], own: list[Record], level: float) -> Move:
-    place, seeds = f"{row.place}, {profile}", (len(known), len(own))
+def _move(place: str, row: Row, metric: str, known: list[Record], own: list[Record], level: float) -> Move:
+    seeds = len(known), len(own)
     before, after = _mean(known, metric), _mean(own, metric)
     if isinstance(before, str) or isinstance(after, str):
         return Move(place, metric, before, after, seeds)

@@ -33,7 +33,7 @@ def only(found: list[moves.Move], metric: str = "test.ari") -> moves.Move:
 def test_the_same_records_do_not_move(tmp_path):
     found = moves.compare(store_of(tmp_path, 0.0, 10))
     assert not any(move.moved for move in found) and only(found).difference == 0
-    assert only(found).row == "gmvae-figure2/eta1-alpha2, paper" and only(found).seeds == (10, 10)
+    assert only(found).row == "gmvae-figure2/eta1-alpha2, paper and 1 more" and only(found).seeds == (10, 10)
 
 
 def test_the_tolerance_is_welchs_interval_over_all_lines(tmp_path):
@@ -94,3 +94,14 @@ def test_a_diverged_seed_is_a_move_and_never_left_out(tmp_path):
     move = only(moves.compare(store))
     assert (move.new, move.moved) == (f"seed {KNOWN[0].seed} diverged", True)
     assert move.old == pytest.approx(np.mean([record.metrics["test.ari"] for record in KNOWN]))
+
+
+def test_a_run_of_two_rows_is_told_so(tmp_path):
+    """The AVAE at ``long`` is a row of two experiments; where only one is asked for, the other is not named."""
+    _, known = published_records(declaration.load("cagem-others").row("avae"))
+    store = Store(tmp_path)
+    for record in known:
+        store.write(record, {})
+    named = {move.row for move in moves.compare(store)}
+    assert named == {"cagem-others/avae, long and 1 more"}
+    assert {move.row for move in moves.compare(store, ["cagem-table1"])} == {"cagem-table1/avae, long"}

@@ -1,6 +1,6 @@
-"""``{own-numbers}`` and ``{tally}``: what the first page shows of all records.
+"""``{own-numbers}``, ``{tally}`` and ``{claims-by-paper}``: what the first page shows of all records.
 
-Both are drawn as HTML and SVG in the colours of the page, so that they follow a light or dark theme, can be read aloud,
+All are drawn as HTML and SVG in the colours of the page, so that they follow a light or dark theme, can be read aloud,
 and every row is a link to its place among the verdicts.
 """
 
@@ -133,7 +133,36 @@ def tally(what: str, counts: Mapping[str, int]) -> str:
     )
 
 
+class ClaimsByPaper(SphinxDirective):
+    """How many claims of each paper have each verdict; a paper is a link to its claims."""
+
+    def run(self) -> list[nodes.Node]:
+        from genclust.experiments.claims import VERDICTS
+        from genclust.experiments.papers import papers
+        from genclust.pages.overview import tally_of_claims
+
+        note(self.env)
+        counts = {name: (paper.title, tally_of_claims(name)) for name, paper in papers().items()}
+        return [nodes.raw("", claims_by_paper(VERDICTS, counts), format="html")]
+
+
+def claims_by_paper(verdicts: Sequence[str], counts: Mapping[str, tuple[str, Mapping[str, int]]]) -> str:
+    """Table of the papers by name, with title and tally of each, over the verdicts."""
+    heads = "".join(f'<th scope="col">{escape(verdict)}</th>' for verdict in verdicts)
+    rows = "".join(
+        f'<tr><th scope="row"><a href="{escape(name)}.html#its-claims-judged">{escape(title)}</a></th>'
+        + "".join(f"<td>{of.get(verdict, 0) or '–'}</td>" for verdict in verdicts)
+        + "</tr>"
+        for name, (title, of) in counts.items()
+    )
+    return (
+        f'<table class="table claims-by-paper"><thead><tr><th scope="col">claims of</th>{heads}</tr></thead>'
+        f"<tbody>{rows}</tbody></table>"
+    )
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("own-numbers", OwnNumbers)
+    app.add_directive("claims-by-paper", ClaimsByPaper)
     app.add_directive("tally", Tally)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import groupby
@@ -16,9 +17,8 @@ from genclust.wording import counted
 
 def by_table(verdicts: list[Verdict], with_paper: bool = False) -> str:
     """A table per table of the papers, in the order of the book."""
-    order = list(papers())
-    verdicts = sorted(verdicts, key=lambda one: order.index(one.paper) if with_paper else 0)
-    groups = groupby(verdicts, key=lambda one: (one.paper, one.table))
+    ordered = _by_paper(verdicts) if with_paper else sorted(verdicts, key=_is_of_this_book)
+    groups = groupby(ordered, key=lambda one: (one.paper, one.table))
     return "\n".join(
         verdict_table(f"{papers()[paper].title}, {table}" if with_paper else table, list(of_table))
         for (paper, table), of_table in groups
@@ -27,17 +27,26 @@ def by_table(verdicts: list[Verdict], with_paper: bool = False) -> str:
 
 def searchable(verdicts: list[Verdict]) -> str:
     """One table of all papers that scrolls in a box of its own, and that ``verdicts.js`` lets one sort and filter."""
-    order = list(papers())
-    verdicts = sorted(verdicts, key=lambda one: order.index(one.paper))
-    table = verdict_table("", verdicts, with_paper=True)
+    table = verdict_table("", _by_paper(verdicts), with_paper=True)
     return f'<div class="searchable" tabindex="0" role="region" aria-label="All verdicts">{table}</div>'
+
+
+def _by_paper(verdicts: list[Verdict]) -> list[Verdict]:
+    """By paper in the order of the book; of each, its tables and figures before the experiments of this book."""
+    order = list(papers())
+    return sorted(verdicts, key=lambda one: (order.index(one.paper), _is_of_this_book(one)))
+
+
+def _is_of_this_book(one: Verdict) -> bool:
+    """Whether the experiment is no table or figure of the paper."""
+    return not re.match(r"Table|Figure", one.table)
 
 
 def verdict_table(title: str, verdicts: list[Verdict], with_paper: bool = False) -> str:
     """One table as HTML; every cell names its column, so that a narrow screen can show it as a card."""
     bounds = any(bound(one) for one in verdicts)
     shown = [(cells(one, with_paper), one) for one in verdicts]
-    names = [name for name in shown[0][0] if bounds or name != "Our bound"] if shown else []
+    names = [name for name in shown[0][0] if bounds or name != "Our threshold"] if shown else []
     head = "".join(f'<th scope="col">{name}</th>' for name in names)
     caption = f"<caption>{escape(title)}</caption>" if title else ""
     parts = [f'<table class="verdict-table">{caption}<thead><tr>{head}</tr></thead><tbody>']
@@ -68,7 +77,7 @@ def cells(one: Verdict, with_paper: bool) -> dict[str, str]:
         "Data": data(one),
         "Metric": escape(metric_title(one.metric)),
         "Paper": spread(one.reported_mean, one.reported_sd) or "–",
-        "Our bound": bound(one),
+        "Our threshold": bound(one),
         "Measured": measured(one),
         "Verdict": badge,
     }

@@ -40,7 +40,7 @@ def plain_table(*columns: str) -> Table:
 def print_records(title: str, row: Row, records: list[Record]) -> None:
     """Print the scores of every seed; without labels what is known of its clusters; and where the records are.
 
-    The paper's numbers, and our bounds, are printed only where data and settings are the paper's.
+    The paper's numbers, and our thresholds, are printed only where data and settings are the paper's.
     """
     first = records[0]
     notes: list[str] = []
@@ -73,7 +73,7 @@ def print_records(title: str, row: Row, records: list[Record]) -> None:
         if any(number.mean is not None for number in beside):
             table.add_row("paper", *(with_sd(number.mean, number.sd) for number in beside))
         if any(bounds := [bound(number.below, number.above) for number in beside]):
-            table.add_row("our bound", *(text or "–" for text in bounds))
+            table.add_row("our threshold", *(text or "–" for text in bounds))
     console.print(table)
     for note in notes:
         console.print(note, soft_wrap=True, highlight=False)
@@ -98,7 +98,7 @@ def published(row: Row) -> str:
 
 
 def bound(below: float | None, above: float | None) -> str:
-    """A bound of ours as text, such as ``> 0.3``; empty without one."""
+    """A threshold of ours as text, such as ``> 0.3``; empty without one."""
     if below is None and above is None:
         return ""
     return (f"< {below:g}" if below is not None else f"> {above:g}").replace("-", MINUS)

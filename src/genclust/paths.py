@@ -57,6 +57,30 @@ def naming(path: Path) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, str(error.filename or path)) from error
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, also after an interruption, sees the old content or the new one."""
+    prepared(path, content).replace(path)
+
+
+def prepared(path: Path, content: bytes) -> Path:
+    """A temporary file beside ``path`` with the content that ``path`` is to have, ready to be renamed.
+
+    Raises:
+        OSError: if it cannot be written; nothing is left of it then.
+    """
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with naming(path), os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return Path(temporary)
+
+
 def probe_folder(folder: Path) -> None:
     """Check that files can be written in a folder, or in its nearest parent that exists; no file is left there.
 

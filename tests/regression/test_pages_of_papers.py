@@ -108,6 +108,15 @@ def test_the_phase_map_has_one_seed_that_finds_all_arms_without_either_term() ->
     assert reached == {"eta0-alpha0": 0, "bn-eta0-alpha0": 1}
 
 
+def test_the_z_prior_keeps_arcs_apart_on_the_map_and_the_violation_alone_leaves_two_to_four_with_bn() -> None:
+    """What the remarks on the chapter's verdicts say."""
+    without, with_it = (scores(runs(f"gmvae-phases/{eta}-alpha2", "quick", 5), "test.ari") for eta in ("eta0", "eta1"))
+    assert set(without) == {0.0} and [round(f(with_it)) for f in (min, max)] == [73, 100]
+    for start in ("bn", "torch7-bn"):
+        used = scores(runs(f"gmvae-starts/{start}-eta0-alpha1", "paper", 10), "test.clusters_used")
+        assert (min(used), max(used)) == (2, 4)
+
+
 def test_without_batch_normalisation_no_median_of_the_map_is_five_components_and_the_best_pairs_keep_more() -> None:
     names = [row.name for row in declaration.load("gmvae-phases").runnable if row.name.startswith("eta")]
     found = {name: runs(f"gmvae-phases/{name}", "quick", 5) for name in names}

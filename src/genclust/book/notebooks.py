@@ -21,6 +21,7 @@ import nbformat
 import papermill
 
 from genclust.book.page import as_html
+from genclust.paths import write_whole
 from genclust.wording import did_you_mean
 
 KERNEL = "python3"  # resolves to the environment that is running
@@ -200,5 +201,5 @@ def _without_bars(output: Any) -> Any:
 def write_html(notebook: Path) -> Path:
     """Write an executed notebook as HTML beside it, and return the path."""
     path = notebook.with_suffix(".html")
-    path.write_text(as_html(nbformat.read(notebook, as_version=4), notebook.stem), encoding="utf-8")
+    write_whole(path, as_html(nbformat.read(notebook, as_version=4), notebook.stem).encode())
     return path

@@ -162,6 +162,11 @@ def _named(evaluation: str) -> tuple[Evaluation, int]:
     return EVALUATIONS[kind], int(number or 0)
 
 
+def is_known(evaluation: str) -> bool:
+    """Whether the library has an evaluation of this name, which a record of an earlier version may lack."""
+    return evaluation.partition("-")[0] in EVALUATIONS
+
+
 def suits(evaluation: str, config: Configured) -> bool:
     """Whether an evaluation applies to a configured model; only ``clustering`` applies to baselines."""
     if config.model["name"] in BASELINES:
@@ -181,7 +186,7 @@ def without_pictures(evaluations: Iterable[str]) -> list[str]:
     The book shows the pictures of a row's first seed, whatever they look like; the published records of its other
     seeds have none.
     """
-    return [name for name in evaluations if not _named(name)[0].pictures]
+    return [name for name in evaluations if not (is_known(name) and _named(name)[0].pictures)]
 
 
 def is_picture(array: str) -> bool:

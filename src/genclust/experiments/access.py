@@ -62,8 +62,9 @@ def records(experiment: str, row: str, profile: str = "published", device: str =
     Args:
         experiment: the experiment's name, such as ``simple-table1``.
         row: the row's name, such as ``proposed-mnist``.
-        profile: ``demo``, ``quick``, ``long`` or ``paper``; or ``published``: the most faithful profile that
-            has been published, which never trains.
+        profile: ``demo``, ``quick``, ``long`` or ``paper``; or ``published``, which never trains: the most faithful
+            profile that is published of the row, except that ``long`` counts only if it is that of all rows of the
+            experiment; else ``quick`` is shown, or nothing.
         device: device on which missing runs are trained.
 
     Raises:
@@ -202,7 +203,8 @@ class Asked:
     def _checked(self, row: Row, profile: Profile) -> Task:
         """Task of a row whose libraries are there; of other data than declared, all is checked that training needs."""
         changes = _given({"data": self.data, "model": self.model, "training": self.training})
-        changes = merge(changes, _given(self.only_for.get((row.settings or {})["model"]["name"], {})))
+        assert row.settings is not None  # a quoted row is not run
+        changes = merge(changes, _given(self.only_for.get(row.settings["model"]["name"], {})))
         task = _task(row, profile, self.seeds, changes)
         refuse_missing(task.config.model["name"])
         if self.data.get("name"):

@@ -108,6 +108,8 @@ def _compare(record: Record, data: DataSet) -> Audit:
         settings = _settings(record)
         recomputed = settings | _clusterings(arrays, data) | _votes(arrays, data) | _likelihoods(arrays)
         recomputed |= _units(arrays) | _classes(arrays, data) | _layers(arrays, data.splits["test"], record)
+    except KeyError as error:
+        return Audit(record, fault=f"its arrays lack {error}")
     except (StoreError, ValueError, IndexError) as error:
         return Audit(record, fault=f"its arrays do not fit its data: {error}")
     agreeing, wrong = [], {}
@@ -168,7 +170,7 @@ def _geometric(a: float, b: float) -> float:
 def _ari(counts: Counts) -> float:
     """Adjusted Rand index of Hubert and Arabie from numbers of pairs, in per cent."""
     together, of_clusters, of_labels = (float(comb(n, 2).sum()) for n in (counts, counts.sum(1), counts.sum(0)))
-    expected = of_clusters * of_labels / float(comb(counts.sum(), 2))
+    expected = of_clusters * of_labels / max(1.0, float(comb(counts.sum(), 2)))  # a single point has no pairs
     largest = (of_clusters + of_labels) / 2
     return 100 * (together - expected) / (largest - expected) if largest != expected else 100.0
 

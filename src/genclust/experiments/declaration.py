@@ -53,7 +53,7 @@ MOST_CAUSES = 2
 
 @dataclass(frozen=True)
 class Reported:
-    """Number that the paper reports, or where it gives none a bound of ours that a mean stays ``below`` or ``above``.
+    """Number that the paper reports, or where it gives none a threshold of ours: the mean is ``below`` or ``above`` it.
 
     ``sd`` is None where the paper gives none; ``tolerance`` is what counts as reproduced, declared
     before the runs.
@@ -70,7 +70,7 @@ class Reported:
 
 @dataclass(frozen=True)
 class Condition:
-    """One thing that has to be so for a claim to hold: a mean lies ``above`` or ``below`` a bound of ours.
+    """One thing that has to be so for a claim to hold: a mean lies ``above`` or ``below`` a threshold of ours.
 
     With ``over``, it is the difference of the means of two rows.  A row is named as in its experiment, one of another
     experiment as ``experiment/row``.

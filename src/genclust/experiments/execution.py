@@ -213,8 +213,12 @@ def weights_of(record: Record) -> Path:
 
 
 def _with_former_evaluations(task: Task, seeds: Sequence[int], store: Store) -> Task:
-    """The task with the evaluations that records of these seeds in the store have, so that none loses any."""
-    former = {name for record in find(task.config, seeds, [store]).values() for name in record.evaluations}
+    """The task with the evaluations that records of these seeds in the store have, so that none loses any.
+
+    Those that the library does not know any more cannot be made anew.
+    """
+    found = find(task.config, seeds, [store]).values()
+    former = {name for record in found for name in record.evaluations if registry.is_known(name)}
     return replace(task, evaluations=tuple(sorted({*task.evaluations, *former})))
 
 

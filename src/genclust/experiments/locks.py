@@ -75,8 +75,9 @@ def hold(checkpoints: Sequence[Path], steps: int = 0) -> Iterator[None]:
 
     try:
         for checkpoint in checkpoints:
-            taken.append(checkpoint.with_suffix(SUFFIX))
-            _take(taken[-1], me)
+            lock = checkpoint.with_suffix(SUFFIX)
+            _take(lock, me)
+            taken.append(lock)
         # A thread, since preparing and evaluating may take longer than the silence that is given up.
         threading.Thread(target=beat, daemon=True).start()
         yield

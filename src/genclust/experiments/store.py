@@ -8,10 +8,10 @@ import io
 import json
 import math
 import os
-import tempfile
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import numpy as np
 
 from genclust.experiments.configuration import RunConfig
 from genclust.metrics import known
-from genclust.paths import cache_folder, naming, root
+from genclust.paths import cache_folder, prepared, root
 from genclust.settings import SettingError
 
 #: Seconds after which a temporary file counts as left behind by a kill.
@@ -168,13 +168,11 @@ class Store:
     def write(self, record: Record, arrays: Mapping[str, np.ndarray]) -> Record:
         """Write a record and its arrays, each file atomically; with two writers the later one stands.
 
-        The arrays are written first, so that every record that can be read is complete.
+        Both are written under other names first and then renamed, the arrays before the record, so that every record
+        that can be read is complete.  Between the two renamings that replace a record, the old one has no arrays.
         """
         path = self._path(record.run_config, record.seed)
         path.parent.mkdir(parents=True, exist_ok=True)
-        for left_by_a_kill in path.parent.glob(f".{path.stem}.*"):
-            if time.time() - left_by_a_kill.stat().st_mtime > SECONDS_OF_A_WRITE:
-                left_by_a_kill.unlink(missing_ok=True)
         content = io.BytesIO()
         if arrays:
             np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
@@ -182,10 +180,15 @@ class Store:
         record = replace(record, arrays_digest=digest, path=path)
         fields = {key: value for key, value in asdict(record).items() if key != "path"}
         text = json.dumps(fields | {"digest": _digest(fields)}, indent=1, sort_keys=True, allow_nan=False)
-        with _alone_in(path.parent):  # else another writer's arrays could come between this one's arrays and record
-            if arrays:
-                _atomically(path.with_suffix(".npz"), content.getvalue())
-            _atomically(path, text.encode() + b"\n")
+        with _alone_in(path.parent), ExitStack() as remove:  # another writer's arrays could come in between
+            _clear_after_a_kill(path)
+            new = {}
+            for to, written in ((path.with_suffix(".npz"), content.getvalue()), (path, text.encode() + b"\n")):
+                if written:
+                    new[to] = prepared(to, written)
+                    remove.callback(new[to].unlink, missing_ok=True)
+            for to, temporary in new.items():
+                temporary.replace(to)
             if not arrays:  # those of a record that stood here before
                 path.with_suffix(".npz").unlink(missing_ok=True)
         return record
@@ -285,18 +288,12 @@ def _alone_in(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _atomically(path: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with naming(path), os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+def _clear_after_a_kill(path: Path) -> None:
+    """Remove temporary files of the record at ``path``, and folders of its model, that no process writes any more."""
+    for left in path.parent.glob(f".{path.stem}.*"):
+        with suppress(FileNotFoundError):  # just renamed by who wrote it
+            if time.time() - left.stat().st_mtime > SECONDS_OF_A_WRITE:
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def published() -> Store:

@@ -27,7 +27,7 @@ from genclust.paths import cache_folder
 from genclust.settings import read
 from genclust.streams import noise_on, stream_seed
 from genclust.training import checkpoints
-from genclust.training.loop import Training, TrainingSettings
+from genclust.training.loop import Training, TrainingSettings, steps_per_epoch
 from genclust.training.precision import Precision, faster_precision
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
@@ -54,8 +54,7 @@ def total_steps(config: RunConfig, n: int) -> int:
     """Total number of training steps on ``n`` examples (see :class:`Training`); 0 for a baseline without steps."""
     if not config.training:
         return 0
-    whole, rest = divmod(n, config.training["batch_size"])
-    return config.training["epochs"] * (whole + (rest > 1))
+    return config.training["epochs"] * steps_per_epoch(n, config.training["batch_size"])
 
 
 def steps_of(record: Record) -> int:

@@ -135,9 +135,10 @@ def judge(reported: Reported, measured: Summary) -> str:
     """Verdict of one reported number: ``reproduced``, ``partly`` or ``not reproduced``.
 
     Reproduced: the means differ by no more than the declared tolerance (``TOLERANCE`` without one).
-    Partly: they differ by more, but Welch's 95 % interval of their difference holds zero.
-    A bound of ours that stands in for a number is reproduced if the mean lies on its right side, and partly if the mean
-    does not and its 95 % interval reaches over to that side.
+    Partly: they differ by more, but Welch's 95 % interval of their difference holds zero; or, where the paper gives no
+    standard deviation, Student's 95 % interval of our mean holds the paper's number.
+    A threshold of ours that stands in for a number is reproduced if the mean lies on its right side, and partly if the
+    mean does not and its 95 % interval reaches over to that side.
     """
     if reported.mean is None:
         low = -math.inf if reported.above is None else reported.above
@@ -163,7 +164,8 @@ def published_records(row: Row, profile: Profile | None = None) -> tuple[Profile
     """Profile and published records of a row: at the given profile, or at the most faithful complete one.
 
     Without a given profile only ``paper``, ``long`` and ``quick`` count, and only if no seed is missing.  ``demo`` has
-    to be requested: on other data it says nothing about the paper's number.
+    to be requested: on other data it says nothing about the paper's number.  Of a given profile the published seeds are
+    returned even if others are missing; see `whole_row`.
     """
     if row.settings is None:
         return None, []
@@ -198,7 +200,7 @@ class Verdict:
         metric: full name of the metric; with the suffix ``_best`` the paper's number is that of its best run.
         name: name of the metric in the paper.
         reported_mean, reported_sd: the paper's number and its standard deviation, None where it gives none.
-        below, above: bounds of ours where the paper gives no number.
+        below, above: thresholds of ours where the paper gives no number.
         measured_mean, measured_sd, measured_median, measured_best: statistics of the seeds, of the best one alone for
             a metric ``_best``; None if nothing was run, or a seed diverged.
         n_seeds: how many seeds were run.
@@ -398,9 +400,9 @@ def number(key: str) -> str:
         if not reported:
             raise KeyError(f"The paper reports no number for {key!r}.")
         return signed(reported[0])
-    _, records = published_records(row, requested)
+    records = whole_row(row, requested) if requested else published_records(row)[1]
     if not records:
-        raise KeyError(f"Nothing is published for {key!r}.")
+        raise KeyError(f"Nothing is published for {key!r}, or not all of its seeds.")
     if not is_measured(records, metric):
         raise KeyError(nearest(metric, records[0].metrics, f"metric, asked for by {key!r},"))
     summary = summarise(records, metric)

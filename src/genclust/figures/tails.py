@@ -57,7 +57,7 @@ def tail_panels(panels: Mapping[str, TailPanel], unit: str) -> None:
         ax.set_ylabel(unit, fontsize="small")
     figure.supxlabel("epoch", fontsize="small", color=INK)
     handles = [
-        Line2D([], [], color="C1", linewidth=1.5, label="the paper's number, or our bound"),
+        Line2D([], [], color="C1", linewidth=1.5, label="the paper's number, or our threshold"),
         Line2D([], [], color="C2", marker="D", markersize=6, linestyle="none", label="the same, measured"),
         Line2D([], [], color="C0", label="mean of the seeds"),
         Line2D([], [], color="C0", alpha=0.45, linewidth=0.7, label="each seed"),

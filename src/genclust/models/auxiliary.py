@@ -359,5 +359,5 @@ class ADGM(ClassSummingModel):
     def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n D"]:
         """Means of p(x|y, z) for n samples of y and z from the prior."""
         s, z = self.settings, noise.normal(n, self.settings.z_dim)
-        y = (noise.uniform(n) * s.n_clusters).long().clamp_max(s.n_clusters - 1)
+        y = (noise.uniform(n) * s.n_clusters).long()
         return self.p_x.of(z=z, y=y)["logits"].sigmoid()

@@ -188,20 +188,27 @@ class WeightedBatchNorm(BatchNorm):
 
 
 @contextmanager
+def momenta_kept(module: nn.Module) -> Iterator[list[BatchNorm]]:
+    """Context manager with all batch normalisations of a module, whose momenta are put back in the end."""
+    layers = [layer for layer in module.modules() if isinstance(layer, BatchNorm)]
+    momenta = [layer.momentum for layer in layers]
+    try:
+        yield layers
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
+
+
+@contextmanager
 def running_statistics_kept(module: nn.Module) -> Iterator[None]:
     """Context manager in which batch normalisation uses batch statistics and keeps the running ones unchanged.
 
     For the labelled examples of a step, which are few and chosen evenly from the classes, unlike the data.
     """
-    layers = [layer for layer in module.modules() if isinstance(layer, BatchNorm)]
-    momenta = [layer.momentum for layer in layers]
-    for layer in layers:
-        layer.momentum = 0.0
-    try:
+    with momenta_kept(module) as layers:
+        for layer in layers:
+            layer.momentum = 0.0
         yield
-    finally:
-        for layer, momentum in zip(layers, momenta, strict=True):
-            layer.momentum = momentum
 
 
 class ClassBias(nn.Module):

@@ -101,7 +101,8 @@ class Gaps:
         )
         if short:
             text += f": they made {min(parts):.0f} to {max(parts):.0f} % of the steps of a run at the paper's size. "
-            text += f"{rising} of them were still rising at their end; the curves of the others do not tell. "
+            text += f"{rising} of them were still rising at their end by the rule below; "
+            text += "for the others the rule gives no answer. "
         text += f"**{len(over)} ran at the paper's size and were trained to the end**"
         text += f", {names}: more of the same training is not expected to bring what they miss. " if over else ". "
         if elsewhere:
@@ -214,7 +215,7 @@ def _wanted(one: Missed) -> str:
     if verdict.reported_mean is not None:
         return with_sd(verdict.reported_mean, verdict.reported_sd)
     bound = f"above {verdict.above:g}" if verdict.below is None else f"below {verdict.below:g}"
-    return f"{bound}<br><small>our bound</small>"
+    return f"{bound}<br><small>our threshold</small>"
 
 
 def _runs(one: Missed) -> str:

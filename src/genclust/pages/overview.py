@@ -31,7 +31,7 @@ def own_numbers() -> list[Verdict]:
 
 
 def _reported() -> list[Verdict]:
-    """The verdicts on numbers of the papers, without bounds of ours and second readings."""
+    """The verdicts on numbers of the papers, without thresholds of ours and second readings."""
     return [one for one in verdicts() if one.reported_mean is not None and not one.second_reading]
 
 
@@ -46,7 +46,7 @@ def _number(one: Verdict) -> Hashable:
 def tally_of_numbers() -> Mapping[str, int]:
     """How many numbers of the papers have each verdict, in the order ``OF_NUMBERS``.
 
-    Neither numbers that are only quoted count, nor second readings, nor bounds of ours.  A number that several rows
+    Neither numbers that are only quoted count, nor second readings, nor thresholds of ours.  A number that several rows
     declare, for other data in its place or in another table, counts once: by the first row that was judged, or else by
     the one whose verdict comes first in that order.
     """
@@ -59,7 +59,7 @@ def tally_of_numbers() -> Mapping[str, int]:
     return {verdict: counts[verdict] for verdict in OF_NUMBERS if counts[verdict]}
 
 
-def tally_of_claims() -> Mapping[str, int]:
-    """How many claims have each verdict, in the order ``claims.VERDICTS``."""
-    counts = Counter(judgement.verdict for judgement in judged_claims())
+def tally_of_claims(paper: str | None = None) -> Mapping[str, int]:
+    """How many claims, of one paper if it is named, have each verdict, in the order ``claims.VERDICTS``."""
+    counts = Counter(judgement.verdict for judgement in judged_claims(paper))
     return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from genclust.models.base import Model
 from genclust.models.inference import as_float
-from genclust.models.layers import BatchNorm
+from genclust.models.layers import momenta_kept
 from genclust.streams import noise_on
 
 
@@ -26,16 +26,15 @@ def recalibrate_batch_norm(model: Model, x: Tensor, seeds: Sequence[int], batch_
         seeds: one seed per replica, for the random draws of the forward passes.
         batch_size: batch size, as in training; a smaller last batch is left out.
     """
-    layers = [layer for layer in model.modules() if isinstance(layer, BatchNorm)]
-    momenta = [layer.momentum for layer in layers]
     noise = noise_on(x.device, seeds, "batch statistics")
     warm = dict.fromkeys(model.schedules, 1.0)
-    model.train()
-    for i in range(max(1, len(x) // batch_size)):
-        for layer in layers:
-            layer.momentum = 1 / (i + 1)  # the running value is then the mean of all so far
-        batch = as_float(x[i * batch_size : (i + 1) * batch_size])
-        model.loss(batch.expand(model.replicas, *batch.shape), warm, noise.at(i))
-    for layer, momentum in zip(layers, momenta, strict=True):
-        layer.momentum = momentum
-    model.eval()
+    with momenta_kept(model) as layers:
+        try:
+            model.train()
+            for i in range(max(1, len(x) // batch_size)):
+                for layer in layers:
+                    layer.momentum = 1 / (i + 1)  # the running value is then the mean of all so far
+                batch = as_float(x[i * batch_size : (i + 1) * batch_size])
+                model.loss(batch.expand(model.replicas, *batch.shape), warm, noise.at(i))
+        finally:
+            model.eval()

@@ -39,26 +39,38 @@ def save(states: Mapping[Path, Mapping[str, Any]]) -> None:
         for path, state in states.items():
             content = io.BytesIO()  # torch reports a full disk in no way of its own
             torch.save(state, content)
-            with naming(path), open(_next(path), "wb") as file:
-                file.write(content.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
+            _write(_next(path), content.getbuffer())
     except BaseException:
         for path in states:
             _next(path).unlink(missing_ok=True)
         raise
     commit = next(iter(states)).with_suffix(COMMIT)
-    _next(commit).write_text(json.dumps([path.name for path in states]))
+    _write(_next(commit), json.dumps([path.name for path in states]).encode())
     _next(commit).replace(commit)
     _finish(commit)
+
+
+def _write(path: Path, content: bytes | memoryview) -> None:
+    with naming(path), open(path, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _next(path: Path) -> Path:
     return path.with_name(path.name + NEXT)
 
 
+def _listed(commit: Path) -> list[str]:
+    """Names in a list of written files; none where a power failure cut it short, as the old files are whole then."""
+    try:
+        return list(json.loads(commit.read_text()))
+    except ValueError:
+        return []
+
+
 def _finish(commit: Path) -> None:
-    for name in json.loads(commit.read_text()):
+    for name in _listed(commit):
         written = _next(commit.with_name(name))
         if written.exists():
             written.replace(commit.with_name(name))
@@ -69,11 +81,12 @@ def recover(*paths: Path) -> None:
     """Undo or complete an interrupted :func:`save`, so that the checkpoints of a group are consistent."""
     for folder in {path.parent for path in paths}:
         for commit in folder.glob(f"*{COMMIT}"):
-            if {path.name for path in paths} & set(json.loads(commit.read_text())):
+            if {path.name for path in paths} & set(_listed(commit)):
                 _finish(commit)
     for path in paths:
         _next(path).unlink(missing_ok=True)
-        _next(path.with_suffix(COMMIT)).unlink(missing_ok=True)
+        for commit in (path.with_suffix(COMMIT), _next(path.with_suffix(COMMIT))):
+            commit.unlink(missing_ok=True)
 
 
 def load(path: Path) -> dict[str, Any]:

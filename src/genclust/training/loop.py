@@ -111,8 +111,7 @@ class Training:
         self.model = model.to(self.device)
         self.x = x.to(self.device)
         self.labelled = None if labelled is None else tuple(t.to(self.device) for t in labelled)
-        # A last batch of one example has no variance to normalise by, and is left out.
-        self.steps_per_epoch = len(x) // settings.batch_size + (len(x) % settings.batch_size > 1)
+        self.steps_per_epoch = steps_per_epoch(len(x), settings.batch_size)
         self.total_steps = settings.epochs * self.steps_per_epoch
         self.step = 0
         self.progress = [Progress() for _ in self.seeds]
@@ -145,8 +144,8 @@ class Training:
 
         ``report`` gets the mean of the replicas' objectives that are finite and the number of steps
         made since it was last called: one on a CPU, an epoch's where steps are captured.
-        A replica whose objective becomes non-finite keeps the parameters it had (where steps are
-        captured, those it had at the beginning of that epoch) and is marked as failed; the others go on.
+        A replica whose objective becomes non-finite keeps the parameters and batch statistics it had before that step
+        (where steps are captured, before that epoch) and is marked as failed; the others go on.
         """
         self.model.train()
         while not self.finished and not stop():
@@ -204,7 +203,7 @@ class Training:
         index, y = self.labelled
         known = index.shape[1]
         if known > LABELLED_A_STEP:
-            chosen = (self.noise.uniform(LABELLED_A_STEP) * known).long().clamp_max(known - 1)
+            chosen = (self.noise.uniform(LABELLED_A_STEP) * known).long()
             index, y = index.gather(1, chosen), y.gather(1, chosen)
         return (Labelled(as_float(self.x[index]), y, len(self.x) / known),)
 
@@ -214,10 +213,12 @@ class Training:
         scheduled = self.scheduled(self.step)
         self.optimiser.param_groups[0]["lr"] = scheduled["learning_rate"]
         self.noise.at(self.step)
+        before = {name: buffer.clone() for name, buffer in self.model.named_buffers()}  # the forward pass changes them
 
         def freeze(objective: Tensor) -> None:
             for r in torch.nonzero(~objective.isfinite()).flatten().tolist():
-                self._freeze(r, self.step, self._slice(r))
+                state = self._slice(r)
+                self._freeze(r, self.step, state | {n: b[r].cpu() for n, b in before.items() if n in state})
 
         objective = self.update(index, scheduled, freeze)
         self._restore_frozen()
@@ -311,6 +312,11 @@ class Training:
                 moments["step"] = torch.tensor(float(self.step), device=self.device)
                 for key, value in self.optimiser.state.setdefault(parameter, moments).items():
                     value.copy_(moments[key])  # in place, since a captured graph works on what is there
+
+
+def steps_per_epoch(n: int, batch_size: int) -> int:
+    """Number of batches of ``n`` examples; a last one of a single example has no variance and is left out."""
+    return n // batch_size + (n % batch_size > 1)
 
 
 def _differs(tensors: Any, shapes: Mapping[str, torch.Size]) -> str | None:

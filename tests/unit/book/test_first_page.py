@@ -49,6 +49,12 @@ def test_a_tally_counts_all() -> None:
     assert re.findall(r"flex-grow: (\d+)", html) == ["4", "3"]
 
 
+def test_the_claims_of_each_paper_are_counted() -> None:
+    html = first_page.claims_by_paper(("holds", "does not hold"), {"cagem": ("CaGeM", {"does not hold": 2})})
+    assert re.findall(r"<td>(.*?)</td>", html) == ["–", "2"]
+    assert 'href="cagem.html#its-claims-judged">CaGeM</a>' in html
+
+
 def test_every_claim_is_shown_with_what_it_rests_on() -> None:
     measured = pytest.importorskip("verdict_html")
     found = judged_claims()
@@ -64,5 +70,7 @@ def test_the_searchable_table_has_all_rows_and_bounds_of_ours_in_their_own_colum
     own = [one for one in verdicts() if not one.quoted]
     html = measured.searchable(own)
     assert sorted(re.findall(r'<tr id="([^"]+)"', html)) == sorted(one.anchor for one in own)
-    bounds = re.findall(r'data-label="Our bound">(.*?)</td>', html)
+    places = re.findall(r'<tr id="[^"]+" data-paper="simple".*?, ([A-Z]\w+)[^<]*</small>', html)
+    assert places.index("Baselines") > max(i for i, place in enumerate(places) if place in ("Table", "Figure"))
+    bounds = re.findall(r'data-label="Our threshold">(.*?)</td>', html)
     assert sum(bool(one) for one in bounds) == sum(one.reported_mean is None for one in own)

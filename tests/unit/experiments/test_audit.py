@@ -97,6 +97,16 @@ def test_arrays_that_do_not_fit_the_data_are_a_fault(records, tmp_path, change):
     assert found.state == "wrong" and "do not fit" in found.fault
 
 
+def test_arrays_without_exemplars_are_a_fault(records, tmp_path):
+    arrays = {name: array for name, array in records["gumbel"].arrays().items() if name != "exemplars_test"}
+    found = audit(Store(tmp_path).write(records["gumbel"], arrays))
+    assert found.state == "wrong" and found.fault == "its arrays lack 'exemplars_test'"
+
+
+def test_two_clusterings_of_one_point_agree():
+    assert auditing._ari(np.ones((1, 1))) == 100 * adjusted_rand_score([0], [0])
+
+
 def test_an_exemplar_has_to_be_the_most_confident_point_of_its_cluster(records, tmp_path):
     record = records["gumbel"]
     clusters, confidence = (record.arrays()[f"{name}_test"] for name in ("clusters", "confidence"))

@@ -86,6 +86,13 @@ def test_a_group_is_locked_as_a_whole_or_not_at_all(checkpoints):
     first.kill()
 
 
+def test_a_second_call_of_the_same_process_leaves_the_first_its_lock(checkpoints):
+    with locks.hold(checkpoints[:1]):
+        with pytest.raises(locks.Held), locks.hold(checkpoints[:1]):
+            pytest.fail("one process holds a lock twice")
+        assert left(checkpoints) == ["seed-0000.lock"]
+
+
 @pytest.mark.parametrize("reaped", [True, False])
 def test_the_lock_of_a_killed_process_is_broken_at_once(checkpoints, reaped):
     """Also while the system still lists it, because nobody has asked how it ended."""

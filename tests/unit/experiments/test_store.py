@@ -13,6 +13,7 @@ import pytest
 
 from genclust.experiments.configuration import RunConfig
 from genclust.experiments.store import Record, Store, StoreError, find, to_write
+from genclust.paths import prepared
 
 CONFIG = RunConfig({"name": "digits"}, {"name": "gumbel", "hidden": [3]}, {"epochs": 1})
 
@@ -225,11 +226,33 @@ def test_a_record_of_another_seed_is_refused(tmp_path):
 def test_what_a_killed_write_left_is_removed_by_the_next_one_an_hour_later(tmp_path):
     path = Store(tmp_path).write(record(0), {}).path
     old, young = path.with_name(".seed-0000.json.abc"), path.with_name(".seed-0000.npz.def")
-    for left in (old, young):
+    of_a_model = path.with_name(".seed-0000.model-ghi")
+    of_a_model.mkdir()
+    for left in (old, young, of_a_model / "weights"):
         left.touch()
-    os.utime(old, (0, 0))
+    for left in (old, of_a_model):
+        os.utime(left, (0, 0))
     Store(tmp_path).write(record(0), {})
-    assert not old.exists() and young.exists()
+    assert not old.exists() and not of_a_model.exists() and young.exists()
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".json"])
+def test_a_record_that_cannot_be_written_whole_leaves_the_old_one(tmp_path, monkeypatch, suffix):
+    """The disk is full when the arrays are written, or the record; no new arrays may lie beside the old record."""
+    store = Store(tmp_path)
+    store.write(record(0, 1.0), {"clusters_test": np.zeros(3)})
+
+    def full(path, content):
+        if path.suffix == suffix:
+            raise OSError(28, "No space left on device", str(path))
+        return prepared(path, content)
+
+    monkeypatch.setattr("genclust.experiments.store.prepared", full)
+    with pytest.raises(OSError, match="No space"):
+        store.write(record(0, 2.0), {"clusters_test": np.ones(3)})
+    kept = store.read(CONFIG, 0)
+    assert kept.metrics == {"test.acc_hungarian": 1.0} and kept.arrays()["clusters_test"].tolist() == [0, 0, 0]
+    assert len(list(kept.path.parent.iterdir())) == 2
 
 
 def test_records_of_another_revision_of_an_evaluation_do_not_count(tmp_path):

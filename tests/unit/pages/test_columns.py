@@ -198,6 +198,9 @@ def test_selection_keeps_the_best_by_validation() -> None:
     (line,) = comparisons.selection(found).to_dict("records")
     assert [line[f"best {k}"] for k in (1, 2, 3)] == ["80.0", "50.0", "50.0"]
     assert line["paper"] == f"{load('simple-table1').row('proposed-mnist').reported[0].mean:.2f}"
+    ties = {"": runs_of(run(3, 80), run(2, 20), run(3, 40), experiment="simple-table1", row="proposed-mnist")}
+    (line,) = comparisons.selection(ties).to_dict("records")
+    assert [line[f"best {k}"] for k in (1, 2, 3)] == ["60.0", "60.0", "46.7"]
 
 
 def test_every_reported_number_stands_beside_its_own_metric() -> None:

@@ -44,6 +44,18 @@ class Plain(Model):
     initialise = embed = None
 
 
+def test_an_interruption_leaves_momenta_and_evaluation_mode():
+    model = Plain(1)
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    model.loss = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        recalibrate_batch_norm(model, X, [0], 10)
+    assert model.norm.momentum == 0.3 and not model.training
+
+
 @pytest.mark.parametrize(("batch_size", "sizes"), [(10, [10] * 4), (23, [23, 23]), (100, [46])])
 def test_statistics_are_averages_over_the_batches_of_the_pass(batch_size, sizes):
     """Means and unbiased variances of successive batches of grey values over 255, a smaller last batch left out."""

@@ -41,13 +41,22 @@ def test_a_kill_at_any_point_leaves_all_of_the_old_or_all_of_the_new(tmp_path, m
 
     with monkeypatch.context() as patched:
         patched.setattr(checkpoints, "open", dying(open), raising=False)
-        patched.setattr(checkpoints.Path, "write_text", dying(checkpoints.Path.write_text))
         patched.setattr(checkpoints.Path, "replace", dying(checkpoints.Path.replace))
         patched.setattr(checkpoints.Path, "unlink", dying(lambda path, missing_ok=False: os.unlink(path)))
         with pytest.raises(Killed) if call < 9 else pytest.MonkeyPatch.context():
             checkpoints.save(group(tmp_path, 2))
     assert steps(tmp_path) in ([1, 1, 1], [2, 2, 2])
     assert (steps(tmp_path) == [2, 2, 2]) == (call >= 5)  # three files, their list written and renamed
+    assert not [path for path in tmp_path.iterdir() if path.suffix in (NEXT, COMMIT)]
+
+
+def test_a_list_that_a_power_failure_cut_short_leaves_the_old_checkpoints(tmp_path):
+    checkpoints.save(group(tmp_path, 1))
+    for path in group(tmp_path, 2):
+        path.with_name(path.name + NEXT).touch()
+    commit = next(iter(group(tmp_path, 1))).with_suffix(COMMIT)
+    commit.touch()
+    assert steps(tmp_path) == [1, 1, 1]
     assert not [path for path in tmp_path.iterdir() if path.suffix in (NEXT, COMMIT)]
 
 

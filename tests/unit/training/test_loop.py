@@ -125,6 +125,21 @@ def test_a_failing_replica_is_frozen_and_the_others_go_on():
     assert resumed.progress[0].failed_at_step == 0
 
 
+def test_a_failing_replica_keeps_the_batch_statistics_from_before_the_step():
+    failing = training([3, 8])
+    for _ in range(3):
+        failing._one_step()
+    with torch.no_grad():
+        failing.model.embed_z.weight[1] = 1e38  # overflows in the first product, behind which batches are normalised
+    before = {name: buffer[1].clone() for name, buffer in failing.model.named_buffers()}
+    failing._one_step()
+    assert [p.failed_at_step for p in failing.progress] == [None, 3]
+    changed = {name: buffer for name, buffer in failing.model.named_buffers() if "running" in name}
+    assert changed
+    for name, buffer in changed.items():
+        assert torch.equal(buffer[1], before[name]), name
+
+
 def test_training_ends_when_every_replica_has_failed():
     failing = training([0], epochs=1000)
     with torch.no_grad():

@@ -10,6 +10,7 @@ names the configurations it is of, and a test holds them against the declaration
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,7 +33,7 @@ from genclust.experiments.training_run import build, fitted_rows
 from genclust.models import Model
 from genclust.models.inference import as_float
 from genclust.pages import phases
-from genclust.paths import root
+from genclust.paths import root, write_whole
 from genclust.training.loop import Training
 
 #: The two files, and the numbers of points and epochs in them.
@@ -161,7 +162,9 @@ def cluster_formation() -> Arrays:
 def main(which: str, folder: Path) -> None:
     """Make one of the two files anew: ``phases`` or ``formation``."""
     name, make = {"phases": (PHASES, phase_maps), "formation": (FORMATION, cluster_formation)}[which]
-    np.savez_compressed(folder / name, **make())  # type: ignore[arg-type]
+    content = io.BytesIO()
+    np.savez_compressed(content, **make())  # type: ignore[arg-type]
+    write_whole(folder / name, content.getvalue())
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from rich.markup import escape
 
 from genclust import __version__, cli_book, cli_data, cli_own
 from genclust.cli_errors import one_sentence
-from genclust.cli_report import bound, console, plain_table, print_records, published
+from genclust.cli_report import console, plain_table, print_records, published
 from genclust.experiments import audit as auditing
 from genclust.experiments import declaration, execution, papers, planning, published_models, publishing, store
 from genclust.experiments import moves as moving
@@ -30,7 +30,7 @@ from genclust.experiments.verdicts import verdicts as all_verdicts
 from genclust.paths import expanded, root
 from genclust.settings import SettingError
 from genclust.training.device import checked_device
-from genclust.wording import asked_for, with_sd
+from genclust.wording import asked_for, threshold, with_sd
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -322,7 +322,7 @@ def verdicts(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")
             if experiment != shown:
                 table.add_row(f"[bold]{experiment}[/]")
                 shown = experiment
-            of_ours = bound(one.below, one.above)
+            of_ours = threshold(one.below, one.above)
             reported = f"{of_ours} (ours)" if of_ours else with_sd(one.reported_mean, one.reported_sd)
             measured = one.lost or with_sd(one.measured_mean, one.measured_sd)
             seeds = f"{one.n_seeds}, {one.profile}" if one.n_seeds else "–"

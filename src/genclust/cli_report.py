@@ -24,7 +24,7 @@ from genclust.experiments.verdicts import (
     summarise,
 )
 from genclust.metrics import BEST
-from genclust.wording import MINUS, counted, signed, with_sd
+from genclust.wording import counted, signed, threshold, with_sd
 
 console = Console(width=None if sys.stdout.isatty() else 140)  # a pipe or a file need not fold words
 
@@ -72,8 +72,8 @@ def print_records(title: str, row: Row, records: list[Record]) -> None:
         beside = [numbers.get(name, Reported(name, name)) for name in columns]  # the paper may have other metrics
         if any(number.mean is not None for number in beside):
             table.add_row("paper", *(with_sd(number.mean, number.sd) for number in beside))
-        if any(bounds := [bound(number.below, number.above) for number in beside]):
-            table.add_row("our threshold", *(text or "–" for text in bounds))
+        if any(thresholds := [threshold(number.below, number.above) for number in beside]):
+            table.add_row("our threshold", *(text or "–" for text in thresholds))
     console.print(table)
     for note in notes:
         console.print(note, soft_wrap=True, highlight=False)
@@ -95,10 +95,3 @@ def published(row: Row) -> str:
         if records:
             return f"{profile}, {counted(len(records), 'seed')}"
     return "–"
-
-
-def bound(below: float | None, above: float | None) -> str:
-    """A threshold of ours as text, such as ``> 0.3``; empty without one."""
-    if below is None and above is None:
-        return ""
-    return (f"< {below:g}" if below is not None else f"> {above:g}").replace("-", MINUS)

@@ -45,6 +45,13 @@ def first_few(items: Iterable[Any]) -> str:
     return ", ".join(items[:4]) + (f" and {len(items) - 4} more" if len(items) > 4 else "")
 
 
+def threshold(below: float | None, above: float | None) -> str:
+    """What a mean has to be below or above, such as ``> 0.3``; empty without either."""
+    if below is None and above is None:
+        return ""
+    return (f"< {below:g}" if below is not None else f"> {above:g}").replace("-", MINUS)
+
+
 def asked_for(rows: Sequence[str]) -> str:
     """The first of the declared rows that a run is of, and how many others show it."""
     if not rows:

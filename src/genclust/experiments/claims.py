@@ -26,7 +26,7 @@ from genclust.experiments.verdicts import (
     whole_row,
 )
 from genclust.metrics import named
-from genclust.wording import MINUS
+from genclust.wording import MINUS, threshold
 
 #: What a claim can come out as, from the best to the least certain.
 Verdict = Literal["holds", "holds in part", "does not hold", "cannot be told at this size"]
@@ -196,12 +196,6 @@ def _row(experiment: Experiment, place: str) -> Row:
     return declaration.row_of(place) if "/" in place else experiment.row(place)
 
 
-def bound(condition: Condition) -> str:
-    """The bound of a condition as text, such as ``> 0.3``."""
-    sign, value = (">", condition.above) if condition.above is not None else ("<", condition.below)
-    return f"{sign} {value:g}".replace("-", MINUS)
-
-
 def in_words(part: Evidence) -> tuple[str, str, str, str]:
     """A condition of a claim in four parts: its rows, data and metric, the measurement, the rule, and the runs.
 
@@ -210,7 +204,8 @@ def in_words(part: Evidence) -> tuple[str, str, str, str]:
     rows = part.row.label if part.over is None else f"{part.row.label} over {part.over.label}"
     metric, data = named(part.condition.metric), dataset_title(part.stand_in or part.row.dataset)
     on = "" if data.lower() in rows.lower() else f" on {data}"
-    what, rule = f"{rows}{on}: {metric.title}", f"holds if {bound(part.condition)}"
+    rule = f"holds if {threshold(part.condition.below, part.condition.above)}"
+    what = f"{rows}{on}: {metric.title}"
     if part.measured is None:
         return what, "not run", rule, ""
     digits = metric.decimals

@@ -39,19 +39,20 @@ def save(states: Mapping[Path, Mapping[str, Any]]) -> None:
         for path, state in states.items():
             content = io.BytesIO()  # torch reports a full disk in no way of its own
             torch.save(state, content)
-            _write(_next(path), content.getbuffer())
+            _write(path, content.getbuffer())
     except BaseException:
         for path in states:
             _next(path).unlink(missing_ok=True)
         raise
     commit = next(iter(states)).with_suffix(COMMIT)
-    _write(_next(commit), json.dumps([path.name for path in states]).encode())
+    _write(commit, json.dumps([path.name for path in states]).encode())
     _next(commit).replace(commit)
     _finish(commit)
 
 
 def _write(path: Path, content: bytes | memoryview) -> None:
-    with naming(path), open(path, "wb") as file:
+    """Write what ``path`` is to hold under its other name."""
+    with naming(path), open(_next(path), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

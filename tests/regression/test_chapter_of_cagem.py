@@ -143,6 +143,21 @@ def test_at_long_a_hundred_labels_are_no_better_than_fifty() -> None:
     assert [round(more - fewer, 1) for fewer, more in pairwise(poster)] == [1.1, 1.1]
 
 
+def test_at_long_the_cross_entropy_of_q_alone_is_better_than_both_and_than_any_other_model() -> None:
+    of_q, of_both = seeds("cagem-labels/ce-q-0.1", "long"), seeds("cagem-table1/cagem-100", "long")
+    unlabelled = {K: seeds(f"cagem-table1/cagem-0-k{K}", "long") for K in (5, 10, 20)}
+    nine, lvae = np.concatenate(list(unlabelled.values())), seeds("cagem-table1/lvae-iw1", "long")
+    told = []
+    for other in (of_both, unlabelled[10], nine, lvae):
+        interval = ttest_ind(of_q, other, equal_var=False).confidence_interval()
+        told.append([round(float(x), 2) for x in (of_q.mean() - other.mean(), interval.low, interval.high)])
+    assert told == [[0.38, 0.28, 0.48], [0.69, -0.15, 1.53], [0.71, 0.53, 0.89], [0.64, 0.26, 1.03]]
+    at_long = [published_records(row, "long")[1] for row in load("cagem-table1").runnable]
+    assert max(np.mean([one.metrics[LIKELIHOOD] for one in of]) for of in at_long if of) < of_q.mean()
+    on_mnist = [row.name for row in load("cagem-labels").runnable if published_records(row, "long")[1]]
+    assert on_mnist == ["ce-pq-0.1", "ce-q-0.1"]
+
+
 def test_labels_after_ten_epochs_help_or_not_by_how_they_enter() -> None:
     none = seeds("cagem-table1/cagem-0-k10", "quick")
     only_q = seeds("cagem-labels/ce-q-0.1", "quick")

@@ -512,9 +512,9 @@ def labels() -> Finding:
     table = load("cagem-table1")
     with_labels, without = (table.row(name).reported[0].mean or math.nan for name in ("cagem-100", "cagem-0-k10"))
     told = (
-        f"{_size(_runs(f'{BASE}@quick'))}, with the same hundred labels of MNIST. Against the model without labels, "
+        f"{_size(_runs(f'{BASE}@quick'))}, on MNIST with the same hundred labels. Against the model without labels, "
         f"the four objectives change the log-likelihood by between {with_ends(on_mnist[best], 2)} nats ({best}) and "
-        f"{with_ends(on_mnist[worst], 2)} ({worst}). {IN_PAIRS} Without pairs (Welch's) the first interval is "
+        f"{with_ends(on_mnist[worst], 2)} ({worst}). {IN_PAIRS} Without pairs (Welch's) the first is "
         f"{with_ends(unpaired, 2)}. In the poster a hundred labels gain "
         f"{with_labels - without:.2f} nats. On the small digits (profile `demo`) all four gain, "
         f"{min(of.mean for of in on_digits.values()):.2f} to {max(of.mean for of in on_digits.values()):.2f} nats; the "
@@ -523,7 +523,7 @@ def labels() -> Finding:
     longer = {name: Runs.published(load("cagem-labels").row(name), "long") for name in ("ce-q-0.1", "ce-pq-0.1")}
     if all(longer.values()):
         of_q = exceeding(longer["ce-q-0.1"], longer["ce-pq-0.1"], LOG_LIKELIHOOD)
-        told += f" At `long` the cross-entropy of q alone is {with_ends(of_q, 2)} nats above both."
+        told += f" At `long` that of q alone is {with_ends(of_q, 2)} nats above both."
     apart = on_mnist[best].mean - on_mnist[worst].mean
     line = (
         f"end **{apart:.1f} nats** apart, from {signed(on_mnist[best].mean, 2)} to {signed(on_mnist[worst].mean, 2)} "

@@ -513,7 +513,7 @@ def labels() -> Finding:
     with_labels, without = (table.row(name).reported[0].mean or math.nan for name in ("cagem-100", "cagem-0-k10"))
     told = (
         f"{_size(_runs(f'{BASE}@quick'))}, on MNIST with the same hundred labels. Against the model without labels, "
-        f"the four objectives change the log-likelihood by between {with_ends(on_mnist[best], 2)} nats ({best}) and "
+        f"the four objectives change the log-likelihood by {with_ends(on_mnist[best], 2)} nats ({best}) to "
         f"{with_ends(on_mnist[worst], 2)} ({worst}). {IN_PAIRS} Without pairs (Welch's) the first is "
         f"{with_ends(unpaired, 2)}. In the poster a hundred labels gain "
         f"{with_labels - without:.2f} nats. On the small digits (profile `demo`) all four gain, "

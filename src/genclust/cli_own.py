@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -82,6 +83,8 @@ OPTIONS = {
     "random_state": "--random-state",
     "device": "--device",
 }
+#: Clusters that a model may have (the limit of all models' settings), and numbers of clusters that are compared.
+MOST_CLUSTERS, MOST_NUMBERS = 10_000, 50
 
 
 class Command(TyperCommand):
@@ -110,7 +113,7 @@ def _own_data() -> Iterator[None]:
 
 
 @contextmanager
-def _words_of_the_command_line(data: Path) -> Iterator[None]:
+def _words_of_the_command_line(data: Path | str) -> Iterator[None]:
     """Errors of an estimator with the names of options for those of parameters, and the file's for X."""
     try:
         yield
@@ -119,6 +122,8 @@ def _words_of_the_command_line(data: Path) -> Iterator[None]:
         text = re.sub(rf"\b(?:{'|'.join(NAMES.values())})\.(\w+)", lambda m: OPTIONS.get(m[1], m[1]), text)
         text = re.sub(r"\bn_clusters=", "--clusters ", text)
         text = re.sub(r"^labels\b", "--known-labels", text)
+        text = re.sub(r"^n_samples\b", "--n", text)
+        text = re.sub(r"^cluster\b", "--cluster", text)
         raise SettingError(re.sub(r"\bX\b", lambda _: str(data), text)) from None
 
 
@@ -136,8 +141,8 @@ def fit(
     clusters: Annotated[
         str | None,
         typer.Option(
-            help="How many clusters: 7, or several numbers to compare, as 3-8 or 3,5,7. By default 10, of vlac 50, and "
-            "with --known-labels as many as there are classes."
+            help="How many clusters: 7, or up to 50 numbers to compare, as 3-8 or 3,5,7. By default 10, of vlac 50, "
+            "and with --known-labels as many as there are classes."
         ),
     ] = None,
     seeds: Annotated[
@@ -171,48 +176,30 @@ def fit(
 ) -> None:
     """Train a model on data of your own, and say what was found."""
     with _own_data():
-        if out.exists():
-            raise SettingError(f"{out} exists already; give another folder to --out, or delete it.")
-        try:
-            probe_folder(out)  # now, as a model that is trained and cannot be written is lost
-        except OSError as error:
-            raise SettingError(
-                f"{out} cannot be written ({error.filename}: {error.strerror}); give another folder to --out."
-            ) from None
+        _refuse_folder(out)
         _refuse_seed(random_state)
         given: dict[str, Any] = {"n_init": seeds, "random_state": random_state, "device": device, "verbose": not quiet}
         given |= {} if epochs is None else {"epochs": epochs}
         counts = [{}] if clusters is None else [{"n_clusters": K} for K in _numbers(clusters)]
         models = [_estimator(model, given | count, set_ or []) for count in counts]
-        table = _to_fit(data, model, labels, known_labels, ignore or [])
-        learned: dict[str, Any] = {}
-        if known_labels is not None and table.labels is not None:
-            learned, table = {"labels": table.labels}, replace(table, labels=None)  # what is learned is no test
-            if clusters is None:
-                models[0].set_params(n_clusters=max(2, len(set(learned["labels"]) - {""})))
-        if len(table.x) < LEAST_ROWS:
-            raise DataError(f"{data} has {counted(len(table.x), 'row')}, and {LEAST_ROWS} or more are needed.")
+        table, known = _to_fit(data, model, labels, known_labels, ignore or [])
+        if known is not None and clusters is None:
+            models[0].set_params(n_clusters=max(2, len(set(known) - {""})))
         X = _with_names(table)
         warned_of = list(cautions_before(models, table))
         for caution in warned_of:
             note(caution)
         _note_unknown(table.labels)
-
-        def keep(estimator: Any, again: bool = False) -> None:
-            where = out if len(models) == 1 else out / str(estimator.n_clusters)
-            if not (again and where.exists()):
-                card = describe(estimator, [*warned_of, *cautions_of_outliers(estimator, X)])
-                _write(estimator, X, table, where, out.parent, card)
-
+        keep = partial(_keep, X=X, table=table, out=out, several=len(models) > 1, warned_of=warned_of)
         try:
-            fitted = _fit_each(models, X, learned, data, keep)
+            fitted = _fit_each(models, X, {} if known is None else {"labels": known}, data, keep)
             for caution in cautions_of_outliers(fitted[0], X):
                 note(caution)
             if len(models) > 1:
                 print_comparison(fitted, X, table, out)
                 return
-            if learned:
-                print_learned(fitted[0], learned["labels"])
+            if known is not None:
+                print_learned(fitted[0], known)
             print_fit(fitted[0], X, table, out)
         except KeyboardInterrupt as stopped:
             finished = f"Interrupted; what was finished lies in {out}, and is whole." if out.exists() else str(stopped)
@@ -260,6 +247,38 @@ def _fit_each(models: list[Any], X: Any, learned: dict[str, Any], data: Path, ke
     return fitted
 
 
+def _keep(
+    estimator: Any, again: bool = False, *, X: Any, table: Table, out: Path, several: bool, warned_of: list[str]
+) -> None:
+    """Write a fitted model into ``out`` or, of several, into the folder of its number of clusters in there.
+
+    Args:
+        estimator: fitted.
+        again: whether it may have been written before; then it is left as it is.
+        X: the rows that it was fitted on.
+        table: the same with their names.
+        out: the folder that was asked for.
+        several: whether numbers of clusters are compared.
+        warned_of: what to be wary of in the rows, for the card.
+    """
+    where = out / str(estimator.n_clusters) if several else out
+    if not (again and where.exists()):
+        card = describe(estimator, [*warned_of, *cautions_of_outliers(estimator, X)])
+        _write(estimator, X, table, where, out.parent, card)
+
+
+def _refuse_folder(out: Path) -> None:
+    """Refuse a folder that exists, or that could not be written once a model is trained."""
+    if out.exists():
+        raise SettingError(f"{out} exists already; give another folder to --out, or delete it.")
+    try:
+        probe_folder(out)
+    except OSError as error:
+        raise SettingError(
+            f"{out} cannot be written ({error.filename}: {error.strerror}); give another folder to --out."
+        ) from None
+
+
 def _refuse_seed(random_state: int) -> None:
     if not 0 <= random_state < 2**32:
         raise SettingError(f"--random-state must lie between 0 and {2**32 - 1}, not {random_state}.")
@@ -274,10 +293,21 @@ def _note_unknown(labels: np.ndarray | None) -> None:
         )
 
 
-def _to_fit(data: Path, model: str, labels: str | None, known: str | None, ignore: list[str]) -> Table:
-    """The rows, with the classes to score by, or those to learn from."""
+def _to_fit(
+    data: Path, model: str, labels: str | None, known: str | None, ignore: list[str]
+) -> tuple[Table, np.ndarray | None]:
+    """The rows with the classes to score by, and the classes to learn from, which are no test."""
     if known is None:
-        return read_table(data, labels, ignore=ignore)
+        table, learned = read_table(data, labels, ignore=ignore), None
+    else:
+        table, learned = _with_known(data, model, labels, known, ignore)
+    if len(table.x) < LEAST_ROWS:
+        raise DataError(f"{data} has {counted(len(table.x), 'row')}, and {LEAST_ROWS} or more are needed.")
+    return table, learned
+
+
+def _with_known(data: Path, model: str, labels: str | None, known: str, ignore: list[str]) -> tuple[Table, np.ndarray]:
+    """The rows without their classes, and the classes, some of which are known."""
     if model != "cagem":
         raise SettingError("--known-labels is for the model cagem, which learns from them; for scores give --labels.")
     if labels is not None:
@@ -285,18 +315,23 @@ def _to_fit(data: Path, model: str, labels: str | None, known: str | None, ignor
     table = read_table(data, known, partly=True, ignore=ignore)
     if table.labels is None or not (table.labels != "").any():
         raise DataError(f"The known labels {known!r} name no class, so there is nothing to learn from.")
-    return table
+    return replace(table, labels=None), table.labels
 
 
 def _numbers(text: str) -> list[int]:
     """The numbers in text such as ``7``, ``3-8`` or ``3,5,7``, in order."""
     found: set[int] = set()
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d{1,6})\s*(?:-\s*(\d{1,6})\s*)?", part)
+        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
         numbers = match and range(int(match[1]), int(match[2] or match[1]) + 1)
         if not numbers:
             raise SettingError(f"--clusters takes a number, or several such as 3-8 or 3,5,7, not {text!r}.")
+        for K in (numbers[0], numbers[-1]):
+            if not 1 <= K <= MOST_CLUSTERS:
+                raise SettingError(f"--clusters must lie between 1 and {MOST_CLUSTERS}, not {K}.")
         found |= set(numbers)
+    if len(found) > MOST_NUMBERS:
+        raise SettingError(f"--clusters compares {MOST_NUMBERS} numbers at most, and {text!r} are {len(found):,}.")
     return sorted(found)
 
 
@@ -456,7 +491,8 @@ def sample(
                 f"{picture} exists already in this folder; rename or delete it, or work in another folder."
             )
         which = {} if cluster is None else {"cluster": cluster}
-        drawn = fitted.sample(n, random_state=random_state, **which)
+        with _words_of_the_command_line(model):
+            drawn = fitted.sample(n, random_state=random_state, **which)
         if png:
             _write_images(fitted, drawn, picture)
             console.print(f"{counted(n, 'sample')}: {picture}")

@@ -103,6 +103,8 @@ def print_fit(model: Any, X: Any, table: Table, out: Path) -> None:
         f"{model.bound_in_words} on held-out rows: {signed(model.bound_)} nats per row{best}; comparable only between "
         "fits of the same rows with the same likelihood and scale"
     )
+    if model.bound_remark:
+        console.print(model.bound_remark)
     if not hasattr(model, "labels_"):
         console.print(f"Log-likelihood of all rows, taken as bits: {signed(model.score(X))} nats per row")
         return
@@ -183,6 +185,8 @@ def print_comparison(models: list[Any], X: Any, table: Table, out: Path) -> None
         "bound says how well the rows are described, not whether the clusters are your groups. Take both as hints, and "
         "look at the pictures."
     )
+    if models[0].bound_remark:
+        console.print(models[0].bound_remark)
     console.print(f"Of each number its model, clusters.csv and clusters.png: {out / str(models[0].n_clusters)}, …")
 
 

@@ -9,6 +9,7 @@ import shutil
 import signal
 import warnings
 from collections.abc import Iterator
+from dataclasses import fields
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,10 +25,12 @@ from sklearn.metrics import adjusted_rand_score
 from typer.testing import CliRunner, Result
 
 from genclust.cli import app
+from genclust.cli_own import MOST_CLUSTERS, NAMES
 from genclust.cli_own_report import _agreement
 from genclust.estimators import cautions, load, report, saving
 from genclust.estimators.base import DeepEstimator, HeldOut
 from genclust.estimators.card import describe
+from genclust.models import MODELS
 from genclust.wording import signed
 
 COLUMNS = ["height", "weight", "age", "income"]
@@ -190,10 +193,37 @@ def test_what_is_no_number_of_clusters(folder: Path, clusters: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("clusters", "said"),
+    [
+        ("1-200000", "must lie between 1 and 10000, not 200000."),
+        ("3,10001", "must lie between 1 and 10000, not 10001."),
+        ("0-5", "must lie between 1 and 10000, not 0."),
+        ("99999999999999999999", "must lie between 1 and 10000, not 99999999999999999999."),
+        ("2-52", "compares 50 numbers at most, and '2-52' are 51."),
+    ],
+)
+def test_numbers_of_clusters_that_are_too_large_or_too_many(folder: Path, clusters: str, said: str) -> None:
+    """Before any model is made, and before the rows are read."""
+    told = refused("fit", folder / "no.csv", f"--clusters={clusters}", "--model=no", "--out", folder / "none")
+    assert told == f"genclust: --clusters {said}"
+
+
+def test_fifty_numbers_of_clusters_are_compared(folder: Path) -> None:
+    assert "There is no file" in refused("fit", folder / "no.csv", "--clusters=2-51", "--out", folder / "none")
+
+
+def test_the_command_line_takes_as_many_clusters_as_the_models() -> None:
+    for name in NAMES.values():
+        _, settings = MODELS[saving.ESTIMATORS[name].model_name]
+        limits = {one.name: one.metadata["high"] for one in fields(settings) if one.name == "n_clusters"}
+        assert set(limits.values()) <= {MOST_CLUSTERS}
+
+
+@pytest.mark.parametrize(
     ("options", "said"),
     [
         (["--clusters=121"], "--clusters 121 is more than the 120 rows of FILE; a cluster should hold many rows."),
-        (["--clusters=3-121"], "--clusters 121 is more than the 120 rows of FILE; a cluster should hold many rows."),
+        (["--clusters=100-121"], "--clusters 121 is more than the 120 rows of FILE; a cluster should hold many rows."),
         (["--clusters=0"], "--clusters must lie between 1 and 10000, not 0."),
         (["--seeds=0"], "--seeds must lie between 1 and 10000, not 0."),
         (["--set=w_gaussian=-1"], "w_gaussian must lie between 0 and 1e+06, not -1."),
@@ -536,6 +566,33 @@ def test_paths_that_are_wrong(fitted: Result, folder: Path) -> None:
 
 
 # ---- sample and card
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--n=0"], "--n must be a whole number of 1 or more, not 0."),
+        (["--n=-3", "--cluster=1"], "--n must be a whole number of 1 or more, not -3."),
+        (["--cluster=3"], "--cluster must be a whole number from 0 to 2, not 3."),
+    ],
+)
+def test_samples_that_cannot_be_drawn_are_told_by_their_option(
+    fitted: Result, folder: Path, options: list[str], said: str
+) -> None:
+    assert refused("sample", folder / "model", *options) == f"genclust: {said}"
+
+
+def test_of_a_bound_that_is_none_the_report_and_the_card_say_so(fitted: Result, folder: Path) -> None:
+    remark = load(folder / "model").bound_remark
+    assert remark.startswith("The bound only approximates the evidence lower bound") and remark in flat(fitted.stdout)
+    assert f"- {remark}\n" in (folder / "model" / "card.md").read_text(encoding="utf8")
+    options = ("--epochs=1", "--seeds=1", "--quiet", "--ignore=group")
+    for model, clusters, told in (("gumbel", "2,3", True), ("gmvae", "2", False), ("gmvae", "2,3", False)):
+        out, small = folder / f"remark-{model}-{clusters}", SMALL if model == "gumbel" else ["--set=hidden=8"]
+        said = done(
+            "fit", folder / "mine.csv", "--out", out, "--model", model, "--clusters", clusters, *options, *small
+        )
+        assert ("approximates the evidence lower bound" in flat(said.stdout)) is told
 
 
 def test_what_is_left_of_the_last_row_of_samples_is_white(of_images: Result, folder: Path, monkeypatch) -> None:

@@ -145,7 +145,7 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         model = module(len(seeds), x.shape[1], settings)
         labelled = None if known is None else _labelled(known, rest, len(seeds))
         run = Training(model, seeds, x[rest], training, device, labelled=labelled)
-        curve = HeldOut(model, held_out.to(device), training)
+        curve = HeldOut(model, held_out.to(device), training.schedules)
         try:
             self._train(run, curve, training.epochs)
             self._keep_best(run, curve, x, settings)
@@ -196,6 +196,7 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         self.histories_ = [progress.curve for progress in run.progress]
         self.history_ = self.histories_[self.best_]
         self.n_epochs_ = n_epochs
+        self.scheduled_ = final_values(run.settings.schedules, run.model, n_epochs)
         module, _ = MODELS[self.model_name]
         self.model_ = module(1, x.shape[1], settings)
         best = slice(self.best_, self.best_ + 1)
@@ -279,6 +280,11 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
     # ---- using what was fitted
 
+    @property
+    def bound_remark(self) -> str:
+        """How ``bounds_`` differ from an evidence lower bound, in a sentence; empty where there is nothing to say."""
+        return ""
+
     def transform(self, X: Any) -> Float[np.ndarray, "N F"]:
         """Embed rows: posterior means of the model's latent variables, or its features.
 
@@ -322,7 +328,8 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     def score(self, X: Any, y: Any = None) -> float:
         """Mean bound per row, in nats, of the rows as the model sees them (scaled, or as bits).
 
-        It is the evidence lower bound, except where the estimator says otherwise.
+        It is the evidence lower bound, except where the estimator says otherwise.  Temperatures and the like are those
+        at the end of training.
 
         Parameters
         ----------
@@ -343,8 +350,9 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         """
         rows = self._rows(X)
         x = torch.cat(list(self.scaling_.chunks(rows))).to(next(self.model_.parameters()).device)
-        curve = HeldOut(self.model_, x, self._training_settings())
-        return float(curve.bounds(self.n_epochs_)[0])
+        # As at the end of training, whatever the parameters have been set to since:
+        constant = {name: Schedule.of(value) for name, value in self.scheduled_.items()}
+        return float(HeldOut(self.model_, x, constant).bounds(self.n_epochs_)[0])
 
     def _outputs(self, X: Any, function: Callable[[Tensor], Tensor]) -> np.ndarray:
         """What ``function`` gives for all rows, ``[N, ...]``, some rows at a time."""
@@ -502,7 +510,14 @@ class GenerativeEstimator(DeepEstimator):
             If ``n_samples`` is no whole number of 1 or more, or ``random_state`` stands for no random numbers.
         """
         noise = self._noise_of(n_samples, random_state)
-        return self._shaped(cast(Any, self.model_).sample(n_samples, noise)[0])
+        return self._drawn(n_samples, noise, cast(Any, self.model_).sample)
+
+    def _drawn(
+        self, n_samples: int, noise: Noise, draw: Callable[[int, Noise], Float[Tensor, "1 n D"]]
+    ) -> Float[np.ndarray, "n ..."]:
+        """What ``draw`` gives in all, some samples at a time, in the shape and units of X."""
+        sizes = [min(CHUNK, n_samples - start) for start in range(0, n_samples, CHUNK)]
+        return self._shaped(torch.cat([draw(n, noise.at(i))[0].cpu() for i, n in enumerate(sizes)]))
 
     def _shaped(self, x: Tensor | np.ndarray) -> np.ndarray:
         """Rows as the model gives them, in the shape and units of X."""
@@ -532,11 +547,11 @@ class HeldOut:
     Args:
         model: of R replicas.
         x: held-out rows ``[N, D]``, on the model's device.
-        settings: of the training, for its schedules.
+        schedules: those that the model's loss asks for, by name; others are not used.
     """
 
-    def __init__(self, model: Model, x: Float[Tensor, "N D"], settings: TrainingSettings) -> None:
-        self.model, self.x, self.schedules = model, x, settings.schedules
+    def __init__(self, model: Model, x: Float[Tensor, "N D"], schedules: Mapping[str, Schedule]) -> None:
+        self.model, self.x, self.schedules = model, x, schedules
         self.noise = noise_on(x.device, [SEED_OF_USE] * model.replicas, "held-out rows")
 
     def point(self, epoch: int) -> list[dict[str, float]]:
@@ -561,6 +576,11 @@ class HeldOut:
             for i, x in enumerate(self.x.split(CHUNK))
         ]
         return {name: torch.cat([terms[name].cpu() for terms in chunks], 1) for name in chunks[0]}
+
+
+def final_values(schedules: Mapping[str, Schedule], model: Model, epochs: int) -> dict[str, float]:
+    """What the schedules that a model's loss asks for have come to at the end of training."""
+    return {name: schedules[name](epochs) for name in model.schedules}
 
 
 def encoder_input(model: Model, x: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:

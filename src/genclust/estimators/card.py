@@ -53,6 +53,8 @@ def describe(estimator: DeepEstimator, warned_of: Sequence[str] = ()) -> str:
         f"(seed {estimator.seeds_[estimator.best_]}); comparable only between fits of the same rows with the same "
         "likelihood and scale",
     ]
+    if remark := estimator.bound_remark:
+        lines.append(f"- {remark}")
     if len(estimator.seeds_) > 1:
         lines.append(f"- Bounds of all seeds: {', '.join(map(_in_nats, estimator.bounds_))}")
     if sizes is not None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import reprlib
 import warnings
+from abc import abstractmethod
+from functools import partial
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
@@ -13,17 +16,24 @@ from jaxtyping import Float, Int, Shaped
 from sklearn.base import ClusterMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from genclust.data.tables import UNKNOWN
 from genclust.estimators.base import DeepEstimator, GenerativeEstimator, encoder_input
 from genclust.estimators.density import DensityEstimator
 from genclust.estimators.inputs import CHUNK, dense, in_unit_interval
 from genclust.models import Model
+from genclust.models.cagem import CANDIDATES
+from genclust.models.distributions import Gaussian, categorical
 from genclust.models.inference import in_chunks
+from genclust.models.layers import Linear
 from genclust.settings import SettingError
 from genclust.streams import Noise
 from genclust.training.schedules import Schedule
 from genclust.wording import counted
+
+#: What is said of a bound in which a Gumbel-softmax sample takes the place of the cluster.
+RELAXED = "The bound only approximates the evidence lower bound, as it is computed with relaxed clusters."
 
 
 class ClusterEstimator(ClusterMixin, DeepEstimator):
@@ -42,6 +52,8 @@ class ClusterEstimator(ClusterMixin, DeepEstimator):
     bounds_, seeds_, histories_, best_ : of every seed
         Its bound on held-out rows in nats (minus infinity if its training diverged), its seed, its learning curve; and
         which one was kept.
+    scheduled_ : dict of float
+        What a temperature and a warm-up had come to at the end of training; :meth:`score` takes these.
     """
 
     labels_: Int[np.ndarray, " N"]
@@ -69,6 +81,11 @@ class ClusterEstimator(ClusterMixin, DeepEstimator):
         -------
         ndarray of shape (n_samples,)
             Numbers of clusters, from 0 on.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            As of :meth:`transform`.
         """
         return self._outputs(X, lambda x: cast(Any, self.model_).cluster_posterior(x).argmax(-1))
 
@@ -84,6 +101,11 @@ class ClusterEstimator(ClusterMixin, DeepEstimator):
         -------
         ndarray of shape (n_samples, n_clusters)
             Rows that sum to one.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            As of :meth:`transform`.
         """
         return self._outputs(X, lambda x: cast(Any, self.model_).cluster_posterior(x).exp())
 
@@ -125,6 +147,14 @@ class GenerativeClusterEstimator(GenerativeEstimator, ClusterEstimator):
         -------
         ndarray of shape (n_samples, ...)
             In the shape and units of X (grey levels in [0, 1]).
+
+        Raises
+        ------
+        NotFittedError
+            If :meth:`fit` has not been called.
+        ValueError
+            If ``n_samples`` is no whole number of 1 or more, ``cluster`` no number of a cluster, or ``random_state``
+            stands for no random numbers.
         """
         if cluster is None:
             return super().sample(n_samples, random_state)
@@ -132,11 +162,12 @@ class GenerativeClusterEstimator(GenerativeEstimator, ClusterEstimator):
         K = self.n_clusters_
         if isinstance(cluster, bool) or not isinstance(cluster, (int, np.integer)) or not 0 <= cluster < K:
             raise ValueError(f"cluster must be a whole number from 0 to {K - 1}, not {cluster!r}.")
-        return self._shaped(self._of_cluster(n_samples, noise, int(cluster)))
+        return self._drawn(n_samples, noise, partial(self._of_cluster, cluster=int(cluster)))
 
-    def _of_cluster(self, n: int, noise: Noise, cluster: int) -> Float[Tensor, "n D"]:
-        """Means of p(x|·) for ``n`` draws of the latent variables given a cluster."""
-        return cast(Any, self.model_).sample_clusters(n, noise)[0, cluster]
+    @abstractmethod
+    def _of_cluster(self, n: int, noise: Noise, cluster: int) -> Float[Tensor, "1 n D"]:
+        """Means of p(x|·) for ``n`` draws of the latent variables given a cluster: the model's ``sample_clusters``,
+        for one cluster at the cost of one."""
 
     def _likelihood(self, rows: Any, likelihood: Any) -> dict[str, Any]:
         """``auto`` is Bernoulli for values in [0, 1] and grey levels, unless scaled otherwise; else Gaussian."""
@@ -150,7 +181,9 @@ class GumbelClustering(GenerativeClusterEstimator):
     """Clustering with Gumbel-softmax clusters and a Gaussian style ("Is Simple Better?").
 
     The model of Arias Figueroa and Ramírez Rivera (2017), :class:`genclust.models.gumbel.GumbelClustering`.
-    Defaults are the paper's for MNIST, except ``latent_dim`` (150 there).
+    Defaults are the paper's for MNIST, except ``latent_dim`` (150 there).  What stands for the bound, in :meth:`score`
+    and in ``bounds_``, only approximates the evidence lower bound: clusters are relaxed in it and, with the Gaussian
+    likelihood of D columns, it is D/2 log π nats higher, as the constant is left out.
 
     Parameters
     ----------
@@ -245,11 +278,28 @@ class GumbelClustering(GenerativeClusterEstimator):
         self.device = device
         self.verbose = verbose
 
+    @property
+    def bound_remark(self) -> str:
+        """That the bound has relaxed clusters and, with a Gaussian likelihood, lacks its constant."""
+        check_is_fitted(self)
+        if cast(Any, self.model_).settings.likelihood == "bernoulli":
+            return RELAXED
+        constant = self.n_features_in_ / 2 * math.log(math.pi)
+        return (
+            f"{RELAXED[:-1]} and leaves out the constant of the Gaussian likelihood, by which it is {constant:.1f} "
+            "nats per row higher."
+        )
+
     def _derived(self, rows: Any, image: tuple[int, ...] | None) -> dict[str, Any]:
         return self._likelihood(rows, self.likelihood)
 
     def _schedules(self) -> dict[str, Schedule]:
         return {"temperature": self._schedule("temperature", "exponential", 1 / 3)}
+
+    def _of_cluster(self, n: int, noise: Noise, cluster: int) -> Float[Tensor, "1 n D"]:
+        model = cast(Any, self.model_)
+        z = noise.normal(n, model.settings.latent_dim)
+        return model.decode(z, _one_hot(cluster, self.n_clusters_).to(z))
 
 
 class GMVAE(GenerativeClusterEstimator):
@@ -347,11 +397,17 @@ class GMVAE(GenerativeClusterEstimator):
             )
         return derived
 
-    def _of_cluster(self, n: int, noise: Noise, cluster: int) -> Float[Tensor, "n D"]:
+    def _of_cluster(self, n: int, noise: Noise, cluster: int) -> Float[Tensor, "1 n D"]:
         # The model's sample_clusters has w = 0, as the paper's Figure 3a; a draw from the cluster draws w too.
         model, s = cast(Any, self.model_), cast(Any, self.model_).settings
-        p_x = model.p_x(noise.normal(n, s.w_dim)).map(lambda t: t[:, :, cluster])
-        return model.decode(p_x.draw(noise.normal(n, s.x_dim)))[0]
+        h = model.prior(noise.normal(n, s.w_dim))
+        component = slice(cluster * s.x_dim, (cluster + 1) * s.x_dim)  # of the outputs, which p_x has as [K, X]
+
+        def head(layer: Linear) -> Float[Tensor, "1 n X"]:
+            return torch.baddbmm(layer.bias[..., component], h, layer.weight[..., component])
+
+        p_x = Gaussian(head(model.prior_means), log_var=head(model.prior_log_vars))
+        return model.decode(p_x.draw(noise.normal(n, s.x_dim)))
 
 
 class CaGeM(GenerativeClusterEstimator, DensityEstimator):
@@ -504,6 +560,17 @@ class CaGeM(GenerativeClusterEstimator, DensityEstimator):
     def _schedules(self) -> dict[str, Schedule]:
         return self._warm_up()
 
+    def _of_cluster(self, n: int, noise: Noise, cluster: int) -> Float[Tensor, "1 n D"]:
+        model, s = cast(Any, self.model_), cast(Any, self.model_).settings
+        # As in the model's sample_clusters, z2 is chosen by p(y|z2); the many candidates go through p(y|z2) in chunks.
+        z2 = noise.normal(n, CANDIDATES, s.z2_dim)
+        log_p_y = [
+            model.p_y.of(z2=rows)["logits"].log_softmax(-1)[..., cluster] for rows in z2.flatten(1, 2).split(CHUNK, 1)
+        ]
+        chosen = categorical(torch.cat(log_p_y, 1).unflatten(1, (n, CANDIDATES)), noise.uniform(n, CANDIDATES))
+        z2 = z2.gather(2, chosen[..., None, None].expand(-1, -1, 1, s.z2_dim)).squeeze(2)
+        return model.sample_given(z2, torch.full_like(chosen, cluster), noise)
+
 
 def _in_order(name: str) -> tuple[bool, int, str]:
     """Numbers by their size, before other text."""
@@ -514,7 +581,9 @@ class VLAC(GenerativeClusterEstimator):
     """Variational ladder autoencoder for clustering: clusters at several layers, of images.
 
     The model of Willetts, Roberts and Holmes (2019), :class:`genclust.models.vlac.VLAC`.  The numbers of
-    clusters are the paper's for SVHN; other defaults are those of the VLAE's code, or of this library.
+    clusters are the paper's for SVHN; other defaults are those of the VLAE's code, or of this library.  What stands for
+    the bound, in :meth:`score` and in ``bounds_``, only approximates the evidence lower bound, as it is computed with
+    relaxed clusters.
 
     Parameters
     ----------
@@ -596,6 +665,12 @@ class VLAC(GenerativeClusterEstimator):
         self.device = device
         self.verbose = verbose
 
+    @property
+    def bound_remark(self) -> str:
+        """That the bound has relaxed clusters, where any layer has clusters."""
+        check_is_fitted(self)
+        return RELAXED if cast(Any, self.model_).clustered else ""
+
     def predict_layers(self, X: Any) -> dict[str, Int[np.ndarray, " N"]]:
         """Find the most probable cluster of every row, in every layer that has clusters.
 
@@ -608,6 +683,11 @@ class VLAC(GenerativeClusterEstimator):
         -------
         dict of ndarray of shape (n_samples,)
             By layer, ``y1``, ``y2`` and so on, from the data upwards.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            As of :meth:`transform`.
         """
         check_is_fitted(self)
         model = cast(Any, self.model_)
@@ -635,6 +715,15 @@ class VLAC(GenerativeClusterEstimator):
 
     def _schedules(self) -> dict[str, Schedule]:
         return {"temperature": self._schedule("temperature", "exponential", 1 / 3)} | self._warm_up("saturating")
+
+    def _of_cluster(self, n: int, noise: Noise, cluster: int) -> Float[Tensor, "1 n D"]:
+        model = cast(Any, self.model_)
+        z = {int(layer): prior.sample(n, noise) for layer, prior in model.p_z.items()}
+        if (K := self.n_clusters_) > 1:
+            of_layer = z[model.scored_layer]
+            p_z = model.p_z[str(model.scored_layer)](_one_hot(cluster, K).to(of_layer))
+            z[model.scored_layer] = p_z.draw(noise.normal(*of_layer.shape[1:]))
+        return model.decode(z)
 
 
 class SplitMerge(ClusterEstimator):
@@ -726,6 +815,11 @@ class SplitMerge(ClusterEstimator):
             )
         height, width, colours = (*(shape or (0, 0)), 1)[:3]
         return {"height": height, "width": width, "colours": colours}
+
+
+def _one_hot(cluster: int, K: int) -> Int[Tensor, "1 1 K"]:
+    """The cluster of every row, as one row that is broadcast."""
+    return one_hot(torch.tensor([[cluster]]), K)
 
 
 def _image_shape(name: str, shape: Any) -> tuple[int, ...]:

@@ -44,6 +44,8 @@ class DensityEstimator(DensityMixin, GenerativeEstimator):
     bounds_, seeds_, histories_, best_ : of every seed
         Its bound on held-out rows in nats (minus infinity if its training diverged), its seed, its learning curve; and
         which one was kept.
+    scheduled_ : dict of float
+        What a warm-up had come to at the end of training.
     """
 
     @torch.no_grad()
@@ -61,6 +63,11 @@ class DensityEstimator(DensityMixin, GenerativeEstimator):
         -------
         ndarray of shape (n_samples,)
             Estimates of log p(x).
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            As of :meth:`transform`; or if ``n_samples`` is no whole number of 1 or more.
         """
         check_n_samples(n_samples)
         return self._outputs(X, lambda x: self._log_likelihood(x, int(n_samples)))
@@ -79,6 +86,11 @@ class DensityEstimator(DensityMixin, GenerativeEstimator):
         -------
         float
             The mean over rows.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            As of :meth:`transform`.
         """
         return float(self.score_samples(X).mean(dtype=np.float64))
 

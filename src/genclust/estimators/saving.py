@@ -25,7 +25,7 @@ from torch import Tensor
 
 from genclust import __version__
 from genclust.estimators import clustering, density
-from genclust.estimators.base import DeepEstimator
+from genclust.estimators.base import DeepEstimator, final_values
 from genclust.estimators.card import clusters_of, describe
 from genclust.estimators.inputs import Scaling
 from genclust.models import MODELS
@@ -92,6 +92,7 @@ def save(estimator: DeepEstimator, path: Path, half: bool = False, card: str = "
         "fitted": {name: fitted[name] for name in PLAIN},
         **({"clusters": clusters_of(estimator)} if "labels_" in fitted else {}),
         **({"class_names": fitted["class_names_"]} if "class_names_" in fitted else {}),
+        **({"scheduled": fitted["scheduled_"]} if "scheduled_" in fitted else {}),
         "half_precision": half,
         "sha256": hashlib.sha256(content).hexdigest(),
         "genclust": __version__,
@@ -261,6 +262,10 @@ def _restored(cls: type[DeepEstimator], description: Mapping[str, Any], tensors:
     weights = {name.removeprefix("model."): t.float() for name, t in tensors.items() if name.startswith("model.")}
     estimator.model_.load_state_dict(weights)
     estimator.model_.eval()
+    if "scheduled" in description:
+        estimator.scheduled_ = {name: float(description["scheduled"][name]) for name in module.schedules}
+    else:  # of an earlier version, which went by the parameters
+        estimator.scheduled_ = final_values(estimator._schedules(), estimator.model_, estimator.n_epochs_)
     return estimator
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from genclust.data import DataSet
-from genclust.estimators.base import DeepEstimator
+from genclust.estimators.base import DeepEstimator, final_values
 from genclust.estimators.inputs import Scaling
 from genclust.estimators.saving import ESTIMATORS, without_lists
-from genclust.experiments.configuration import RunConfig
+from genclust.experiments.configuration import RunConfig, training_settings
 from genclust.experiments.training_run import bound, build
 from genclust.models import Model
 from genclust.settings import SettingError
@@ -76,6 +76,8 @@ def from_trained(
     kind, scale = ("grey", 255) if x.dtype == np.uint8 else ("none", 1)
     estimator.scaling_ = Scaling(kind, np.zeros(1, np.float32), np.full(1, scale, np.float32))  # type: ignore[arg-type]
     estimator.seeds_, estimator.best_, estimator.n_epochs_ = [seed], 0, config.training["epochs"]
+    schedules = training_settings(config.model["name"], config.training).schedules
+    estimator.scheduled_ = final_values(schedules, model, estimator.n_epochs_)
     estimator.bound_ = bound(model, curve[-1] if curve else {})
     estimator.bounds_ = np.array([estimator.bound_])
     estimator.history_, estimator.histories_ = curve, [curve]

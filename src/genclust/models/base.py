@@ -22,7 +22,8 @@ class Terms:
     Attributes:
         objective: quantity to minimise, averaged over the batch, ``[R]``, in nats.
         terms: named per-example terms ``[R, B]``, unweighted, in nats, each of them a cost: without the model's
-            ``penalties`` they sum to the negative evidence lower bound.
+            ``penalties`` they sum to the negative evidence lower bound, or to an approximation of it where the model
+            relaxes a discrete variable or leaves out a constant of the likelihood, as its ``loss`` says.
     """
 
     objective: Float[Tensor, " R"]

@@ -42,7 +42,22 @@ from genclust.streams import Noise
 
 @dataclass(frozen=True)
 class GumbelSettings:
-    """Hyper-parameters of :class:`GumbelClustering`; the book's chapter says which of them the paper states."""
+    """Hyper-parameters of :class:`GumbelClustering`; the book's chapter says which of them the paper states.
+
+    Attributes:
+        n_clusters: number of clusters K.
+        latent_dim: dimension of the style z.
+        feature_dim: dimension F of the features x̂ (equation 1).
+        hidden: widths of the encoder's hidden layers; the decoder's are the same in reverse.
+        w_gaussian: weight w_G of the divergence of z (section 3).
+        w_categorical: weight w_C of the divergence of c, which the paper does not have: 1.
+        likelihood: ``bernoulli``, or ``gaussian`` with variance 1/2 and without its constant.
+        sample: whether the decoder sees the relaxed sample of c itself (``soft``) or, with the same gradient, its
+            one-hot (``hard``).
+        category_head: network from x̂ to q(c|x̂) (equation 5): ``mlp`` with hidden layers of F and F/2, or ``linear``.
+        init: initialisation scheme of the weights.
+        bn_momentum: weight of the newest batch in the running statistics of batch normalisation.
+    """
 
     n_clusters: int = within(1, 10_000)
     latent_dim: int = within(1, 10_000)
@@ -143,14 +158,18 @@ class GumbelClustering(Model):
     def log_prob(self, x: Float[Tensor, "R B D"], parameters: Float[Tensor, "R B D"]) -> Float[Tensor, "R B"]:
         """Log-likelihood log p(x|z,c) in nats; the Gaussian has variance 1/2, and its constant is left out.
 
-        So the Gaussian term is the sum of squared errors, the "mean square error" of the paper.
+        So the Gaussian term is the sum of squared errors, the "mean square error" of the paper, and it and any bound
+        made of it are D/2 log π higher than with the constant.
         """
         if self.settings.likelihood == "bernoulli":
             return bernoulli_log_prob(parameters, x)
         return -(x - parameters).square().sum(-1)
 
     def loss(self, x: Float[Tensor, "R B D"], scheduled: Mapping[str, float | Tensor], noise: Noise) -> Terms:
-        """Training objective in nats: the negative weighted bound (equation 7), one sample of c and z per example."""
+        """Training objective in nats: the negative weighted bound (equation 7), one sample of c and z per example.
+
+        Unless the sample of c is hard, it is relaxed, and the terms sum to an approximation of the negative bound.
+        """
         s = self.settings
         x_hat = self.encoder(x)
         logits = self.q_c(x_hat)

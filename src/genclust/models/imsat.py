@@ -40,7 +40,16 @@ HIDDEN_SCALE, OUTPUT_SCALE = 0.1, 1e-4
 
 @dataclass(frozen=True)
 class IMSATSettings:
-    """Hyper-parameters of :class:`IMSAT`, by default those of the paper for all its data sets."""
+    """Hyper-parameters of :class:`IMSAT`, by default those of the paper for all its data sets.
+
+    Attributes:
+        n_clusters: number of clusters K.
+        hidden: widths of the hidden layers.
+        information_weight: weight λ of the mutual information (first formula of this module).
+        mu: weight μ of the entropy H(Y) in it; the larger it is, the more even are the clusters' sizes.
+        alpha: length of the adversarial r(x), as a share of the distance from x to its tenth nearest neighbour.
+        bn_momentum: weight of the newest batch in the running statistics of batch normalisation.
+    """
 
     n_clusters: int = within(1, 10_000)
     hidden: tuple[int, ...] = within(1, 100_000, default=(1200, 1200))

@@ -237,6 +237,39 @@ def test_samples_have_the_moments_of_draws_by_hand(separated):
     same_moments(gmvae.sample(n, random_state=3), by_hand)
 
 
+@pytest.mark.parametrize("name", [name for name in CLUSTERERS if name in GENERATIVE])
+@torch.no_grad()
+def test_a_cluster_is_drawn_from_as_the_model_draws_from_all_of_them(name):
+    """Where no other draws are spared, the very same; else the same distribution."""
+    fitted = tiny(name, epochs=8, batch_size=20, learning_rate=0.02).fit(blobs(120)[0])
+    model, s, n = fitted.model_, fitted.model_.settings, 2000
+    seed = int(check_random_state(0).randint(2**31 - 1))
+    noise = Noise([seed], "samples of an estimator")
+    if name == "GMVAE":  # whose model has w = 0 there
+        p_x = model.p_x(noise.normal(n, s.w_dim))
+        every = model.decode(p_x.draw(noise.normal(n, s.x_dim)[:, :, None])).transpose(1, 2)[0]
+    else:
+        every = model.sample_clusters(n, noise)[0]
+    for k, expected in enumerate(every.numpy()):
+        drawn = fitted.sample(n, random_state=0, cluster=k)
+        same_moments(drawn, expected)
+        if name in ("GumbelClustering", "GMVAE"):
+            np.testing.assert_allclose(drawn, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", GENERATIVE)
+def test_no_more_samples_are_made_at_once_than_rows_are_shown(name):
+    """And of one cluster no more than are asked for."""
+    fitted, n, seen = tiny(name, epochs=1).fit(rows(60)), CHUNK + 300, []
+    for module in fitted.model_.modules():
+        module.register_forward_pre_hook(lambda module, args: seen.append(args[0].shape[1]) if args else None)
+    for which in ({}, {"cluster": 1}) if name in CLUSTERERS else ({},):
+        assert len(fitted.sample(n, random_state=0, **which)) == n and max(seen) == CHUNK
+        np.testing.assert_array_equal(
+            fitted.sample(n, random_state=0, **which)[:CHUNK], fitted.sample(CHUNK, random_state=0, **which)
+        )
+
+
 def test_classes_are_known_by_text_as_by_number(tmp_path):
     X, numbers = rows(60), np.where(np.arange(60) < 30, np.arange(60) % 3, -1)
     texts = np.array(["2", "10", "b", ""])[numbers]  # numbers by their size, before text
@@ -393,6 +426,43 @@ def test_seeds_side_by_side_are_what_each_is_alone(name):
             # the model that was kept has the bound of its seed, on the rows that no seed saw
             if name != "VAE":
                 assert fitted.score(held_out.numpy()) == pytest.approx(fitted.bound_, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["GumbelClustering", "VLAC"])
+def test_a_score_is_taken_as_training_ended_whatever_is_set_since(name):
+    X = rows(60)
+    fitted = tiny(name, temperature=(1.0, 0.5)).fit(X)
+    score = fitted.score(X)
+    for changed in ({"temperature": 5.0}, {"epochs": 1000}):
+        assert fitted.set_params(**changed).score(X) == score
+    assert fitted.scheduled_["temperature"] == pytest.approx(0.5)
+    fitted.scheduled_["temperature"] = 5.0  # which does matter
+    assert fitted.score(X) != pytest.approx(score, abs=1e-4)
+
+
+@torch.no_grad()
+def test_the_gaussian_bound_is_higher_by_the_constant_that_it_leaves_out():
+    """With one cluster, in which nothing is relaxed, against PyTorch's densities."""
+    X = 7 * rows(60) + 3
+    fitted = tiny("GumbelClustering", n_clusters=1, epochs=5).fit(X)
+    model, x = fitted.model_, fitted.scaling_.apply(X)[None]
+    noise = Noise([base.SEED_OF_USE], "held-out rows")
+    noise.uniform(60, 1)  # of the cluster
+    q_z = model.q_z(model.encoder(x))
+    z = q_z.draw(noise.normal(60, 2))
+    p_x = torch.distributions.Normal(model.p_x(z, torch.ones(1, 60, 1)), math.sqrt(0.5))
+    q, p = torch.distributions.Normal(q_z.mean, q_z.sd), torch.distributions.Normal(0.0, 1.0)
+    elbo = (p_x.log_prob(x).double().sum(-1) - torch.distributions.kl_divergence(q, p).double().sum(-1)).mean()
+    assert fitted.score(X) - float(elbo) == pytest.approx(32 * math.log(math.pi), abs=1e-3)
+    assert "leaves out the constant of the Gaussian likelihood, by which it is 36.6 nats per row" in fitted.bound_remark
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_of_a_relaxed_bound_it_is_said_that_it_is_none(name):
+    relaxed = "relaxed" in tiny(name).fit(rows(60)).bound_remark
+    assert relaxed is (name in ("GumbelClustering", "VLAC"))
+    if name == "VLAC":
+        assert tiny(name, n_clusters=(1, 1)).fit(rows(60)).bound_remark == ""
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -75,6 +75,26 @@ def test_what_is_loaded_is_what_was_saved(fitted, name, tmp_path):
     assert same(type(estimator).load(path).model_, genclust.load(str(path)).model_)
 
 
+@pytest.mark.parametrize("name", ["GumbelClustering", "VLAC", "LVAE"])
+def test_a_score_outlives_parameters_that_are_set_and_folders_of_before(fitted, name, tmp_path):
+    """An earlier version did not keep what schedules had come to, and went by the parameters."""
+    estimator, X = pickle.loads(pickle.dumps(fitted[name][0])), fitted[name][1]
+    estimator.save(tmp_path / "before")
+    rewritten(tmp_path / "before", scheduled=KeyError)
+    changed = {"warm_up": 1.0} if name == "LVAE" else {"temperature": 5.0}
+    estimator.set_params(epochs=1000, **changed).save(tmp_path / "after")
+    for loaded in (load(tmp_path / "before").set_params(**changed), load(tmp_path / "after")):
+        assert loaded.scheduled_ == fitted[name][0].scheduled_ != {}
+        assert loaded.score(X) == fitted[name][0].score(X)
+
+
+@pytest.mark.parametrize("scheduled", [3, [], {}, {"temperature": "hot"}, {"temperature": None}], ids=str)
+def test_what_no_schedule_has_come_to(fitted, tmp_path, scheduled):
+    fitted["GumbelClustering"][0].save(tmp_path / "model")
+    rewritten(tmp_path / "model", scheduled=scheduled)
+    refused(tmp_path / "model", "is damaged: ")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_half_precision_is_close_and_says_so(fitted, name, tmp_path):
     estimator, X = fitted[name]

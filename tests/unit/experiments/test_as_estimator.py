@@ -41,6 +41,9 @@ def test_a_kept_model_clusters_as_its_record_says(tmp_path: Path) -> None:
         assert accuracy == pytest.approx(record.metrics["test.acc_hungarian"], abs=1e-9)
         last = record.curve[-1]
         assert model.bound_ == -(last["reconstruction"] + last["kl_z"] + last["kl_c"])
+        falling = record.config["training"]["temperature"]  # by the declaration, not by the estimator's own default
+        after_two = falling["start"] * (falling["end"] / falling["start"]) ** (2 / falling["epochs"])
+        assert model.scheduled_ == {"temperature": pytest.approx(after_two)}
 
 
 def test_a_record_without_weights_is_made_again_with_them_and_is_the_same(tmp_path: Path) -> None:

@@ -260,8 +260,8 @@ def _restored(cls: type[DeepEstimator], description: Mapping[str, Any], tensors:
         raise SettingError(f"it is of revision {revision} of its model, and this version has {module.revision}")
     estimator.model_ = module(1, estimator.n_features_in_, settings(**{k: without_lists(v) for k, v in model.items()}))
     weights = {name.removeprefix("model."): t.float() for name, t in tensors.items() if name.startswith("model.")}
+    estimator.model_.eval()  # before loading, as what a model works out when training pauses is among the weights
     estimator.model_.load_state_dict(weights)
-    estimator.model_.eval()
     if "scheduled" in description:
         estimator.scheduled_ = {name: float(description["scheduled"][name]) for name in module.schedules}
     else:  # of an earlier version, which went by the parameters

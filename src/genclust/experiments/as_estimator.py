@@ -66,10 +66,9 @@ def from_trained(
         del given["precision"]
     estimator = cls(**given)
     x = data.splits["train"].x
-    estimator.model_ = build(config, 1, x.shape[1])
+    estimator.model_ = build(config, 1, x.shape[1]).eval()
     weights = {name: value[replica : replica + 1].cpu() for name, value in model.state_dict().items()}
     estimator.model_.load_state_dict(weights)
-    estimator.model_.eval()
     estimator.n_features_in_ = x.shape[1]
     estimator._n_features_out = estimator.n_outputs()
     estimator.image_shape_ = _shape(data.image_shape)

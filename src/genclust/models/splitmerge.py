@@ -46,7 +46,21 @@ MOMENTUM = 0.01
 
 @dataclass(frozen=True)
 class SplitMergeSettings:
-    """Hyper-parameters of :class:`SplitMerge`; ``height`` 0 for rows that are no images, which have no views."""
+    """Hyper-parameters of :class:`SplitMerge`.
+
+    Attributes:
+        n_clusters: number of clusters K.
+        heads: number H of independent splits.
+        subclusters: number S of sub-clusters of every head.
+        hidden: widths of the encoder's hidden layers.
+        height, width: size of the images, in pixels; 0 for rows that are no images, which have no views.
+        colours: values per pixel.
+        augmentation: how much views change, relative to 15 degrees, a tenth of the side, a fifth of the size and a
+            shear of 0.2 (:mod:`genclust.models.augmentation`); 0 for no views.
+        neighbours: whether the second of a pair comes from a near neighbour of the row.
+        init: initialisation scheme of the weights.
+        bn_momentum: weight of the newest batch in the running statistics of batch normalisation.
+    """
 
     n_clusters: int = within(1, 10_000)
     heads: int = within(1, 100, default=2)

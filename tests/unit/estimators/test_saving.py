@@ -473,3 +473,13 @@ def test_seeds_that_diverged_are_told_apart_from_collapsed_ones(tmp_path):
     assert np.isnan(loaded.histories_[1][0]["bound"]) and loaded.histories_[0] == estimator.histories_[0]
     estimator.bounds_ = np.array([-3.0, -np.inf, -np.inf, -np.inf])
     assert np.isnan(cautions.mean_agreement(estimator)) and cautions.seeds_in_words(estimator) == "one seed cannot tell"
+
+
+def test_sub_clusters_are_not_merged_anew_where_a_model_is_loaded(tmp_path: Path) -> None:
+    """From weights in half precision others could be merged."""
+    X = np.random.default_rng(0).random((60, 4)).astype(np.float32)
+    model = genclust.SplitMerge(n_clusters=3, epochs=1, n_init=1, random_state=0, verbose=False).fit(X)
+    groups = model.model_.groups
+    groups.copy_(groups.flip(-1))
+    model.save(tmp_path / "m")
+    assert torch.equal(load(tmp_path / "m").model_.groups, groups)

@@ -59,6 +59,27 @@ def test_every_merge_is_the_one_that_loses_least(seed):
         assert mutual_information(merged(P, found)) == pytest.approx(mutual_information(merged(P, best)), abs=1e-12)
 
 
+@pytest.mark.parametrize("kind", ["uneven", "sharp", "in blocks", "with empty sub-clusters"])
+def test_merges_are_those_of_losses_that_are_all_computed_anew(kind):
+    """What is kept from merge to merge, against the information before and after each merge, for all pairs."""
+    S, rng = 16, np.random.default_rng(0)
+    P = rng.random((S, S)) ** (8 if kind == "sharp" else 1)
+    if kind == "in blocks":
+        P *= np.kron(np.eye(4), np.ones((4, 4))) + 0.01
+    if kind == "with empty sub-clusters":
+        P[[1, 5, 6]] = P[:, [1, 5, 6]] = 0
+    P = (P + P.T) / (P + P.T).sum()
+    clusters = np.arange(S)
+    for n in range(S - 1, 1, -1):
+        pairs = list(combinations(range(n + 1), 2))
+        joined = [np.where(clusters == j, i, clusters - (clusters > j)) for i, j in pairs]
+        lost = [mutual_information(merged(P, clusters)) - mutual_information(merged(P, one)) for one in joined]
+        found = merge(P, n)
+        k = next(k for k, one in enumerate(joined) if (one == found).all())  # it is one merge further
+        assert lost[k] == pytest.approx(min(lost), abs=1e-13)
+        clusters = found
+
+
 def test_sub_clusters_that_go_together_are_merged_whatever_their_sizes():
     blocks = np.kron(np.diag([0.7, 0.2, 0.1]), np.ones((3, 3)) / 9)
     found = merge(0.99 * blocks + 0.01 / 81, 3)

@@ -42,6 +42,8 @@ from genclust.streams import Noise
 
 #: Weight of the newest batch in the joint distribution by which sub-clusters are merged.
 MOMENTUM = 0.01
+#: Most sub-clusters of all heads together; merging these takes about a minute.
+MOST = 1000
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ class SplitMerge(Model):
         settings: hyper-parameters.
 
     Raises:
-        SettingError: if there are fewer sub-clusters than clusters, no hidden layer, or images of another size.
+        SettingError: if there are fewer sub-clusters than clusters or more than can be merged, no hidden layer, or
+            images of another size.
 
     Example:
         >>> model = SplitMerge(2, 784, SplitMergeSettings(n_clusters=10))  # two replicas
@@ -105,6 +108,11 @@ class SplitMerge(Model):
         total = settings.heads * settings.subclusters
         if settings.n_clusters > total:
             raise SettingError(f"{total} sub-clusters in all cannot be merged into n_clusters={settings.n_clusters}.")
+        if total > MOST:
+            raise SettingError(
+                f"{settings.heads} heads of {settings.subclusters} sub-clusters have {total} together, and more than "
+                f"{MOST} cannot be merged in a minute; set fewer heads or subclusters."
+            )
         check_hidden(settings.hidden)
         if settings.height or settings.width:
             check_images(x_dim, settings.height, settings.width, settings.colours)

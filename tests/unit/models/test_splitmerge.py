@@ -86,6 +86,11 @@ def test_sub_clusters_that_go_together_are_merged_whatever_their_sizes():
     assert [len(set(found[i : i + 3])) for i in (0, 3, 6)] == [1, 1, 1] and len(set(found)) == 3
 
 
+def test_more_sub_clusters_than_can_be_merged_are_refused():
+    with pytest.raises(SettingError, match="^100 heads of 1000 sub-clusters have 100000 together, and more than 1000"):
+        SplitMerge(1, 4, SplitMergeSettings(n_clusters=10, heads=100, subclusters=1000))
+
+
 # ---- views and neighbours
 
 

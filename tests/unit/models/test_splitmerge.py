@@ -87,7 +87,7 @@ def test_sub_clusters_that_go_together_are_merged_whatever_their_sizes():
 
 
 def test_more_sub_clusters_than_can_be_merged_are_refused():
-    with pytest.raises(SettingError, match="^100 heads of 1000 sub-clusters have 100000 together, and more than 1000"):
+    with pytest.raises(SettingError, match=r"^100 heads of 1000 sub-clusters have 100000 together, and more than 1000"):
         SplitMerge(1, 4, SplitMergeSettings(n_clusters=10, heads=100, subclusters=1000))
 
 

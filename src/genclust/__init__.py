@@ -20,3 +20,8 @@ def __getattr__(name: str) -> Any:
     from genclust import estimators
 
     return getattr(estimators, name)
+
+
+def __dir__() -> list[str]:
+    """Names for completion, those of estimators that are not imported yet among them."""
+    return sorted({*globals(), *__all__})

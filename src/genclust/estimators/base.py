@@ -220,8 +220,8 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
                 f"validation_fraction={general.validation_fraction:g} leaves less than two of {n} rows to train on; "
                 "take a smaller share."
             )
-        if rows.max() == rows.min():
-            raise ValueError(f"All values of X are {rows.max():g}; there is nothing to learn from.")
+        if not (rows.max(axis=0) != rows.min(axis=0)).sum():
+            raise ValueError("All rows of X are alike; there is nothing to learn from.")
         module, settings_type = MODELS[self.model_name]
         declared = {f.name: given[f.name] for f in fields(settings_type) if f.name in given}
         declared |= {**self.model_constants, **self._derived(rows, image)}
@@ -329,7 +329,8 @@ class DeepEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         """Mean bound per row, in nats, of the rows as the model sees them (scaled, or as bits).
 
         It is the evidence lower bound, except where the estimator says otherwise.  Temperatures and the like are those
-        at the end of training.
+        at the end of training.  It compares seeds of the same settings.  Do not choose settings by it, as a search over
+        a grid would: it may be highest where the clusters mean least.
 
         Parameters
         ----------

@@ -55,9 +55,10 @@ def changed(value, at=(3, 5)):
         (pd.DataFrame(changed(np.nan)), "NaN or infinity, first in row 3, column 5"),
         (torch.tensor(changed(np.nan)), "NaN or infinity, first in row 3, column 5"),
         (changed(1e39), "too large for float32"),
-        (np.ones((20, 6)), "All values of X are 1; there is nothing to learn"),
-        (np.zeros((20, 6), np.uint8), "All values of X are 0"),
-        (sparse.csr_array((20, 6)), "All values of X are 0"),
+        (np.ones((20, 6)), "All rows of X are alike; there is nothing to learn"),
+        (np.tile(np.arange(6.0), (20, 1)), "All rows of X are alike"),
+        (np.zeros((20, 6), np.uint8), "All rows of X are alike"),
+        (sparse.csr_array((20, 6)), "All rows of X are alike"),
     ],
 )
 def test_rows_that_nothing_can_be_learned_from(name, X, match):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import reprlib
 import warnings
-from abc import abstractmethod
 from functools import partial
 from typing import Any, ClassVar, Self, cast
 
@@ -16,19 +15,14 @@ from jaxtyping import Float, Int, Shaped
 from sklearn.base import ClusterMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from genclust.data.tables import UNKNOWN
 from genclust.estimators.base import DeepEstimator, GenerativeEstimator, encoder_input
 from genclust.estimators.density import DensityEstimator
 from genclust.estimators.inputs import CHUNK, dense, in_unit_interval
 from genclust.models import Model
-from genclust.models.cagem import CANDIDATES
-from genclust.models.distributions import Gaussian, categorical
 from genclust.models.inference import in_chunks
-from genclust.models.layers import Linear
 from genclust.settings import SettingError
-from genclust.streams import Noise
 from genclust.training.schedules import Schedule
 from genclust.wording import counted
 
@@ -162,12 +156,7 @@ class GenerativeClusterEstimator(GenerativeEstimator, ClusterEstimator):
         K = self.n_clusters_
         if isinstance(cluster, bool) or not isinstance(cluster, (int, np.integer)) or not 0 <= cluster < K:
             raise ValueError(f"cluster must be a whole number from 0 to {K - 1}, not {cluster!r}.")
-        return self._drawn(n_samples, noise, partial(self._of_cluster, cluster=int(cluster)))
-
-    @abstractmethod
-    def _of_cluster(self, n: int, noise: Noise, cluster: int) -> Float[Tensor, "1 n D"]:
-        """Means of p(x|·) for ``n`` draws of the latent variables given a cluster: the model's ``sample_clusters``,
-        for one cluster at the cost of one."""
+        return self._drawn(n_samples, noise, partial(cast(Any, self.model_).sample_cluster, cluster=int(cluster)))
 
     def _likelihood(self, rows: Any, likelihood: Any) -> dict[str, Any]:
         """``auto`` is Bernoulli for values in [0, 1] and grey levels, unless scaled otherwise; else Gaussian."""
@@ -296,11 +285,6 @@ class GumbelClustering(GenerativeClusterEstimator):
     def _schedules(self) -> dict[str, Schedule]:
         return {"temperature": self._schedule("temperature", "exponential", 1 / 3)}
 
-    def _of_cluster(self, n: int, noise: Noise, cluster: int) -> Float[Tensor, "1 n D"]:
-        model = cast(Any, self.model_)
-        z = noise.normal(n, model.settings.latent_dim)
-        return model.decode(z, _one_hot(cluster, self.n_clusters_).to(z))
-
 
 class GMVAE(GenerativeClusterEstimator):
     """Gaussian mixture variational autoencoder with the consistency violation (version 1 of its paper).
@@ -396,18 +380,6 @@ class GMVAE(GenerativeClusterEstimator):
                 "scikit-learn's VarianceThreshold for example."
             )
         return derived
-
-    def _of_cluster(self, n: int, noise: Noise, cluster: int) -> Float[Tensor, "1 n D"]:
-        # The model's sample_clusters has w = 0, as the paper's Figure 3a; a draw from the cluster draws w too.
-        model, s = cast(Any, self.model_), cast(Any, self.model_).settings
-        h = model.prior(noise.normal(n, s.w_dim))
-        component = slice(cluster * s.x_dim, (cluster + 1) * s.x_dim)  # of the outputs, which p_x has as [K, X]
-
-        def head(layer: Linear) -> Float[Tensor, "1 n X"]:
-            return torch.baddbmm(layer.bias[..., component], h, layer.weight[..., component])
-
-        p_x = Gaussian(head(model.prior_means), log_var=head(model.prior_log_vars))
-        return model.decode(p_x.draw(noise.normal(n, s.x_dim)))
 
 
 class CaGeM(GenerativeClusterEstimator, DensityEstimator):
@@ -560,17 +532,6 @@ class CaGeM(GenerativeClusterEstimator, DensityEstimator):
     def _schedules(self) -> dict[str, Schedule]:
         return self._warm_up()
 
-    def _of_cluster(self, n: int, noise: Noise, cluster: int) -> Float[Tensor, "1 n D"]:
-        model, s = cast(Any, self.model_), cast(Any, self.model_).settings
-        # As in the model's sample_clusters, z2 is chosen by p(y|z2); the many candidates go through p(y|z2) in chunks.
-        z2 = noise.normal(n, CANDIDATES, s.z2_dim)
-        log_p_y = [
-            model.p_y.of(z2=rows)["logits"].log_softmax(-1)[..., cluster] for rows in z2.flatten(1, 2).split(CHUNK, 1)
-        ]
-        chosen = categorical(torch.cat(log_p_y, 1).unflatten(1, (n, CANDIDATES)), noise.uniform(n, CANDIDATES))
-        z2 = z2.gather(2, chosen[..., None, None].expand(-1, -1, 1, s.z2_dim)).squeeze(2)
-        return model.sample_given(z2, torch.full_like(chosen, cluster), noise)
-
 
 def _in_order(name: str) -> tuple[bool, int, str]:
     """Numbers by their size, before other text."""
@@ -716,15 +677,6 @@ class VLAC(GenerativeClusterEstimator):
     def _schedules(self) -> dict[str, Schedule]:
         return {"temperature": self._schedule("temperature", "exponential", 1 / 3)} | self._warm_up("saturating")
 
-    def _of_cluster(self, n: int, noise: Noise, cluster: int) -> Float[Tensor, "1 n D"]:
-        model = cast(Any, self.model_)
-        z = {int(layer): prior.sample(n, noise) for layer, prior in model.p_z.items()}
-        if (K := self.n_clusters_) > 1:
-            of_layer = z[model.scored_layer]
-            p_z = model.p_z[str(model.scored_layer)](_one_hot(cluster, K).to(of_layer))
-            z[model.scored_layer] = p_z.draw(noise.normal(*of_layer.shape[1:]))
-        return model.decode(z)
-
 
 class SplitMerge(ClusterEstimator):
     """Many small clusters that pairs of similar rows share, merged into few.
@@ -815,11 +767,6 @@ class SplitMerge(ClusterEstimator):
             )
         height, width, colours = (*(shape or (0, 0)), 1)[:3]
         return {"height": height, "width": width, "colours": colours}
-
-
-def _one_hot(cluster: int, K: int) -> Int[Tensor, "1 1 K"]:
-    """The cluster of every row, as one row that is broadcast."""
-    return one_hot(torch.tensor([[cluster]]), K)
 
 
 def _image_shape(name: str, shape: Any) -> tuple[int, ...]:

@@ -312,6 +312,17 @@ class CaGeM(ClassSummingModel):
         y = torch.arange(K, device=z2.device).repeat_interleave(n).expand(self.replicas, -1)
         return self.sample_given(z2, y, noise).unflatten(1, (K, n))
 
+    def sample_cluster(self, n: int, noise: Noise, cluster: int) -> Float[Tensor, "R n D"]:
+        """Means of p(x|y, z1) for ``n`` samples of z2 and z1 from p(z2, z1|y) of one cluster y, as of all of them."""
+        s = self.settings
+        z2 = noise.normal(n, CANDIDATES, s.z2_dim)
+        log_p_y = [  # some at a time, as there are a hundred times as many candidates as samples
+            self.p_y.of(z2=rows)["logits"].log_softmax(-1)[..., cluster] for rows in z2.flatten(1, 2).split(2000, 1)
+        ]
+        chosen = categorical(torch.cat(log_p_y, 1).unflatten(1, (n, CANDIDATES)), noise.uniform(n, CANDIDATES))
+        z2 = z2.gather(2, chosen[..., None, None].expand(-1, -1, 1, s.z2_dim)).squeeze(2)
+        return self.sample_given(z2, torch.full_like(chosen, cluster), noise)
+
     def two_dimensional_map(
         self, x: Float[Tensor, "R B D"], side: int, span: tuple[float, float], noise: Noise
     ) -> dict[str, Float[Tensor, "R ..."]]:

@@ -275,6 +275,11 @@ class GMVAE(Model):
         p_x = self.p_x(w).map(lambda t: t.transpose(1, 2))
         return self.decode(p_x.draw(noise.normal(self.settings.n_clusters, n, self.settings.x_dim)))
 
+    def sample_cluster(self, n: int, noise: Noise, cluster: int) -> Float[Tensor, "R n D"]:
+        """Means of p(y|x) for n samples of w and of x from one mixture component p(x|w, z)."""
+        p_x = self.p_x(noise.normal(n, self.settings.w_dim)).map(lambda parameter: parameter[:, :, cluster])
+        return self.decode(p_x.draw(noise.normal(n, self.settings.x_dim)))
+
     def walk(self, n: int, noise: Noise) -> Float[Tensor, "R K n D"]:
         """Means of p(y|x) at every component's mean, for w on a path of n steps (Figure 3b).
 

@@ -155,6 +155,11 @@ class GumbelClustering(Model):
         """Means of p(x|z,c) for ``n`` samples of z, the same for every cluster c."""
         return self.decode_every_cluster(noise.normal(n, self.settings.latent_dim)).transpose(1, 2)
 
+    def sample_cluster(self, n: int, noise: Noise, cluster: int) -> Float[Tensor, "R n D"]:
+        """Means of p(x|z,c) for ``n`` samples of z and one cluster c."""
+        z = noise.normal(n, self.settings.latent_dim)
+        return self.decode(z, one_hot(z.new_full(z.shape[:2], cluster).long(), self.settings.n_clusters).to(z))
+
     def log_prob(self, x: Float[Tensor, "R B D"], parameters: Float[Tensor, "R B D"]) -> Float[Tensor, "R B"]:
         """Log-likelihood log p(x|z,c) in nats; the Gaussian has variance 1/2, and its constant is left out.
 

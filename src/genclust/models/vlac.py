@@ -441,6 +441,11 @@ class VLAC(VariationalLadder):
         z = self._prior(math.prod(z_of_clusters.shape[1:3]), noise)
         return self.decode(z | {self.scored_layer: z_of_clusters.flatten(1, 2)}).unflatten(1, z_of_clusters.shape[1:3])
 
+    def sample_cluster(self, n: int, noise: Noise, cluster: int) -> Float[Tensor, "R n D"]:
+        """Images from one cluster of the scored layer: means of p(x|z), with all other layers from their prior."""
+        others = self._prior(n, noise)
+        return self.decode(others | {self.scored_layer: self._prior_of(self.scored_layer).sample(n, noise, cluster)})
+
 
 class VLAE(VariationalLadder):
     """Variational ladder autoencoder (VLAE), in which no layer has clusters.

@@ -237,11 +237,13 @@ class MixturePrior(nn.Module):
             for mean, generator in zip(self.mean.data, generators, strict=True):
                 mean.normal_(generator=generator)
 
-    def sample(self, n: int, noise: Noise) -> Float[Tensor, "R n Z"]:
-        """``n`` samples of z from the mixture p(z)."""
+    def sample(self, n: int, noise: Noise, cluster: int | None = None) -> Float[Tensor, "R n Z"]:
+        """``n`` samples of z from the mixture p(z), or from the component p(z|y) of one cluster."""
         draws = noise.normal(n, self.z_dim)
         if self.n_clusters == 1:
             return draws
+        if cluster is not None:
+            return Gaussian(self.mean[:, [cluster]], log_var=self.log_var[:, [cluster]]).draw(draws)
         uniform = noise.uniform(n, self.n_clusters)
         y = categorical(uniform.new_zeros(self.n_clusters), uniform)[..., None].expand(-1, -1, self.z_dim)
         return Gaussian(self.mean.gather(1, y), log_var=self.log_var.gather(1, y)).draw(draws)

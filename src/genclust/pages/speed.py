@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from genclust.paths import root
-
+#: The repository of the library: its benchmarks are shown also in a folder of one's own declarations.
+ROOT = Path(__file__).resolve().parents[3]
 FORMAT = 1
 Results = Mapping[str, Any]
 
@@ -30,7 +30,7 @@ def read(folder: str | Path, device: str) -> Results:
     Raises:
         ResultsError: if the file is missing, damaged or of another format.
     """
-    path = root() / folder / f"{device}.json"
+    path = ROOT / folder / f"{device}.json"
     again = f"`make bench{'' if device == 'cpu' else '-gpu'}` measures them"
     try:
         results = json.loads(path.read_text(encoding="utf8"))
@@ -49,7 +49,7 @@ def read(folder: str | Path, device: str) -> Results:
 
 def read_if_there(folder: str | Path, device: str) -> Results | None:
     """Results of the benchmarks on a device, or None where nothing has been measured; a damaged file is refused."""
-    return read(folder, device) if (root() / folder / f"{device}.json").is_file() else None
+    return read(folder, device) if (ROOT / folder / f"{device}.json").is_file() else None
 
 
 def warning(*results: Results | None) -> str:

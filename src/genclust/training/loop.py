@@ -113,6 +113,9 @@ class Training:
         self.labelled = None if labelled is None else tuple(t.to(self.device) for t in labelled)
         self.steps_per_epoch = steps_per_epoch(len(x), settings.batch_size)
         self.total_steps = settings.epochs * self.steps_per_epoch
+        parameters = dict(model.named_parameters())
+        #: What the forward pass changes in the model's state, such as running statistics.
+        self._statistics = {name: tensor for name, tensor in model.state_dict().items() if name not in parameters}
         self.step = 0
         self.progress = [Progress() for _ in self.seeds]
         self.noise = noise_on(self.device, self.seeds, "training noise")
@@ -213,12 +216,11 @@ class Training:
         scheduled = self.scheduled(self.step)
         self.optimiser.param_groups[0]["lr"] = scheduled["learning_rate"]
         self.noise.at(self.step)
-        before = {name: buffer.clone() for name, buffer in self.model.named_buffers()}  # the forward pass changes them
+        before = {name: tensor.clone() for name, tensor in self._statistics.items()}
 
         def freeze(objective: Tensor) -> None:
             for r in torch.nonzero(~objective.isfinite()).flatten().tolist():
-                state = self._slice(r)
-                self._freeze(r, self.step, state | {n: b[r].cpu() for n, b in before.items() if n in state})
+                self._freeze(r, self.step, self._slice(r) | {name: tensor[r].cpu() for name, tensor in before.items()})
 
         objective = self.update(index, scheduled, freeze)
         self._restore_frozen()

@@ -60,6 +60,18 @@ def test_the_objective_and_its_terms_have_their_shapes_and_reach_every_parameter
     assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
 
 
+@pytest.mark.parametrize("name", ["gumbel", "gmvae", "cagem", "vlac"])
+@torch.no_grad()
+def test_each_replica_draws_from_a_cluster_of_its_own(name):
+    """What it draws alone, and for another cluster something else; that it is p(x|y) is tested with the estimators."""
+    example = next(example for example in EXAMPLES.values() if example.name == name)
+    both, alone = example.initialised([5, 6]).eval(), example.initialised([6]).eval()
+    drawn = both.sample_cluster(9, Noise([5, 6], "a cluster"), 1)
+    assert drawn.shape == (2, 9, example.x_dim)
+    torch.testing.assert_close(alone.sample_cluster(9, Noise([6], "a cluster"), 1)[0], drawn[1])
+    assert not torch.allclose(alone.sample_cluster(9, Noise([6], "a cluster"), 0)[0], drawn[1])
+
+
 @every_example
 @torch.no_grad()
 def test_replicas_see_the_same_data_and_answer_for_themselves(example):

@@ -140,6 +140,17 @@ def test_a_failing_replica_keeps_the_batch_statistics_from_before_the_step():
         assert torch.equal(buffer[1], before[name]), name
 
 
+@pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)
+def test_what_is_kept_from_before_a_step_is_what_checkpoints_hold_besides_parameters(example):
+    """In place, and without the rows in which some models look for neighbours."""
+    run = example.training([5, 6], 40, 20)
+    run._one_step()
+    buffers, parameters = dict(run.model.named_buffers()), dict(run.model.named_parameters())
+    assert run._statistics.keys() == run.state_of(0)["model"].keys() - parameters.keys()
+    for name, tensor in run._statistics.items():
+        assert tensor.data_ptr() == buffers[name].data_ptr(), name
+
+
 def test_training_ends_when_every_replica_has_failed():
     failing = training([0], epochs=1000)
     with torch.no_grad():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ from genclust.experiments.declaration import Profile, parse_profile
 from genclust.experiments.execution import prepare
 from genclust.experiments.store import Record, published
 from genclust.experiments.verdicts import published_records
+from genclust.pages.gaps import Gaps
 from genclust.pages.ladder import rungs
 from genclust.paths import root
 
@@ -168,3 +170,11 @@ def test_how_far_clusters_have_formed_at_epoch_30_and_at_the_end() -> None:
     labels = np.asarray(prepare(config)[0].splits["test"].y)[rows]
     for of_seed in clusters[:, -1]:
         assert 0.7 < np.mean([np.bincount(of_seed[labels == k]).max() / sum(labels == k) for k in range(10)]) < 0.8
+
+
+def test_two_rows_were_trained_to_the_end_and_most_were_too_short_as_the_page_of_missed_numbers_begins() -> None:
+    found = Gaps.read().finding()
+    assert "**2 ran at the paper's size and were trained to the end**, Is Simple Better? (Proposed, MNIST), " in found
+    assert "GMVAE (η = 1, α = 2): more" in found
+    rows, short = map(int, re.match(r"(\d+) rows .*?\*\*(\d+) were too short", found).groups())
+    assert short > 2 * rows / 3

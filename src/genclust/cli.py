@@ -382,6 +382,11 @@ def compare(
                 f"{count} of {len(moves)} numbers moved: they differ by more than seeds alone would make them differ, "
                 f"with a false alarm in {moving.FALSE_ALARM:.0%} of all comparisons."
             )
+            if little := sum(move.says_little for move in moves):
+                console.print(
+                    f"{little} of {len(moves)} say little: their tolerance is not known or above {moving.WIDE:g} (points "
+                    "of per cent, or nats), since few seeds or distant ones were compared. More seeds make it narrower."
+                )
     if any(move.moved for move in moves):
         raise typer.Exit(1)
 

@@ -20,6 +20,8 @@ from genclust.wording import MINUS, asked_for, signed
 
 #: Probability that any number is called moved where nothing changed, over all lines of a comparison.
 FALSE_ALARM = 0.05
+#: Tolerance, in points of per cent or nats, above which a line says little: its seeds are too few or too far apart.
+WIDE = 10.0
 #: Metrics that are shown and compared where a row has no reported number.
 UNREPORTED = (
     *("test.acc_hungarian", "test.nmi_geometric", "test.ari", "test.log_likelihood"),
@@ -57,6 +59,11 @@ class Move:
         if self.difference is None:
             return self.old != self.new
         return self.tolerance is not None and not abs(self.difference) <= self.tolerance
+
+    @property
+    def says_little(self) -> bool:
+        """Whether no tolerance is known, or one so wide that a change that matters would pass."""
+        return self.difference is not None and (self.tolerance is None or self.tolerance > WIDE)
 
 
 def table(moves: Sequence[Move]) -> pd.DataFrame:

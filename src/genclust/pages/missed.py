@@ -136,6 +136,8 @@ def steps_at(config: RunConfig) -> int:
 def missed() -> list[Missed]:
     """Rows of the papers' own models with a number that was measured and is not reproduced, in the order of the book.
 
+    A row without the profile ``paper``, as one that a reader declares, has no size to be brought to, and is left out.
+
     Raises:
         SettingError: if a declaration is malformed.
         StoreError: if a record cannot be read.
@@ -147,6 +149,8 @@ def missed() -> list[Missed]:
     found = []
     for place, of_row in together.items():
         row = declaration.row_of(place)
+        if "paper" not in row.profiles:
+            continue
         profile, records = published_records(row)
         assert profile is not None
         found.append(Missed(of_row[0].paper, row, tuple(of_row), profile, tuple(records)))

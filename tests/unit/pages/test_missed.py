@@ -214,6 +214,18 @@ def test_results_in_causes_come_from_records(place):
         assert len(text.split()) < 60 and text.endswith(".")
 
 
+def test_a_row_without_the_papers_size_is_left_out(found, monkeypatch):
+    """As a row that a reader declares and publishes at ``quick`` alone."""
+    row_of, own = declaration.row_of, found[0].row.place
+
+    def as_declared(place: str):
+        row = row_of(place)
+        return replace(row, profiles={"quick": {}}) if place == own else row
+
+    monkeypatch.setattr(declaration, "row_of", as_declared)
+    assert [one.row.place for one in all_missed()] == [one.row.place for one in found[1:]]
+
+
 def test_a_gap_of_other_runs_is_not_shown():
     one = missed(K10, "paper", None)
     assert K10.gap.profile == "long" and one.gap is None

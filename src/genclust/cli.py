@@ -384,8 +384,8 @@ def compare(
             )
             if little := sum(move.says_little for move in moves):
                 console.print(
-                    f"{little} of {len(moves)} say little: their tolerance is not known or above {moving.WIDE:g} (points "
-                    "of per cent, or nats), since few seeds or distant ones were compared. More seeds make it narrower."
+                    f"{little} of {len(moves)} say little: their tolerance is not known or above {moving.WIDE:g} "
+                    "points or nats, since their seeds are few or far apart. More seeds make it narrower."
                 )
     if any(move.moved for move in moves):
         raise typer.Exit(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -28,7 +29,7 @@ from genclust.settings import read
 from genclust.streams import noise_on, stream_seed
 from genclust.training import checkpoints
 from genclust.training.loop import Training, TrainingSettings, steps_per_epoch
-from genclust.training.precision import Precision, faster_precision
+from genclust.training.precision import Precision, faster_precision, is_emulated
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 #: Suffix of the empty file beside the checkpoint of a finished training whose record is written.
@@ -192,6 +193,13 @@ class TrainingRun:
         self._add_leg()
         which = f"seed {self.seeds[0]}" if len(self.seeds) == 1 else f"{len(self.seeds)} seeds"
         self.watch.begin(f"{self.config.data['name']}, {which}", self.training.total_steps, self.training.step)
+        if is_emulated(self.precision, self.training.device):
+            tqdm.write(
+                "This processor has no arithmetic in bfloat16, which the profile asks for, and emulates it: steps take "
+                "many times as long as in float32 (--set training.precision=float32, a run of its own), or use another "
+                "processor or a GPU.",
+                file=sys.stderr,
+            )
         epochs = curve_epochs(self.settings.epochs, self.settings.snapshots)
         finished = self.training.run(self._measure, epochs, self._report, self._stop)
         self.save()

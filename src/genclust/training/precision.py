@@ -6,9 +6,12 @@ processors multiply several times as fast in bfloat16, and others more slowly.
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Callable
 from typing import Literal
+
+import torch
 
 from genclust.training.loop import Training
 
@@ -32,6 +35,13 @@ def faster_precision(begin: Callable[[Precision], Training]) -> Precision:
         return "bf16"
     seconds = time_steps(full, begin("bf16"))
     return "bf16" if seconds[1] < seconds[0] else "float32"
+
+
+def is_emulated(precision: Precision, device: torch.device) -> bool:
+    """Whether matrix products of a precision are emulated, many times slower: bfloat16 on x86 without AVX-512."""
+    x86 = platform.machine().lower() in ("x86_64", "amd64")
+    without = torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2")
+    return precision == "bf16" and device.type == "cpu" and x86 and without
 
 
 def time_steps(*trainings: Training) -> list[float]:

@@ -1,7 +1,5 @@
 """The faster precision is measured, kept, and does not decide what is computed in it."""
 
-import time
-
 import pytest
 import torch
 
@@ -19,14 +17,15 @@ ROW = declaration.load("simple-table1").row("proposed-mnist")
 
 @pytest.mark.parametrize("slow, faster", [("float32", "bf16"), ("bf16", "float32")])
 def test_the_faster_one_is_found(slow, faster, monkeypatch):
-    """The steps of one precision are made to wait for longer than any of them takes."""
-    update = Training.update
+    """By a clock that the steps themselves set forward, so that other load on the machine does not matter."""
+    update, clock = Training.update, [0.0]
 
-    def waiting(training, *arguments):
-        time.sleep(0.2 if training.settings.precision == slow else 0)
+    def timed(training, *arguments):
+        clock[0] += 2.0 if training.settings.precision == slow else 1.0
         return update(training, *arguments)
 
-    monkeypatch.setattr(Training, "update", waiting)
+    monkeypatch.setattr(Training, "update", timed)
+    monkeypatch.setattr("genclust.training.precision.time.perf_counter", lambda: clock[0])
     schedules = {"learning_rate": Schedule.of(0.003), "temperature": Schedule.of(1.0)}
     x = torch.randint(0, 256, (40, 20), dtype=torch.uint8)
     begun = []
@@ -57,7 +56,7 @@ def test_on_a_gpu_nothing_is_measured_and_one_training_is_built():
 
 
 def task(precision):
-    return task_for(ROW, "demo", [0, 1], {"training": {"epochs": 6, "precision": precision}})
+    return task_for(ROW, "demo", [0, 1], {"training": {"epochs": 2, "precision": precision}})
 
 
 @pytest.mark.parametrize("fastest", ["float32", "bf16"])
@@ -77,3 +76,23 @@ def test_a_run_in_the_faster_precision_is_the_run_in_that_precision(fastest, tmp
         assert record.metrics == expected.metrics and record.curve == expected.curve
         assert [leg["precision"] for leg in record.provenance["training"]] == [fastest]
         assert record.config["training"]["precision"] == "faster"
+
+
+@pytest.mark.parametrize(
+    ("precision", "capability", "machine", "told"),
+    [
+        ("bf16", "AVX2", "x86_64", True),
+        ("bf16", "DEFAULT", "AMD64", True),
+        ("bf16", "AVX512", "x86_64", False),
+        ("bf16", "DEFAULT", "aarch64", False),
+        ("float32", "AVX2", "x86_64", False),
+    ],
+)
+def test_a_precision_that_the_processor_emulates_is_said_once(
+    precision, capability, machine, told, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    run(task_for(ROW, "demo", [0], {"training": {"epochs": 1, "precision": precision}}), Store(tmp_path))
+    assert capsys.readouterr().err.count("emulates it") == told

@@ -1,5 +1,6 @@
 """The published scores follow from what the published records keep."""
 
+import subprocess
 from collections import Counter
 
 import pytest
@@ -9,7 +10,9 @@ from genclust.experiments import declaration
 from genclust.experiments.audit import audit, keeps_something
 from genclust.experiments.configuration import RunConfig
 from genclust.experiments.execution import prepare
+from genclust.experiments.provenance import is_committed
 from genclust.experiments.store import find, published
+from genclust.paths import root
 
 EMBEDDED = {"digits", "arcs", "arcs_5000"}
 #: Data sets whose pictures take a minute to draw.
@@ -62,3 +65,21 @@ def test_headline_rows_are_auditable_in_full(row):
     except MissingData as error:
         pytest.skip(str(error))
     assert {seed: one.unknown for seed, one in zip(records, audit(records.values()), strict=True) if one.unknown} == {}
+
+
+def test_records_of_unknown_code_are_counted_on_the_contributors_page():
+    """Made beside uncommitted changes, or by a commit that the history no longer has; no such record is added."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", "-C", str(root()), *arguments], capture_output=True, text=True)
+        return done.stdout.strip()
+
+    if git("rev-parse", "--is-shallow-repository") != "false":
+        pytest.skip("needs the whole history of the repository")
+    history = {commit[:7] for commit in git("rev-list", "HEAD").split()}
+    sources = [record.provenance["source"] for record in published().every()]
+    lost = [source for source in sources if source[:7] not in history]
+    page = " ".join((root() / "book" / "contribute.md").read_text(encoding="utf-8").split())
+    assert f"{sum(not is_committed(source) for source in sources)} were made beside uncommitted changes" in page
+    assert (len(lost), len(set(lost))) == (153, 7)
+    assert "153 name one of seven commits that are no longer part of the history" in page

@@ -404,6 +404,10 @@ def test_rows_that_stand_for_a_cluster(fitted: Result, folder: Path) -> None:
         distances = ((z[typical[k][: len(rows)]] - z[rows].mean(0)) ** 2).sum(1)
         assert (np.diff(distances) >= 0).all()
         assert len(rows) < 10 or some[k][: len(rows)].tolist() != rows.tolist()
+        sure = sorted(rows, key=lambda row: (-probability[row, k], row))[: (len(rows) + 1) // 2]
+        nearest = min(sure, key=lambda row: ((z[row] - z[sure].mean(0)) ** 2).sum())
+        assert report.typical_rows(probability, z, 1)[k] == [nearest]  # no row that could as well be elsewhere
+    typical = report.typical_rows(probability, z, report.IMAGES)
     shown: dict[str, np.ndarray] = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(report, "cluster_table", lambda *given: shown.update(medoids=given[0], spreads=given[1]))

@@ -58,18 +58,22 @@ def classes_of(model: DeepEstimator, clusters: Int[np.ndarray, " N"]) -> list[st
 def typical_rows(
     probabilities: Float[np.ndarray, "N K"], z: Float[np.ndarray, "N F"], n: int
 ) -> Int[np.ndarray, "K n"]:
-    """The ``n`` rows of every cluster whose embedding is nearest to the mean of the cluster's; -1 where it has fewer.
+    """The ``n`` sure rows of every cluster whose embedding is nearest to the mean of theirs; -1 where it has fewer.
 
-    The first is the cluster's medoid, as far as a mean tells.
+    Sure rows are the half of the cluster's with the highest probability of it, and ``n`` at least: a row that the model
+    could as well put elsewhere is not typical, wherever its embedding lies.  The first is the medoid of the sure rows,
+    as far as a mean tells.
 
     Args:
         probabilities: of every cluster, for each row.
         z: embedding of each row.
         n: how many rows of a cluster.
     """
-    z = z.astype(np.float64)
+    z, probability = z.astype(np.float64), probabilities.max(1)
 
     def nearest(rows: Int[np.ndarray, " m"]) -> Int[np.ndarray, " m"]:
+        sure = np.argsort(-probability[rows], kind="stable")[: max(n, -(-len(rows) // 2))]
+        rows = rows[np.sort(sure)]
         return rows[np.argsort(((z[rows] - z[rows].mean(0)) ** 2).sum(1), kind="stable")]
 
     return _some_rows(probabilities, n, nearest)

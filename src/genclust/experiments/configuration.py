@@ -7,7 +7,7 @@ import json
 import re
 import reprlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,7 +51,8 @@ class RunConfig:
     @property
     def hash(self) -> str:
         """Hash of twelve hexadecimal digits that addresses the configuration in a store."""
-        canonical = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        sections = {"data": self.data, "model": self.model, "training": self.training}
+        canonical = json.dumps(sections, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
     @property

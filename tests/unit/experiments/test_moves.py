@@ -57,9 +57,9 @@ def test_one_seed_is_held_against_the_spread_of_the_published(tmp_path):
 
 
 def test_a_tolerance_that_lets_everything_pass_is_counted(tmp_path):
-    """Two distant seeds on each side: by the t of one or two degrees of freedom no index could move."""
+    """Two distant seeds on each side: by the t of one or two degrees of freedom hardly any index could move."""
     found = moves.compare(store_of(tmp_path, 0.0, 2), ["gmvae-figure2"])
-    assert only(found).tolerance > 100 and only(found).says_little
+    assert only(found).tolerance > 50 and only(found).says_little
     shown = CliRunner().invoke(app, ["compare", str(tmp_path), "gmvae-figure2"], env={"COLUMNS": "200"})
     little = sum(move.says_little for move in found)
     assert little and f"{little} of {len(found)} say little: their" in " ".join(shown.stdout.split())

@@ -195,9 +195,8 @@ class TrainingRun:
         self.watch.begin(f"{self.config.data['name']}, {which}", self.training.total_steps, self.training.step)
         if is_emulated(self.precision, self.training.device):
             tqdm.write(
-                "This processor has no arithmetic in bfloat16, which the profile asks for, and emulates it: steps take "
-                "many times as long as in float32 (--set training.precision=float32, a run of its own), or use another "
-                "processor or a GPU.",
+                "This run multiplies in bfloat16, which this processor only emulates: steps take many times as long as "
+                "in float32. Use another processor or a GPU, or give --set training.precision=float32 (another run).",
                 file=sys.stderr,
             )
         epochs = curve_epochs(self.settings.epochs, self.settings.snapshots)

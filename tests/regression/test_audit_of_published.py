@@ -26,25 +26,26 @@ IN_FULL = [
     "gmvae-figure2/eta1-alpha2-5000",
     "simple-table1/proposed-usps",
 ]
+EVERY = list(published().every())
 
 
 def test_no_score_on_embedded_data_is_wrong():
-    found = list(audit(record for record in published().every() if record.data["name"] in EMBEDDED))
+    found = list(audit(record for record in EVERY if record.data["name"] in EMBEDDED))
     assert [one.record.path for one in found if one.state == "wrong"] == []
     assert Counter(one.state for one in found)["in full"] >= 10
 
 
 @pytest.mark.data
 def test_no_score_on_real_data_is_wrong():
-    kept = [r for r in published().every() if r.data["name"] not in {*EMBEDDED, *DRAWN} and keeps_something(r)]
+    kept = [r for r in EVERY if r.data["name"] not in {*EMBEDDED, *DRAWN} and keeps_something(r)]
     assert kept
     assert [one.record.path for one in audit(kept) if one.state == "wrong"] == []
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("name", sorted({record.data["name"] for record in published().every()} - DRAWN))
+@pytest.mark.parametrize("name", sorted({record.data["name"] for record in EVERY} - DRAWN))
 def test_data_is_what_the_records_were_made_of(name):
-    one_each = {record.data["variant"]: record for record in published().every() if record.data["name"] == name}
+    one_each = {record.data["variant"]: record for record in EVERY if record.data["name"] == name}
     for record in one_each.values():
         try:
             data, digest = prepare(RunConfig(**record.config))
@@ -76,7 +77,7 @@ def test_records_of_unknown_code_are_counted_on_the_contributors_page():
 
     page = " ".join((root() / "book" / "contribute.md").read_text(encoding="utf-8").split())
     assert "153 name one of seven commits that are no longer part of the history" in page
-    sources = [record.provenance["source"] for record in published().every()]
+    sources = [record.provenance["source"] for record in EVERY]
     assert f"{sum(not is_committed(source) for source in sources)} were made beside uncommitted changes" in page
     if git("rev-parse", "--is-shallow-repository") != "false":
         pytest.skip("which commits are lost is seen in the whole history of the repository only")

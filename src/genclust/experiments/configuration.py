@@ -8,6 +8,7 @@ import re
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,7 +49,7 @@ class RunConfig:
     model: dict[str, Any]
     training: dict[str, Any]
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """Hash of twelve hexadecimal digits that addresses the configuration in a store."""
         sections = {"data": self.data, "model": self.model, "training": self.training}

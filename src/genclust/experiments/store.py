@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,7 @@ class Store:
         """
         path = self._path(config, seed)
         record = _read(path)
-        if record and (record.config != asdict(config) or record.seed != seed):
+        if record and (record.run_config != config or record.seed != seed):
             raise StoreError(f"The record {path} holds another run than its name says; delete it.")
         return record
 
@@ -209,16 +210,23 @@ def _digest(fields: Mapping[str, Any]) -> str:
 
 def _read(path: Path) -> Record | None:
     try:
-        fields = json.loads(path.read_text(), parse_constant=_refuse_constant, object_pairs_hook=_once)
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"The record {path} cannot be read ({error.strerror}).") from error
+    return _parsed(path, content)
+
+
+@cache  # verdicts, claims and the numbers of the prose ask for the same records again and again
+def _parsed(path: Path, content: bytes) -> Record:
+    try:
+        fields = json.loads(content.decode(), parse_constant=_refuse_constant, object_pairs_hook=_once)
         digest = fields.pop("digest", None) if isinstance(fields, dict) else None
         record = Record(**fields, path=path)
         fault = _fault(record) or ("" if digest == _digest(fields) else "it was changed after it was written")
-    except FileNotFoundError:
-        return None
     except (ValueError, TypeError, RecursionError) as error:
         raise StoreError(f"The record {path} is damaged ({error}); {_cure(path)}.") from error
-    except OSError as error:
-        raise StoreError(f"The record {path} cannot be read ({error.strerror}).") from error
     if fault:
         raise StoreError(f"The record {path} is damaged ({fault}); {_cure(path)}.")
     return record

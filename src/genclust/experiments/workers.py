@@ -252,13 +252,21 @@ class _Leash:
         with self._working:
             self._folder = folder
             yield
+            if self._is_alone():  # a result that nobody receives ends the process before the thread looks again
+                self._end()
 
     def _follow(self) -> None:
-        while os.getppid() == self._parent:
+        while not self._is_alone():
             time.sleep(SECONDS_BETWEEN_REPORTS)
         with self._working:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            os._exit(1)
+            self._end()
+
+    def _is_alone(self) -> bool:
+        return os.getppid() != self._parent
+
+    def _end(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+        os._exit(1)
 
 
 _leash = cache(_Leash)  # one per process

@@ -1,4 +1,7 @@
-"""ClustPy's methods against ClustPy called directly, and the autoencoder that is kept for all of them."""
+"""ClustPy's methods against ClustPy called directly, and the autoencoder that is kept for all of them.
+
+N2D, which needs UMAP as well, is in ``test_manifold.py``.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,9 @@ import torch
 from scipy.special import softmax
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
-from sklearn.metrics import adjusted_rand_score
-from sklearn.mixture import GaussianMixture
 
 from genclust.baselines import BASELINES, autoencoder, clustpy
-from genclust.baselines.autoencoder import AutoencoderSettings, N2DSettings, pretrained
+from genclust.baselines.autoencoder import AutoencoderSettings, pretrained
 from genclust.baselines.deep import DCNSettings, DECSettings, IDECSettings, VaDESettings
 from genclust.experiments import baselines, declaration
 from genclust.experiments.execution import prepare
@@ -100,18 +101,6 @@ def test_the_code_is_clustered_by_the_library() -> None:
     code = pretrained(X, 3, 2).encode
     peer = KMeans(10, n_init=10, random_state=3).fit(code(X))
     assert (fitted.cluster_posterior(REST).argmax(1) == peer.predict(code(REST))).all()
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # of UMAP's own
-def test_n2d_is_umap_of_the_code_and_a_mixture_as_the_libraries_fit_them() -> None:
-    umap = pytest.importorskip("umap", reason="umap-learn is not installed; `make baselines` installs it")
-    fitted = N2DSettings(10, pretrain_epochs=2).fit(X, 3)
-    code = pretrained(X, 3, 2).encode(X)
-    theirs = umap.UMAP(n_components=10, n_neighbors=20, min_dist=0.0, random_state=3).fit(code).embedding_
-    np.testing.assert_allclose(fitted.embed(X), theirs, atol=1e-3)
-    mixture = GaussianMixture(10, n_init=10, reg_covar=1e-3, max_iter=200, random_state=3).fit(theirs)
-    assert adjusted_rand_score(fitted.cluster_posterior(X).argmax(1), mixture.predict(theirs)) > 0.99
 
 
 # ---- what is kept

@@ -1,6 +1,11 @@
-"""UMAP and a clustering against the libraries called one by one."""
+"""UMAP and a clustering, and N2D, against the libraries called one by one.
+
+They stand in one file, and so run in one process, since most of their time goes into compiling UMAP.
+"""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +15,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
+from genclust.baselines.autoencoder import N2DSettings, pretrained
 from genclust.baselines.manifold import UMAPSettings
 
 umap = pytest.importorskip("umap", reason="umap-learn is not installed; `make baselines` installs it")
@@ -38,3 +44,19 @@ def test_umap_and_a_mixture_are_the_libraries_own() -> None:
     assert np.array_equal(again.cluster_posterior(X[:600]), fitted.cluster_posterior(X[:600]))
     other = settings.fit(X[:600], 5)
     assert not np.allclose(other.embed(X[:600]), fitted.embed(X[:600]))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of UMAP's own
+def test_n2d_is_umap_of_the_code_and_a_mixture_as_the_libraries_fit_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("clustpy", reason="ClustPy is not installed; `make baselines` installs it")
+    monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path))
+    x = X[:500]
+    fitted = N2DSettings(10, pretrain_epochs=2).fit(x, 3)
+    code = pretrained(x, 3, 2).encode(x)
+    theirs = umap.UMAP(n_components=10, n_neighbors=20, min_dist=0.0, random_state=3).fit(code).embedding_
+    np.testing.assert_allclose(fitted.embed(x), theirs, atol=1e-3)
+    mixture = GaussianMixture(10, n_init=10, reg_covar=1e-3, max_iter=200, random_state=3).fit(theirs)
+    assert adjusted_rand_score(fitted.cluster_posterior(x).argmax(1), mixture.predict(theirs)) > 0.99

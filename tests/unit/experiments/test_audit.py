@@ -1,11 +1,13 @@
 """The audit: scores of real runs come out again by another path, and what was tampered with is found."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
+from genclust import data
 from genclust.evaluation.clustering import hungarian_accuracy, many_to_one_accuracy
 from genclust.evaluation.results import as_small_integers
 from genclust.experiments import audit as auditing
@@ -25,6 +27,14 @@ RUNS = {  # experiment, row, evaluations, overrides: together every score that a
         SHORT | {"model": {"channels": [2, 2, 2], "dense": 4}},
     ),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def data_sets_are_made_once():
+    """Colouring digits takes seconds, and every run and audit of them asks for them anew."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(data, "load", cache(data.load))
+        yield
 
 
 @pytest.fixture(scope="module")

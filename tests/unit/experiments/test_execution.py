@@ -102,17 +102,71 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
+#: Kills a run three times, each time further on.  Children of one process share what that one has imported.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import torch, torch._dynamo
+from genclust.experiments import declaration, execution, training_run
+from genclust.experiments.store import Store
+from genclust.training import checkpoints
+torch.set_num_threads(1)
+row = declaration.load("simple-table1").row("proposed-mnist")
+task = execution.task_for(row, "demo", [0, 1], {"training": {"epochs": 20}})
+stop, write, finish = training_run.TrainingRun._stop, checkpoints._write, checkpoints._finish
+kill = lambda: os.kill(os.getpid(), signal.SIGKILL)
+
+def die(moment, last):
+    now = lambda when: when == moment and training.step == last
+
+    def at_each_step(run):
+        global training
+        training = run.training
+        training_run.SECONDS_BETWEEN_CHECKPOINTS = float("inf") if training.step % 10 else -1
+        if now("between checkpoints"):
+            kill()
+        return stop(run)
+
+    def at_each_file(path, content):
+        if now("between files") and path.name.startswith("seed-0001"):
+            kill()
+        write(path, content)
+
+    def at_each_list(commit):
+        if now("before renaming"):
+            kill()
+        finish(commit)
+
+    training_run.TrainingRun._stop, checkpoints._write, checkpoints._finish = at_each_step, at_each_file, at_each_list
+    execution.run(task, Store(Path(sys.argv[1])), progress=False)
+
+for moment, last in ("between checkpoints", 45), ("between files", 110), ("before renaming", 150):
+    child = os.fork()
+    if not child:
+        die(moment, last)
+    status = os.waitpid(child, 0)[1]
+    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, (moment, status)
+    paths = [training_run.checkpoint_path(task.config, seed) for seed in task.seeds]
+    checkpoints.recover(*paths)
+    print(moment, *(checkpoints.load(path)["step"] for path in paths), sep=", ")
+"""
+
+
 @pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_numbers_of_an_uninterrupted_one(cache, tmp_path, monkeypatch, one_thread):
-    task = short_task([0, 1], training={"epochs": 60})
-    paths = [training_run.checkpoint_path(task.config, seed) for seed in (0, 1)]
-    process = start(tmp_path / "records", 60, paths[1])
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    training_run.checkpoints.recover(*paths)
-    steps = {training_run.checkpoints.load(path)["step"] for path in paths}
-    assert len(steps) == 1, "checkpoints of seeds that train side by side change together"
-    assert all(0 < step < 60 * 10 for step in steps), "killed too early or too late to mean anything"
+    """Killed between two checkpoints, in the middle of writing one, and when it is written but has no name yet.
+
+    The moments are steps of the run, so that they are the same however busy the machine is.
+    """
+    task = short_task([0, 1], training={"epochs": 20})
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "records")]
+    killed = subprocess.run(command, capture_output=True, text=True)
+    assert killed.returncode == 0, killed.stderr
+    assert killed.stdout.splitlines() == [
+        "between checkpoints, 40, 40",
+        "between files, 100, 100",
+        "before renaming, 150, 150",
+    ], "checkpoints of seeds that train side by side change together, and no run begins anew"
     assert not (tmp_path / "records").exists(), "an interrupted run must leave no record"
 
     resumed = run(task, Store(tmp_path / "records"), progress=False)

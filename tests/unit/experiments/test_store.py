@@ -54,7 +54,8 @@ def test_what_is_written_is_read(tmp_path):
 @pytest.mark.slow
 def test_concurrent_writers_leave_only_whole_records(tmp_path):
     """Two processes write the same records; a reader never sees half of one, nor takes arrays for others."""
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["genclust.experiments.store"])  # imported once for both
     enough = context.Event()
     writers = [context.Process(target=write_many, args=(tmp_path, value, enough)) for value in (1.0, 2.0)]
     for writer in writers:

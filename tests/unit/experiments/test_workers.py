@@ -158,12 +158,13 @@ def test_a_killed_parent_leaves_neither_processes_nor_folders(cache, tmp_path):
         start_new_session=True,
         env=os.environ | {"TMPDIR": str(tmp_path / "temporary")},
     )
-    error, deadline = "", time.monotonic() + 90
-    while "loss" not in error and time.monotonic() < deadline and process.poll() is None:
+    error = ""
+    while "loss" not in error and process.poll() is None:
         error += process.stderr.read(1)
+    assert "loss" in error  # one of them trains
     process.kill()
     process.wait()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while (processes(process.pid) or list((tmp_path / "temporary").glob("genclust-*"))) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert processes(process.pid) == []

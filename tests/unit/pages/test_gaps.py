@@ -187,7 +187,7 @@ def test_rows_with_the_same_causes_stand_together(small):
 
 def test_a_row_whose_causes_are_of_other_runs_says_so():
     one = missed("cagem-table1/cagem-0-k10", "quick")
-    other = missed("cagem-table1/cagem-20", "long")
+    other = missed("cagem-table1/cagem-20", "quick")
     assert causes([one, other]).count("have not been looked at") == 2
 
 

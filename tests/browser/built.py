@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from bs4 import BeautifulSoup
@@ -19,11 +21,13 @@ needs_the_book = [
 ]
 
 
-def of_pages(pages: list[Path]) -> pytest.MarkDecorator:
-    """A test of each of these pages, by its path."""
-    return pytest.mark.parametrize("page", pages, ids=[str(page.relative_to(BOOK)) for page in pages])
+def of_pages(pages: list[Path], scope: Literal["function", "module"] = "function") -> pytest.MarkDecorator:
+    """A test of each of these pages, by its path; in the scope of the module all such tests of a page come together."""
+    return pytest.mark.parametrize("page", pages, ids=[str(page.relative_to(BOOK)) for page in pages], scope=scope)
 
 
 @cache
 def parsed(page: Path) -> BeautifulSoup:
-    return BeautifulSoup(page.read_text(encoding="utf8"), "html.parser")
+    soup = BeautifulSoup(page.read_text(encoding="utf8"), "html.parser")
+    gc.freeze()  # a page stays in memory, so the collector of garbage need not walk through it again and again
+    return soup

@@ -50,6 +50,7 @@ class Browser:
         os.close(to_read), os.close(to_write)
         self.unread, self.number = b"", 0
         self.events: list[dict[str, Any]] = []
+        self.page: Path | None = None  # what was loaded last
         tab = self.ask("Target.createTarget", url="about:blank")["targetId"]
         self.tab = self.ask("Target.attachToTarget", targetId=tab, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
@@ -101,10 +102,12 @@ class Browser:
         self.ask("Storage.clearDataForOrigin", self.tab, origin="file://", storageTypes="all")
         self.ask("Emulation.setVirtualTimePolicy", self.tab, policy="pause")
         self.events.clear()
+        self.page = None
         failed = self.ask("Page.navigate", self.tab, url=page.as_uri()).get("errorText")
         if failed:
             raise RuntimeError(f"{page}: {failed}")
         self.let_pass()
+        self.page = page
         return (self.evaluate("document.documentElement.outerHTML"), *self.heard())
 
     def heard(self) -> tuple[list[str], list[str]]:

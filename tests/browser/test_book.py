@@ -1,7 +1,7 @@
 """The built book: opens from disk without a network, with every link whole and no error in a notebook.
 
-The first tests read its files as a browser would; the last ones load every page in a headless Chromium where there is
-one.
+The tests read its files as a browser would. That pages are silent when a browser loads them is tested with what else a
+browser shows, in ``test_everyone.py``; the last tests here say what such a test would notice.
 """
 
 from __future__ import annotations
@@ -136,22 +136,6 @@ def test_every_output_of_a_notebook_is_stored() -> None:
 
 
 in_a_browser = pytest.mark.skipif(chromium.PROGRAM is None, reason="no Chromium on this machine")
-
-#: What the theme's scripts say of themselves at every start.
-CHATTER = ("[PST]: ", "[togglebutton]: Adding toggle buttons")
-
-
-@in_a_browser
-@every_page
-def test_loads_in_a_browser_without_a_word_on_the_console(page: Path, browser: chromium.Browser) -> None:
-    if page.name == "index.html" and "http-equiv" in page.read_text(encoding="utf8"):
-        pytest.skip("only leads on to the introduction")
-    elements, console, asked = browser.load(page)
-    assert [words for words in console if not words.startswith(CHATTER)] == []
-    assert asked == []
-    if "math notranslate" in page.read_text(encoding="utf8"):
-        assert "mjx-container" in elements, "the formulas were not drawn"
-    assert "data-mjx-error" not in elements, "a formula could not be read"
 
 
 @in_a_browser

@@ -127,7 +127,7 @@ def test_of_a_row_with_a_diverged_seed_it_is_said_which(small):
 def test_the_finding_counts_what_the_rows_say(small):
     text = small.finding()
     assert text.startswith("4 rows of the papers' own models") and "**2 were too short**" in text
-    assert "they made 5 to 5 % of the steps" in text and "1 of them were still rising" in text
+    assert "they made 5 to 5 % of the steps" in text and "1 of them was still rising" in text
     assert (
         "**1 ran at the paper's size and were trained to the end**, Is Simple Better? (Proposed, MNIST): more of"
         in text

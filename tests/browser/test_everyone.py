@@ -33,10 +33,10 @@ pytestmark = needs_the_book
 WRITTEN = [page for page in PAGES if page.stem not in ("index", "genindex", "py-modindex", "search")]
 #: The pages of the API are made alike by one template, so a browser is shown one in twenty, and those with formulas,
 #: which it has to draw. All of them are read, and that none has a script of its own is tested.
-SHOWN_IN_PART = [page for page in WRITTEN if page.parent.name == "api"]
-LOOKED_AT = [page for page in WRITTEN if page not in SHOWN_IN_PART] + SHOWN_IN_PART[::20]
-LOADED = [page for page in PAGES if page.stem != "index" and page not in SHOWN_IN_PART] + [
-    page for i, page in enumerate(SHOWN_IN_PART) if i % 20 == 0 or "math notranslate" in page.read_text(encoding="utf8")
+OF_THE_API = [page for page in WRITTEN if page.parent.name == "api"]
+LOOKED_AT = [page for page in WRITTEN if page not in OF_THE_API] + OF_THE_API[::20]
+LOADED = [page for page in PAGES if page.stem != "index" and page not in OF_THE_API] + [
+    page for i, page in enumerate(OF_THE_API) if i % 20 == 0 or "math notranslate" in page.read_text(encoding="utf8")
 ]
 PICTURED = [page for page in WRITTEN if "<img" in page.read_text(encoding="utf8")]
 DRAWINGS = sorted((BOOK / "_images").glob("*.svg"))
@@ -96,7 +96,7 @@ def scripts(pages: list[Path]) -> set[str]:
 
 
 def test_pages_that_are_not_loaded_have_no_script_of_their_own() -> None:
-    assert scripts(SHOWN_IN_PART) - scripts(LOADED) == set()
+    assert scripts(OF_THE_API) - scripts(LOADED) == set()
 
 
 # ---- what is shown
@@ -122,14 +122,14 @@ def show(browser: chromium.Browser, page: Path) -> None:
     browser.ask("Emulation.setVirtualTimePolicy", browser.tab, policy="advance")
 
 
-def hold_in_hand(browser: chromium.Browser) -> None:
-    """Show the page on a phone. From there it does not get its former layout back, so it has to be loaded anew."""
+def show_on_a_phone(browser: chromium.Browser) -> None:
+    """Make the page as narrow as a phone. It does not get its former layout back, so the next test loads it anew."""
     browser.page = None
     resize(browser, PHONE)
 
 
 def turn(browser: chromium.Browser, theme: str) -> None:
-    """Put the page into a theme, at once where colours would pass over into those of the theme."""
+    """Put the page into a theme, and end the transitions in which its colours change gradually."""
     evaluate(browser, f"document.documentElement.dataset.theme = '{theme}'")
     passing = "document.getAnimations().filter(each => each instanceof CSSTransition)"
     evaluate(browser, f"for (const each of {passing}) each.finish()")
@@ -295,7 +295,7 @@ def test_pages_and_figures_fit_a_desktop_and_a_phone_where_keys_reach_what_scrol
     show(browser, page)
     turn(browser, "light")
     desktop = evaluate(browser, LAYOUT)
-    hold_in_hand(browser)
+    show_on_a_phone(browser)
     phone = evaluate(browser, LAYOUT)
     assert desktop["wide"] <= 0 and phone["wide"] <= 0
     assert [picture for picture in desktop["pictures"] if picture["width"] > picture["room"]] == []

@@ -143,9 +143,7 @@ def test_at_long_more_labels_are_no_better_than_fewer() -> None:
         interval = ttest_ind(more, fewer, equal_var=False).confidence_interval()
         told.append([round(float(x), 2) for x in (more.mean() - fewer.mean(), interval.low, interval.high)])
     assert told[:3] == [[0.34, -0.46, 1.13], [-0.02, -0.20, 0.15], [-0.14, -0.28, -0.01]]
-    assert (
-        told[3][1] < 0 < told[3][2]
-    )  # of the three comparisons of twenty, fifty and a hundred, only one excludes zero
+    assert told[3][1] < 0 < told[3][2]  # so one of the three comparisons between numbers of labels excludes zero
     assert told[4:] == [[0.47, 0.28, 0.66], [0.33, 0.14, 0.51]]  # comparisons that were made afterwards
     of_labels = [seeds(f"cagem-table1/cagem-{n}", "long", "test.acc_hungarian") for n in (20, 50, 100)]
     assert max(np.concatenate(of_labels[:2])) < min(of_labels[2])

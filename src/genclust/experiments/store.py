@@ -36,6 +36,8 @@ class StoreError(Exception):
 class Record:
     """Record of one run: configuration, seed, metrics, learning curve and provenance.
 
+    A store hands out the same record to everyone who reads it, so nothing in it may be changed.
+
     Attributes:
         config: the resolved configuration (data, model, training).
         seed: seed of the run.

@@ -159,7 +159,8 @@ def accuracy() -> Finding:
         f"the lowest accuracy of a method lie {median:.1f} points apart in the median, and {apart[widest]:.1f} at most "
         f"({widest}). Of {len(pairs)} pairs of methods with the same data and the same number of clusters, "
         f"{len(turned)} change their order with the kind of accuracy, {clear or 'none'} of them clearly. A change is "
-        f"clear if each method leads by some kind of accuracy, and both leads exceed the spread of seeds. {largest}"
+        f"clear if each method leads by some kind of accuracy, and both leads exceed the spread of seeds. Among so "
+        f"many pairs, one may do so by chance. {largest}"
     )
     line = (
         f"moves the score of the same clusters by up to **{apart[widest]:.1f} points**; the order of {len(turned)} of "

@@ -158,8 +158,8 @@ def test_a_killed_parent_leaves_neither_processes_nor_folders(cache, tmp_path):
         start_new_session=True,
         env=os.environ | {"TMPDIR": str(tmp_path / "temporary")},
     )
-    error = ""
-    while "loss" not in error and process.poll() is None:
+    error, deadline = "", time.monotonic() + 600
+    while "loss" not in error and time.monotonic() < deadline and process.poll() is None:
         error += process.stderr.read(1)
     assert "loss" in error  # one of them trains
     process.kill()

@@ -1,11 +1,12 @@
 """Records: whole or absent, whoever writes."""
 
-import itertools
 import json
 import multiprocessing
 import os
 import re
-import time
+import resource
+import signal
+import sys
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -32,13 +33,12 @@ def record(seed: int, value: float = 1.0) -> Record:
     )
 
 
-def write_many(folder, value: float, enough) -> None:
-    """Write until there was enough, and each of three records at least eight times."""
-    store = Store(folder)
-    for i in itertools.count():
-        if i >= 24 and enough.is_set():
-            return
-        store.write(record(i % 3, value), {"big": np.full(20_000, value)})
+@pytest.fixture(scope="module")
+def processes():
+    """Makes processes that have imported the store already."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["genclust.experiments.store"])
+    return context
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -51,36 +51,66 @@ def test_what_is_written_is_read(tmp_path):
     assert store.read(RunConfig({"name": "digits"}, {"name": "gumbel", "hidden": [4]}, {"epochs": 1}), 4) is None
 
 
+def write_with_a_limit(folder, new: Record, arrays, most: int) -> None:
+    """Write a record; the system kills the process in the middle of a file that becomes longer than ``most`` bytes."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it
+    Store(folder).write(new, arrays)
+
+
 @pytest.mark.slow
-def test_concurrent_writers_leave_only_whole_records(tmp_path):
-    """Two processes write the same records; a reader never sees half of one, nor takes arrays for others."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["genclust.experiments.store"])  # imported once for both
-    enough = context.Event()
-    writers = [context.Process(target=write_many, args=(tmp_path, value, enough)) for value in (1.0, 2.0)]
-    for writer in writers:
-        writer.start()
-    store, seen = Store(tmp_path), 0
-    while not list(tmp_path.iterdir()):  # they import the library first
-        time.sleep(0.05)
-    while seen < 30 and all(writer.is_alive() for writer in writers):
-        for seed in range(3):
-            found = store.read(CONFIG, seed)
-            if found is not None:
-                value = found.metrics["test.acc_hungarian"]
-                try:
-                    assert set(found.arrays()["big"]) == {value} <= {1.0, 2.0}
-                except StoreError as replaced_meanwhile:
-                    assert "not those of the record" in str(replaced_meanwhile)
-                seen += 1
-    enough.set()
-    for writer in writers:
+@pytest.mark.parametrize("killed_in", ["arrays", "record"])
+def test_a_process_that_is_killed_in_the_middle_of_a_file_leaves_the_old_record(tmp_path, processes, killed_in):
+    n_values, n_epochs = (20_000, 1) if killed_in == "arrays" else (1, 2_000)
+    arrays = {"noise": np.random.default_rng(0).random(n_values)}
+    curve = [{"epoch": epoch, "loss": 2.0} for epoch in range(n_epochs)]
+    store = Store(tmp_path)
+    path = store.write(replace(record(0, 1.0), curve=curve), arrays).path
+    short, long = sorted((path, path.with_suffix(".npz")), key=lambda file: file.stat().st_size)
+    assert 4 * short.stat().st_size < long.stat().st_size and (long == path) == (killed_in == "record")
+    most = long.stat().st_size // 2
+    new = replace(record(0, 2.0), curve=curve)
+    writer = processes.Process(target=write_with_a_limit, args=(tmp_path, new, {"noise": -arrays["noise"]}, most))
+    writer.start()
+    writer.join()
+    assert writer.exitcode == -signal.SIGXFSZ
+    kept = store.read(CONFIG, 0)
+    assert kept.metrics == {"test.acc_hungarian": 1.0} and (kept.arrays()["noise"] == arrays["noise"]).all()
+
+
+def write_and_pause(folder, value: float, begins, between, go_on) -> None:
+    """Write a record, and wait between the renaming of its arrays and that of the record itself."""
+    renamed = []
+
+    def wait(event: str, arguments) -> None:
+        if event == "os.rename":
+            renamed.append(arguments[1])
+            if len(renamed) == 2:
+                between.set()
+                go_on.wait()
+
+    sys.addaudithook(wait)
+    begins.set()
+    Store(folder).write(record(0, value), {"big": np.full(9, value)})
+
+
+@pytest.mark.slow
+def test_of_two_writers_one_waits_until_the_other_has_written_both_files(tmp_path, processes):
+    begins, between, go_on, never = (processes.Event() for _ in range(4))
+    first = processes.Process(target=write_and_pause, args=(tmp_path, 1.0, never, between, go_on))
+    first.start()
+    between.wait()
+    second = processes.Process(target=write_and_pause, args=(tmp_path, 2.0, begins, never, begins))
+    second.start()
+    begins.wait()
+    second.join(timeout=1)  # without a lock it renames its arrays in this time, and they come under the first record
+    go_on.set()
+    for writer in (first, second):
         writer.join()
-    assert seen >= 30
-    assert [writer.exitcode for writer in writers] == [0, 0]
-    for found in store.every():
-        assert set(found.arrays()["big"]) == {found.metrics["test.acc_hungarian"]}
-    assert len(list(tmp_path.rglob("*"))) == 1 + 3 * 2  # the folder, three records with their arrays, no leftovers
+        assert writer.exitcode == 0
+    kept = Store(tmp_path).read(CONFIG, 0)
+    assert kept.metrics == {"test.acc_hungarian": 2.0} and set(kept.arrays()["big"]) == {2.0}
 
 
 def test_an_interrupted_write_leaves_the_old_record(tmp_path):

@@ -101,8 +101,8 @@ class Gaps:
         )
         if short:
             text += f": they made {min(parts):.0f} to {max(parts):.0f} % of the steps of a run at the paper's size. "
-            text += f"{rising} of them {'was' if rising == 1 else 'were'} still rising when training ended, by the rule "
-            text += "below; for the others the rule gives no answer. "
+            text += f"{rising} of them {'was' if rising == 1 else 'were'} still rising when training ended, by the "
+            text += "rule below; for the others the rule gives no answer. "
         text += f"**{len(over)} ran at the paper's size and were trained to the end**"
         text += f", {names}: more of the same training is not expected to bring what they miss. " if over else ". "
         if elsewhere:

@@ -4,29 +4,45 @@ r"""Importance-weighted estimates of the log-likelihood in nats, in bounded memo
           w_s = \frac{p(x, h_s)}{q(h_s|x)}, \quad h_s \sim q(h|x)
 
 (Burda, Grosse, Salakhutdinov 2016, equation 8).  Each image is encoded once; samples stream
-through a running log-mean-exp, so memory depends on how many are taken at once and not on S.
+through a running log-mean-exp, so memory depends on how many are taken at once and not on S.  With the papers' 5,000
+samples this takes hours for the largest models, so it can keep in a file what is done, and go on from there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as tensors_as_bytes
 from torch import Tensor
+from tqdm import tqdm
 
 from genclust.evaluation.capabilities import HasLikelihood
 from genclust.kernels import LogMeanExp
+from genclust.paths import write_whole
 from genclust.streams import noise_on
+
+#: Seconds after which what is done is kept again.
+SECONDS_BETWEEN_SAVES = 60.0
 
 
 class LikelihoodModel(HasLikelihood, Protocol):
     """Model whose likelihood can be estimated, with a number of replicas."""
 
     replicas: int
+
+    def state_dict(self) -> Mapping[str, Tensor]:
+        """Weights and statistics by name; asked for only where what is done is kept."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +77,7 @@ def log_likelihood(
     samples_at_once: int = 100,
     images_at_once: int = 100,
     precision: Literal["float32", "bf16"] = "float32",
+    kept: Path | None = None,
 ) -> LogLikelihood:
     """Estimate log p(x) of every image under every replica, in nats.
 
@@ -75,21 +92,54 @@ def log_likelihood(
         samples_at_once: number of samples per image in memory.
         images_at_once: number of images in memory.
         precision: ``bf16`` for bfloat16 matrix products; log-weights are float32 in any case.
+        kept: file to keep what is done in, about once a minute and at the end.  An interrupted call with the same
+            weights, images and arguments goes on from there, to the same estimates; what another call left there is
+            not used.
 
     Raises:
         ValueError: for no images, fewer than one sample, NaN in x, another precision, seeds that do not match the
             replicas, or a model whose log-weights have another shape or are in half precision.
     """
-    log_probs, elbos = [], []
     chunks = _chunks(model, x, seeds, n_samples, samples_at_once, images_at_once, precision, {})
-    for of_images in chunks:
+    arguments = [list(seeds), n_samples, samples_at_once, images_at_once, precision, x.device.type]
+    whose = _digest(model, x, arguments) if kept else ""
+    parts = _read(kept, whose) if kept else []
+    saved_at = time.monotonic()
+    done = sum(part.shape[2] for part in parts)
+    for of_images in islice(chunks, -(-done // images_at_once), None):
         log_prob, elbo = LogMeanExp(), torch.zeros(())
         for log_w in of_images:
             log_prob.update(log_w)
             elbo = elbo.to(log_w) + log_w.sum(0)
-        log_probs.append(log_prob.result().cpu())
-        elbos.append((elbo / n_samples).cpu())
-    return LogLikelihood(torch.cat(log_probs, 1), torch.cat(elbos, 1))
+        parts.append(torch.stack([log_prob.result(), elbo / n_samples]).cpu())
+        done += parts[-1].shape[2]
+        if kept and (done == len(x) or time.monotonic() - saved_at > SECONDS_BETWEEN_SAVES):
+            write_whole(kept, tensors_as_bytes({"estimates": torch.cat(parts, 2)}, {"of": whose}))
+            saved_at = time.monotonic()
+    return LogLikelihood(*torch.cat(parts, 2))
+
+
+def _digest(model: LikelihoodModel, x: Tensor, arguments: list[Any]) -> str:
+    """SHA-256 of all that decides the estimates: weights, images, and how samples are drawn."""
+    sha = hashlib.sha256(json.dumps(arguments).encode())
+    for name, tensor in [*sorted(model.state_dict().items()), ("x", x)]:
+        sha.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        sha.update(tensor.detach().cpu().numpy().tobytes())
+    return sha.hexdigest()
+
+
+def _read(kept: Path, whose: str) -> list[Float[Tensor, "2 R n"]]:
+    """What an interrupted call kept: estimates of the first images; none of what another call kept, or if damaged."""
+    if not kept.exists():
+        return []
+    try:
+        with safe_open(kept, "pt") as file:
+            if (file.metadata() or {}).get("of") == whose:
+                return [file.get_tensor("estimates")]
+    except (SafetensorError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        tqdm.write(f"The likelihoods in {kept} cannot be read ({reason}); they are estimated anew.")
+    return []
 
 
 @torch.no_grad()

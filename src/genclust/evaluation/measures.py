@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -110,12 +111,15 @@ def projection(snapshots: Mapping[str, Tensor], data: DataSet, seed: int) -> Res
     return Results({}, arrays)
 
 
-def likelihood(model: Any, bits: Tensor, seeds: list[int], n_samples: int, precision: Any) -> list[Results]:
+def likelihood(
+    model: Any, bits: Tensor, seeds: list[int], n_samples: int, precision: Any, kept: Path | None = None
+) -> list[Results]:
     """Importance-weighted bound on the test bits with its standard error, and one-sample bound, in nats.
 
     Both are stored for every image in half precision; it rounds by 1/32 nat at 100 nats, by 0.0003 in a mean of 10,000.
+    What is done is kept in the file ``kept``, from which an interrupted estimate goes on.
     """
-    estimates = log_likelihood(model, bits, seeds, n_samples, precision=precision)
+    estimates = log_likelihood(model, bits, seeds, n_samples, precision=precision, kept=kept)
     return [
         Results(
             {

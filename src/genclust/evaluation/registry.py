@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -105,7 +106,9 @@ EVALUATIONS: Mapping[str, Evaluation] = {
         Model,
     ),
     "likelihood": Evaluation(
-        lambda t, n: measures.likelihood(t.model, t.bits, t.seeds, n, t.precision), HasLikelihood, numbered=True
+        lambda t, n: measures.likelihood(t.model, t.bits, t.seeds, n, t.precision, t.kept(f"likelihood-{n}")),
+        HasLikelihood,
+        numbered=True,
     ),
     "bound": Evaluation(
         lambda t, n: measures.bounds(t.model, t.bits, t.seeds, n, t.precision), HasLikelihood, numbered=True
@@ -218,9 +221,13 @@ def evaluate(
     evaluations: Sequence[str],
     device: torch.device,
     precision: str = "float32",
+    checkpoint: Path | None = None,
 ) -> list[Results]:
-    """Run the named evaluations on every replica of a trained model; likelihoods use the precision of its training."""
-    trained = Trained(model.eval(), data, seeds, snapshots, device, precision)
+    """Run the named evaluations on every replica of a trained model; likelihoods use the precision of its training.
+
+    What takes hours is kept beside ``checkpoint``, and goes on from there.
+    """
+    trained = Trained(model.eval(), data, seeds, snapshots, device, precision, checkpoint)
     results = [Results({}, {}) for _ in seeds]
     for name in evaluations:
         evaluation, number = _named(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from genclust.streams import Noise
 SNAPSHOT_POINTS = 2000
 #: Seed from which the binarised data for likelihoods are drawn, once.
 BINARISATION_SEED = 0
+#: Suffix of the files beside a checkpoint in which evaluations keep what is done, until the record is written.
+KEPT = ".kept"
 
 
 def snapshot_rows(data: DataSet) -> np.ndarray:
@@ -45,6 +48,7 @@ class Trained:
         snapshots: for each replica, features of some test points at some epochs.
         device: device of the model.
         precision: precision of matrix products in likelihoods.
+        checkpoint: file of the first seed, beside which evaluations of hours keep what is done; None for nowhere.
     """
 
     model: Any
@@ -53,6 +57,7 @@ class Trained:
     snapshots: Sequence[Mapping[str, Tensor]]
     device: torch.device
     precision: str
+    checkpoint: Path | None = None
 
     @cached_property
     def parts(self) -> dict[str, Tensor]:
@@ -63,6 +68,10 @@ class Trained:
     def bits(self) -> Tensor:
         """Inputs of q for the test split as floats; bits for models of binary images."""
         return as_float(self.parts["test"])
+
+    def kept(self, evaluation: str) -> Path | None:
+        """File in which an evaluation of hours keeps what is done, to go on from there after an interruption."""
+        return self.checkpoint and self.checkpoint.with_suffix(f".{evaluation}{KEPT}")
 
     def of_all(self, function: Callable[[Tensor], Any]) -> dict[str, Any]:
         """Outputs of ``function`` for the inputs of every split, by name."""

@@ -18,6 +18,7 @@ from genclust.data import DataError, DataSet
 from genclust.estimators import saving
 from genclust.evaluation import registry
 from genclust.evaluation.results import Results
+from genclust.evaluation.trained import KEPT
 from genclust.experiments import baselines, locks, papers, workers
 from genclust.experiments.as_estimator import from_trained, kind_of
 from genclust.experiments.configuration import RunConfig
@@ -186,6 +187,8 @@ def run(
                     saving.save(replica["estimator"], weights_of(records[seed]), overwrite=True)
                 if (checkpoint := checkpoint_path(task.config, seed)).exists():
                     checkpoint.with_suffix(RECORDED).touch()
+                for kept in checkpoint.parent.glob(f"{checkpoint.stem}.*{KEPT}"):
+                    kept.unlink()
     return [records[seed] for seed in task.seeds]
 
 
@@ -294,8 +297,8 @@ def _train_and_evaluate(
         model = run.train()
         states = run.states()
         with watch.abandon(
-            f"Interrupted while seeds {', '.join(map(str, seeds))} were evaluated; "
-            "their training is kept, and the same command evaluates them anew."
+            f"Interrupted while seeds {', '.join(map(str, seeds))} were evaluated; their training and the likelihoods "
+            "that were estimated are kept, and the same command goes on from there."
         ):
             if model.recalibrates_batch_norm:
                 train_x = torch.from_numpy(fitted_rows(task.config, data)).to(device)
@@ -303,7 +306,7 @@ def _train_and_evaluate(
             # Checkpoints of before do not say which was used, but then only the declared one could be.
             precision = states[0]["legs"][-1].get("precision", task.config.training["precision"])
             where = torch.device(device)
-            results = registry.evaluate(model, data, seeds, run.snapshots, task.evaluations, where, precision)
+            results = registry.evaluate(model, data, seeds, run.snapshots, task.evaluations, where, precision, paths[0])
     fields = ("curve", "failed_at_step", "seconds", "legs")
     trained = [{name: state[name] for name in fields} for state in states]
     if task.keep_weights:

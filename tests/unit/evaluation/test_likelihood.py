@@ -147,3 +147,71 @@ def test_there_are_as_many_samples_as_asked_for(samples_at_once):
     torch.testing.assert_close(found.elbo.double(), log_w.double().mean(0), rtol=1e-5, atol=1e-5)
     expected = log_w.double().logsumexp(0) - math.log(24)
     torch.testing.assert_close(found.log_prob.double(), expected, rtol=1e-5, atol=1e-5)
+
+
+class Stopping(LinearGaussian):
+    """A model that stops after it has seen a number of groups of images; its weights have a name."""
+
+    def __init__(self, groups: float = math.inf, bias=B) -> None:
+        super().__init__(2.0)
+        self.groups, self.bias = groups, bias
+
+    def infer(self, x):
+        if self.groups == 0:
+            raise RuntimeError("stopped")
+        self.groups -= 1
+        return super().infer(x)
+
+    def state_dict(self):
+        return {"bias": self.bias}
+
+
+ARGUMENTS = {"x": X, "seeds": [3, 4], "n_samples": 12, "samples_at_once": 5, "images_at_once": 7}
+
+
+def test_an_interrupted_estimate_goes_on_to_the_same_numbers(tmp_path, monkeypatch):
+    """Of five groups of images, the two that were done are not estimated again, nor any once all are done."""
+    monkeypatch.setattr("genclust.evaluation.likelihood.SECONDS_BETWEEN_SAVES", 0.0)
+    whole, kept = log_likelihood(Stopping(), **ARGUMENTS), tmp_path / "kept"
+    with pytest.raises(RuntimeError, match="stopped"):
+        log_likelihood(Stopping(groups=2), **ARGUMENTS, kept=kept)
+    for left in (30 - 2 * 7, 0):
+        model = Stopping()
+        found = log_likelihood(model, **ARGUMENTS, kept=kept)
+        assert model.encoded == left
+        assert torch.equal(found.log_prob, whole.log_prob) and torch.equal(found.elbo, whole.elbo)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"model": Stopping(bias=B + 1e-6)},
+        {"x": torch.cat([X[:29], X[29:] + 1e-5])},
+        {"seeds": [3, 5]},
+        {"n_samples": 13},
+        {"samples_at_once": 6},
+        {"images_at_once": 6},
+        {"precision": "bf16"},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_what_another_estimate_kept_is_not_used(tmp_path, other):
+    kept = tmp_path / "kept"
+    log_likelihood(Stopping(), **ARGUMENTS, kept=kept)
+    arguments = {"model": Stopping(), **ARGUMENTS, **other}
+    arguments["model"].encoded = 0
+    found = log_likelihood(**arguments, kept=kept)
+    assert arguments["model"].encoded == 30
+    expected = log_likelihood(**arguments)
+    assert torch.equal(found.log_prob, expected.log_prob)
+
+
+@pytest.mark.parametrize("left", [0, 9, 200])
+def test_a_damaged_file_of_estimates_is_told_and_not_used(tmp_path, capsys, left):
+    kept = tmp_path / "kept"
+    whole = log_likelihood(Stopping(), **ARGUMENTS, kept=kept)
+    kept.write_bytes(kept.read_bytes()[:left])
+    assert torch.equal(log_likelihood(Stopping(), **ARGUMENTS, kept=kept).log_prob, whole.log_prob)
+    said = capsys.readouterr().out
+    assert str(kept) in said and "estimated anew" in said
+    assert log_likelihood(Stopping(groups=0), **ARGUMENTS, kept=kept).log_prob.shape == (2, 30)

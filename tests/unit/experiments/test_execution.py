@@ -1,5 +1,6 @@
 """Running: killed and resumed against uninterrupted, budgets, refusals before anything is computed."""
 
+import math
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import torch
 
 from genclust import data as datasets
 from genclust.data import DataError
-from genclust.evaluation import registry
+from genclust.evaluation import likelihood, registry
 from genclust.experiments import declaration, execution, training_run
 from genclust.experiments.configuration import RunConfig
 from genclust.experiments.execution import Task, run, task_for
@@ -22,6 +23,7 @@ from genclust.experiments.store import Store, StoreError
 from genclust.experiments.training_run import curve_epochs
 from genclust.experiments.verdicts import summarise
 from genclust.experiments.workers import Unfinished
+from genclust.kernels import LogMeanExp
 from genclust.settings import SettingError
 from genclust.training.device import checked_device
 
@@ -464,12 +466,40 @@ def test_a_wish_to_stop_is_heeded_while_a_seed_is_evaluated(cache, tmp_path, mon
     task, records = short_task([0, 1]), Store(tmp_path / "records")
     with monkeypatch.context() as patched:
         patched.setattr(registry, "EVALUATIONS", {"clustering": replace(clustering, measure=interrupted)})
-        with pytest.raises(Unfinished, match=r"while seeds 0 were evaluated; their training is kept"):
+        with pytest.raises(Unfinished, match=r"while seeds 0 were evaluated; their training and"):
             run(task, records, progress=False)
     assert not (tmp_path / "records").exists()
     assert not training_run.checkpoint_path(task.config, 1).exists()
     assert training_run.checkpoints.load(training_run.checkpoint_path(task.config, 0))["step"] == 6 * 12
     assert [record.seed for record in run(task, records, progress=False)] == [0, 1]
+
+
+@pytest.mark.parametrize("n_seeds", [1, 2])
+def test_an_interrupted_likelihood_goes_on_to_the_record_of_an_uninterrupted_one(cache, tmp_path, monkeypatch, n_seeds):
+    """Ctrl-C in the third group of a hundred test images: the first two groups are not estimated again."""
+    begun = []
+
+    class Interrupted(LogMeanExp):
+        def __init__(self) -> None:
+            super().__init__()
+            begun.append(self)
+            if len(begun) == 3:
+                signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(likelihood, "SECONDS_BETWEEN_SAVES", 0.0)
+    monkeypatch.setattr(likelihood, "LogMeanExp", Interrupted)
+    settings = {"model": {"hidden": [6, 6], "z_dims": [3, 2]}, "training": {"epochs": 1}}
+    task = task_for(declaration.load("cagem-table1").row("iwae-k1"), "demo", range(n_seeds), settings)
+    task = replace(task, evaluations=("likelihood-2",))
+    with pytest.raises(Unfinished, match="the likelihoods that were estimated are kept"):
+        run(task, Store(tmp_path / "records"), progress=False)
+    records = run(task, Store(tmp_path / "records"), progress=False)
+    n_test = records[0].data["sizes"]["test"]
+    assert n_test > 300 and len(begun) == math.ceil(n_test / 100) + 1
+    assert not list((tmp_path / "cache").rglob("*.kept"))
+    monkeypatch.setenv("GENCLUST_CACHE", str(tmp_path / "another cache"))
+    for record, whole in zip(records, run(task, Store(tmp_path / "whole"), progress=False), strict=True):
+        assert record.metrics == whole.metrics and whole.metrics["test.log_likelihood"] < 0
 
 
 @pytest.mark.parametrize(

@@ -297,8 +297,8 @@ def _train_and_evaluate(
         model = run.train()
         states = run.states()
         with watch.abandon(
-            f"Interrupted while seeds {', '.join(map(str, seeds))} were evaluated; their training and the likelihoods "
-            "that were estimated are kept, and the same command goes on from there."
+            f"Interrupted while seeds {', '.join(map(str, seeds))} were evaluated; their training is kept, as are "
+            "likelihoods of images that were done, and the same command goes on from there."
         ):
             if model.recalibrates_batch_norm:
                 train_x = torch.from_numpy(fitted_rows(task.config, data)).to(device)

@@ -466,7 +466,7 @@ def test_a_wish_to_stop_is_heeded_while_a_seed_is_evaluated(cache, tmp_path, mon
     task, records = short_task([0, 1]), Store(tmp_path / "records")
     with monkeypatch.context() as patched:
         patched.setattr(registry, "EVALUATIONS", {"clustering": replace(clustering, measure=interrupted)})
-        with pytest.raises(Unfinished, match=r"while seeds 0 were evaluated; their training and"):
+        with pytest.raises(Unfinished, match=r"while seeds 0 were evaluated; their training is kept"):
             run(task, records, progress=False)
     assert not (tmp_path / "records").exists()
     assert not training_run.checkpoint_path(task.config, 1).exists()
@@ -491,7 +491,7 @@ def test_an_interrupted_likelihood_goes_on_to_the_record_of_an_uninterrupted_one
     settings = {"model": {"hidden": [6, 6], "z_dims": [3, 2]}, "training": {"epochs": 1}}
     task = task_for(declaration.load("cagem-table1").row("iwae-k1"), "demo", range(n_seeds), settings)
     task = replace(task, evaluations=("likelihood-2",))
-    with pytest.raises(Unfinished, match="the likelihoods that were estimated are kept"):
+    with pytest.raises(Unfinished, match="likelihoods of images that were done"):
         run(task, Store(tmp_path / "records"), progress=False)
     records = run(task, Store(tmp_path / "records"), progress=False)
     n_test = records[0].data["sizes"]["test"]

@@ -35,7 +35,7 @@ def record(seed: int, value: float = 1.0) -> Record:
 
 @pytest.fixture(scope="module")
 def processes():
-    """Makes processes that have imported the store already."""
+    """Starter of processes that have imported the store already."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["genclust.experiments.store"])
     return context

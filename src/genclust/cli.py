@@ -205,17 +205,24 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         if as_json:
             print(json.dumps([asdict(one) for one in runs]))
             return
-        form = "{:<44} {:<8} {:>9} {:>9} {:>8} {:>12}  {:<20}  {}"
+        form = "{:<44} {:<8} {:>9} {:>9} {:>8} {:>15}  {:<20}  {}"
         print(form.format("configuration/seed", "state", "step", "of", "s/step", "done", "process", "asked for by"))
         for one in runs:
             print(
                 form.format(
                     *(one.unit, one.state, one.step, one.steps or "?", f"{one.seconds:.3g}" if one.seconds else "?"),
-                    time.strftime("%d %b %H:%M", time.localtime(one.done)) if one.done else "?",
+                    _progress_of(one),
                     f"{one.holder.process} on {one.holder.host}" if one.holder else "",
                     asked_for(one.rows),
                 )
             )
+
+
+def _progress_of(one: running.Running) -> str:
+    """When its training will be done; or, after it, how far its likelihood is."""
+    if one.likelihood is not None:
+        return f"likelihood {one.likelihood:.0f} %"
+    return time.strftime("%d %b %H:%M", time.localtime(one.done)) if one.done else "?"
 
 
 @app.command()

@@ -114,7 +114,8 @@ def log_likelihood(
         parts.append(torch.stack([log_prob.result(), elbo / n_samples]).cpu())
         done += parts[-1].shape[2]
         if kept and (done == len(x) or time.monotonic() - saved_at > SECONDS_BETWEEN_SAVES):
-            write_whole(kept, tensors_as_bytes({"estimates": torch.cat(parts, 2)}, {"of": whose}))
+            about = {"of": whose, "images": str(len(x))}
+            write_whole(kept, tensors_as_bytes({"estimates": torch.cat(parts, 2)}, about))
             saved_at = time.monotonic()
     return LogLikelihood(*torch.cat(parts, 2))
 
@@ -140,6 +141,15 @@ def _read(kept: Path, whose: str) -> list[Float[Tensor, "2 R n"]]:
         reason = str(error).splitlines()[0]
         tqdm.write(f"The likelihoods in {kept} cannot be read ({reason}); they are estimated anew.")
     return []
+
+
+def share_kept(kept: Path) -> float | None:
+    """Share of images whose likelihood :func:`log_likelihood` has kept in a file, in per cent; None if unreadable."""
+    try:
+        with safe_open(kept, "pt") as file:
+            return 100 * file.get_slice("estimates").get_shape()[2] / int(file.metadata()["images"])
+    except (SafetensorError, OSError, TypeError, KeyError):
+        return None
 
 
 @torch.no_grad()

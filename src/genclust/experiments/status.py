@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from genclust.evaluation.likelihood import share_kept
+from genclust.evaluation.trained import KEPT
 from genclust.experiments import declaration, locks
 from genclust.experiments.store import own
 from genclust.experiments.training_run import RECORDED
@@ -40,6 +42,8 @@ class Running:
         steps: total number of steps; 0 if unknown.
         seconds: seconds per step (:func:`genclust.timing.clock`), None before the first checkpoint.
         done: expected end of the training in seconds since 1970; None if unknown or not running.
+        likelihood: share of the images whose likelihood has been estimated after the training, in per cent; None where
+            none is kept.
         holder: process that holds its lock; None for a run that is resting.
         rows: the declared rows that it is of, as ``experiment/row, profile``; none for settings of the user's own.
     """
@@ -50,6 +54,7 @@ class Running:
     steps: int
     seconds: float | None
     done: float | None
+    likelihood: float | None
     holder: locks.Holder | None
     rows: tuple[str, ...]
 
@@ -74,8 +79,10 @@ def status() -> list[Running]:
         seconds = checkpoint["seconds"] * len(checkpoint["legs"][-1]["beside"]) / step if step else None
         known = state == "running" and steps and seconds is not None
         done = max(time.time(), path.stat().st_mtime + (steps - step) * seconds) if known else None
+        shares = (share_kept(file) for file in path.parent.glob(f"{path.stem}.likelihood-*{KEPT}"))
+        likelihood = next((share for share in shares if share is not None), None)
         unit, rows = f"{address}/{path.stem.removeprefix('seed-')}", declared.get(address, ())
-        runs.append(Running(unit, state, step, steps, seconds, done, holder, rows))
+        runs.append(Running(unit, state, step, steps, seconds, done, likelihood, holder, rows))
     return sorted(runs, key=lambda one: ("running", "gone", "resting").index(one.state))
 
 

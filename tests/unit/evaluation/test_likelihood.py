@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from genclust.evaluation.likelihood import log_likelihood, log_weights
+from genclust.evaluation.likelihood import log_likelihood, log_weights, share_kept
 
 torch.manual_seed(0)
 W, B, SD = torch.randn(5, 2), torch.randn(5), 0.7
@@ -175,11 +175,13 @@ def test_an_interrupted_estimate_goes_on_to_the_same_numbers(tmp_path, monkeypat
     whole, kept = log_likelihood(Stopping(), **ARGUMENTS), tmp_path / "kept"
     with pytest.raises(RuntimeError, match="stopped"):
         log_likelihood(Stopping(groups=2), **ARGUMENTS, kept=kept)
+    assert share_kept(kept) == pytest.approx(100 * 2 * 7 / 30)
     for left in (30 - 2 * 7, 0):
         model = Stopping()
         found = log_likelihood(model, **ARGUMENTS, kept=kept)
         assert model.encoded == left
         assert torch.equal(found.log_prob, whole.log_prob) and torch.equal(found.elbo, whole.elbo)
+    assert share_kept(kept) == 100
 
 
 @pytest.mark.parametrize(

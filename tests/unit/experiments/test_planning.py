@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save as tensors_as_bytes
 from typer.testing import CliRunner
 
 from genclust.cli import app
@@ -294,6 +295,18 @@ def test_an_incomplete_checkpoint_tells_nothing_and_stops_nothing(invoke, conten
     (one,) = status.status()
     assert (one.step, one.seconds) == (0, None)
     assert invoke("status").exit_code == invoke("plan").exit_code == 0
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_status_tells_how_far_a_likelihood_is_after_the_training(invoke, whole):
+    path = training_run.checkpoint_path(config(), 0)
+    path.parent.mkdir(parents=True)
+    path.touch()
+    content = tensors_as_bytes({"estimates": torch.zeros(2, 1, 31)}, {"of": "whose", "images": "100"})
+    path.with_suffix(".likelihood-5000.kept").write_bytes(content if whole else content[:-40])
+    (one,) = status.status()
+    assert one.likelihood == (31 if whole else None)
+    assert (" likelihood 31 % " in invoke("status").stdout) == whole
 
 
 def test_status_tells_that_settings_are_of_the_users_own(invoke):

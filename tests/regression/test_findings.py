@@ -17,6 +17,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr, ttest_ind
 
+from genclust.evaluation.clustering import hungarian_accuracy
 from genclust.experiments import load, verdicts
 from genclust.experiments.configuration import RunConfig
 from genclust.experiments.store import published
@@ -275,6 +276,13 @@ def test_the_best_of_three_seeds_is_uncertain_and_other_data_need_more() -> None
     assert max(seeds("simple-table1/proposed-reuters", "paper", "test.acc_hungarian")) < 76.74
 
 
+def test_clusters_without_any_relation_to_classes_seem_to_have_a_quarter_on_a_hundred_points() -> None:
+    """As the page without labels says, of ten clusters that are matched with ten classes on those points."""
+    rng = np.random.default_rng(0)
+    drawn = [hungarian_accuracy(rng.integers(10, size=100), rng.integers(10, size=100)) for _ in range(300)]
+    assert np.mean(drawn) == pytest.approx(25, abs=0.5)
+
+
 def test_beyond_a_weight_of_about_five_the_accuracy_falls_again() -> None:
     """As the page on indicators says, of three comparisons at one length each."""
 
@@ -511,3 +519,11 @@ def test_four_numbers_are_not_reproduced_as_the_first_page_says() -> None:
 def test_with_seven_and_fourteen_clusters_all_are_used() -> None:
     for row, number in (("k7", 7), ("k14", 14)):
         assert seeds(f"simple-figure4/{row}", "paper", "test.clusters_used") == [number]
+
+
+def test_the_weight_of_its_loss_explains_six_of_the_eleven_points_that_idec_lacked() -> None:
+    """As the fourth rule of the page about today says, of the five seeds that both rows have."""
+    authors, library = (
+        np.array(seeds(f"baselines/idec-usps-all{name}", "paper", "all.acc_hungarian")[:5]) for name in ("", "-library")
+    )
+    assert (round(np.mean(authors - library)), round(76.05 - np.mean(library))) == (6, 11)

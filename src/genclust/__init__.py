@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from genclust.estimators.density import IWAE, LVAE, VAE
     from genclust.estimators.saving import load
 
-__version__ = "1.9.0"
+__version__ = "1.10.0"
 __all__ = ["GMVAE", "IWAE", "LVAE", "VAE", "VLAC", "CaGeM", "GumbelClustering", "SplitMerge", "load"]
 
 

@@ -100,8 +100,8 @@ def test_between_weights_the_bound_chooses_the_worst(found):
         assert rest and max(of_one) < min(rest)
 
 
-def test_large_gains_of_a_consensus_are_with_ten_seeds(found):
+def test_large_gains_of_a_consensus_are_nearly_all_with_ten_seeds(found):
     voted = guide.consensuses(found)
-    assert set(voted.seeds[voted.gain > 6]) == {10} and voted.gain[voted.seeds == 3].abs().max() < 6
+    assert sorted(voted.seeds[voted.gain > 6]) == [5, *[10] * 9] and voted.gain[voted.seeds == 3].abs().max() < 6
     (half_as_many,) = voted[voted.configuration.str.endswith("eta1-alpha2-5000@paper")].to_dict("records")
     assert half_as_many["consensus"] < half_as_many["agreeing"]

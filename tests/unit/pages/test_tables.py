@@ -52,7 +52,7 @@ def test_the_phase_map_is_of_one_profile():
 
 def test_no_profile_is_common_where_a_row_lacks_all():
     assert common_profile("gmvae-figure2") == "paper"
-    assert common_profile("simple-figure3") is None
+    assert common_profile("baselines") is None
 
 
 def test_equations_and_spreads_are_not_broken_over_lines():

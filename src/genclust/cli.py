@@ -64,7 +64,9 @@ def run(
     profile: Annotated[str, typer.Option(help="demo, quick, long or paper.")] = "demo",
     seeds: Annotated[str | None, typer.Option(help="Such as 0-9 or 0,3; by default those of the profile.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A setting as key=value; may be repeated.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Stop with a checkpoint after this many minutes.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop with a checkpoint, and exit status 3, after this many minutes.")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1.")] = "cpu",
     into: Annotated[
         Path | None,

@@ -448,6 +448,7 @@ def test_a_weight_of_five_is_clearly_above_ten_whose_style_is_off_and_cannot_be_
         interval = stats.ttest_ind(five, other, equal_var=False).confidence_interval()
         told = (np.mean(five) - np.mean(other), interval.low, interval.high)
         leads[row] = "{:.1f} [{:.1f}, {:.1f}]".format(*told).replace("-", MINUS)
+    assert min(five) > max(other)  # of w_G = 10
     assert leads == {"w3": "9.3 [−3.4, 22.0]", "w10": "20.3 [11.2, 29.4]"}
     off = np.mean([run.curve[-1]["kl_z"] for run in runs("simple-figure3/w10", "paper", 5)])
     assert f"{off:.2f}" == "0.02"
